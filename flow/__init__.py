@@ -1,0 +1,1 @@
+"""Gatefold: run-time adaptive neural networks, from PyTorch to an FPGA."""
