@@ -1,0 +1,1 @@
+"""From a layer graph to the tile engine: memory plan, program, images, cycles."""

@@ -1,0 +1,173 @@
+"""The one description of the hardware's interface, `hw/interface.json`, in Python and in SystemVerilog.
+
+Registers, error codes, descriptor fields and record words are written down once, in the JSON file; the
+package `gatefold_pkg` that the RTL imports is generated from it here (`python -m flow.engine.interface OUT.sv`).
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from flow.errors import GatefoldError
+
+INTERFACE_FILE = Path(__file__).resolve().parents[2] / "hw" / "interface.json"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The interface between the host, the compiler and the engine.
+
+    Attributes:
+        version, id: what the registers of the same name answer.
+        registers: name -> byte offset.
+        errors: name -> error code of the status register.
+        descriptor: (field name, width in bits) from the lowest bit upwards; the rest up to
+            `descriptor_width` is reserved and zero.
+        record: names of the record's first 32-bit words; the logits follow.
+        record_align_words: a record is padded with zeros to a multiple of this many words.
+        registers_doc: name -> (access, sentence).
+    """
+
+    version: int
+    id: int
+    registers: dict
+    registers_doc: dict
+    errors: dict
+    descriptor_width: int
+    descriptor: tuple
+    record: tuple
+    record_align_words: int
+
+    def pack_descriptor(self, **fields):
+        """The descriptor as one integer; fields that are not given are zero.
+
+        Raises:
+            GatefoldError: a field is unknown or its value does not fit its width.
+        """
+        word, low = 0, 0
+        left = dict(fields)
+        for name, width in self.descriptor:
+            value = int(left.pop(name, 0))
+            if not 0 <= value < 1 << width:
+                raise GatefoldError(
+                    f"descriptor field {name} = {value} does not fit its {width} bits; "
+                    f"make the layer smaller or widen the field in {INTERFACE_FILE.name}"
+                )
+            word |= value << low
+            low += width
+        if left:
+            raise GatefoldError(f"descriptor has no field {sorted(left)[0]}; add it to {INTERFACE_FILE.name}")
+        return word
+
+    def unpack_descriptor(self, word):
+        """Field name -> value of a descriptor given as one integer."""
+        fields = {}
+        for name, width in self.descriptor:
+            fields[name] = word & ((1 << width) - 1)
+            word >>= width
+        return fields
+
+    def record_words(self, classes):
+        """Length of a result record in 32-bit words, padding included."""
+        words = len(self.record) + classes
+        return -(-words // self.record_align_words) * self.record_align_words
+
+    def pack_record(self, logits, **fields):
+        """A result record as a list of unsigned 32-bit words: named words, logits, zeros."""
+        words = [int(fields.pop(name, 0)) & 0xFFFFFFFF for name in self.record]
+        if fields:
+            raise GatefoldError(f"record has no word {sorted(fields)[0]}; add it to {INTERFACE_FILE.name}")
+        words += [int(value) & 0xFFFFFFFF for value in logits]
+        return words + [0] * (self.record_words(len(logits)) - len(words))
+
+    def unpack_record(self, words, classes):
+        """(named words as a dictionary, logits as a list of signed integers) of one record."""
+        named = {name: int(words[index]) for index, name in enumerate(self.record)}
+        first = len(self.record)
+        logits = [(int(word) & 0xFFFFFFFF) for word in words[first : first + classes]]
+        return named, [word - (1 << 32) if word >> 31 else word for word in logits]
+
+
+def load_interface(path=INTERFACE_FILE):
+    """Read the interface description.
+
+    Raises:
+        GatefoldError: the file is missing, damaged, or its descriptor is wider than it says.
+    """
+    try:
+        data = json.loads(Path(path).read_text())
+        interface = Interface(
+            version=data["version"],
+            id=int(data["id"], 0),
+            registers={name: int(register["offset"], 0) for name, register in data["registers"].items()},
+            registers_doc={name: (register["access"], register["doc"]) for name, register in data["registers"].items()},
+            errors=dict(data["errors"]),
+            descriptor_width=data["descriptor_width"],
+            descriptor=tuple((name, width) for name, width in data["descriptor"]),
+            record=tuple(data["record"]),
+            record_align_words=data["record_align_words"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GatefoldError(f"cannot read the interface description {path} ({error}); restore it with git") from error
+    if sum(width for _, width in interface.descriptor) > interface.descriptor_width:
+        raise GatefoldError(f"the descriptor fields in {path} exceed descriptor_width; widen descriptor_width")
+    return interface
+
+
+def package_text(interface=None):
+    """The SystemVerilog package `gatefold_pkg`, as text.
+
+    `descriptor_t` lists its members from the highest bit down, as the language demands: `kind` comes last and
+    lies in the lowest bits.
+    """
+    interface = interface or load_interface()
+    used = sum(width for _, width in interface.descriptor)
+    lines = [
+        "// Generated from hw/interface.json by flow/engine/interface.py; do not edit.",
+        "package gatefold_pkg;",
+        "",
+        f"  localparam logic [31:0] INTERFACE_ID      = 32'h{interface.id:08x};",
+        f"  localparam logic [31:0] INTERFACE_VERSION = 32'd{interface.version};",
+        "",
+        "  // Byte offsets of the registers.",
+    ]
+    for name, offset in interface.registers.items():
+        access, doc = interface.registers_doc[name]
+        lines.append(f"  localparam logic [11:0] REG_{name.upper():<12} = 12'h{offset:03x};  // {access}: {doc}")
+    lines += ["", "  // Error codes in bits 15:8 of the status register."]
+    for name, code in interface.errors.items():
+        lines.append(f"  localparam logic [7:0] ERR_{name.upper():<18} = 8'd{code};")
+    lines += [
+        "",
+        "  // Words of a result record; the logits follow.",
+        *(f"  localparam int RECORD_{name.upper():<10} = {index};" for index, name in enumerate(interface.record)),
+        f"  localparam int RECORD_LOGITS     = {len(interface.record)};",
+        f"  localparam int RECORD_ALIGN_WORDS = {interface.record_align_words};",
+        "",
+        "  // One layer of the program; kind is in the lowest bits.",
+        f"  localparam int DESCRIPTOR_WIDTH = {interface.descriptor_width};",
+        "  typedef struct packed {",
+    ]
+    fields = list(interface.descriptor)
+    if used < interface.descriptor_width:
+        fields.append(("reserved", interface.descriptor_width - used))
+    for name, width in reversed(fields):
+        kind = f"logic [{width - 1}:0]" if width > 1 else "logic"
+        lines.append(f"    {kind:<13} {name};")
+    lines += ["  } descriptor_t;", "", "endpackage", ""]
+    return "\n".join(lines)
+
+
+def write_package(path, interface=None):
+    """Write `gatefold_pkg` to `path`; an unchanged file keeps its date, so that nothing is rebuilt."""
+    path, text = Path(path), package_text(interface)
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m flow.engine.interface OUT.sv")
+    write_package(sys.argv[1])
