@@ -1,0 +1,50 @@
+# Gatefold. Every target does its own set-up first; a second call skips what is done.
+#
+#   make bitstream MODEL=resnet8          build the accelerator into build/resnet8/deploy
+#   make run MODEL=resnet8 MODE=1/4       the board program (simulated where no board is attached)
+#   make report MODEL=resnet8             resources, cycles, frames per second
+#   make test                             the tests;  make test-all: with the slow ones
+#   make setup                            only both Python environments
+#   make clean                            forget the builds;  make distclean: the environments too
+
+MODEL ?= resnet8
+MODE  ?= full
+BOARD ?= pynq-z2
+COUNT ?= 16
+JOBS  ?= 2
+export PYTHON ?= python3.11
+
+.PHONY: help setup setup-flow setup-board bitstream run report test test-all clean distclean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup: setup-flow setup-board
+
+setup-flow:
+	@requirements/setup.sh flow
+
+setup-board:
+	@requirements/setup.sh board
+
+bitstream: setup
+	@.venv/bin/gatefold build $(MODEL) --board $(BOARD)
+
+run: setup-board $(if $(wildcard build/$(MODEL)/deploy/modes.json),,bitstream)
+	@.venv-board/bin/python board/run.py --model $(MODEL) --mode $(MODE) --count $(COUNT)
+
+report: setup-flow
+	@.venv/bin/gatefold report $(MODEL) --board $(BOARD)
+
+test: setup
+	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+
+test-all: setup
+	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile
+
+clean:
+	rm -rf build
+
+distclean: clean
+	rm -rf .venv .venv-board gatefold.egg-info
