@@ -44,8 +44,8 @@ hash_of() { cat "$@" | sha256sum | cut -c1-16; }
 done_with() { [ "$(cat "$folder/.stamp-$1" 2>/dev/null)" = "$2" ]; }
 stamp() { echo "$2" >"$folder/.stamp-$1"; }
 say() { echo "gatefold set-up ($which_environment): $*"; }
-# Quiet where nobody watches: pip then prints only what it installed and errors.
-pip() { "$folder/bin/python" -m pip --disable-pip-version-check install --no-warn-script-location "$@"; }
+quiet=--quiet; [ ! -t 1 ] || quiet=  # pip's progress bars only where somebody watches
+pip() { "$folder/bin/python" -m pip --disable-pip-version-check install --no-warn-script-location $quiet "$@"; }
 pinned() { grep -E "^$1==" "$lock"; }
 
 started=$SECONDS
@@ -58,7 +58,7 @@ fi
 
 lock_hash=$(hash_of "$lock")
 if ! done_with build "$lock_hash"; then
-    pip --quiet "$(pinned setuptools)"
+    pip "$(pinned setuptools)"
     stamp build "$lock_hash"
 fi
 
@@ -78,7 +78,7 @@ if [ "$which_environment" = flow ]; then
     project_hash=$(hash_of pyproject.toml)
     if ! done_with project "$project_hash"; then
         say "4/4 the gatefold command"
-        pip --quiet --no-deps --no-build-isolation --editable .
+        pip --no-deps --no-build-isolation --editable .
         stamp project "$project_hash"
     fi
 fi
