@@ -1,0 +1,134 @@
+// The life of a batch: from its start to its last record, its end on an error, or a soft reset.
+//
+// A batch ends well when all its records are written. It ends with `bad_mode_in_list` once the frames before
+// the bad mode are written. A bus error or a soft reset ends it by draining: no new bus transfer starts
+// (`abort`), those under way are ended, and the engine is held in reset (at least RESET_CYCLES cycles) since it
+// may hold part of a frame. `busy` lasts until all of that is over; a memory that never answers thus keeps the
+// accelerator busy, and only a reset of the whole bus helps.
+module dma_batch
+  import gatefold_pkg::*;
+#(
+  /// Shortest reset of the engine, in cycles, 1 to 255.
+  parameter int unsigned RESET_CYCLES = 16
+) (
+  /// Clock.
+  input  logic        clk,
+  /// Synchronous reset, active low.
+  input  logic        rst_n,
+
+  /// Start of a batch; ignored while busy.
+  input  logic        start,
+  /// Start of a soft reset.
+  input  logic        soft_reset,
+  /// Frames of the batch, taken at its start.
+  input  logic [31:0] frames,
+  /// A batch or a reset is under way.
+  output logic        busy,
+  /// The batch ends in this cycle; not after a soft reset.
+  output logic        finish,
+  /// Error code of its end.
+  output logic [7:0]  finish_error,
+  /// Cycles since the start of this batch; stands still after its end.
+  output logic [31:0] cycles,
+
+  /// A batch starts in this cycle in the DMA.
+  output logic        dma_start,
+  /// Stop all transfers and empty all buffers.
+  output logic        abort,
+  /// Reset of the engine, active low.
+  output logic        engine_rst_n,
+
+  /// State of the reading side.
+  input  logic        read_idle,
+  input  logic        read_bad_mode,
+  input  logic        read_bus_error,
+  input  logic [31:0] frames_read,
+  /// State of the writing side.
+  input  logic        write_idle,
+  input  logic        write_bus_error,
+  input  logic [31:0] frames_done
+);
+
+  if (RESET_CYCLES < 1 || RESET_CYCLES > 255) begin : g_reset
+    $error("dma_batch: RESET_CYCLES must be 1 to 255");
+  end
+
+  typedef enum logic [1:0] {IDLE, RUN, DRAIN} state_t;
+  state_t      state;
+  logic [31:0] target;
+  logic [7:0]  reset_left;
+  logic        failed;
+
+  logic bus_error;
+  logic complete;
+  logic cut_short;
+  logic drained;
+  assign bus_error = read_bus_error || write_bus_error;
+  assign complete  = frames_done == target;
+  assign cut_short = read_bad_mode && read_idle && write_idle && frames_done == frames_read;
+  assign drained   = read_idle && write_idle && reset_left == '0;
+
+  assign busy      = state != IDLE;
+  assign dma_start = start && state == IDLE;
+  assign abort     = state == DRAIN;
+
+  always_comb begin
+    finish       = 1'b0;
+    finish_error = ERR_NONE;
+    case (state)
+      RUN: if (!bus_error && !soft_reset) begin
+        finish       = complete || cut_short;
+        finish_error = complete ? ERR_NONE : ERR_BAD_MODE_IN_LIST;
+      end
+      DRAIN: begin
+        finish       = drained && failed && !soft_reset;
+        finish_error = ERR_BUS_ERROR;
+      end
+      default: ;
+    endcase
+  end
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) begin
+      state        <= IDLE;
+      failed       <= 1'b0;
+      reset_left   <= '0;
+      engine_rst_n <= 1'b0;
+    end else begin
+      engine_rst_n <= state != DRAIN;
+      if (soft_reset) begin
+        state      <= DRAIN;
+        failed     <= 1'b0;
+        reset_left <= 8'(RESET_CYCLES);
+      end else begin
+        case (state)
+          IDLE: if (start) state <= RUN;
+          RUN: begin
+            if (bus_error) begin
+              state      <= DRAIN;
+              failed     <= 1'b1;
+              reset_left <= 8'(RESET_CYCLES);
+            end else if (finish) begin
+              state <= IDLE;
+            end
+          end
+          DRAIN: begin
+            if (reset_left != '0) reset_left <= reset_left - 1'b1;
+            if (drained) state <= IDLE;
+          end
+          default: state <= IDLE;
+        endcase
+      end
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (dma_start) target <= frames;
+  end
+
+  always_ff @(posedge clk) begin
+    if (!rst_n || dma_start)               cycles <= '0;
+    else if (state == RUN && !finish)      cycles <= cycles + 1'b1;
+  end
+
+endmodule

@@ -1,0 +1,291 @@
+// Reads the images of a batch, and its mode list, from memory and hands frames to the engine.
+//
+// A frame leaves as one header beat (mode in bits 7:0, the rest zero) and IMAGE_BEATS image beats. The modes
+// come from the batch's mode or, when `mode_list` is not zero, from one byte per frame in memory, read eight at
+// a time (single beats). Images lie one after the other from `source` on and are read in bursts of 16 beats of
+// 8 bytes; addresses are 128-byte aligned, so no burst crosses 4 KiB. Data must return in the order of the
+// addresses.
+//
+// A burst is asked for only when the buffer has room for all its beats, so read data are never held up for
+// longer than the one cycle in which a header takes its place, and several bursts are under way at once.
+//
+// A mode of MODES or more ends the reading before that frame (`bad_mode`), a read error ends it at once
+// (`bus_error`), and so does `abort`. What is under way then is still received, and dropped. `idle` tells that
+// nothing is under way and nothing more will be asked for. `abort` must last until `idle`; it empties the buffer.
+module dma_read #(
+  /// Image beats of a frame; a multiple of 16.
+  parameter int unsigned IMAGE_BEATS = 384,
+  /// Beats in the buffer, which also bounds the bursts under way; a power of two, at least 32.
+  parameter int unsigned DEPTH       = 64,
+  /// Modes in the program, 1 to 255.
+  parameter int unsigned MODES       = 5
+) (
+  /// Clock.
+  input  logic        clk,
+  /// Synchronous reset, active low.
+  input  logic        rst_n,
+
+  /// Start a batch with the settings below; only while idle.
+  input  logic        start,
+  input  logic [31:0] source,
+  input  logic [31:0] frames,
+  input  logic [7:0]  mode,
+  input  logic [31:0] mode_list,
+  /// Stop, level.
+  input  logic        abort,
+  /// Nothing is under way.
+  output logic        idle,
+  /// Frames handed to the engine, or being handed, in this batch.
+  output logic [31:0] frames_read,
+  /// The mode list names a mode that the program lacks.
+  output logic        bad_mode,
+  /// A read was answered with an error.
+  output logic        bus_error,
+
+  /// Read address channel.
+  output logic [31:0] m_axi_araddr,
+  output logic [7:0]  m_axi_arlen,
+  output logic        m_axi_arvalid,
+  input  logic        m_axi_arready,
+  /// Read data channel.
+  input  logic [63:0] m_axi_rdata,
+  input  logic [1:0]  m_axi_rresp,
+  input  logic        m_axi_rlast,
+  input  logic        m_axi_rvalid,
+  output logic        m_axi_rready,
+
+  /// Frames to the engine.
+  output logic [63:0] m_axis_tdata,
+  output logic        m_axis_tvalid,
+  input  logic        m_axis_tready
+);
+
+  localparam int unsigned BURST  = 16;
+  localparam int unsigned BURSTS = IMAGE_BEATS / BURST;
+
+  if (IMAGE_BEATS < BURST || IMAGE_BEATS % BURST != 0) begin : g_image
+    $error("dma_read: IMAGE_BEATS must be a multiple of 16");
+  end
+  if (DEPTH < 2 * BURST || (DEPTH & (DEPTH - 1)) != 0) begin : g_depth
+    $error("dma_read: DEPTH must be a power of two and at least 32");
+  end
+  if (MODES < 1 || MODES > 255) begin : g_modes
+    $error("dma_read: MODES must be 1 to 255");
+  end
+
+  logic stop;
+  assign stop = abort || bad_mode || bus_error;
+
+  // Addresses: per frame a beat of the mode list where one is due, then the bursts of the image.
+  logic asking;
+  logic list_burst;
+  logic image_burst;
+  logic first_burst;
+  if (1) begin : blkAddress
+    localparam int unsigned INDEX = (BURSTS > 1) ? $clog2(BURSTS) : 1;
+
+    logic [31:0]          image_address;
+    logic [31:0]          list_address;
+    logic [31:0]          left;
+    logic [2:0]           slot;
+    logic                 listed;
+    logic                 list_due;
+    logic [INDEX-1:0]     burst;
+    logic                 last_burst;
+    logic [$clog2(DEPTH):0] room;
+    logic                 free;
+    logic                 popped;
+
+    assign first_burst = burst == '0;
+    assign last_burst  = burst == INDEX'(BURSTS - 1);
+    assign free        = !m_axi_arvalid || m_axi_arready;
+    assign list_burst  = asking && !stop && free && list_due;
+    // A frame's first burst also takes the place of its header.
+    assign image_burst = asking && !stop && free && !list_due
+                         && room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST));
+    assign popped      = m_axis_tvalid && m_axis_tready;
+
+    always_ff @(posedge clk) begin
+      if (!rst_n) begin
+        asking        <= 1'b0;
+        m_axi_arvalid <= 1'b0;
+      end else begin
+        if (start)     asking <= 1'b1;
+        else if (stop) asking <= 1'b0;
+        else if (image_burst && last_burst && left == 32'd1) asking <= 1'b0;
+
+        if (list_burst || image_burst) m_axi_arvalid <= 1'b1;
+        else if (m_axi_arready)        m_axi_arvalid <= 1'b0;
+      end
+    end
+
+    always_ff @(posedge clk) begin
+      if (list_burst) begin
+        m_axi_araddr <= list_address;
+        m_axi_arlen  <= 8'd0;
+      end else if (image_burst) begin
+        m_axi_araddr <= image_address;
+        m_axi_arlen  <= 8'(BURST - 1);
+      end
+    end
+
+    always_ff @(posedge clk) begin
+      if (start) begin
+        image_address <= source;
+        list_address  <= mode_list;
+        listed        <= mode_list != '0;
+        list_due      <= mode_list != '0;
+        left          <= frames;
+        slot          <= '0;
+        burst         <= '0;
+      end else if (list_burst) begin
+        list_address  <= list_address + 32'd8;
+        list_due      <= 1'b0;
+      end else if (image_burst) begin
+        image_address <= image_address + 32'(BURST * 8);
+        burst         <= last_burst ? '0 : burst + 1'b1;
+        if (last_burst) begin
+          left     <= left - 1'b1;
+          slot     <= slot + 1'b1;
+          list_due <= listed && slot == 3'd7;
+        end
+      end
+    end
+
+    // Places that neither hold a beat nor await one; a header may fill its place before it is counted.
+    always_ff @(posedge clk) begin
+      if (!rst_n || start) begin
+        room <= ($clog2(DEPTH) + 1)'(DEPTH);
+      end else begin
+        room <= room + ($clog2(DEPTH) + 1)'(popped)
+                - (image_burst ? (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST)) : '0);
+      end
+    end
+  end
+
+  // Bursts whose last beat has not come yet: no more than the buffer holds, and one of the mode list.
+  localparam int unsigned WAITING = $clog2(DEPTH / BURST + 2) + 1;
+  logic [WAITING-1:0] waiting;
+  if (1) begin : blkWaiting
+    logic asked;
+    logic answered;
+    assign asked    = list_burst || image_burst;
+    assign answered = m_axi_rvalid && m_axi_rready && m_axi_rlast;
+
+    always_ff @(posedge clk) begin
+      if (!rst_n)                    waiting <= '0;
+      else if (asked && !answered)   waiting <= waiting + 1'b1;
+      else if (answered && !asked)   waiting <= waiting - 1'b1;
+    end
+  end
+  assign idle = !asking && waiting == '0;
+
+  // Data, in the order of the addresses.
+  logic        push;
+  logic        push_ready;
+  logic [63:0] push_data;
+  if (1) begin : blkData
+    typedef enum logic [1:0] {LIST, HEADER, IMAGE, DROP} state_t;
+    localparam int unsigned BEAT = $clog2(IMAGE_BEATS);
+
+    state_t          state;
+    logic [63:0]     modes;
+    logic            listed;
+    logic [2:0]      slot;
+    logic [31:0]     left;
+    logic [BEAT-1:0] beat;
+    logic [7:0]      next_mode;
+    logic            refused;
+    logic            received;
+    logic            failed;
+
+    assign next_mode = modes[7:0];
+    assign refused   = 32'(next_mode) >= MODES;
+    assign received  = m_axi_rvalid && m_axi_rready;
+    assign failed    = received && m_axi_rresp[1] && state != DROP;
+
+    // Between batches, nothing is asked for and nothing comes; the header state must not fill the buffer then.
+    assign m_axi_rready = (state != HEADER);
+    assign push         = !stop && ((state == HEADER && left != '0 && !refused)
+                                    || (state == IMAGE && m_axi_rvalid && !m_axi_rresp[1]));
+    assign push_data    = (state == HEADER) ? {56'b0, next_mode} : m_axi_rdata;
+
+    always_ff @(posedge clk) begin
+      if (!rst_n) begin
+        state       <= DROP;
+        bad_mode    <= 1'b0;
+        bus_error   <= 1'b0;
+        frames_read <= '0;
+      end else if (start) begin
+        state       <= (mode_list != '0) ? LIST : HEADER;
+        bad_mode    <= 1'b0;
+        bus_error   <= 1'b0;
+        frames_read <= '0;
+      end else if (abort) begin
+        state       <= DROP;
+      end else begin
+        if (failed) bus_error <= 1'b1;
+        case (state)
+          LIST: if (received) state <= failed ? DROP : HEADER;
+          HEADER: begin
+            if (left == '0) begin
+              state <= DROP;
+            end else if (refused) begin
+              bad_mode <= 1'b1;
+              state    <= DROP;
+            end else if (push_ready) begin
+              frames_read <= frames_read + 1'b1;
+              state       <= IMAGE;
+            end
+          end
+          IMAGE: begin
+            if (failed) state <= DROP;
+            else if (received && beat == BEAT'(IMAGE_BEATS - 1)) begin
+              state <= (listed && slot == '0 && left != '0) ? LIST : HEADER;
+            end
+          end
+          default: ;
+        endcase
+      end
+    end
+
+    always_ff @(posedge clk) begin
+      if (start) begin
+        listed <= mode_list != '0;
+        modes  <= {8{mode}};
+        slot   <= '0;
+        left   <= frames;
+        beat   <= '0;
+      end else begin
+        case (state)
+          LIST: if (received) modes <= m_axi_rdata;
+          HEADER: if (push && push_ready) begin
+            if (listed) modes <= modes >> 8;
+            slot <= slot + 1'b1;
+            left <= left - 1'b1;
+            beat <= '0;
+          end
+          IMAGE: if (received) beat <= beat + 1'b1;
+          default: ;
+        endcase
+      end
+    end
+  end
+
+  logic [$clog2(DEPTH):0] buffered;
+  stream_fifo #(.WIDTH(64), .DEPTH(DEPTH)) buffer (
+    .clk, .rst_n,
+    .clear    (abort),
+    .in_data  (push_data),
+    .in_valid (push),
+    .in_ready (push_ready),
+    .out_data (m_axis_tdata),
+    .out_valid(m_axis_tvalid),
+    .out_ready(m_axis_tready),
+    .count    (buffered)
+  );
+
+  logic unused;
+  assign unused = &{1'b0, buffered, m_axi_rresp[0]};
+
+endmodule

@@ -1,0 +1,157 @@
+// The accelerator: registers, DMA and tile engine behind one AXI4-Lite slave and one AXI4 master.
+//
+// This is the top of every road: simulator, synthesis estimate, Vivado and the open tools read the same file
+// list. Nothing in it belongs to a vendor. The parameters are chosen per model and part by the compiler, which
+// also writes the memory images that the engine loads (relative names, so that a build folder may move).
+// The host's view is described in hw/interface.json; what the bus may expect is said in axi_shell.sv.
+module gatefold_top #(
+  /// Pixels of a tile: 32 or 64.
+  parameter int unsigned P             = 64,
+  /// Output channels of a tile: 1 or 2.
+  parameter int unsigned PE            = 2,
+  /// Requantisers, 8 to 64.
+  parameter int unsigned R             = 64,
+  /// Multipliers of the vector unit.
+  parameter int unsigned V             = 16,
+  /// Words of a bank of the feature memories.
+  parameter int unsigned X_DEPTH       = 64,
+  parameter int unsigned M_DEPTH       = 64,
+  /// First word of the images in M.
+  parameter int unsigned IMAGE_BASE    = 32,
+  /// Words of the weight, requantisation and vector weight memories.
+  parameter int unsigned WEIGHT_DEPTH  = 32768,
+  parameter int unsigned REQUANT_DEPTH = 1024,
+  parameter int unsigned FC_DEPTH      = 64,
+  /// Modes in the program, 1 to 255.
+  parameter int unsigned MODES         = 5,
+  /// Descriptors per mode, a power of two.
+  parameter int unsigned LAYERS        = 16,
+  /// Classes, 1 to 255.
+  parameter int unsigned CLASSES       = 10,
+  /// Share of the multipliers that DSP blocks do; simulation always multiplies plainly.
+  parameter int unsigned MULT_DSP      = 0,
+  /// First 32 bits of the build's SHA-256.
+  parameter logic [31:0] BUILD_HASH    = 32'h0,
+  /// Beats in the image buffer; a power of two, at least 32.
+  parameter int unsigned READ_DEPTH    = 64
+) (
+  /// Clock.
+  input  logic        ap_clk,
+  /// Synchronous reset, active low.
+  input  logic        ap_rst_n,
+
+  /// AXI4-Lite slave.
+  input  logic [11:0] s_axi_control_awaddr,
+  input  logic        s_axi_control_awvalid,
+  output logic        s_axi_control_awready,
+  input  logic [31:0] s_axi_control_wdata,
+  input  logic [3:0]  s_axi_control_wstrb,
+  input  logic        s_axi_control_wvalid,
+  output logic        s_axi_control_wready,
+  output logic [1:0]  s_axi_control_bresp,
+  output logic        s_axi_control_bvalid,
+  input  logic        s_axi_control_bready,
+  input  logic [11:0] s_axi_control_araddr,
+  input  logic        s_axi_control_arvalid,
+  output logic        s_axi_control_arready,
+  output logic [31:0] s_axi_control_rdata,
+  output logic [1:0]  s_axi_control_rresp,
+  output logic        s_axi_control_rvalid,
+  input  logic        s_axi_control_rready,
+
+  /// AXI4 master.
+  output logic [31:0] m_axi_awaddr,
+  output logic [7:0]  m_axi_awlen,
+  output logic [2:0]  m_axi_awsize,
+  output logic [1:0]  m_axi_awburst,
+  output logic [3:0]  m_axi_awcache,
+  output logic [2:0]  m_axi_awprot,
+  output logic        m_axi_awvalid,
+  input  logic        m_axi_awready,
+  output logic [63:0] m_axi_wdata,
+  output logic [7:0]  m_axi_wstrb,
+  output logic        m_axi_wlast,
+  output logic        m_axi_wvalid,
+  input  logic        m_axi_wready,
+  input  logic [1:0]  m_axi_bresp,
+  input  logic        m_axi_bvalid,
+  output logic        m_axi_bready,
+  output logic [31:0] m_axi_araddr,
+  output logic [7:0]  m_axi_arlen,
+  output logic [2:0]  m_axi_arsize,
+  output logic [1:0]  m_axi_arburst,
+  output logic [3:0]  m_axi_arcache,
+  output logic [2:0]  m_axi_arprot,
+  output logic        m_axi_arvalid,
+  input  logic        m_axi_arready,
+  input  logic [63:0] m_axi_rdata,
+  input  logic [1:0]  m_axi_rresp,
+  input  logic        m_axi_rlast,
+  input  logic        m_axi_rvalid,
+  output logic        m_axi_rready,
+
+  /// Interrupt, level.
+  output logic        irq
+);
+
+  logic        engine_rst_n;
+  logic [63:0] frame_tdata;
+  logic        frame_tvalid;
+  logic        frame_tready;
+  logic [63:0] record_tdata;
+  logic        record_tvalid;
+  logic        record_tready;
+
+  axi_shell #(
+    .BUILD_HASH(BUILD_HASH),
+    .MODES     (MODES),
+    .CLASSES   (CLASSES),
+    .READ_DEPTH(READ_DEPTH)
+  ) shell (
+    .clk          (ap_clk),
+    .rst_n        (ap_rst_n),
+    .s_axi_control_awaddr, .s_axi_control_awvalid, .s_axi_control_awready, .s_axi_control_wdata,
+    .s_axi_control_wstrb, .s_axi_control_wvalid, .s_axi_control_wready, .s_axi_control_bresp,
+    .s_axi_control_bvalid, .s_axi_control_bready, .s_axi_control_araddr, .s_axi_control_arvalid,
+    .s_axi_control_arready, .s_axi_control_rdata, .s_axi_control_rresp, .s_axi_control_rvalid,
+    .s_axi_control_rready, .m_axi_awaddr, .m_axi_awlen, .m_axi_awsize, .m_axi_awburst, .m_axi_awcache,
+    .m_axi_awprot, .m_axi_awvalid, .m_axi_awready, .m_axi_wdata, .m_axi_wstrb, .m_axi_wlast, .m_axi_wvalid,
+    .m_axi_wready, .m_axi_bresp, .m_axi_bvalid, .m_axi_bready, .m_axi_araddr, .m_axi_arlen, .m_axi_arsize,
+    .m_axi_arburst, .m_axi_arcache, .m_axi_arprot, .m_axi_arvalid, .m_axi_arready, .m_axi_rdata,
+    .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready, .irq,
+    .engine_rst_n,
+    .m_axis_tdata (frame_tdata),
+    .m_axis_tvalid(frame_tvalid),
+    .m_axis_tready(frame_tready),
+    .s_axis_tdata (record_tdata),
+    .s_axis_tvalid(record_tvalid),
+    .s_axis_tready(record_tready)
+  );
+
+  tile_engine #(
+    .P            (P),
+    .PE           (PE),
+    .R            (R),
+    .V            (V),
+    .X_DEPTH      (X_DEPTH),
+    .M_DEPTH      (M_DEPTH),
+    .IMAGE_BASE   (IMAGE_BASE),
+    .WEIGHT_DEPTH (WEIGHT_DEPTH),
+    .REQUANT_DEPTH(REQUANT_DEPTH),
+    .FC_DEPTH     (FC_DEPTH),
+    .MODES        (MODES),
+    .LAYERS       (LAYERS),
+    .CLASSES      (CLASSES),
+    .MULT_DSP     (MULT_DSP)
+  ) engine (
+    .clk          (ap_clk),
+    .rst_n        (engine_rst_n),
+    .s_axis_tdata (frame_tdata),
+    .s_axis_tvalid(frame_tvalid),
+    .s_axis_tready(frame_tready),
+    .m_axis_tdata (record_tdata),
+    .m_axis_tvalid(record_tvalid),
+    .m_axis_tready(record_tready)
+  );
+
+endmodule
