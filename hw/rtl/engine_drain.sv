@@ -1,0 +1,31 @@
+// Finished accumulators on their way to the requantisers, R at a time.
+//
+// When the last tile of a tuple has been added, the first R accumulators go straight to the requantisers and the
+// others into a shift register that follows in the next cycles, while the lanes already accumulate the next tuple.
+// The sequencer keeps tuples at least as far apart as this takes.
+module engine_drain
+    import engine_pkg::*;
+#(
+    parameter int unsigned P  = 64,
+    parameter int unsigned PE = 2,
+    parameter int unsigned R  = 64   /// requantisers; divides P
+) (
+    input  wire                               clk,
+    input  wire                               load,  /// the accumulators are complete in this cycle
+    input  wire  [PE*P-1:0][ACC_WIDTH-1:0]    acc,   /// output 0's lanes first
+    output wire  [R-1:0][ACC_WIDTH-1:0]       word
+);
+    localparam int unsigned WORDS = PE * P / R;
+    if (WORDS == 1) begin : direct
+        assign word = acc;
+    end else begin : queued
+        logic [WORDS-1:1][R-1:0][ACC_WIDTH-1:0] waiting;
+        assign word = load ? acc[R-1:0] : waiting[1];
+        always_ff @(posedge clk)
+            for (int unsigned w = 1; w < WORDS; w++) begin
+                if (load) waiting[w] <= acc[w*R+:R];
+                else if (w + 1 < WORDS) waiting[w] <= waiting[(w+1)%WORDS];
+            end
+    end
+    if (P % R != 0) $error("engine_drain: R must divide P");
+endmodule

@@ -1,0 +1,33 @@
+// What travels between the units of the tile engine.
+package engine_pkg;
+    localparam int unsigned ACC_WIDTH = 18;    // accumulator, signed: 64 inputs x 9 taps x 7 x 15 and the 8-bit image fit
+    localparam int unsigned SCALE_WIDTH = 25;  // requantisation scale, signed: the wide port of a DSP48
+    localparam int unsigned BIAS_WIDTH = 29;   // requantisation bias, signed, in units of 2^BIAS_SHIFT
+    localparam int unsigned BIAS_SHIFT = 10;
+    localparam int unsigned REQUANT_SHIFT = 26;
+    localparam int unsigned POOL_WIDTH = 10;   // sum of 64 pixels of 4 bits
+
+    // Map sizes, the code of the descriptor field `size`.
+    typedef enum logic [1:0] {SIZE_8 = 2'd0, SIZE_16 = 2'd1, SIZE_32 = 2'd2} size_e;
+
+    // One cycle of the sequencer. `valid` is low in a cycle that only waits for the requantisers.
+    typedef struct packed {
+        logic       valid;
+        logic       first;  // start a sum
+        logic       shift;  // sum * 16 before adding: the upper nibbles of the image are done
+        logic       last;   // the sums of this tuple are complete
+        logic       pair;   // the tuple has two outputs
+        logic [8:0] out;    // first output channel of the tuple
+        logic [4:0] y;      // first row and column of the block in the output map
+        logic [4:0] x;
+    } tile_t;
+
+    // One word of R requantised pixels on its way back to a feature memory.
+    typedef struct packed {
+        logic       valid;
+        logic [8:0] out;    // output channel, before the shuffle
+        logic [3:0] word;   // which R pixels of the block
+        logic [4:0] y;
+        logic [4:0] x;
+    } drain_t;
+endpackage

@@ -1,0 +1,43 @@
+// Global sum pooling on the write-back path: the sum of all pixels of a channel, kept for the vector unit.
+//
+// Sums lie V to a word so that the vector unit reads V inputs at once: channel c is element c mod V of word c / V.
+// A channel that comes in several words or blocks is added up; `first` starts it anew.
+module engine_pool
+    import engine_pkg::*;
+#(
+    parameter int unsigned R     = 64,
+    parameter int unsigned V     = 16,
+    parameter int unsigned DEPTH = 4   /// words of V sums
+) (
+    input  wire                             clk,
+    input  wire                             valid,
+    input  wire                             first,
+    input  wire  [8:0]                      channel,
+    input  wire  [R-1:0][3:0]               pixels,
+    input  wire  [$clog2(DEPTH)-1:0]        raddr,
+    output logic [V-1:0][POOL_WIDTH-1:0]    rdata    /// one cycle after raddr
+);
+    localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V);
+    logic [POOL_WIDTH-1:0] sum, total;
+    logic                  sum_valid, sum_first;
+    logic [8:0]            sum_channel;
+    always_comb begin
+        total = '0;
+        for (int unsigned r = 0; r < R; r++) total += POOL_WIDTH'(pixels[r]);
+    end
+    always_ff @(posedge clk) begin
+        sum <= total;
+        sum_valid <= valid;
+        sum_first <= first;
+        sum_channel <= channel;
+    end
+    wire [AW-1:0] waddr = AW'(sum_channel >> LV);
+    for (genvar v = 0; v < V; v++) begin : element
+        (* ram_style = "distributed" *) logic [POOL_WIDTH-1:0] mem[DEPTH];
+        wire [POOL_WIDTH-1:0] stored = mem[waddr];
+        always_ff @(posedge clk) begin
+            if (sum_valid && sum_channel[LV-1:0] == LV'(v)) mem[waddr] <= (sum_first ? '0 : stored) + sum;
+            rdata[v] <= mem[raddr];
+        end
+    end
+endmodule

@@ -1,0 +1,181 @@
+// The control of the tile engine: walks the program of a frame's mode, one descriptor per layer, and issues one tile
+// per cycle.
+//
+// Order of a convolution: for each block, for each group, for each tuple of up to PE outputs of the group, for each
+// input of the group: one tile. A tuple takes at least as many cycles as its outputs need on the way out
+// (P * outputs / R); cycles without a tile fill up. After a layer the pipeline drains, since the next layer reads
+// what this one writes; the next descriptor is fetched meanwhile.
+module engine_sequencer
+    import engine_pkg::*;
+    import gatefold_pkg::*;
+#(
+    parameter int unsigned P      = 64,
+    parameter int unsigned PE     = 2,
+    parameter int unsigned R      = 64,
+    parameter int unsigned MODES  = 5,
+    parameter int unsigned LAYERS = 16,  /// descriptors per mode, a power of two
+    parameter int unsigned LATENCY = 12, /// cycles from the last tile's issue until its pixels can be read
+    parameter int unsigned WEIGHT_AW = 12,
+    localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS)
+) (
+    input  wire                       clk,
+    input  wire                       rst_n,
+    // image buffers
+    input  wire                       image_valid,
+    input  wire  [7:0]                image_mode,
+    input  wire                       image_buffer,
+    output logic                      image_release,  /// the first layer has read the image
+    // program
+    output logic [PROGRAM_AW-1:0]     program_addr,
+    input  wire  descriptor_t         program_data,   /// one cycle after program_addr
+    output descriptor_t               layer,
+    output logic                      side,           /// the layer works on 16x4 blocks
+    output logic                      buffer,         /// image buffer of this frame
+    // tiles
+    output tile_t                     tile,
+    output logic [8:0]                tile_in,        /// input channel of the tile
+    output logic [PE-1:0][WEIGHT_AW-1:0] weight_addr, /// with the tile
+    // vector unit
+    input  wire                       record_ready,   /// the previous frame's record has left
+    output logic                      linear_start,
+    input  wire                       linear_done,
+    // results
+    output logic                      finish,         /// one cycle at the end of a frame
+    output logic [7:0]                mode,
+    output logic [31:0]               cycles,
+    output logic [31:0]               tiles
+);
+    localparam int unsigned ONE = P / R, TWO = 2 * P / R;  // cycles that one or two outputs need on the way out
+    localparam int unsigned DRAIN = LATENCY + PE * P / R - 1;
+    localparam logic [5:0] BLOCK_HEIGHT = 6'(P / 8);
+
+    typedef enum logic [2:0] {IDLE, FETCH, LOAD, RUN, DRAINING, LINEAR, FINISH} state_e;
+    state_e state;
+
+    logic [$clog2(LAYERS)-1:0] index;
+    if (MODES == 1) begin : single_mode
+        assign program_addr = index;
+    end else begin : many_modes
+        assign program_addr = {mode[PROGRAM_AW-$clog2(LAYERS)-1:0], index};
+    end
+
+    // Position in the layer.
+    logic [8:0] k, in_base, out, left;
+    logic [4:0] group;
+    logic [5:0] y, x;
+    logic [16:0] row;  // weight address of (out, 0)
+    logic [5:0] wait_count;
+
+    wire pair = (PE == 2) && left > 9'd1;
+    wire [8:0] step = pair ? 9'd2 : 9'd1;
+    wire [8:0] least = pair ? 9'(TWO) : 9'(ONE);
+    wire [8:0] length = (layer.in_per_group > least) ? layer.in_per_group : least;
+    wire tuple_end = k + 9'd1 == length;
+    wire group_end = tuple_end && left <= step;
+    wire block_end = group_end && group + 5'd1 == layer.groups;
+    wire [5:0] size = 6'd8 << layer.size;
+    wire [5:0] next_x = side ? 6'd16 : x + 6'd8;
+    wire [5:0] next_y = y + (side ? 6'd4 : BLOCK_HEIGHT);
+    wire row_end = next_x == size;
+    wire layer_end = block_end && row_end && next_y == size;
+    wire [16:0] row_step = pair ? {7'd0, layer.in_count, 1'b0} : {8'd0, layer.in_count};
+
+    assign side = (P == 64) && layer.stride2 && layer.size == SIZE_16;
+    assign image_release = state == DRAINING && wait_count == '0 && layer.image;
+    assign finish = state == FINISH;
+
+    always_ff @(posedge clk) begin
+        if (!rst_n) begin
+            state <= IDLE;
+            mode <= '0;
+            index <= '0;
+            buffer <= 1'b0;
+            cycles <= '0;
+            tiles <= '0;
+            layer <= '0;
+            linear_start <= 1'b0;
+        end else begin
+            cycles <= cycles + 32'd1;
+            linear_start <= state == LOAD && program_data.kind != 2'd0 && record_ready;
+            case (state)
+                IDLE: begin
+                    index <= '0;
+                    cycles <= 32'd1;
+                    tiles <= '0;
+                    mode <= image_mode;
+                    buffer <= image_buffer;
+                    if (image_valid) state <= FETCH;
+                end
+                FETCH: state <= LOAD;
+                LOAD:
+                    if (program_data.kind == 2'd0) begin
+                        layer <= program_data;
+                        index <= index + 1'b1;
+                        state <= RUN;
+                    end else if (record_ready) begin
+                        layer <= program_data;
+                        index <= index + 1'b1;
+                        state <= LINEAR;
+                    end
+                RUN: begin
+                    if (k < layer.in_per_group) tiles <= tiles + 32'd1;
+                    if (layer_end) begin
+                        state <= DRAINING;
+                        wait_count <= 6'(DRAIN);
+                    end
+                end
+                DRAINING: begin
+                    wait_count <= wait_count - 6'd1;
+                    if (wait_count == '0) state <= layer.last ? FINISH : LOAD;
+                end
+                LINEAR: if (linear_done) state <= layer.last ? FINISH : LOAD;
+                default: state <= IDLE;
+            endcase
+        end
+
+        if (state == LOAD) begin
+            k <= '0;
+            in_base <= '0;
+            out <= '0;
+            left <= program_data.out_per_group;
+            group <= '0;
+            y <= '0;
+            x <= '0;
+            row <= program_data.weight_base;
+        end else if (state == RUN) begin
+            k <= tuple_end ? '0 : k + 9'd1;
+            if (tuple_end) begin
+                out <= block_end ? '0 : out + step;
+                row <= block_end ? layer.weight_base : row + row_step;
+                left <= group_end ? layer.out_per_group : left - step;
+            end
+            if (group_end) begin
+                in_base <= block_end ? '0 : in_base + layer.in_per_group;
+                group <= block_end ? '0 : group + 5'd1;
+            end
+            if (block_end) begin
+                x <= row_end ? '0 : next_x;
+                if (row_end) y <= next_y;
+            end
+        end
+    end
+
+    wire [8:0] input_channel = in_base + k;
+    wire valid = rst_n && state == RUN && k < layer.in_per_group;
+    always_ff @(posedge clk) begin
+        tile.valid <= valid;
+        tile.first <= k == '0;
+        tile.shift <= layer.image && {k, 1'b0} == {1'b0, layer.in_count};
+        tile.last <= valid && k + 9'd1 == layer.in_per_group;
+        tile.pair <= pair;
+        tile.out <= out;
+        tile.y <= y[4:0];
+        tile.x <= x[4:0];
+        tile_in <= input_channel;
+        weight_addr[0] <= WEIGHT_AW'(row + 17'(input_channel));
+        if (PE == 2) weight_addr[PE-1] <= WEIGHT_AW'(row + 17'(layer.in_count) + 17'(input_channel));
+    end
+
+    if (PE != 1 && PE != 2) $error("engine_sequencer: PE must be 1 or 2");
+    if (LAYERS != 2 ** $clog2(LAYERS)) $error("engine_sequencer: LAYERS must be a power of two");
+endmodule

@@ -1,0 +1,237 @@
+// The tile engine: a convolutional network, layer after layer, on one set of pixel lanes.
+//
+// In: a stream of frames, one header beat (mode in bits 7:0) and the image, plane after plane, eight pixels a beat.
+// Out: one result record per frame. All weights and feature maps stay on chip. Every lane uses the same weights in a
+// cycle, so a channel pair that the mode switches off is a cycle that does not happen.
+//
+// Stages, counted from the sequencer's registered tile (0): 1 memory rows, 2 rotated, 3 window, 4 taps and kernels,
+// 5 partial sums, 6 sums, 7 accumulators, 8..10 the requantiser's DSP, 11 pixels, 12 write.
+module tile_engine
+    import engine_pkg::*;
+    import gatefold_pkg::*;
+#(
+    parameter int unsigned P             = 64,    /// pixel lanes: 64 or 32
+    parameter int unsigned PE            = 2,     /// output channels per tile: 1 or 2
+    parameter int unsigned R             = 64,    /// requantisers: 8 to P, divides P
+    parameter int unsigned V             = 16,    /// products per cycle of the vector unit, a power of two
+    parameter int unsigned X_DEPTH       = 64,    /// words per bank of X
+    parameter int unsigned M_DEPTH       = 64,    /// words per bank of M
+    parameter int unsigned IMAGE_BASE    = 32,    /// first word of the image buffers in M
+    parameter int unsigned PLANES        = 3,     /// colours of the image
+    parameter int unsigned WEIGHT_DEPTH  = 4096,  /// kernels
+    parameter int unsigned REQUANT_DEPTH = 512,   /// scale and bias pairs
+    parameter int unsigned FC_DEPTH      = 64,    /// words of V fully connected weights
+    parameter int unsigned POOL_DEPTH    = 4,     /// words of V pooled sums
+    parameter int unsigned MODES         = 5,
+    parameter int unsigned LAYERS        = 16,    /// descriptors per mode, a power of two
+    parameter int unsigned CLASSES       = 10,
+    parameter int unsigned MULT_DSP      = 0      /// pixel pairs whose products are made in DSP48s
+) (
+    input  wire         clk,
+    input  wire         rst_n,
+    input  wire  [63:0] s_axis_tdata,
+    input  wire         s_axis_tvalid,
+    output wire         s_axis_tready,
+    output wire  [63:0] m_axis_tdata,
+    output wire         m_axis_tvalid,
+    input  wire         m_axis_tready
+);
+    localparam int unsigned U = R / 8, WORDS = P / R;
+    localparam int unsigned XW = $clog2(X_DEPTH), MW = $clog2(M_DEPTH);
+    localparam int unsigned WEIGHT_AW = $clog2(WEIGHT_DEPTH), REQUANT_AW = $clog2(REQUANT_DEPTH);
+    localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS);
+
+    // ---- program and control
+    (* ram_style = "block" *) logic [DESCRIPTOR_WIDTH-1:0] program_memory[MODES*LAYERS];
+    logic [DESCRIPTOR_WIDTH-1:0] program_word;
+    wire  [PROGRAM_AW-1:0]       program_addr;
+    initial $readmemh("program.mem", program_memory);
+    always_ff @(posedge clk) program_word <= program_memory[program_addr];
+
+    wire         image_valid, image_buffer, image_release, buffer, side;
+    wire  [7:0]  image_mode, mode;
+    descriptor_t layer;
+    tile_t       tile;
+    wire  [8:0]  tile_in;
+    wire  [PE-1:0][WEIGHT_AW-1:0] weight_addr;
+    wire         record_ready, linear_start, linear_done, finish;
+    wire  [31:0] cycles, tiles;
+
+    engine_sequencer #(
+        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW)
+    ) sequencer (
+        .clk, .rst_n, .image_valid, .image_mode, .image_buffer, .image_release,
+        .program_addr, .program_data(descriptor_t'(program_word)), .layer, .side, .buffer,
+        .tile, .tile_in, .weight_addr, .record_ready, .linear_start, .linear_done,
+        .finish, .mode, .cycles, .tiles
+    );
+
+    // ---- feature memories
+    wire  [1:0]  size_in = layer.size + 2'(layer.stride2);
+    wire  [4:0]  y_in = layer.stride2 ? {tile.y[3:0], 1'b0} : tile.y;
+    wire  [4:0]  x_in = layer.stride2 ? {tile.x[3:0], 1'b0} : tile.x;
+    wire  [7:0]  source_base = layer.src_base + ((layer.image && buffer) ? 8'(4 * PLANES) : 8'd0);
+    logic [7:0]  source_word;
+    always_comb
+        case (size_in)
+            SIZE_8: source_word = source_base + 8'(tile_in >> 1);
+            SIZE_16: source_word = source_base + 8'(tile_in);
+            default: source_word = source_base + {tile_in[6:0], 1'b0};
+        endcase
+
+    wire  [7:0]               residual_addr, write_addr;
+    wire                      write;
+    wire  [15:0][3:0]         write_enable;
+    wire  [15:0][127:0]       write_data;
+    logic [15:0][7:0]         source_addr;
+    logic [15:0][XW-1:0]      x_raddr;
+    logic [15:0][MW-1:0]      m_raddr;
+    wire  [15:0][127:0]       x_rows, m_rows;
+    for (genvar b = 0; b < 16; b++) begin : bank_address
+        // The bank holds row y_in + distance, except the one row above the window.
+        wire [3:0] distance = 4'(b) - y_in[3:0];
+        wire [5:0] map_row = (distance == 4'd15 && y_in != 5'd0) ? {1'b0, y_in} - 6'd1 : {1'b0, y_in} + 6'(distance);
+        assign source_addr[b] = (size_in == SIZE_32) ? {source_word[7:1], map_row[4]} : source_word;
+        assign x_raddr[b] = layer.residual ? residual_addr[XW-1:0] : source_addr[b][XW-1:0];
+        assign m_raddr[b] = source_addr[b][MW-1:0];
+    end
+
+    engine_features #(.DEPTH(X_DEPTH)) x_memory (
+        .clk, .we(layer.dst ? '0 : write_enable), .waddr(write_addr[XW-1:0]), .wdata(write_data),
+        .raddr(x_raddr), .rdata(x_rows)
+    );
+
+    wire          m_busy = layer.dst && write;
+    wire          image_write;
+    wire  [3:0]   image_bank;
+    wire  [7:0]   image_addr;
+    wire  [127:0] image_data;
+    logic [15:0][3:0] m_we;
+    always_comb
+        for (int unsigned b = 0; b < 16; b++)
+            m_we[b] = m_busy ? write_enable[b] : {4{image_write && image_bank == 4'(b)}};
+    engine_features #(.DEPTH(M_DEPTH)) m_memory (
+        .clk, .we(m_we), .waddr(m_busy ? write_addr[MW-1:0] : image_addr[MW-1:0]),
+        .wdata(m_busy ? write_data : {16{image_data}}), .raddr(m_raddr), .rdata(m_rows)
+    );
+
+    engine_loader #(.PLANES(PLANES), .IMAGE_BASE(IMAGE_BASE)) loader (
+        .clk, .rst_n, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+        .busy(m_busy), .write(image_write), .bank(image_bank), .addr(image_addr), .data(image_data),
+        .valid(image_valid), .mode(image_mode), .buffer(image_buffer), .release_buffer(image_release)
+    );
+
+    // ---- tiles: what stages 1 to 7 still have to know
+    tile_t [7:1] stage;
+    always_ff @(posedge clk) begin
+        stage[1] <= tile;
+        stage[7:2] <= stage[6:1];
+        if (!rst_n)
+            for (int unsigned s = 1; s <= 7; s++) begin
+                stage[s].valid <= 1'b0;
+                stage[s].last <= 1'b0;
+            end
+    end
+    logic [1:0] rotation1;
+    logic [4:0] y1, x1;
+    always_ff @(posedge clk) begin
+        rotation1 <= y_in[3:2] + {size_in == SIZE_8 && tile_in[0], 1'b0};
+        y1 <= y_in;
+        x1 <= x_in;
+    end
+
+    wire [P-1:0][35:0]  taps;
+    wire [PE-1:0][35:0] kernel;
+    engine_align #(.P(P)) align (
+        .clk, .x_rows, .m_rows, .from_m(layer.src), .stride2(layer.stride2), .side, .size_in,
+        .rotation(rotation1), .y(y1), .x(x1), .taps
+    );
+    engine_weights #(.PE(PE), .DEPTH(WEIGHT_DEPTH)) weights (.clk, .addr(weight_addr), .kernel);
+
+    wire [PE*P-1:0][ACC_WIDTH-1:0] acc;
+    engine_lanes #(.P(P), .PE(PE), .MULT_DSP(MULT_DSP)) lanes (
+        .clk, .taps, .kernel, .valid(stage[6].valid), .first(stage[6].first), .shift(stage[6].shift), .acc
+    );
+
+    // ---- finished tuples: R accumulators a cycle, from stage 5 (the requantisation address) on
+    drain_t        drain5, drain6, drain7, drain8, drain9, drain10, drain11;
+    logic [4:0]    drain_left;
+    wire  [3:0]    next_word = drain6.word + 4'd1;
+    always_comb
+        if (stage[5].last)
+            drain5 = '{valid: 1'b1, out: stage[5].out, word: '0, y: stage[5].y, x: stage[5].x};
+        else begin
+            drain5 = drain6;
+            drain5.valid = drain_left != '0;
+            drain5.word = (next_word == 4'(WORDS)) ? '0 : next_word;
+            if (next_word == 4'(WORDS)) drain5.out = drain6.out + 9'd1;
+        end
+    always_ff @(posedge clk) begin
+        if (!rst_n) drain_left <= '0;
+        else if (stage[5].last) drain_left <= stage[5].pair ? 5'(2 * WORDS - 1) : 5'(WORDS - 1);
+        else if (drain_left != '0) drain_left <= drain_left - 5'd1;
+        drain6 <= drain5;
+        drain7 <= drain6;
+        drain8 <= drain7;
+        drain9 <= drain8;
+        drain10 <= drain9;
+        drain11 <= drain10;
+        if (!rst_n) begin
+            drain6.valid <= 1'b0;
+            drain7.valid <= 1'b0;
+            drain8.valid <= 1'b0;
+            drain9.valid <= 1'b0;
+            drain10.valid <= 1'b0;
+            drain11.valid <= 1'b0;
+        end
+    end
+
+    wire signed [SCALE_WIDTH-1:0] scale;
+    wire signed [BIAS_WIDTH-1:0]  bias;
+    engine_requant_memory #(.DEPTH(REQUANT_DEPTH)) requant_memory (
+        .clk, .addr(REQUANT_AW'(layer.requant_base + 15'(drain5.out))), .scale, .bias
+    );
+
+    wire [R-1:0][ACC_WIDTH-1:0] acc_word;
+    engine_drain #(.P(P), .PE(PE), .R(R)) drain (.clk, .load(stage[7].last), .acc, .word(acc_word));
+
+    wire [U-1:0][31:0]  residual;
+    wire [R-1:0][3:0]   residual_pixel = layer.residual ? residual : '0;
+    wire [R-1:0][3:0]   pixel;
+    for (genvar r = 0; r < R; r++) begin : requantiser
+        engine_requantiser unit (
+            .clk, .acc(acc_word[r]), .scale, .bias, .residual(residual_pixel[r]), .pixel(pixel[r])
+        );
+    end
+
+    engine_write_back #(.P(P), .R(R)) write_back (
+        .clk, .rst_n, .drain(drain8), .discard(layer.pool), .size(layer.size), .side, .shuffle(layer.shuffle),
+        .base(layer.dst_base),
+        .raddr(residual_addr), .rows(x_rows), .residual, .segment(pixel),
+        .write, .waddr(write_addr), .we(write_enable), .wdata(write_data)
+    );
+
+    // ---- head
+    wire [$clog2(POOL_DEPTH)-1:0]  pool_addr;
+    wire [V-1:0][POOL_WIDTH-1:0]   pool_data;
+    engine_pool #(.R(R), .V(V), .DEPTH(POOL_DEPTH)) pool (
+        .clk, .valid(drain11.valid && layer.pool), .first(drain11.word == '0 && drain11.y == '0 && drain11.x == '0),
+        .channel(drain11.out), .pixels(pixel), .raddr(pool_addr), .rdata(pool_data)
+    );
+
+    wire               logit_valid;
+    wire  [8:0]        logit_index, best;
+    wire signed [31:0] logit;
+    engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .CLASSES(CLASSES)) vector (
+        .clk, .rst_n, .start(linear_start), .in_count(layer.in_count), .out_count(layer.out_count),
+        .weight_base(layer.weight_base), .bias_base(layer.requant_base), .pool_addr, .pool_data,
+        .logit_valid, .logit_index, .logit, .best, .done(linear_done)
+    );
+
+    engine_record #(.CLASSES(CLASSES)) record (
+        .clk, .rst_n, .logit_valid, .logit_index, .logit, .finish, .mode, .best, .cycles, .tiles,
+        .ready(record_ready), .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
+    );
+
+    if (R < 8 || R > P || P % R != 0) $error("tile_engine: R must be 8, 16, 32 or 64 and at most P");
+endmodule
