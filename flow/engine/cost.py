@@ -1,0 +1,47 @@
+"""The cycle model: the formula of the architecture, section 3.
+
+    blocks · Σ_groups Σ_tuples max(inputs of the group, ⌈P·outputs in the tuple / R⌉, 1)  +  OVERHEAD
+"""
+
+from dataclasses import dataclass
+
+from flow.engine.graph import IMAGE
+
+OVERHEAD = 20
+"""Cycles per layer for filling and draining the pipeline; the bound that the RTL has to keep."""
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What one layer costs in one mode.
+
+    Attributes:
+        cycles: clock cycles, overhead included.
+        tiles: executed tiles (P pixels × up to PE outputs × one input channel); none in the vector unit.
+    """
+
+    cycles: int
+    tiles: int
+
+
+def layer_cost(layer, groups, config):
+    """LayerCost of `layer` with `groups` groups on the engine `config`."""
+    if layer.kind == "linear":
+        return LayerCost(layer.out_channels * -(-layer.in_channels // config.v) + OVERHEAD, 0)
+    inputs = layer.in_channels * (2 if layer.input == IMAGE else 1) // groups
+    outputs = layer.out_channels // groups
+    tuples = [config.pe] * (outputs // config.pe) + ([outputs % config.pe] if outputs % config.pe else [])
+    per_group = sum(max(inputs, -(-config.p * outs // config.r), 1) for outs in tuples)
+    blocks = layer.out_size**2 // config.p
+    return LayerCost(blocks * groups * per_group + OVERHEAD, blocks * groups * len(tuples) * inputs)
+
+
+def mode_costs(graph, mode, config):
+    """Layer name -> LayerCost of every layer in the mode called `mode`."""
+    return {layer.name: layer_cost(layer, graph.groups(mode, layer), config) for layer in graph.layers}
+
+
+def frame_cost(graph, mode, config):
+    """LayerCost of a whole frame in the mode called `mode`."""
+    costs = mode_costs(graph, mode, config).values()
+    return LayerCost(sum(cost.cycles for cost in costs), sum(cost.tiles for cost in costs))

@@ -1,0 +1,117 @@
+"""Integer-exact execution of a layer graph in numpy: the reference that the hardware must equal.
+
+Accumulators are computed by floating-point BLAS, which is exact here: every partial sum is an integer below
+2^24 (float32) or 2^53 (float64), whichever the layer's weights demand.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flow.engine.graph import ACTIVATION_MAX, IMAGE, shuffle_slots
+from flow.errors import GatefoldError
+
+
+@dataclass
+class Result:
+    """What one run of the network leaves behind, for N images.
+
+    Attributes:
+        stations: layer name -> its stored output: uint8 [N, C, H, W] in channel slots (after the shuffle);
+            for the pooling layer the sums int64 [N, C]; for the classifier the logits int64 [N, K].
+        logits: int64 [N, K].
+        classes: int64 [N], the lowest index among the largest logits.
+    """
+
+    stations: dict
+    logits: np.ndarray
+    classes: np.ndarray
+
+
+def accumulate(layer, groups, inputs):
+    """Accumulators of a convolution.
+
+    Args:
+        inputs: integers [N, Ci, H, W], not negative.
+
+    Returns:
+        int64 [N, Co, Ho, Wo].
+    """
+    count, _, size, _ = inputs.shape
+    weight = layer.group_weight(groups)
+    _, per_out, per_in, kernel, _ = weight.shape
+    exact_in_float32 = np.abs(weight).sum(axis=(2, 3, 4)).max() * layer.input_max < 1 << 24
+    dtype = np.float32 if exact_in_float32 else np.float64
+    pad = kernel // 2
+    padded = np.zeros((layer.in_channels, count, size + 2 * pad, size + 2 * pad), dtype)
+    padded[:, :, pad : pad + size, pad : pad + size] = inputs.transpose(1, 0, 2, 3)
+    out_size = (size - 1) // layer.stride + 1
+    span = layer.stride * (out_size - 1) + 1
+    columns = np.empty((layer.in_channels, kernel * kernel, count, out_size, out_size), dtype)
+    for y in range(kernel):
+        for x in range(kernel):
+            columns[:, y * kernel + x] = padded[:, :, y : y + span : layer.stride, x : x + span : layer.stride]
+    columns = columns.reshape(groups, per_in * kernel * kernel, -1)
+    sums = weight.reshape(groups, per_out, -1).astype(dtype) @ columns
+    sums = sums.reshape(layer.out_channels, count, out_size, out_size).transpose(1, 0, 2, 3)
+    return np.rint(sums).astype(np.int64)
+
+
+def affine_round(acc, scale, offset):
+    """round_half_even(fl(fl(acc·A) + B)) in float32; A and B broadcast against acc. Returns int64."""
+    product = acc.astype(np.float32) * np.asarray(scale, np.float32)
+    return np.rint(product + np.asarray(offset, np.float32)).astype(np.int64)
+
+
+def affine(layer, groups, acc):
+    """The float definition of requantisation for accumulators [N, Co, H, W]."""
+    scale, offset = layer.affine[groups]
+    return affine_round(acc, scale[:, None, None], offset[:, None, None])
+
+
+def run(graph, images, mode, requantise=affine):
+    """Run a batch of images.
+
+    Args:
+        graph: LayerGraph.
+        images: uint8 [N, 3, 32, 32].
+        mode: name of one of the graph's modes.
+        requantise: function (layer, groups, acc [N, Co, H, W]) -> integers before the residual add; the
+            float definition unless given (`flow.engine.requant` has the hardware's integer one).
+
+    Returns:
+        Result.
+    """
+    images = np.asarray(images)
+    first = graph.layers[0]
+    shape = (first.in_channels, first.in_size, first.in_size)
+    if images.dtype != np.uint8 or images.shape[1:] != shape:
+        raise GatefoldError(
+            f"{graph.name} takes uint8 images of shape {shape}, not {images.dtype} {images.shape[1:]}; convert them first"
+        )
+    counts = {layer.name: graph.groups(mode, layer) for layer in graph.layers}
+    stations = run_layers(graph.layers, counts, images, requantise)
+    del stations[IMAGE]
+    logits = stations[graph.layers[-1].name]
+    return Result(stations, logits, logits.argmax(axis=1))
+
+
+def run_layers(layers, counts, images, requantise):
+    """Run layers in order with `counts[name]` groups each; returns the stations, the images among them."""
+    stations = {IMAGE: images}
+    for layer in layers:
+        inputs = stations[layer.input]
+        if layer.kind == "linear":
+            stations[layer.name] = inputs.astype(np.int64) @ layer.weight.T + layer.bias
+            continue
+        groups = counts[layer.name]
+        out = requantise(layer, groups, accumulate(layer, groups, inputs))
+        if layer.residual is not None:
+            out = out + stations[layer.residual]
+        out = np.clip(out, 0, ACTIVATION_MAX).astype(np.uint8)
+        if layer.shuffle:
+            stored = np.empty_like(out)
+            stored[:, shuffle_slots(layer.out_channels)] = out
+            out = stored
+        stations[layer.name] = out.sum(axis=(2, 3), dtype=np.int64) if layer.pool else out
+    return stations

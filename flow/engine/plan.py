@@ -1,0 +1,183 @@
+"""The memory plan: where every feature map, kernel and requantisation entry of a graph lies.
+
+Feature memory X carries the residual stream in two regions: a convolution that ends a block writes in place
+over the map it adds, and where the map's shape changes the shortcut writes the other region. Feature memory M
+carries the inside of a block, and behind it two buffers for images. The maps' layout in the row banks is in
+`map_words`.
+"""
+
+from dataclasses import dataclass, replace
+
+from flow.engine.config import EngineConfig
+from flow.engine.graph import IMAGE
+from flow.errors import GatefoldError
+
+X, M = 0, 1
+IMAGE_BUFFER_WORDS = 12
+MAP_SIZES = (8, 16, 32)
+NIBBLE_CHANNELS = 6
+
+
+@dataclass(frozen=True)
+class Place:
+    """A feature map: memory X (0) or M (1) and its first word in every bank."""
+
+    memory: int
+    base: int
+
+
+@dataclass
+class Plan:
+    """Addresses of everything, and the engine that they need.
+
+    Attributes:
+        config: EngineConfig with depths, layers, modes and classes filled in.
+        maps: layer name -> Place of its output; None for pooled outputs and logits.
+        residuals: layer name -> Place of the map that it adds, for those that add one.
+        weights: layer name -> first word in the weight memory (of the classifier: in the vector unit's).
+        requants: (layer name, group count) -> first requantisation entry.
+    """
+
+    config: EngineConfig
+    maps: dict
+    residuals: dict
+    weights: dict
+    requants: dict
+
+
+def map_words(channels, size):
+    """Words that a map takes in each of the 16 row banks.
+
+    A word is one row of one channel, 32 nibbles. Row r of channel c lies, for size 32, in bank r % 16 at word
+    2·c + r // 16; for size 16 in bank r at word c; for size 8 in bank r + 8·(c % 2) at word c // 2.
+    """
+    return {32: 2 * channels, 16: channels, 8: -(-channels // 2)}[size]
+
+
+def _refuse(layer, why):
+    raise GatefoldError(f"layer {layer.name} {why}")
+
+
+def _check_supported(graph):
+    by_name = {layer.name: layer for layer in graph.layers}
+    for index, layer in enumerate(graph.layers):
+        last = index == len(graph.layers) - 1
+        if (layer.kind == "linear") != last:
+            _refuse(layer, "is out of place: the engine runs convolutions and then one linear layer; reorder the model")
+        if layer.kind == "linear":
+            source = by_name.get(layer.input)
+            if source is None or not source.pool:
+                _refuse(layer, "needs a global pool before it; pool its input")
+            continue
+        if layer.kernel not in (1, 3):
+            _refuse(layer, f"has a {layer.kernel}x{layer.kernel} kernel; the engine does 3x3 and 1x1")
+        if layer.out_size not in MAP_SIZES or layer.in_size not in MAP_SIZES:
+            _refuse(layer, f"makes {layer.out_size}x{layer.out_size} maps; the engine does 32, 16 and 8")
+        if layer.stride not in (1, 2) or layer.in_size != layer.stride * layer.out_size:
+            _refuse(layer, f"has stride {layer.stride}; the engine does 1, and 2 from 32 to 16 and from 16 to 8")
+        if layer.pool and layer.out_size != 8:
+            _refuse(layer, f"pools a {layer.out_size}x{layer.out_size} map; the engine pools 8x8")
+        if layer.input == IMAGE and (layer.in_channels, layer.in_size, layer.stride) != (3, 32, 1):
+            _refuse(layer, "reads the image; the engine takes 3 channels of 32x32 at stride 1")
+        if layer.input == IMAGE and (index != 0 or graph.used_groups(layer) != [1]):
+            _refuse(layer, "reads the image; only the first layer may, with one group")
+        if layer.input != IMAGE and by_name[layer.input].pool:
+            _refuse(layer, "follows a global pool; only the classifier may")
+        if layer.pool and graph.layers[index + 1].kind != "linear":
+            _refuse(layer, "pools before the last convolution; pool only before the classifier")
+
+
+def _place_maps(graph):
+    """(maps, residuals, words of region A, words of M)."""
+    last_use = {}
+    for index, layer in enumerate(graph.layers):
+        for source in (layer.input, layer.residual):
+            last_use[source] = index
+    added = {layer.residual for layer in graph.layers if layer.residual}
+    words = {layer.name: map_words(layer.out_channels, layer.out_size) for layer in graph.layers if layer.kind == "conv"}
+    stream_words = max(words[name] for name in added | {graph.layers[0].name})
+    regions = {Place(X, 0): None, Place(X, stream_words): None, Place(M, 0): None}
+    maps, residuals, inner_words = {}, {}, 0
+
+    for index, layer in enumerate(graph.layers):
+        if layer.kind == "linear":
+            maps[layer.name] = None
+            continue
+        if layer.residual:
+            place = maps[layer.residual]
+            if place is None or place.memory != X or words[layer.residual] != words[layer.name]:
+                _refuse(layer, f"adds {layer.residual}, whose map has another shape; add maps of one shape")
+            if last_use[layer.residual] > index:
+                _refuse(layer, f"overwrites {layer.residual}, which a later layer reads; add it in the later layer")
+            residuals[layer.name] = place
+        else:
+            memory = X if layer.name in added or layer.input == IMAGE else M
+            free = [
+                at
+                for at, owner in regions.items()
+                if at.memory == memory and (owner is None or last_use.get(owner, -1) < index)
+            ]
+            if not free:
+                _refuse(layer, "finds no free feature memory: the engine holds two residual maps and one inner map; "
+                        "use blocks of two convolutions")
+            place = free[0]
+            if memory == M:
+                inner_words = max(inner_words, words[layer.name])
+        regions[place] = layer.name
+        maps[layer.name] = None if layer.pool else place
+    return maps, residuals, stream_words, inner_words
+
+
+def plan(graph, config=None):
+    """Lay a graph out in the engine's memories.
+
+    Args:
+        graph: LayerGraph.
+        config: EngineConfig whose P, PE, R, V and multiplier mix are wanted; its depths are replaced.
+
+    Returns:
+        Plan.
+
+    Raises:
+        GatefoldError: the engine lacks what a layer needs; the sentence names the layer.
+    """
+    config = config or EngineConfig()
+    _check_supported(graph)
+    maps, residuals, stream_words, inner_words = _place_maps(graph)
+    inner_words = max(inner_words, 1)
+
+    weights, weight_words = {}, 0
+    requants, requant_words = {}, 0
+    for layer in graph.layers:
+        if layer.kind == "linear":
+            weights[layer.name] = 0
+            fc_words = layer.out_channels * -(-layer.in_channels // config.v)
+            continue
+        weights[layer.name] = weight_words
+        inputs = NIBBLE_CHANNELS if layer.input == IMAGE else layer.in_channels
+        weight_words += layer.out_channels * inputs
+        for groups in graph.used_groups(layer):
+            requants[layer.name, groups] = requant_words
+            requant_words += layer.out_channels
+
+    config = replace(
+        config,
+        x_depth=_power_of_two(2 * stream_words),
+        m_depth=_power_of_two(inner_words + 2 * IMAGE_BUFFER_WORDS),
+        image_base=inner_words,
+        weight_depth=_multiple(weight_words, 1024),
+        requant_depth=_multiple(requant_words, 512),
+        fc_depth=fc_words,
+        modes=len(graph.modes),
+        layers=_power_of_two(len(graph.layers)),
+        classes=graph.classes,
+    )
+    return Plan(config, maps, residuals, weights, requants)
+
+
+def _power_of_two(value):
+    return 1 << (value - 1).bit_length()
+
+
+def _multiple(value, unit):
+    return -(-value // unit) * unit

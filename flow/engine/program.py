@@ -1,0 +1,77 @@
+"""The engine's program: one descriptor per layer and mode."""
+
+from flow.engine.graph import IMAGE, SHUFFLE_GROUPS
+from flow.engine.interface import load_interface
+from flow.engine.plan import M, NIBBLE_CHANNELS, Place
+from flow.errors import GatefoldError
+
+CONV, LINEAR = 0, 1
+SIZE_CODE = {8: 0, 16: 1, 32: 2}
+
+
+def descriptor_fields(graph, plan, table, mode, layer):
+    """Field name -> value of one layer's descriptor in the mode called `mode`.
+
+    Args:
+        table: (layer name, group count) -> Requantisation.
+    """
+    groups = graph.groups(mode, layer)
+    last = layer is graph.layers[-1]
+    if layer.kind == "linear":
+        return {
+            "kind": LINEAR,
+            "last": last,
+            "in_count": layer.in_channels,
+            "out_count": layer.out_channels,
+            "groups": 1,
+            "in_per_group": layer.in_channels,
+            "out_per_group": layer.out_channels,
+            "weight_base": plan.weights[layer.name],
+        }
+    image = layer.input == IMAGE
+    inputs = NIBBLE_CHANNELS if image else layer.in_channels
+    source = Place(M, plan.config.image_base) if image else plan.maps[layer.input]
+    target = plan.maps[layer.name] or plan.residuals.get(layer.name) or Place(0, 0)
+    fields = {
+        "kind": CONV,
+        "last": last,
+        "stride2": layer.stride == 2,
+        "size": SIZE_CODE[layer.out_size],
+        "src": source.memory,
+        "src_base": source.base,
+        "dst": target.memory,
+        "dst_base": target.base,
+        "image": image,
+        "residual": layer.residual is not None,
+        "pool": layer.pool,
+        "in_count": inputs,
+        "out_count": layer.out_channels,
+        "groups": groups,
+        "in_per_group": inputs // groups,
+        "out_per_group": layer.out_channels // groups,
+        "shuffle": (layer.out_channels // SHUFFLE_GROUPS).bit_length() - 1 if layer.shuffle else 0,
+        "weight_base": plan.weights[layer.name],
+        "requant_base": plan.requants[layer.name, groups],
+    }
+    if table[layer.name, groups].prescale:
+        fields["prescale"] = 1
+    return fields
+
+
+def program_words(graph, plan, table):
+    """The program memory as integers: address = mode·LAYERS + layer; unused words are zero.
+
+    Raises:
+        GatefoldError: a value does not fit its descriptor field; the sentence names layer and mode.
+    """
+    interface = load_interface()
+    words = []
+    for mode in graph.modes:
+        row = []
+        for layer in graph.layers:
+            try:
+                row.append(interface.pack_descriptor(**descriptor_fields(graph, plan, table, mode, layer)))
+            except GatefoldError as error:
+                raise GatefoldError(f"layer {layer.name} in mode {mode}: {error}") from None
+        words += row + [0] * (plan.config.layers - len(row))
+    return words

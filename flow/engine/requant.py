@@ -1,0 +1,248 @@
+"""Integer requantisation that equals the float definition at every reachable accumulator.
+
+The network defines an output as q(acc) = round_half_even(fl(fl(acc·A) + B)), float32, clamped. The engine
+computes h(acc) = (g·acc·scale + bias·2^10) >> 26, clamped, where g is 16 in layers with `prescale` (their
+accumulators are small and A may exceed a quarter) and 1 in the others. Both are monotone in acc, so they agree
+everywhere iff they step at the same accumulators. The steps of q are found by bisection; each gives linear
+constraints on (scale, bias)
+
+    g·T·scale + bias·2^10 ≥ k·2^26   and   g·(T − 1)·scale + bias·2^10 < k·2^26
+
+for the smallest accumulator T with q ≥ k. Integer points of that polygon are searched scale by scale around
+its middle. At last every reachable accumulator is compared, so that nothing rests on the derivation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flow.engine.graph import ACTIVATION_MAX
+from flow.engine.integer import affine_round
+from flow.engine.interface import load_interface
+from flow.errors import GatefoldError
+
+SHIFT = 26
+BIAS_SHIFT = 10
+PRESCALE_BITS = 4
+SCALE_BITS = 25
+BIAS_BITS = 29
+ACCUMULATOR_BITS = 18
+
+_ONE = 1 << SHIFT
+_SCALE_MAX = (1 << (SCALE_BITS - 1)) - 1
+_BIAS_MAX = (1 << (BIAS_BITS - 1)) - 1
+_CANDIDATES = 257
+
+
+@dataclass
+class Requantisation:
+    """Engine constants of one layer at one group count.
+
+    Attributes:
+        scale, bias: int64 [Co].
+        matched: bool [Co], False where no pair of constants equals the float definition.
+        prescale: the accumulator enters shifted left by 4 bits.
+    """
+
+    scale: np.ndarray
+    bias: np.ndarray
+    matched: np.ndarray
+    prescale: bool = False
+
+
+def apply(scale, bias, acc, prescale=False):
+    """h(acc) before the clamp, int64; scale and bias broadcast against acc."""
+    return ((acc << PRESCALE_BITS if prescale else acc) * scale + (bias << BIAS_SHIFT)) >> SHIFT
+
+
+def _steps(scale, offset, low, high, levels):
+    """T[c, k]: the smallest acc in [low, high] with q(acc) >= level k; high + 1 where there is none. scale >= 0."""
+    shape = (len(scale), len(levels))
+    below = np.broadcast_to(low[:, None] - 1, shape).copy()
+    above = np.broadcast_to(high[:, None] + 1, shape).copy()
+    while True:
+        active = above - below > 1
+        if not active.any():
+            return above
+        middle = (below + above) >> 1
+        reached = affine_round(middle, scale[:, None], offset[:, None]) >= levels
+        above = np.where(active & reached, middle, above)
+        below = np.where(active & ~reached, middle, below)
+
+
+def _bias_interval(scale, steps, low, high, levels, gain):
+    """(lowest, highest) bias allowed by every step, for candidate scales [c, s]; int64 [c, s] each."""
+    lowest = np.full(scale.shape, -_BIAS_MAX - 1)
+    highest = np.full(scale.shape, _BIAS_MAX)
+    for index, level in enumerate(levels):
+        step = steps[:, index, None]
+        at_least = -((step * gain * scale - level * _ONE) >> BIAS_SHIFT)
+        at_most = (level * _ONE - 1 - (step - 1) * gain * scale) >> BIAS_SHIFT
+        lowest = np.where(step <= high[:, None], np.maximum(lowest, at_least), lowest)
+        highest = np.where(step > low[:, None], np.minimum(highest, at_most), highest)
+    return lowest, highest
+
+
+def _scale_interval(steps, low, high, levels, gain):
+    """(lowest, highest) scale that leaves a real-valued bias, float64 [c] each."""
+    lowest = np.zeros(len(steps))
+    highest = np.full(len(steps), float(_SCALE_MAX))
+    for j, level_j in enumerate(levels):
+        for k, level_k in enumerate(levels):
+            step_j, step_k = steps[:, j], steps[:, k]
+            # level_j·2^26 - g·step_j·scale <= bias·2^10 <= level_k·2^26 - 1 - g·(step_k - 1)·scale
+            both = (step_j <= high) & (step_k > low)
+            run = (step_k - 1 - step_j) * gain
+            rise = float((int(level_k) - int(level_j)) * _ONE - 1)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                bound = rise / run
+            highest = np.where(both & (run > 0), np.minimum(highest, bound), highest)
+            lowest = np.where(both & (run < 0), np.maximum(lowest, bound), lowest)
+    return lowest, highest
+
+
+def solve(scale, offset, low, high, lowest_level, prescale=False):
+    """Engine constants for channels with accumulators in [low, high].
+
+    Args:
+        scale, offset: float32 [Co], A and B of the float definition.
+        low, high: int64 [Co], reachable accumulators.
+        lowest_level: the clamp below which results need not be told apart: 0, or -15 where a residual
+            of 0…15 is added before the clamp.
+        prescale: accumulators enter the requantiser times 16.
+
+    Returns:
+        Requantisation. Channels that no constants match hold the nearest ones and are marked.
+    """
+    scale, offset = np.asarray(scale, np.float32), np.asarray(offset, np.float32)
+    sign = np.where(scale < 0, -1, 1)
+    magnitude = np.abs(scale)
+    flipped_low, flipped_high = np.where(sign < 0, -high, low), np.where(sign < 0, -low, high)
+    levels = np.arange(lowest_level + 1, ACTIVATION_MAX + 1)
+    steps = _steps(magnitude, offset, flipped_low, flipped_high, levels)
+    gain = 1 << PRESCALE_BITS if prescale else 1
+    limits = steps, flipped_low, flipped_high, levels, gain
+
+    first, last = _scale_interval(*limits)
+    ideal = np.clip(np.rint(magnitude.astype(np.float64) * _ONE / gain), 0, _SCALE_MAX)
+    middle = np.clip(np.rint((first + last) / 2), 0, _SCALE_MAX)
+    first = np.clip(np.ceil(first), 0, _SCALE_MAX)
+    last = np.clip(np.floor(last), 0, _SCALE_MAX)
+    spread = np.linspace(0.0, 1.0, _CANDIDATES)
+    near = np.arange(_CANDIDATES) - _CANDIDATES // 2
+    candidates = np.concatenate(
+        [
+            ideal[:, None],
+            middle[:, None] + near,
+            np.rint(first[:, None] + (last - first)[:, None] * spread),
+        ],
+        axis=1,
+    )
+    candidates = np.clip(candidates, 0, _SCALE_MAX).astype(np.int64)
+    bias_low, bias_high = _bias_interval(candidates, *limits)
+    slack = bias_high - bias_low
+    best = slack.argmax(axis=1)
+    row = np.arange(len(scale))
+    chosen_scale = candidates[row, best]
+    chosen_bias = (bias_low[row, best] + bias_high[row, best]) >> 1
+    unmatched = slack[row, best] < 0
+    constants_bias = np.rint((offset.astype(np.float64) + 0.5) * (1 << (SHIFT - BIAS_SHIFT)))
+    chosen_scale = np.where(unmatched, ideal.astype(np.int64), chosen_scale) * sign
+    chosen_bias = np.where(unmatched, np.clip(constants_bias, -_BIAS_MAX - 1, _BIAS_MAX), chosen_bias).astype(np.int64)
+    constants = Requantisation(chosen_scale, chosen_bias, np.empty(len(scale), bool), prescale)
+    constants.matched[:] = verify(constants, scale, offset, low, high, lowest_level)
+    return constants
+
+
+def verify(constants, scale, offset, low, high, lowest_level):
+    """Compare h and q, clamped, at every accumulator in [low, high]; returns bool [Co]."""
+    equal = np.empty(len(scale), bool)
+    for channel in range(len(scale)):
+        acc = np.arange(low[channel], high[channel] + 1)
+        expected = affine_round(acc, scale[channel], offset[channel])
+        got = apply(constants.scale[channel], constants.bias[channel], acc, constants.prescale)
+        equal[channel] = np.array_equal(
+            np.clip(got, lowest_level, ACTIVATION_MAX), np.clip(expected, lowest_level, ACTIVATION_MAX)
+        )
+    return equal
+
+
+def requantise_layer(layer, groups, can_prescale=True):
+    """Requantisation of one convolution at one group count.
+
+    Args:
+        can_prescale: the engine can shift accumulators left before the requantiser.
+
+    Raises:
+        GatefoldError: an accumulator can leave its 18 bits.
+    """
+    low, high = layer.accumulator_range(groups)
+    limit = 1 << (ACCUMULATOR_BITS - 1)
+    largest = max(-low.min(), high.max())
+    if largest >= limit:
+        raise GatefoldError(
+            f"layer {layer.name} with {groups} groups can reach accumulator {largest}, beyond "
+            f"{ACCUMULATOR_BITS} bits; use fewer input channels or smaller weights"
+        )
+    lowest_level = 0 if layer.residual is None else -ACTIVATION_MAX
+    constants = solve(*layer.affine[groups], low, high, lowest_level)
+    if can_prescale and not constants.matched.all() and largest < limit >> PRESCALE_BITS:
+        shifted = solve(*layer.affine[groups], low, high, lowest_level, prescale=True)
+        if shifted.matched.sum() > constants.matched.sum():
+            return shifted
+    return constants
+
+
+def requantise(graph, progress=None):
+    """Constants of every convolution at every group count that a mode uses.
+
+    Args:
+        progress: called with each layer's name once it is done.
+
+    Returns:
+        (layer name, group count) -> Requantisation; `check_matched` tells whether it is usable.
+    """
+    can_prescale = any(name == "prescale" for name, _ in load_interface().descriptor)
+    table = {}
+    for layer in graph.layers:
+        if layer.kind == "conv":
+            for groups in graph.used_groups(layer):
+                table[layer.name, groups] = requantise_layer(layer, groups, can_prescale)
+        if progress:
+            progress(layer.name)
+    return table
+
+
+def unmatched(table):
+    """(layer name, group count, channel) of every channel whose constants differ from the float definition."""
+    return [
+        (name, groups, int(channel))
+        for (name, groups), constants in table.items()
+        for channel in np.flatnonzero(~constants.matched)
+    ]
+
+
+def check_matched(graph, table):
+    """Raise GatefoldError where a channel is unmatched; the sentence counts them and names the first."""
+    bad = unmatched(table)
+    if not bad:
+        return
+    name, groups, channel = bad[0]
+    modes = [mode for mode in graph.modes if graph.groups(mode, graph[name]) == groups]
+    total = sum(len(constants.scale) for constants in table.values())
+    raise GatefoldError(
+        f"{len(bad)} of {total} channels of {graph.name} have no integer requantisation that equals batch norm at "
+        f"every accumulator; the first is channel {channel} of layer {name} with {groups} groups "
+        f"(mode {', '.join(modes)}, A = {graph[name].affine[groups][0][channel]:.6g}); "
+        "lower that batch norm's weight or train on"
+    )
+
+
+def hardware(table):
+    """The engine's requantisation as the `requantise` argument of `flow.engine.integer.run`."""
+
+    def requantise_accumulators(layer, groups, acc):
+        constants = table[layer.name, groups]
+        return apply(constants.scale[:, None, None], constants.bias[:, None, None], acc, constants.prescale)
+
+    return requantise_accumulators
