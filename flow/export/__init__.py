@@ -1,0 +1,1 @@
+"""QONNX files with everything the hardware needs, out of a layer graph and back."""

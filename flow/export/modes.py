@@ -1,0 +1,73 @@
+"""Rewrite a full QONNX model to one of its group modes."""
+
+import numpy as np
+from onnx import helper
+from qonnx.transformation.base import Transformation
+from qonnx.transformation.infer_shapes import InferShapes
+
+from flow.errors import GatefoldError
+from flow.export import metadata
+from flow.export.qonnx_export import FULL
+
+
+class ApplyMode(Transformation):
+    """The graph in the mode called `mode`: every convolution grouped, with that group count's batch norm.
+
+    Only the weights in use remain, so a rewritten graph cannot be rewritten again.
+
+    Args:
+        mode: a name in the model's mode table.
+
+    Raises:
+        GatefoldError: the model has no such mode, or is not in the full mode.
+    """
+
+    def __init__(self, mode):
+        super().__init__()
+        self.mode = mode
+
+    def apply(self, model):
+        modes = metadata.read(model, "modes", {})
+        if self.mode not in modes:
+            raise GatefoldError(
+                f"the QONNX model has no mode {self.mode!r}; it has {', '.join(modes) or 'none: export it with gatefold'}"
+            )
+        if metadata.read(model, "mode") != FULL:
+            raise GatefoldError(
+                f"the QONNX model is in mode {metadata.read(model, 'mode')}; apply modes to the full model only"
+            )
+        tables = metadata.affine_tables(model)
+        names = iter(tables)
+        for conv in [node for node in model.graph.node if node.op_type == "Conv"]:
+            name = next(names)
+            groups = modes[self.mode].get(name, 1)
+            _group_weights(model, conv, groups)
+            for node, value in zip(_affine_nodes(model, conv), tables[name][groups], strict=True):
+                model.set_initializer(node.input[1], value.reshape(1, -1, 1, 1))
+        metadata.write(model, mode=self.mode)
+        return model.transform(InferShapes()), False
+
+
+def _group_weights(model, conv, groups):
+    """Set the Conv's group count and keep, for each output, the inputs of its group."""
+    quant = model.find_producer(conv.input[1])
+    name = quant.input[0] if quant is not None else conv.input[1]
+    weight = model.get_initializer(name)
+    outputs, inputs = weight.shape[0] // groups, weight.shape[1] // groups
+    blocks = [weight[g * outputs : (g + 1) * outputs, g * inputs : (g + 1) * inputs] for g in range(groups)]
+    sliced = np.concatenate(blocks)
+    model.set_initializer(name, sliced)
+    if quant is not None:
+        model.set_tensor_shape(conv.input[1], list(sliced.shape))
+    kept = [attribute for attribute in conv.attribute if attribute.name != "group"]
+    del conv.attribute[:]
+    conv.attribute.extend([*kept, helper.make_attribute("group", groups)])
+
+
+def _affine_nodes(model, conv):
+    """The Mul and the Add that follow a Conv."""
+    scale = model.find_consumer(conv.output[0])
+    offset = model.find_consumer(scale.output[0])
+    if (scale.op_type, offset.op_type) != ("Mul", "Add"):
+        raise GatefoldError(f"{conv.name} is not followed by Mul and Add; export the model again")
+    return scale, offset

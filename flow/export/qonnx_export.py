@@ -1,0 +1,146 @@
+"""A layer graph as a QONNX model: standard nodes on integer-valued float32 tensors.
+
+One convolution becomes
+
+    Quant(weights, 4 bits) -> Conv -> Mul(A) -> Add(B) -> Relu -> Quant(4 bits unsigned)
+    Quant(weights, 4 bits) -> Conv -> Mul(A) -> Add(B) -> Quant(8 bits signed) -> Add(residual) -> Relu -> Quant(4 bits unsigned)
+
+all with scale 1, zero point 0 and rounding half to even, and where the layer shuffles its channels
+Reshape -> Transpose -> Reshape. The global pool is a ReduceSum, the classifier MatMul and Add; the output is the
+integer logits. Every tensor holds integers that float32 represents exactly, except those between Mul and Quant,
+which are the two roundings of the definition.
+
+Tensors of layer L: "L.acc" the accumulators, "L.out" the quantised output, "L.shuffled", "L.pooled" where there
+is one; the classifier's output is "logits", the input "image" (0…255, [N, 3, 32, 32]).
+"""
+
+import numpy as np
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.infer_shapes import InferShapes
+from qonnx.util.basic import qonnx_make_model
+
+from flow.engine.graph import IMAGE, SHUFFLE_GROUPS
+from flow.export import metadata
+
+QUANT_DOMAIN = "qonnx.custom_op.general"
+LOGITS = "logits"
+FULL = "full"
+
+
+class _Builder:
+    """Collects nodes and initializers."""
+
+    def __init__(self):
+        self.nodes, self.initializers = [], {}
+
+    def constant(self, name, value):
+        self.initializers[name] = np.asarray(value)
+        return name
+
+    def node(self, op, inputs, output, **attributes):
+        self.nodes.append(helper.make_node(op, inputs, [output], name=f"{output}/{op}", **attributes))
+        return output
+
+    def quant(self, source, output, bits, signed, narrow=False):
+        # qonnx gives shared constants random new names, so every node has its own.
+        constants = [("scale", 1), ("zero_point", 0), ("bits", bits)]
+        return self.node(
+            "Quant",
+            [source, *(self.constant(f"{output}.{name}", np.float32(value)) for name, value in constants)],
+            output,
+            domain=QUANT_DOMAIN,
+            signed=int(signed),
+            narrow=int(narrow),
+            rounding_mode="ROUND",
+        )
+
+
+def _convolution(build, layer, stored):
+    name, pad = layer.name, layer.kernel // 2
+    weight = build.constant(f"{name}.weight", layer.weight.astype(np.float32))
+    weight = build.quant(weight, f"{name}.weight_int", 4, signed=True, narrow=True)
+    out = build.node(
+        "Conv",
+        [stored[layer.input], weight],
+        f"{name}.acc",
+        kernel_shape=[layer.kernel] * 2,
+        strides=[layer.stride] * 2,
+        pads=[pad] * 4,
+        dilations=[1, 1],
+        group=1,
+    )
+    scale, offset = layer.affine[1]
+    shape = (1, layer.out_channels, 1, 1)
+    out = build.node("Mul", [out, build.constant(f"{name}.A", scale.reshape(shape))], f"{name}.scaled")
+    out = build.node("Add", [out, build.constant(f"{name}.B", offset.reshape(shape))], f"{name}.affine")
+    if layer.residual:
+        out = build.quant(out, f"{name}.branch", 8, signed=True)
+        out = build.node("Add", [out, stored[layer.residual]], f"{name}.sum")
+    out = build.node("Relu", [out], f"{name}.relu")
+    out = build.quant(out, f"{name}.out", 4, signed=False)
+    per_group = layer.out_channels // SHUFFLE_GROUPS
+    if layer.shuffle and per_group > 1:
+        size = [layer.out_size] * 2
+        split = build.constant(f"{name}.split", np.array([0, SHUFFLE_GROUPS, per_group, *size]))
+        merge = build.constant(f"{name}.merge", np.array([0, layer.out_channels, *size]))
+        out = build.node("Reshape", [out, split], f"{name}.groups")
+        out = build.node("Transpose", [out], f"{name}.transposed", perm=[0, 2, 1, 3, 4])
+        out = build.node("Reshape", [out, merge], f"{name}.shuffled")
+    if layer.pool:
+        out = build.node("ReduceSum", [out], f"{name}.pooled", axes=[2, 3], keepdims=0)
+    return out
+
+
+def _classifier(build, layer, stored):
+    name = layer.name
+    weight = build.constant(f"{name}.weight", layer.weight.T.astype(np.float32))
+    weight = build.quant(weight, f"{name}.weight_int", 8, signed=True, narrow=True)
+    product = build.node("MatMul", [stored[layer.input], weight], f"{name}.product")
+    bias = build.constant(f"{name}.bias", layer.bias.astype(np.float32))
+    return build.node("Add", [product, bias], LOGITS)
+
+
+def export(graph, batch=1):
+    """The QONNX model of a layer graph, in the full mode (every layer with one group).
+
+    Args:
+        graph: LayerGraph.
+        batch: number of images N.
+
+    Returns:
+        qonnx ModelWrapper with all shapes inferred; input "image" [N, 3, 32, 32], output "logits" [N, K].
+    """
+    build = _Builder()
+    stored = {IMAGE: IMAGE}
+    for layer in graph.layers:
+        stored[layer.name] = (_classifier if layer.kind == "linear" else _convolution)(build, layer, stored)
+    first = graph.layers[0]
+    image = helper.make_tensor_value_info(
+        IMAGE, TensorProto.FLOAT, [batch, first.in_channels, first.in_size, first.in_size]
+    )
+    logits = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [batch, graph.classes])
+    model = ModelWrapper(qonnx_make_model(helper.make_graph(build.nodes, graph.name, [image], [logits])))
+    for name, value in build.initializers.items():
+        model.set_initializer(name, value)
+    model.set_tensor_datatype(IMAGE, DataType["UINT8"])
+    metadata.write(
+        model,
+        model=graph.name,
+        mode=FULL,
+        modes=graph.modes,
+        layers=[
+            {
+                "name": layer.name,
+                "group_counts": list(layer.group_counts),
+                "logit_scale": layer.logit_scale,
+                "affine": {
+                    str(n): {"A": metadata.encode(scale), "B": metadata.encode(offset)}
+                    for n, (scale, offset) in layer.affine.items()
+                },
+            }
+            for layer in graph.layers
+        ],
+    )
+    return model.transform(InferShapes())
