@@ -1,7 +1,8 @@
 // One pixel of one output channel: nine 4-bit products, their sum, and the accumulator.
 //
-// The taps are unsigned, the weights signed. Three cycles from taps and kernel to the accumulator; `first`, `shift`
-// and `valid` belong to the taps two cycles earlier, that is, they arrive with the finished sum.
+// The taps are unsigned, the weights signed and not below -7. Three cycles from taps and kernel to the accumulator;
+// `valid`, `first` and `shift` arrive with the finished sum, two cycles after the taps. This is the definition, and
+// what simulation runs; engine_lane_mapped is the same for synthesis.
 module engine_lane
     import engine_pkg::*;
 (
@@ -13,22 +14,16 @@ module engine_lane
     input  wire                         shift,
     output logic signed [ACC_WIDTH-1:0] acc
 );
-    logic signed [2:0][9:0] partial;  // one per kernel row: |3 * 7 * 15| = 315
-    logic signed [10:0] total;        // |9 * 7 * 15| = 945
-
-    for (genvar r = 0; r < 3; r++) begin : kernel_row
-        wire signed [2:0][8:0] product;
-        for (genvar c = 0; c < 3; c++) begin : tap
-            wire signed [4:0] pixel = {1'b0, taps[4*(3*r+c)+:4]};
-            wire signed [3:0] weight = kernel[4*(3*r+c)+:4];
-            assign product[c] = pixel * weight;
-        end
-        always_ff @(posedge clk) partial[r] <= 10'($signed(product[0])) + 10'($signed(product[1])) + 10'($signed(product[2]));
+    logic signed [8:0][8:0] product;
+    logic signed [10:0]     sum, total;  // |9 * 7 * 15| = 945
+    always_comb begin
+        sum = '0;
+        for (int unsigned t = 0; t < 9; t++) sum += 11'($signed(product[t]));
     end
-
-    wire signed [ACC_WIDTH-1:0] carried = first ? '0 : shift ? acc <<< 4 : acc;
     always_ff @(posedge clk) begin
-        total <= 11'($signed(partial[0])) + 11'($signed(partial[1])) + 11'($signed(partial[2]));
-        if (valid) acc <= ACC_WIDTH'(total) + carried;
+        for (int unsigned t = 0; t < 9; t++)
+            product[t] <= 9'($signed({1'b0, taps[4*t+:4]}) * $signed(kernel[4*t+:4]));
+        total <= sum;
+        if (valid) acc <= ACC_WIDTH'(total) + (first ? '0 : shift ? acc <<< 4 : acc);
     end
 endmodule

@@ -27,7 +27,7 @@ module engine_vector
 );
     localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V), BW = $clog2(CLASSES);
     (* ram_style = "block" *) logic [V*8-1:0] weights[DEPTH];
-    (* ram_style = "distributed" *) logic [31:0] biases[CLASSES];
+    logic [31:0] biases[CLASSES];
     initial $readmemh("fc_weights.mem", weights);
     initial $readmemh("fc_bias.mem", biases);
 

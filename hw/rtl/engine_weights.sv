@@ -1,8 +1,8 @@
 // The weight memory: one 36-bit word per (output, input) channel pair, nine 4-bit taps, tap 3*ky+kx in bits 4t+3..4t.
 //
 // Two independent ports serve the PE outputs of a tuple, whichever two channels those are. With PE = 1 the second
-// port is unused. Words arrive four cycles after their address: block memory, word choice, and two registers that
-// carry them to the lanes.
+// port is unused. Words arrive three cycles after their address: block memory, word choice, and a register on the way
+// to the lanes.
 module engine_weights #(
     parameter int unsigned PE    = 2,     /// outputs per tuple, 1 or 2
     parameter int unsigned DEPTH = 4096,  /// kernel words
@@ -22,10 +22,9 @@ module engine_weights #(
     engine_weight_column #(.DEPTH(DEPTH), .FILE("weights_3.mem")) column3 (
         .clk, .addr0(addr[0]), .addr1(addr[PE-1]), .data0(word[0][35:27]), .data1(word[1][35:27]));
 
-    logic [PE-1:0][35:0] chosen, carried;
+    logic [PE-1:0][35:0] chosen;
     always_ff @(posedge clk) begin
         for (int unsigned p = 0; p < PE; p++) chosen[p] <= word[p];
-        carried <= chosen;
-        kernel <= carried;
+        kernel <= chosen;
     end
 endmodule

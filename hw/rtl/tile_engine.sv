@@ -150,7 +150,7 @@ module tile_engine
 
     wire [PE*P-1:0][ACC_WIDTH-1:0] acc;
     engine_lanes #(.P(P), .PE(PE), .MULT_DSP(MULT_DSP)) lanes (
-        .clk, .taps, .kernel, .valid(stage[6].valid), .first(stage[6].first), .shift(stage[6].shift), .acc
+        .clk, .taps, .kernel_early(kernel), .valid(stage[6].valid), .first(stage[6].first), .shift(stage[6].shift), .acc
     );
 
     // ---- finished tuples: R accumulators a cycle, from stage 5 (the requantisation address) on
@@ -200,7 +200,8 @@ module tile_engine
     wire [R-1:0][3:0]   pixel;
     for (genvar r = 0; r < R; r++) begin : requantiser
         engine_requantiser unit (
-            .clk, .acc(acc_word[r]), .scale, .bias, .residual(residual_pixel[r]), .pixel(pixel[r])
+            .clk, .acc(acc_word[r]), .prescale(layer.prescale), .scale, .bias, .residual(residual_pixel[r]),
+            .pixel(pixel[r])
         );
     end
 
