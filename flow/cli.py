@@ -1,0 +1,41 @@
+"""The command line ``gatefold``."""
+
+import argparse
+import importlib
+import importlib.util
+import sys
+
+from flow.errors import GatefoldError
+
+COMMANDS = ("train", "evaluate", "build", "simulate", "report")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Parser with every subcommand that is installed."""
+    parser = argparse.ArgumentParser(
+        prog="gatefold",
+        description="Train a neural network with run-time group modes, build it for an FPGA, simulate it and report on it.",
+        epilog="`gatefold COMMAND --help` explains a command.",
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        if importlib.util.find_spec(f"flow.commands.{name}") is not None:
+            importlib.import_module(f"flow.commands.{name}").add_parser(subparsers)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, or 2 with one sentence on stderr."""
+    args = make_parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except GatefoldError as error:
+        print(f"gatefold: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gatefold: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

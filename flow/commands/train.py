@@ -1,0 +1,126 @@
+"""``gatefold train``: train a network for all its group modes."""
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from flow.errors import GatefoldError
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def add_parser(subparsers) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a network for all its group modes",
+        description="Train a network so that one set of weights serves every group mode (full, 1/2 ... 1/16): first in "
+        "floating point, then with 4-bit weights and activations. A checkpoint is written after every epoch; --resume goes "
+        "on from it. The trained weights and a record of what they reach end up in the output folder.",
+    )
+    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
+    parser.add_argument(
+        "--data",
+        default="cifar10",
+        help="cifar10 (downloaded once), digits (small, no download) or an .npz file with train_x, train_y, test_x, test_y "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--float-epochs", type=_count, default=16, help="epochs in floating point (default: %(default)s)"
+    )
+    parser.add_argument("--epochs", type=_count, default=5, help="epochs with 4-bit numbers (default: %(default)s)")
+    parser.add_argument(
+        "--samples",
+        type=_positive,
+        default=3,
+        help="networks trained in each step: the full one, the smallest, and this number less two at random "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--batch", type=_positive, default=128, help="images in each step (default: %(default)s)")
+    parser.add_argument("--lr", type=float, default=0.1, help="highest learning rate (default: %(default)s)")
+    parser.add_argument("--seed", type=_count, default=0, help="the same seed repeats a run (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=_positive, default=None, help="end every epoch after so many steps (default: whole epochs)"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (default: %(default)s)")
+    parser.add_argument("--threads", type=_positive, default=None, help="processor threads (default: all cores)")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+    parser.add_argument(
+        "--output", type=Path, default=None, metavar="DIR", help="output folder (default: build/train/MODEL)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the record of the trained network as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; returns the exit code."""
+    import torch
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from flow.data import load
+    from flow.training.trainer import Settings, Trainer
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise GatefoldError("There is no CUDA device here; train with --device cpu.")
+    if args.float_epochs + args.epochs == 0:
+        raise GatefoldError("There is nothing to train; give --float-epochs or --epochs.")
+    if not args.lr > 0:
+        raise GatefoldError(f"The learning rate {args.lr} is not positive; give --lr 0.1, for example.")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    settings = Settings(
+        args.model,
+        float_epochs=args.float_epochs,
+        epochs=args.epochs,
+        samples=args.samples,
+        batch=args.batch,
+        lr=args.lr,
+        seed=args.seed,
+        steps=args.steps,
+    )
+    folder = args.output or Path("build/train") / args.model
+    trainer = Trainer(settings, load(args.data), folder, args.device, args.resume)
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        while trainer.epoch < trainer.total_epochs:
+            label = f"epoch {trainer.epoch + 1}/{trainer.total_epochs}"
+            task = progress.add_task(label, total=trainer.steps_per_epoch, loss=0.0)
+            record = trainer.run_epoch(lambda step, _, loss: progress.update(task, completed=step, loss=loss))
+            progress.remove_task(task)
+            reached = "  ".join(f"{mode} {100 * value:.1f} %" for mode, value in record["accuracy"].items())
+            console.print(
+                f"{label} ({record['phase']}): loss {record['loss'][0]:.3f}, {reached}, {record['seconds']} s so far",
+                highlight=False,
+            )
+    command = shlex.join(["gatefold", *sys.argv[1:]])
+    record = trainer.finish(command)
+    if args.json:
+        print(json.dumps(record, indent=2))
+    else:
+        reached = "  ".join(f"{mode} {100 * value:.2f} %" for mode, value in record["accuracy"].items())
+        print(f"{args.model} on {record['test_images']} test images of {record['data']}: {reached}")
+        print(f"weights: {folder / (args.model + '.safetensors')}")
+    return 0

@@ -1,0 +1,78 @@
+"""Choosing and reading a data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flow.data.cifar10 import load_cifar10
+from flow.data.digits import load_digits
+from flow.errors import GatefoldError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images uint8 [N, 32, 32, 3] and labels int64 [N], for training and for testing."""
+
+    name: str
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes: the largest label plus one."""
+        return int(max(self.train_y.max(), self.test_y.max())) + 1
+
+
+def _checked(path: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (32, 32, 3):
+        raise GatefoldError(
+            f"{path} holds images of type {images.dtype} and shape {list(images.shape)}; save them as uint8 [N, 32, 32, 3]."
+        )
+    if labels.shape != (len(images),):
+        raise GatefoldError(f"{path} holds {len(images)} images but labels of shape {list(labels.shape)}; save one each.")
+    return images, labels.astype(np.int64)
+
+
+def _open(path: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except FileNotFoundError:
+        raise GatefoldError(f"There is no file {path}; give --data an .npz file, 'cifar10' or 'digits'.") from None
+    except (OSError, ValueError, EOFError, KeyError, __import__("zipfile").BadZipFile):
+        raise GatefoldError(f"{path} cannot be read as an .npz file; save it again with numpy.savez.") from None
+
+
+def load(source: str = "cifar10") -> Dataset:
+    """Read a data set for training.
+
+    Args:
+        source: ``"cifar10"`` (downloaded once), ``"digits"`` (part of scikit-learn) or the path of an .npz file with
+            train_x, train_y, test_x, test_y.
+    """
+    if source == "cifar10":
+        return Dataset("cifar10", *load_cifar10())
+    if source == "digits":
+        return Dataset("digits", *load_digits())
+    arrays = _open(source)
+    missing = [key for key in ("train_x", "train_y", "test_x", "test_y") if key not in arrays]
+    if missing:
+        raise GatefoldError(f"{source} lacks {', '.join(missing)}; training needs train_x, train_y, test_x, test_y.")
+    train = _checked(source, arrays["train_x"], arrays["train_y"])
+    test = _checked(source, arrays["test_x"], arrays["test_y"])
+    return Dataset(Path(source).stem, *train, *test)
+
+
+def load_test(source: str = "cifar10") -> tuple[np.ndarray, np.ndarray]:
+    """Read (images, labels) for evaluation; an .npz file may hold x, y or test_x, test_y."""
+    if source in ("cifar10", "digits"):
+        dataset = load(source)
+        return dataset.test_x, dataset.test_y
+    arrays = _open(source)
+    for x, y in (("x", "y"), ("test_x", "test_y")):
+        if x in arrays and y in arrays:
+            return _checked(source, arrays[x], arrays[y])
+    raise GatefoldError(f"{source} lacks images and labels; save them as x and y, or as test_x and test_y.")

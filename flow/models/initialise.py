@@ -1,0 +1,56 @@
+"""Sane untrained networks, for building hardware before training has ended."""
+
+import torch
+from torch import nn
+
+from flow.models.requantisation import limit_multipliers
+from flow.nn.modes import MODES
+
+
+def initialise(model, seed: int = 0, batch: int = 16):
+    """Random weights, and batch-normalisation statistics measured on random images in every named mode.
+
+    Args:
+        model: network from ``flow.models.create``.
+        seed: the same seed gives the same network.
+        batch: number of random images to measure on.
+
+    Returns:
+        The model, in eval and in the full mode.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            fan_in = module.weight[0].numel()
+            with torch.no_grad():
+                module.weight.copy_(torch.randn(module.weight.shape, generator=generator) * (2 / fan_in) ** 0.5)
+                if module.bias is not None:
+                    module.bias.zero_()
+    images = torch.rand(batch, 3, 32, 32, generator=generator)
+    calibrate(model, [images])
+    limit_multipliers(model)
+    return model
+
+
+@torch.no_grad()
+def calibrate(model, batches) -> None:
+    """Replace the batch-normalisation statistics by those of the given images in each named mode.
+
+    Args:
+        model: network; left in eval and in the full mode.
+        batches: list of float images [N, 3, 32, 32] in 0..1.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative average
+    model.train()
+    for mode in MODES:
+        model.set_mode(mode)
+        for images in batches:
+            model(images)
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+    model.set_mode("full")
+    model.eval()

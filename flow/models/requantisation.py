@@ -1,0 +1,27 @@
+"""Keeps requantisation multipliers inside what the hardware can hold.
+
+The engine multiplies accumulators by a 25-bit signed number and shifts by 26, so |A| < 1/4. A channel that sees very few
+inputs (1x1 convolution, 16 groups) can ask for more; its batch-normalisation gain is then lowered, during training already,
+so that the network adapts to it.
+"""
+
+import numpy as np
+import torch
+
+MULTIPLIER_LIMIT = 0.2499
+
+
+@torch.no_grad()
+def limit_multipliers(model) -> None:
+    """Lower batch-normalisation gains in place until every |A| <= 0.2499, in all convolutions and group counts."""
+    for spec in model.layers():
+        if spec.kind != "conv":
+            continue
+        integers = model.integer_layer(spec.name)
+        norms = model.get_submodule(spec.name).norm.norms
+        for n in spec.group_counts:
+            multiplier = np.abs(integers.affine(n)[0])
+            if multiplier.max() > MULTIPLIER_LIMIT:
+                gain = np.minimum(1, MULTIPLIER_LIMIT / np.maximum(multiplier, 1e-30))
+                weight = norms[str(n)].weight
+                weight.mul_(torch.from_numpy(gain).to(weight))

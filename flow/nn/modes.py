@@ -1,0 +1,22 @@
+"""Names of the group modes."""
+
+from flow.errors import GatefoldError
+
+MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
+_COUNTS = dict(zip(MODES, (1, 2, 4, 8, 16)))
+
+
+def group_vector(model, mode: str) -> dict[str, int]:
+    """Group count of every layer in a named mode: layers that cannot have that many groups take the most they have.
+
+    Args:
+        model: network with ``layers()``.
+        mode: one of ``MODES``.
+
+    Returns:
+        Layer name to group count, in execution order.
+    """
+    if mode not in _COUNTS:
+        raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
+    n = _COUNTS[mode]
+    return {spec.name: max(c for c in spec.group_counts if c <= n) for spec in model.layers()}

@@ -1,0 +1,35 @@
+"""Data augmentation on uint8 images in memory: random crop after zero padding, random flip."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+PADDING = 4
+
+
+def pad(images: Tensor) -> Tensor:
+    """uint8 [N, H, W, 3] to [N, H+8, W+8, 3], zeros around; done once."""
+    return F.pad(images, (0, 0, PADDING, PADDING, PADDING, PADDING))
+
+
+def crop_and_flip(padded: Tensor, index: Tensor, generator: torch.Generator, flip: bool = True) -> Tensor:
+    """Augmented batch.
+
+    Args:
+        padded: uint8 [N, H+8, W+8, 3] from ``pad``.
+        index: int64 [B], the images of the batch.
+        generator: source of the random offsets.
+        flip: whether left and right may be exchanged (not for digits).
+
+    Returns:
+        float32 [B, 3, H, W] in 0..1, channels last.
+    """
+    size = padded.shape[1] - 2 * PADDING
+    b = len(index)
+    offset = torch.randint(0, 2 * PADDING + 1, (2, b), generator=generator).to(padded.device)
+    mirrored = (torch.rand(b, generator=generator) < 0.5).to(padded.device) & flip
+    line = torch.arange(size, device=padded.device)
+    rows = offset[0][:, None] + line
+    columns = offset[1][:, None] + torch.where(mirrored[:, None], line.flip(0), line)
+    batch = padded[index.to(padded.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return batch.permute(0, 3, 1, 2).float().mul_(1 / 255)

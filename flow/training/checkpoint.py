@@ -1,0 +1,103 @@
+"""Reading and writing weights and training state."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+import flow
+from flow.errors import GatefoldError
+
+SHIPPED = Path(flow.__file__).parent.parent / "models"
+
+
+def write_atomically(path: Path, write) -> None:
+    """Call ``write(temporary_path)`` and rename the result to ``path``, so that a file is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise GatefoldError(f"{path} could not be written ({error}); free some space and continue with --resume.") from error
+
+
+def save_training_state(path: Path, state: dict) -> None:
+    """Write everything that ``--resume`` needs."""
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
+
+
+def load_training_state(path: Path) -> dict:
+    """Read what ``save_training_state`` wrote."""
+    if not path.exists():
+        raise GatefoldError(f"There is no checkpoint {path}; start without --resume, or give its folder with --output.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise GatefoldError(f"The checkpoint {path} is damaged; delete it and start without --resume.") from error
+
+
+def save_model(model, path: Path, record: dict) -> None:
+    """Write ``path`` (.safetensors) and beside it a .json with the record: model, classes, and what was reached."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    record = {"model": model.name, "num_classes": model.num_classes, "quantised": model.quantised, **record}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary))
+    text = json.dumps(record, indent=2) + "\n"
+    write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text))
+
+
+def read_record(name_or_path: str | Path) -> dict:
+    """The .json beside the weights."""
+    path = _weights_path(name_or_path).with_suffix(".json")
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise GatefoldError(f"There is no {path}; train the model again or restore the file.") from None
+    except ValueError:
+        raise GatefoldError(f"{path} is damaged; train the model again or restore the file.") from None
+
+
+def _weights_path(name_or_path: str | Path) -> Path:
+    from flow.models import NAMES
+
+    if str(name_or_path) in NAMES:
+        return SHIPPED / f"{name_or_path}.safetensors"
+    path = Path(name_or_path)
+    if path.suffix != ".safetensors" and not path.exists():
+        raise GatefoldError(
+            f"'{name_or_path}' is neither a model nor a weights file; give one of {', '.join(NAMES)} or a .safetensors file."
+        )
+    return path
+
+
+def load_model(name_or_path: str | Path):
+    """Load trained weights.
+
+    Args:
+        name_or_path: the name of a shipped model, or a .safetensors file with its .json beside it.
+
+    Returns:
+        The network in eval and in the full mode.
+    """
+    from flow.models import create
+
+    path = _weights_path(name_or_path)
+    if not path.exists():
+        name = path.stem
+        raise GatefoldError(f"There are no trained weights {path}; make them with `gatefold train {name}`.")
+    record = read_record(path)
+    try:
+        tensors = load_file(path)
+        model = create(record["model"], record["num_classes"])
+        model.load_state_dict(tensors)
+    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError):
+        raise GatefoldError(f"The weights {path} are damaged or of another version; restore or train them again.") from None
+    model.set_quantised(record["quantised"])
+    model.eval()
+    return model

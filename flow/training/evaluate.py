@@ -1,0 +1,39 @@
+"""Accuracy on a test set."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+
+@torch.no_grad()
+def predict(model, images: np.ndarray, mode: str, batch: int = 128, on_batch: Callable[[int], None] = lambda _: None):
+    """Predicted classes in one mode.
+
+    Args:
+        model: network; left in eval and in ``mode``. Quantised networks compute with the integers of the hardware.
+        images: uint8 [N, 32, 32, 3].
+        mode: name of a group mode.
+        on_batch: called with the number of images of each batch.
+
+    Returns:
+        int64 [N]; the lowest index wins a tie.
+    """
+    model.eval()
+    model.set_mode(mode)
+    classes = []
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        if model.quantised:
+            logits = model.integer_logits(part)
+        else:
+            pixels = torch.from_numpy(part).to(next(model.parameters()).device).permute(0, 3, 1, 2)
+            logits = model(pixels.float() / 255).cpu().numpy()
+        classes.append(logits.argmax(1))
+        on_batch(len(part))
+    return np.concatenate(classes).astype(np.int64) if classes else np.zeros(0, np.int64)
+
+
+def accuracy(model, images: np.ndarray, labels: np.ndarray, mode: str) -> float:
+    """Share of correct predictions in one mode, 0..1."""
+    return float((predict(model, images, mode) == labels).mean())

@@ -1,0 +1,44 @@
+"""Algorithm 1 of WeNet (Ma and Reda): full network, smallest, s-2 random ones; gradients accumulated, one step."""
+
+import random
+from collections.abc import Iterator
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def sample_networks(model, samples: int, rng: random.Random) -> Iterator[dict[str, int]]:
+    """Group vectors of one training step, layer name to group count.
+
+    Args:
+        model: network with ``layers()``.
+        samples: s, at least 1: the first is the full network, the second the smallest, the others random per layer.
+        rng: source of the random ones.
+    """
+    specs = model.layers()
+    for i in range(samples):
+        if i == 0:
+            yield {spec.name: min(spec.group_counts) for spec in specs}
+        elif i == 1:
+            yield {spec.name: max(spec.group_counts) for spec in specs}
+        else:
+            yield {spec.name: rng.choice(spec.group_counts) for spec in specs}
+
+
+def accumulate_gradients(model, x: Tensor, y: Tensor, vectors) -> list[float]:
+    """Forward and backward through every sampled network.
+
+    Args:
+        x: float images [N, 3, 32, 32]; y: labels int64 [N].
+        vectors: group vectors from ``sample_networks``.
+
+    Returns:
+        The loss (mean cross-entropy) of every sampled network; the parameters' ``grad`` holds the sum of their gradients.
+    """
+    losses = []
+    for vector in vectors:
+        model.set_mode(vector)
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        losses.append(float(loss.detach()))
+    return losses

@@ -1,0 +1,231 @@
+"""Two-phase training: floating point, then 4-bit fine-tuning, both with Algorithm 1 of WeNet."""
+
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from flow.data import Dataset
+from flow.errors import GatefoldError
+from flow.models import create
+from flow.models.initialise import calibrate
+from flow.models.requantisation import limit_multipliers
+from flow.nn.modes import MODES
+from flow.training import augment
+from flow.training.allocator import keep_freed_memory
+from flow.training.checkpoint import load_training_state, save_model, save_training_state
+from flow.training.evaluate import accuracy
+from flow.training.sampling import accumulate_gradients, sample_networks
+from flow.training.schedule import cosine
+
+CHECKPOINT = "checkpoint.pt"
+# Peak learning rate of 4-bit fine-tuning, as a share of the peak of the floating-point phase.
+QUANTISED_RATE = 0.2
+MONITOR_IMAGES = 1000
+CALIBRATION_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choices of one run; they are recorded beside the weights.
+
+    Attributes:
+        float_epochs, epochs: passes over the training set in floating point, and with 4-bit quantisers.
+        samples: s of Algorithm 1, sampled networks per step.
+        batch: images per step.
+        lr: peak learning rate for the sum of the s gradients.
+        weight_decay: on weights of convolutions and of the classifier.
+        seed: of weights, order, augmentation and sampling.
+        steps: cut every epoch short after so many steps (None: whole epochs).
+    """
+
+    model: str
+    float_epochs: int = 16
+    epochs: int = 5
+    samples: int = 3
+    batch: int = 128
+    lr: float = 0.1
+    weight_decay: float = 5e-4
+    seed: int = 0
+    steps: int | None = None
+
+
+class Trainer:
+    """One training run in a folder.
+
+    Args:
+        settings: see ``Settings``.
+        dataset: images and labels.
+        folder: checkpoints go to folder/checkpoint.pt, weights to folder/MODEL.safetensors.
+        device: ``"cpu"`` or ``"cuda"``.
+        resume: continue from the folder's checkpoint.
+    """
+
+    def __init__(self, settings: Settings, dataset: Dataset, folder: Path, device: str = "cpu", resume: bool = False):
+        if settings.batch > len(dataset.train_x):
+            raise GatefoldError(
+                f"The data set has {len(dataset.train_x)} training images, fewer than one batch; lower --batch below that."
+            )
+        keep_freed_memory()
+        self.settings = settings
+        self.dataset = dataset
+        self.folder = Path(folder)
+        self.device = torch.device(device)
+        torch.manual_seed(settings.seed)
+        self.model = create(settings.model, dataset.num_classes, float=True).to(self.device)
+        self.epoch = 0
+        self.seconds = 0.0
+        self.history: list[dict] = []
+        self.optimiser = self._new_optimiser()
+        if resume:
+            self._restore()
+        self.padded = augment.pad(torch.from_numpy(dataset.train_x)).to(self.device)
+        self.labels = torch.from_numpy(dataset.train_y).to(self.device)
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of both phases."""
+        return self.settings.float_epochs + self.settings.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one epoch."""
+        steps = len(self.dataset.train_x) // self.settings.batch
+        return min(steps, self.settings.steps or steps)
+
+    def _new_optimiser(self) -> torch.optim.Optimizer:
+        decayed, others = [], []
+        for name, parameter in self.model.named_parameters():
+            (decayed if name.endswith(("conv.weight", "classifier.weight")) else others).append(parameter)
+        groups = [{"params": decayed, "weight_decay": self.settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.SGD(groups, lr=self.settings.lr, momentum=0.9, nesterov=True)
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint; the one before stays until the new one is whole."""
+        state = {
+            "settings": asdict(self.settings),
+            "data": self.dataset.name,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+        save_training_state(self.folder / CHECKPOINT, state)
+
+    def _restore(self) -> None:
+        state = load_training_state(self.folder / CHECKPOINT)
+        for key, value in (("model", self.settings.model), ("seed", self.settings.seed)):
+            if state["settings"][key] != value:
+                raise GatefoldError(
+                    f"The checkpoint in {self.folder} is of {key} {state['settings'][key]}, not {value}; "
+                    "use its value or another --output."
+                )
+        self.model.load_state_dict(state["model"])
+        self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
+        if self.epoch > self.settings.float_epochs:
+            self.model.set_quantised(True)
+        self.optimiser.load_state_dict(state["optimiser"])
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    def _rate(self, epoch: int, step: int) -> float:
+        s = self.settings
+        per_epoch = self.steps_per_epoch
+        if epoch < s.float_epochs:
+            total = s.float_epochs * per_epoch
+            return s.lr * cosine(epoch * per_epoch + step, total, warm_up=max(1, total // 8))
+        total = s.epochs * per_epoch
+        done = (epoch - s.float_epochs) * per_epoch + step
+        return s.lr * QUANTISED_RATE * cosine(done, total, warm_up=max(1, total // 50))
+
+    def run_epoch(self, on_step: Callable[[int, int, float], None] = lambda *_: None) -> dict:
+        """Train one epoch, measure, write the checkpoint.
+
+        Args:
+            on_step: called as on_step(step, steps, loss of the full network) after every step.
+
+        Returns:
+            Record of the epoch: epoch, phase, loss per sampled network, accuracy of some modes on the first test images.
+        """
+        s = self.settings
+        start = time.monotonic()
+        if self.epoch == s.float_epochs:
+            self.model.set_quantised(True)
+            self.optimiser = self._new_optimiser()
+        # Seeds depend on the epoch alone, so that a resumed run repeats an uninterrupted one.
+        generator = torch.Generator().manual_seed(s.seed * 1_000_003 + self.epoch)
+        rng = random.Random(s.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.labels), generator=generator)
+        steps = self.steps_per_epoch
+        flip = self.dataset.name != "digits"
+        sums = [0.0] * s.samples
+        self.model.train()
+        for step in range(steps):
+            index = order[step * s.batch : (step + 1) * s.batch]
+            x = augment.crop_and_flip(self.padded, index, generator, flip)
+            y = self.labels[index.to(self.device)]
+            for group in self.optimiser.param_groups:
+                group["lr"] = self._rate(self.epoch, step)
+            self.optimiser.zero_grad(set_to_none=True)
+            losses = accumulate_gradients(self.model, x, y, sample_networks(self.model, s.samples, rng))
+            if not all(math.isfinite(loss) for loss in losses):
+                raise GatefoldError(
+                    f"The loss is no longer a number in epoch {self.epoch + 1}; the last checkpoint is intact: continue with "
+                    f"--resume and a smaller --lr than {s.lr}."
+                )
+            self.optimiser.step()
+            if self.model.quantised:
+                limit_multipliers(self.model)
+            sums = [total + loss for total, loss in zip(sums, losses)]
+            on_step(step + 1, steps, losses[0])
+        self.epoch += 1
+        record = {
+            "epoch": self.epoch,
+            "phase": "4-bit" if self.model.quantised else "float",
+            "loss": [round(total / steps, 4) for total in sums],
+            "accuracy": self._monitor(),
+        }
+        self.seconds += time.monotonic() - start
+        record["seconds"] = round(self.seconds)
+        self.history.append(record)
+        self.save()
+        return record
+
+    def _monitor(self) -> dict[str, float]:
+        x, y = self.dataset.test_x[:MONITOR_IMAGES], self.dataset.test_y[:MONITOR_IMAGES]
+        return {mode: accuracy(self.model, x, y, mode) for mode in ("full", "1/4", "1/16")}
+
+    def finish(self, command: str) -> dict:
+        """Measure the statistics of the named modes, evaluate them on the whole test set, write the weights.
+
+        Returns:
+            The record that is written beside the weights.
+        """
+        generator = torch.Generator().manual_seed(self.settings.seed)
+        order = torch.randperm(len(self.labels), generator=generator)
+        batch = self.settings.batch
+        chosen = [order[i * batch : (i + 1) * batch] for i in range(min(CALIBRATION_BATCHES, len(order) // batch))]
+        calibrate(self.model, [augment.crop_and_flip(self.padded, index, generator, False) for index in chosen])
+        if self.model.quantised:
+            limit_multipliers(self.model)
+        x, y = self.dataset.test_x, self.dataset.test_y
+        record = {
+            "data": self.dataset.name,
+            "accuracy": {mode: accuracy(self.model, x, y, mode) for mode in MODES},
+            "test_images": len(y),
+            "command": command,
+            "settings": asdict(self.settings),
+            "epochs_done": self.epoch,
+            "seconds": round(self.seconds),
+            "device": self.device.type,
+        }
+        self.model.set_mode("full")
+        save_model(self.model, self.folder / f"{self.model.name}.safetensors", record)
+        return record
