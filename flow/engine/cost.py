@@ -1,14 +1,19 @@
 """The cycle model: the formula of the architecture, section 3.
 
-    blocks · Σ_groups Σ_tuples max(inputs of the group, ⌈P·outputs in the tuple / R⌉, 1)  +  OVERHEAD
+    blocks · Σ_groups Σ_tuples max(inputs of the group, ⌈P·outputs in the tuple / R⌉, 1)  +  overhead
+
+The overhead is what the RTL really takes, at most 20 cycles at the default size, so that the model gives the cycle
+count of a frame exactly when the engine does not wait for its image or for the previous record.
 """
 
 from dataclasses import dataclass
 
 from flow.engine.graph import IMAGE
 
-OVERHEAD = 20
-"""Cycles per layer for filling and draining the pipeline; the bound that the RTL has to keep."""
+CONV_DRAIN = 13
+"""Cycles from the last tile of a convolution to the first of the next layer, but for the words of its last tuple."""
+LINEAR_OVERHEAD = 9
+"""Cycles of the vector unit's pipeline and of a frame's start and end."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,14 @@ class LayerCost:
 def layer_cost(layer, groups, config):
     """LayerCost of `layer` with `groups` groups on the engine `config`."""
     if layer.kind == "linear":
-        return LayerCost(layer.out_channels * -(-layer.in_channels // config.v) + OVERHEAD, 0)
+        return LayerCost(layer.out_channels * -(-layer.in_channels // config.v) + LINEAR_OVERHEAD, 0)
     inputs = layer.in_channels * (2 if layer.input == IMAGE else 1) // groups
     outputs = layer.out_channels // groups
     tuples = [config.pe] * (outputs // config.pe) + ([outputs % config.pe] if outputs % config.pe else [])
     per_group = sum(max(inputs, -(-config.p * outs // config.r), 1) for outs in tuples)
     blocks = layer.out_size**2 // config.p
-    return LayerCost(blocks * groups * per_group + OVERHEAD, blocks * groups * len(tuples) * inputs)
+    overhead = CONV_DRAIN + config.pe * config.p // config.r
+    return LayerCost(blocks * groups * per_group + overhead, blocks * groups * len(tuples) * inputs)
 
 
 def mode_costs(graph, mode, config):
