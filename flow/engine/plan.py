@@ -109,6 +109,9 @@ def _place_maps(graph):
                 _refuse(layer, f"adds {layer.residual}, whose map has another shape; add maps of one shape")
             if last_use[layer.residual] > index:
                 _refuse(layer, f"overwrites {layer.residual}, which a later layer reads; add it in the later layer")
+            source = maps.get(layer.input)
+            if source is None or source.memory == X:
+                _refuse(layer, "adds to a map while it reads from the residual stream; put a convolution before it")
             residuals[layer.name] = place
         else:
             memory = X if layer.name in added or layer.input == IMAGE else M

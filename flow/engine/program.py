@@ -32,7 +32,7 @@ def descriptor_fields(graph, plan, table, mode, layer):
     inputs = NIBBLE_CHANNELS if image else layer.in_channels
     source = Place(M, plan.config.image_base) if image else plan.maps[layer.input]
     target = plan.maps[layer.name] or plan.residuals.get(layer.name) or Place(0, 0)
-    fields = {
+    return {
         "kind": CONV,
         "last": last,
         "stride2": layer.stride == 2,
@@ -52,10 +52,8 @@ def descriptor_fields(graph, plan, table, mode, layer):
         "shuffle": (layer.out_channels // SHUFFLE_GROUPS).bit_length() - 1 if layer.shuffle else 0,
         "weight_base": plan.weights[layer.name],
         "requant_base": plan.requants[layer.name, groups],
+        "prescale": table[layer.name, groups].prescale,
     }
-    if table[layer.name, groups].prescale:
-        fields["prescale"] = 1
-    return fields
 
 
 def program_words(graph, plan, table):

@@ -18,7 +18,6 @@ import numpy as np
 
 from flow.engine.graph import ACTIVATION_MAX
 from flow.engine.integer import affine_round
-from flow.engine.interface import load_interface
 from flow.errors import GatefoldError
 
 SHIFT = 26
@@ -167,11 +166,8 @@ def verify(constants, scale, offset, low, high, lowest_level):
     return equal
 
 
-def requantise_layer(layer, groups, can_prescale=True):
-    """Requantisation of one convolution at one group count.
-
-    Args:
-        can_prescale: the engine can shift accumulators left before the requantiser.
+def requantise_layer(layer, groups):
+    """Requantisation of one convolution at one group count; prescaled where only that matches every channel.
 
     Raises:
         GatefoldError: an accumulator can leave its 18 bits.
@@ -186,7 +182,7 @@ def requantise_layer(layer, groups, can_prescale=True):
         )
     lowest_level = 0 if layer.residual is None else -ACTIVATION_MAX
     constants = solve(*layer.affine[groups], low, high, lowest_level)
-    if can_prescale and not constants.matched.all() and largest < limit >> PRESCALE_BITS:
+    if not constants.matched.all() and largest < limit >> PRESCALE_BITS:
         shifted = solve(*layer.affine[groups], low, high, lowest_level, prescale=True)
         if shifted.matched.sum() > constants.matched.sum():
             return shifted
@@ -202,12 +198,11 @@ def requantise(graph, progress=None):
     Returns:
         (layer name, group count) -> Requantisation; `check_matched` tells whether it is usable.
     """
-    can_prescale = any(name == "prescale" for name, _ in load_interface().descriptor)
     table = {}
     for layer in graph.layers:
         if layer.kind == "conv":
             for groups in graph.used_groups(layer):
-                table[layer.name, groups] = requantise_layer(layer, groups, can_prescale)
+                table[layer.name, groups] = requantise_layer(layer, groups)
         if progress:
             progress(layer.name)
     return table

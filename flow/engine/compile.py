@@ -1,0 +1,67 @@
+"""From a QONNX file to everything the hardware is built from."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from flow.engine.graph import LayerGraph
+from flow.engine.images import memory_images
+from flow.engine.interface import INTERFACE_FILE
+from flow.engine.plan import Plan, plan
+from flow.engine.requant import check_matched, requantise
+
+
+@dataclass
+class Compiled:
+    """A network laid out for one engine.
+
+    Attributes:
+        graph: LayerGraph.
+        plan: Plan; `plan.config` holds the engine's parameters.
+        table: (layer name, group count) -> Requantisation.
+        images: file name -> text of every memory image.
+    """
+
+    graph: LayerGraph
+    plan: Plan
+    table: dict
+    images: dict
+
+
+def keep_modes(graph, names):
+    """The graph with only the named modes, in the order given."""
+    for name in names:
+        graph.groups(name, graph.layers[0])
+    return LayerGraph(graph.name, graph.layers, {name: graph.modes[name] for name in names})
+
+
+def compile_graph(graph, config, progress=None):
+    """Plan, requantise and write the images of a layer graph.
+
+    Args:
+        config: EngineConfig whose depths are still open.
+        progress: called with each layer's name once its requantisation is found.
+
+    Raises:
+        GatefoldError: the engine lacks something, or a channel cannot be requantised exactly.
+    """
+    layout = plan(graph, config)
+    table = requantise(graph, progress)
+    check_matched(graph, table)
+    return Compiled(graph, layout, table, memory_images(graph, layout, table))
+
+
+def build_hash(compiled, sources):
+    """SHA-256 (hex) of all that makes the hardware what it is: images, parameters, interface and RTL.
+
+    Args:
+        sources: paths of the RTL files.
+    """
+    digest = hashlib.sha256()
+    for name, text in sorted(compiled.images.items()):
+        digest.update(f"{name}\0{text}\0".encode())
+    digest.update(json.dumps(compiled.plan.config.parameters(), sort_keys=True).encode())
+    digest.update(INTERFACE_FILE.read_bytes())
+    for path in sources:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
