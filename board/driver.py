@@ -1,0 +1,159 @@
+"""Driver of the accelerator: a batch of images in, result records out, through registers and DMA.
+
+It speaks to PYNQ alone (`Overlay`, its `gatefold_0`, `allocate`), so it cannot tell a board from the simulated one.
+Registers, error codes and record words come from the deploy folder's interface.json.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from board.deploy import IMAGE_SHAPE
+from board.errors import BoardError
+
+INSTANCE = "gatefold_0"
+START, RESET = 1, 2  # register control
+BUSY, ERROR = 1, 4   # register status
+POLL_SECONDS = 50e-6
+MEMORY_ALIGN = 128
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Results of one batch of N frames.
+
+    Attributes:
+        logits: int32 [N, classes].
+        predictions: int64 [N]; the class with the largest logit, the lowest on ties (as the hardware chose).
+        modes: int64 [N], mode index as the hardware ran it.
+        frame_cycles, tiles: int64 [N], clock cycles and executed tiles of each frame.
+        cycles: from the start to the last record, loading and storing included.
+    """
+
+    logits: np.ndarray
+    predictions: np.ndarray
+    modes: np.ndarray
+    frame_cycles: np.ndarray
+    tiles: np.ndarray
+    cycles: int
+
+
+class Accelerator:
+    """The accelerator of a deploy folder, loaded onto the active device.
+
+    Args:
+        deploy: board.deploy.Deploy.
+        simulated: the active device is the simulated board.
+
+    Raises:
+        BoardError: files are missing, or the hardware is not the one of this folder.
+    """
+
+    def __init__(self, deploy, simulated):
+        import pynq
+
+        self._deploy = deploy
+        self._allocate = pynq.allocate
+        self._offsets = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
+        self._words = {name: index for index, name in enumerate(deploy.interface["record"])}
+        self._overlay = pynq.Overlay(str(deploy.bitstream(simulated).resolve()))
+        if INSTANCE not in self._overlay.ip_dict:
+            raise BoardError(f"the .hwh of {deploy.folder} knows no {INSTANCE}; build again with: make bitstream MODEL={deploy.model}.")
+        pynq.Clocks.fclk0_mhz = deploy.clock_mhz
+        self._registers = getattr(self._overlay, INSTANCE)
+        self._check_identity()
+
+    def run(self, pixels, modes, timeout=10.0):
+        """Run one batch.
+
+        Args:
+            pixels: uint8 [N, 32, 32, 3].
+            modes: N board.deploy.Mode, the mode of each frame.
+            timeout: seconds without a new result after which the batch counts as lost.
+
+        Raises:
+            BoardError: the accelerator reports an error or does not answer.
+        """
+        frames = len(pixels)
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != IMAGE_SHAPE or not frames or frames != len(modes):
+            raise BoardError(f"a batch of {pixels.dtype} {list(pixels.shape)} with {len(modes)} modes cannot run; give uint8 [N, 32, 32, 3] and N modes.")
+        record_words = self._record_words
+        source = self._buffer((frames, IMAGE_SHAPE[2], *IMAGE_SHAPE[:2]), np.uint8)
+        mode_list = self._buffer((frames,), np.uint8)
+        records = self._buffer((frames, record_words), np.uint32)
+        source[:] = pixels.transpose(0, 3, 1, 2)
+        mode_list[:] = [mode.index for mode in modes]
+        records[:] = 0
+        for buffer in (source, mode_list, records):
+            buffer.flush()
+
+        self._write("source", source.device_address)
+        self._write("destination", records.device_address)
+        self._write("mode_list", mode_list.device_address)
+        self._write("frames", frames)
+        self._write("control", START)
+        self._wait(frames, timeout)
+        cycles = self._read("cycles")
+        self._write("irq", 1)
+        records.invalidate()
+        return self._unpack(np.array(records), cycles)
+
+    def _check_identity(self):
+        deploy = self._deploy
+        remedy = f"build again with: make bitstream MODEL={deploy.model}"
+        if self._read("id") != int(deploy.interface["id"], 16):
+            raise BoardError(f"the loaded hardware is no Gatefold accelerator (id {self._read('id'):#010x}); {remedy}.")
+        for name, expected in (("version", deploy.interface["version"]), ("build_hash", deploy.build_hash)):
+            value = self._read(name)
+            if value != expected:
+                raise BoardError(f"{deploy.folder} mixes two builds: the hardware's {name} is {value:#x}, its files say {expected:#x}; {remedy}.")
+        config = self._read("config")
+        modes, classes, self._record_words = config & 0xFF, config >> 8 & 0xFF, config >> 16
+        if (modes, classes) != (len(deploy.modes), deploy.classes):
+            raise BoardError(
+                f"{deploy.folder} mixes two builds: the hardware has {modes} modes and {classes} classes, "
+                f"its files {len(deploy.modes)} and {deploy.classes}; {remedy}."
+            )
+
+    def _wait(self, frames, timeout):
+        done, deadline = 0, time.monotonic() + timeout
+        while (status := self._read("status")) & BUSY:
+            progress = self._read("frames_done")
+            now = time.monotonic()
+            if progress != done:
+                done, deadline = progress, now + timeout
+            elif now > deadline:
+                self._write("control", RESET)
+                raise BoardError(
+                    f"the accelerator gave no result for {timeout:g} s after {done} of {frames} frames: its memory does not "
+                    f"answer; power-cycle the board, or allow more with --timeout."
+                )
+            time.sleep(POLL_SECONDS)
+        if status & ERROR:
+            code = status >> 8 & 0xFF
+            name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
+            raise BoardError(f"the accelerator refused the batch with {name} (code {code}); check the modes and build again with: make bitstream MODEL={self._deploy.model}.")
+
+    def _unpack(self, records, cycles):
+        def column(name):
+            return records[:, self._words[name]].astype(np.int64)
+
+        if column("status").any():
+            frame = int(np.flatnonzero(column("status"))[0])
+            raise BoardError(f"frame {frame} ended with status {column('status')[frame]}; run it again, and build again if that repeats.")
+        first = len(self._words)
+        logits = records[:, first : first + self._deploy.classes].view(np.int32)
+        return Batch(logits, column("class"), column("mode"), column("cycles"), column("tiles"), cycles)
+
+    def _buffer(self, shape, dtype):
+        buffer = self._allocate(shape, dtype)
+        if buffer.device_address % MEMORY_ALIGN:
+            raise BoardError(f"the board gave memory at {buffer.device_address:#x}, which is not a multiple of {MEMORY_ALIGN}; restart the board.")
+        return buffer
+
+    def _read(self, name):
+        return self._registers.read(self._offsets[name])
+
+    def _write(self, name, value):
+        self._registers.write(self._offsets[name], int(value))
