@@ -31,8 +31,9 @@ class Deploy:
 
     Attributes:
         folder: where it lies.
-        model, board, clock_mhz, build_hash: of the build.
-        classes: number of classes; class_names: their names, or None.
+        model, board, clock_mhz: of the build.
+        build_hash: first 32 bits of the build's SHA-256, as the hardware's register holds them.
+        classes: names of the classes.
         modes: name -> Mode, in the hardware's order.
         interface: the parsed interface.json.
     """
@@ -42,8 +43,7 @@ class Deploy:
     board: str
     clock_mhz: float
     build_hash: int
-    classes: int
-    class_names: list | None
+    classes: list
     modes: dict
     interface: dict
 
@@ -101,8 +101,8 @@ def open_deploy(folder):
             raise BoardError(f"modes.json and interface.json of {folder} come from different builds; build again with: make bitstream MODEL={text['model']}.")
         modes = {mode["name"]: Mode(mode["index"], mode["name"], mode.get("accuracy")) for mode in text["modes"]}
         return Deploy(
-            folder, text["model"], text["board"], float(text["clock_mhz"]), int(text["build_hash"], 16), int(text["classes"]),
-            text.get("class_names"), modes, interface,
+            folder, text["model"], text["board"], float(text["clock_mhz"]), int(text["build_hash"][:8], 16), list(text["classes"]),
+            modes, interface,
         )
     except FileNotFoundError as problem:
         raise BoardError(f"{folder} is no deploy folder ({Path(problem.filename).name} is missing); make one with: make bitstream MODEL=resnet8.") from None

@@ -110,10 +110,10 @@ class Accelerator:
                 raise BoardError(f"{deploy.folder} mixes two builds: the hardware's {name} is {value:#x}, its files say {expected:#x}; {remedy}.")
         config = self._read("config")
         modes, classes, self._record_words = config & 0xFF, config >> 8 & 0xFF, config >> 16
-        if (modes, classes) != (len(deploy.modes), deploy.classes):
+        if (modes, classes) != (len(deploy.modes), len(deploy.classes)):
             raise BoardError(
                 f"{deploy.folder} mixes two builds: the hardware has {modes} modes and {classes} classes, "
-                f"its files {len(deploy.modes)} and {deploy.classes}; {remedy}."
+                f"its files {len(deploy.modes)} and {len(deploy.classes)}; {remedy}."
             )
 
     def _wait(self, frames, timeout):
@@ -143,7 +143,7 @@ class Accelerator:
             frame = int(np.flatnonzero(column("status"))[0])
             raise BoardError(f"frame {frame} ended with status {column('status')[frame]}; run it again, and build again if that repeats.")
         first = len(self._words)
-        logits = records[:, first : first + self._deploy.classes].view(np.int32)
+        logits = records[:, first : first + len(self._deploy.classes)].view(np.int32)
         return Batch(logits, column("class"), column("mode"), column("cycles"), column("tiles"), cycles)
 
     def _buffer(self, shape, dtype):

@@ -53,6 +53,7 @@ def _from_npz(path):
             pixels = archive[image_key]
             label_key = image_key.replace("x", "y")
             labels = archive[label_key] if label_key in archive else np.full(len(pixels), -1)
+            names = archive["names"].tolist() if "names" in archive else [f"{path.name}[{i}]" for i in range(len(pixels))]
     except (ValueError, OSError, EOFError) as problem:
         raise BoardError(f"{path} is no readable .npz file ({problem}); save it again with numpy.savez.") from None
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != IMAGE_SHAPE:
@@ -61,7 +62,7 @@ def _from_npz(path):
         raise BoardError(f"{path} holds no image; give at least one.")
     if labels.shape != (len(pixels),):
         raise BoardError(f"{path} has {labels.shape} labels for {len(pixels)} images; give one per image.")
-    return Images(pixels, labels.astype(np.int64), [f"{path.name}[{i}]" for i in range(len(pixels))])
+    return Images(pixels, labels.astype(np.int64), names)
 
 
 def _from_folder(folder):

@@ -121,8 +121,7 @@ def _open_accelerator(deploy):
 
 
 def _text(result, deploy):
-    names = deploy.class_names
-    shown = [names[k] if names else str(k) for k in result["predictions"]]
+    shown = [deploy.classes[k] for k in result["predictions"]]
     each = "" if result["batches"] == 1 else f" each of {result['batches']} batches"
     frames = result["frames"]
     lines = [

@@ -1,1 +1,1 @@
-"""The deploy folder: all that the board program needs of one build, and nothing of the flow."""
+"""What PYNQ needs beside a bitstream."""
