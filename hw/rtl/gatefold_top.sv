@@ -19,8 +19,8 @@ module gatefold_top #(
   /// First word of the images in M.
   parameter int unsigned IMAGE_BASE    = 32,
   /// Words of the weight, requantisation and vector weight memories.
-  parameter int unsigned WEIGHT_DEPTH  = 32768,
-  parameter int unsigned REQUANT_DEPTH = 1024,
+  parameter int unsigned WEIGHT_DEPTH  = 4096,
+  parameter int unsigned REQUANT_DEPTH = 512,
   parameter int unsigned FC_DEPTH      = 64,
   /// Modes in the program, 1 to 255.
   parameter int unsigned MODES         = 5,
@@ -28,7 +28,7 @@ module gatefold_top #(
   parameter int unsigned LAYERS        = 16,
   /// Classes, 1 to 255.
   parameter int unsigned CLASSES       = 10,
-  /// Share of the multipliers that DSP blocks do; simulation always multiplies plainly.
+  /// Pixel pairs whose products are made in DSP blocks.
   parameter int unsigned MULT_DSP      = 0,
   /// First 32 bits of the build's SHA-256.
   parameter logic [31:0] BUILD_HASH    = 32'h0,
@@ -94,6 +94,9 @@ module gatefold_top #(
   output logic        irq
 );
 
+  // The vector unit holds as many words of pooled sums as a class has words of weights.
+  localparam int unsigned POOL_WORDS = (FC_DEPTH + CLASSES - 1) / CLASSES;
+
   logic        engine_rst_n;
   logic [63:0] frame_tdata;
   logic        frame_tvalid;
@@ -139,6 +142,7 @@ module gatefold_top #(
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),
+    .POOL_DEPTH   (POOL_WORDS < 2 ? 2 : POOL_WORDS),
     .MODES        (MODES),
     .LAYERS       (LAYERS),
     .CLASSES      (CLASSES),
