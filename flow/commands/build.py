@@ -1,0 +1,111 @@
+"""``gatefold build``: from a trained network to a verified accelerator."""
+
+import argparse
+import json
+from pathlib import Path
+
+from flow.errors import GatefoldError
+
+
+def add_parser(subparsers) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "build",
+        help="build the accelerator of a network and check it in simulation",
+        description="Build the accelerator of a network: export to QONNX, lay out memories and program, compile the RTL for "
+        "simulation, check it in every mode against the integer model, and write build/MODEL/deploy for the board "
+        "program. A second call only does what has changed.",
+    )
+    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
+    parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the shipped ones)")
+    weights.add_argument("--untrained", action="store_true", help="random weights, to look at hardware before training")
+    parser.add_argument(
+        "--modes", metavar="LIST", help="modes to build, separated by commas, e.g. full,1/4 (default: all)"
+    )
+    parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
+    parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
+    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 8)")
+    parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="build folder (default: build/MODEL)")
+    parser.add_argument("--json", action="store_true", help="print what was built as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build; returns the exit code."""
+    import torch
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from flow.engine.boards import find_board
+    from flow.engine.build import STEPS, Build, Request
+    from flow.engine.select import choose
+    from flow.rtlsim.settings import build_root
+
+    torch.set_num_threads(1)
+    board = find_board(args.board)
+    request = Request(
+        model=args.model,
+        board=board,
+        config=choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp),
+        checkpoint=args.checkpoint,
+        untrained=args.untrained,
+        modes=args.modes.split(",") if args.modes else None,
+    )
+    folder = args.output or build_root() / args.model
+    if folder.exists() and not folder.is_dir():
+        raise GatefoldError(f"{folder} is a file; give another folder with --output.")
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(f"{args.model}: reading weights", total=STEPS)
+
+        def report(title):
+            if title is None:
+                progress.advance(task)
+            else:
+                progress.update(task, description=f"{args.model}: {title}")
+
+        contents = Build(request, folder, report).run()
+        progress.update(task, description=f"{args.model}: built")
+
+    summary = _summary(contents, folder)
+    if args.json:
+        print(json.dumps(summary, indent=2))
+        return 0
+    origin = "" if contents["trained"] else ", untrained"
+    print(f"{args.model} for {board.name} ({board.part}){origin}, RTL equal to the integer model in every mode")
+    for name, mode in summary["modes"].items():
+        reached = "" if mode["accuracy"] is None else f"  accuracy {100 * mode['accuracy']:.2f} %"
+        print(
+            f"  {name:<5} {mode['cycles_rtl']:>8} cycles  {mode['frames_per_s']:>8.0f} frames/s  "
+            f"{mode['latency_ms']:.3f} ms{reached}"
+        )
+    print(f"deploy folder: {summary['deploy']}")
+    return 0
+
+
+def _summary(contents, folder):
+    clock = 1e6 * contents["clock_mhz"]
+    return {
+        "model": contents["model"],
+        "board": contents["board"],
+        "part": contents["part"],
+        "clock_mhz": contents["clock_mhz"],
+        "trained": contents["trained"],
+        "build_hash": contents["build_hash"],
+        "parameters": contents["parameters"],
+        "modes": {
+            mode["name"]: {
+                "cycles_model": mode["cycles_model"],
+                "cycles_rtl": mode["cycles_rtl"],
+                "frames_per_s": clock / mode["cycles_rtl"],
+                "latency_ms": 1e3 * mode["cycles_rtl"] / clock,
+                "accuracy": mode["accuracy"],
+            }
+            for mode in contents["modes"]
+        },
+        "deploy": str(folder / "deploy"),
+    }

@@ -1,0 +1,184 @@
+"""One model's build: from weights to a verified deploy folder, in steps that are skipped when nothing changed."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from flow.engine.boards import Board
+from flow.engine.compile import build_hash, compile_graph, keep_modes
+from flow.engine.config import EngineConfig
+from flow.engine.deploy import LIBRARY, description, fill
+from flow.engine.interface import INTERFACE_FILE, write_package
+from flow.engine.plan import plan
+from flow.engine.samples import sample_images
+from flow.engine.select import check_fit
+from flow.engine.steps import Steps, code_digest, digest, replace_folder, write_text
+from flow.engine.top import NAME as TOP_NAME
+from flow.engine.top import top_text
+from flow.engine.verify import Verification, compare
+from flow.errors import GatefoldError
+
+STEPS = 5
+VERIFY_FRAMES_PER_MODE = 2
+
+
+@dataclass
+class Request:
+    """What to build.
+
+    Attributes:
+        model: name of a network of `flow.models`.
+        board: Board.
+        config: EngineConfig with P, PE, R, V and the multiplier mix; depths follow from the model.
+        checkpoint: weights file, or None for the shipped weights.
+        untrained: random weights instead.
+        modes: mode names to build, None for all.
+        seed: of the random weights.
+    """
+
+    model: str
+    board: Board
+    config: EngineConfig
+    checkpoint: Path | None = None
+    untrained: bool = False
+    modes: list | None = None
+    seed: int = 1
+
+
+def weights_of(request):
+    """(model, record): the network in eval, and what its record says (empty when untrained).
+
+    Raises:
+        GatefoldError: there are no such weights, or they belong to another model or are not quantised.
+    """
+    from flow import models
+    from flow.training.checkpoint import load_model, read_record
+
+    if request.untrained:
+        return models.initialise(models.create(request.model), request.seed), {}
+    models.create(request.model)  # an unknown name is refused before a missing file
+    source = request.checkpoint or request.model
+    try:
+        model, record = load_model(source), read_record(source)
+    except GatefoldError as error:
+        raise GatefoldError(f"{error} Random weights will do with --untrained.") if not request.checkpoint else error
+    if model.name != request.model:
+        raise GatefoldError(f"{source} holds weights of {model.name}; build that, or give weights of {request.model}.")
+    if not model.quantised:
+        raise GatefoldError(f"{source} holds floating-point weights; train on with 4-bit numbers first.")
+    return model, record
+
+
+class Build:
+    """The steps of one build.
+
+    Args:
+        request: Request.
+        folder: build folder; model.onnx, images/, rtl/, simulation/ and deploy/ lie in it.
+        report: called with the title of each step, and with None when it has ended.
+
+    Attributes:
+        compiled: Compiled, once `run` has got so far.
+        hash: the build hash, SHA-256 in hex.
+    """
+
+    def __init__(self, request, folder, report=lambda title: None):
+        self.request = request
+        self.folder = Path(folder)
+        self.steps = Steps(self.folder, report)
+        self.compiled = self.hash = None
+
+    def run(self):
+        """Build; returns the contents of the deploy folder's modes.json."""
+        from flow.export.importer import import_graph, load
+
+        model, record = weights_of(self.request)
+        onnx = self.folder / "model.onnx"
+        key = digest(code_digest("engine", "export", "models", "nn"), _weights_digest(model))
+        self.steps.run("export", "exporting to QONNX", key, [onnx], lambda: self._export(model, onnx))
+
+        graph = import_graph(load(onnx))
+        if self.request.modes:
+            graph = keep_modes(graph, self.request.modes)
+        self._compile(graph, digest(key, onnx, asdict(self.request.config), list(graph.modes), INTERFACE_FILE))
+        verification = self._simulate()
+
+        contents = description(self.compiled, self.request.board, self.hash, record, verification)
+        deploy = self.folder / "deploy"
+        self.steps.run(
+            "deploy",
+            "writing the deploy folder",
+            digest(key, contents, self.folder / "simulation" / LIBRARY),
+            [deploy / "modes.json", deploy / "interface.json", deploy / LIBRARY, deploy / "samples.npz", deploy / "images"],
+            lambda: replace_folder(
+                deploy,
+                lambda part: fill(
+                    part, contents, self.folder / "images", self.folder / "simulation" / LIBRARY, sample_images()
+                ),
+            ),
+        )
+        return contents
+
+    def _export(self, model, path):
+        from flow.engine.from_model import layer_graph
+        from flow.export.qonnx_export import export
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.onnx")
+        export(layer_graph(model)).save(str(part))
+        part.replace(path)
+
+    def _compile(self, graph, key):
+        from flow.accelerator.sources import accelerator_sources
+
+        check_fit(graph, plan(graph, self.request.config).config, self.request.board)
+        images, rtl = self.folder / "images", self.folder / "rtl"
+        self.steps.report("laying out memories and requantisation")
+        self.compiled = compile_graph(graph, self.request.config)
+        self.sources = accelerator_sources(rtl)
+        self.hash = build_hash(self.compiled, self.sources)
+        self.parameters = {**self.compiled.plan.config.parameters(), "BUILD_HASH": int(self.hash[:8], 16)}
+
+        def write():
+            replace_folder(images, lambda part: [(part / n).write_text(t) for n, t in self.compiled.images.items()])
+            write_package(rtl / "gatefold_pkg.sv")
+            write_text(rtl / f"{TOP_NAME}.sv", top_text(self.parameters))
+            write_text(self.folder / "parameters.json", json.dumps(self.parameters, indent=1) + "\n")
+
+        self.steps.run("images", "writing memory images", digest(key, self.hash), [images, rtl / f"{TOP_NAME}.sv"], write)
+
+    def _simulate(self):
+        from flow.accelerator.compile import compile_accelerator
+        from flow.accelerator.simulator import Simulator
+
+        folder = self.folder / "simulation"
+        library, report = folder / LIBRARY, folder / "verification.json"
+        key = digest(self.hash, code_digest("accelerator"))
+        self.steps.run(
+            "simulator",
+            "compiling the simulated accelerator",
+            key,
+            [library],
+            lambda: compile_accelerator(folder, library, self.parameters, self.sources),
+        )
+
+        def verify():
+            names = list(self.compiled.graph.modes)
+            modes = names * VERIFY_FRAMES_PER_MODE
+            images = sample_images(len(modes))[1]
+            with Simulator(library, self.folder / "images") as simulator:
+                records, _ = simulator.run(images, [names.index(mode) for mode in modes])
+            seen = compare(self.compiled.graph, self.compiled.plan.config, records, images, modes)
+            write_text(report, json.dumps(asdict(seen), indent=1) + "\n")
+
+        title = "running the RTL in every mode against the integer model"
+        self.steps.run("verification", title, digest(key, code_digest("engine"), library), [report], verify)
+        return Verification(**json.loads(report.read_text()))
+
+
+def _weights_digest(model):
+    """SHA-256 of all that the network's integers follow from."""
+    parts = []
+    for name, tensor in sorted(model.state_dict().items()):
+        parts += [name, tensor.detach().cpu().contiguous().numpy().tobytes()]
+    return digest(model.name, *parts)

@@ -1,0 +1,75 @@
+"""The simulated accelerator against the integer model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flow.engine.cost import frame_cost
+from flow.engine.integer import run
+from flow.errors import GatefoldError
+
+CYCLE_TOLERANCE = 0.02
+"""The RTL stays this close to the cycle model, in every mode."""
+
+
+@dataclass
+class Verification:
+    """What the comparison saw.
+
+    Attributes:
+        frames: compared frames.
+        cycles: mode name -> simulated clock cycles of a frame, the largest seen.
+        tiles: mode name -> executed tiles of a frame.
+    """
+
+    frames: int
+    cycles: dict
+    tiles: dict
+
+
+def compare(graph, config, records, images, modes):
+    """Compare result records with the integer model.
+
+    Args:
+        graph: LayerGraph.
+        config: EngineConfig.
+        records: one dictionary per frame: the record's words by name and `logits`.
+        images: uint8 [N, 32, 32, 3].
+        modes: name of each frame's mode, [N].
+
+    Returns:
+        Verification.
+
+    Raises:
+        GatefoldError: a result differs, or the cycles leave the model's tolerance; names frame and mode.
+    """
+    planes = np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2))
+    index = {name: number for number, name in enumerate(graph.modes)}
+    seen = Verification(len(records), {}, {})
+    for mode in dict.fromkeys(modes):
+        frames = [number for number, name in enumerate(modes) if name == mode]
+        result = run(graph, planes[frames], mode)
+        cost = frame_cost(graph, mode, config)
+        for row, frame in enumerate(frames):
+            record = records[frame]
+            expected = {
+                "mode": index[mode],
+                "class": int(result.classes[row]),
+                "logits": result.logits[row].tolist(),
+                "tiles": cost.tiles,
+                "status": 0,
+            }
+            for word, value in expected.items():
+                if record[word] != value:
+                    raise GatefoldError(
+                        f"frame {frame} in mode {mode}: the simulated accelerator gives {word} {record[word]}, the integer "
+                        f"model {value}; report this with the model's weights, it is an error of the hardware."
+                    )
+            if abs(record["cycles"] - cost.cycles) > CYCLE_TOLERANCE * cost.cycles:
+                raise GatefoldError(
+                    f"frame {frame} in mode {mode} takes {record['cycles']} cycles, the cycle model says {cost.cycles}; "
+                    "report this, it is an error of the hardware or of flow/engine/cost.py."
+                )
+            seen.cycles[mode] = max(seen.cycles.get(mode, 0), record["cycles"])
+            seen.tiles[mode] = cost.tiles
+    return seen
