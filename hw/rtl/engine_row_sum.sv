@@ -1,21 +1,25 @@
 // Three taps of one kernel row: sum of pixel * weight, pixels unsigned, as low digits + 4 * high digits.
+//
+// The first tap takes the weight itself, the two others the negated one, since they subtract.
 (* keep_hierarchy *)
 module engine_row_sum (
     input  wire  [11:0]       taps,
-    input  wire  [11:0]       weights,
-    input  wire  [17:0]       triples,  /// 3 * weight, 6 bits each
+    input  wire  [11:0]       weights,  /// weight of tap 0, negated weights of taps 1 and 2
+    input  wire  [17:0]       triples,  /// three times these, 6 bits each
     output wire  signed [9:0] sum       /// |3 * 7 * 15| = 315
 );
-    wire signed [1:0][3:0][6:0] chain;  // per digit; |3 * 3 * 7| = 63
+    wire signed [1:0][2:0][6:0] chain;  // per digit; |3 * 3 * 7| = 63
     for (genvar d = 0; d < 2; d++) begin : digit
-        assign chain[d][0] = '0;
-        for (genvar t = 0; t < 3; t++) begin : tap
-            engine_digit_sum #(.WIDTH(7)) add (
-                .addend(chain[d][t]), .x(taps[4*t+2*d+:2]), .weight(weights[4*t+:4]), .triple(triples[6*t+:6]),
-                .sum(chain[d][t+1])
+        wire signed [5:0] start;
+        engine_digit first (.x(taps[2*d+:2]), .weight(weights[3:0]), .triple(triples[5:0]), .multiple(start));
+        assign chain[d][0] = 7'(start);
+        for (genvar t = 1; t < 3; t++) begin : tap
+            engine_digit_subtract step (
+                .minuend(chain[d][t-1]), .x(taps[4*t+2*d+:2]), .weight(weights[4*t+:4]), .triple(triples[6*t+:6]),
+                .difference(chain[d][t])
             );
         end
     end
-    wire signed [6:0] low = chain[0][3], high = chain[1][3];
-    assign sum = {8'(signed'(low[6:2])) + 8'(high), low[1:0]};
+    wire signed [6:0] low = chain[0][2], high = chain[1][2];
+    assign sum = {8'($signed(low[6:2])) + 8'(high), low[1:0]};
 endmodule

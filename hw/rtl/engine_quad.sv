@@ -1,0 +1,26 @@
+// Four lanes, two pixels by two output channels, with their 36 products in nine DSP48s; the same function as four
+// engine_lane.
+(* keep_hierarchy *)
+module engine_quad
+    import engine_pkg::*;
+(
+    input  wire                               clk,
+    input  wire  [1:0][35:0]                  taps,
+    input  wire  [8:0][13:0]                  weights,  /// w0 + w1 * 2^10 of every tap
+    input  wire                               valid,
+    input  wire                               first,
+    input  wire                               shift,
+    output wire  [3:0][ACC_WIDTH-1:0]         acc       /// p0*w0, p0*w1, p1*w0, p1*w1
+);
+    wire signed [2:0][3:0][9:0] row;
+    for (genvar r = 0; r < 3; r++) begin : kernel_row
+        engine_quad_row sum (
+            .clk, .taps({taps[1][12*r+:12], taps[0][12*r+:12]}), .weights(weights[3*r+:3]), .sum(row[r])
+        );
+    end
+    for (genvar f = 0; f < 4; f++) begin : lane
+        engine_accumulator accumulator (
+            .clk, .partial({row[2][f], row[1][f], row[0][f]}), .valid, .first, .shift, .acc(acc[f])
+        );
+    end
+endmodule
