@@ -88,7 +88,7 @@ def _check_supported(graph):
 
 
 def _place_maps(graph):
-    """(maps, residuals, words of region A, words of M)."""
+    """(maps, residuals, words of a stream region of X, words of M)."""
     last_use = {}
     for index, layer in enumerate(graph.layers):
         for source in (layer.input, layer.residual):
@@ -105,7 +105,9 @@ def _place_maps(graph):
             continue
         if layer.residual:
             place = maps[layer.residual]
-            if place is None or place.memory != X or words[layer.residual] != words[layer.name]:
+            other = graph[layer.residual]
+            same = (other.out_channels, other.out_size) == (layer.out_channels, layer.out_size)
+            if place is None or place.memory != X or not same:
                 _refuse(layer, f"adds {layer.residual}, whose map has another shape; add maps of one shape")
             if last_use[layer.residual] > index:
                 _refuse(layer, f"overwrites {layer.residual}, which a later layer reads; add it in the later layer")

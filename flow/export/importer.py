@@ -46,6 +46,7 @@ class _Importer:
     def __init__(self, model):
         self.model = model
         self.described = metadata.read(model, "layers", [])
+        self.tables = metadata.affine_tables(model)
         self.layers = []
         self.maker = {model.graph.input[0].name: IMAGE}
         self.done = set()
@@ -115,7 +116,7 @@ class _Importer:
         scale, offset = (self.model.get_initializer(n.input[1]) for n in (mul, add))
         if scale is None or offset is None:
             raise GatefoldError(f"QONNX node {node.name} has no constant batch norm; export the model again")
-        affine = metadata.affine_tables(self.model).get(described["name"], {})
+        affine = self.tables.get(described["name"], {})
         affine[1] = scale.reshape(-1), offset.reshape(-1)
 
         last = self._require(add, "Relu", "Quant")

@@ -1,0 +1,146 @@
+"""``gatefold simulate``: run a built accelerator in simulation and compare it with the integer model."""
+
+import argparse
+import json
+from pathlib import Path
+
+from flow.errors import GatefoldError
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _percent(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 95:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 95")
+    return value
+
+
+def add_parser(subparsers) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "simulate",
+        help="run the built accelerator in simulation",
+        description="Run frames through the simulated accelerator of a build, registers and DMA included, and compare every "
+        "result with the integer model. Build first: gatefold build MODEL.",
+    )
+    parser.add_argument("model", help="network that was built")
+    parser.add_argument(
+        "--mode", default="full", metavar="LIST", help="mode, or modes that the frames take in turn: full,1/16,1/4 (default: full)"
+    )
+    parser.add_argument("--count", type=_count, default=16, help="frames (default: %(default)s)")
+    parser.add_argument("--data", metavar="FILE", help=".npz with images x (or test_x) and labels y (default: sample images)")
+    parser.add_argument("--stall", type=_percent, default=0, help="per cent of cycles in which each AXI channel waits")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="write an FST waveform (compiles a second simulator once)")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="build folder (default: build/MODEL)")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate; returns the exit code."""
+    from rich.console import Console
+
+    from flow.accelerator.simulator import Simulator
+    from flow.engine.config import EngineConfig
+    from flow.engine.verify import compare
+    from flow.rtlsim.settings import build_root
+
+    folder = args.folder or build_root() / args.model
+    contents = _contents(folder, args.model)
+    names = [mode["name"] for mode in contents["modes"]]
+    wanted = args.mode.split(",")
+    for name in wanted:
+        if name not in names:
+            raise GatefoldError(f"There is no mode '{name}' in this build; choose from {', '.join(names)}.")
+    modes = [wanted[i % len(wanted)] for i in range(args.count)]
+    images, labels = _images(args)
+    graph = _graph(folder, names)
+    config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
+
+    deploy = folder / "deploy"
+    with Console(stderr=True).status(f"{args.model}: simulating {args.count} frames") as status:
+        library = deploy / contents["simulator"]
+        if args.trace:
+            status.update(f"{args.model}: compiling a simulator with waveforms")
+            library = _tracing_library(folder)
+            status.update(f"{args.model}: simulating {args.count} frames")
+        with Simulator(library, deploy / "images") as simulator:
+            if args.trace:
+                args.trace.parent.mkdir(parents=True, exist_ok=True)
+                simulator.trace(args.trace)
+            records, cycles = simulator.run(images, [names.index(mode) for mode in modes], args.stall)
+        compare(graph, config, records, images, modes)
+
+    clock = 1e6 * contents["clock_mhz"]
+    result = {
+        "simulated": True,
+        "model": args.model,
+        "mode": args.mode,
+        "frames": args.count,
+        "predictions": [record["class"] for record in records],
+        "logits": [record["logits"] for record in records],
+        "cycles": [record["cycles"] for record in records],
+        "batch_cycles": cycles,
+        "frames_per_s": args.count * clock / cycles,
+        "latency_ms": 1e3 * max(record["cycles"] for record in records) / clock,
+        "accuracy": None if labels is None else sum(r["class"] == y for r, y in zip(records, labels)) / args.count,
+    }
+    if args.json:
+        print(json.dumps(result, indent=2))
+        return 0
+    for frame, (mode, record) in enumerate(zip(modes, records, strict=True)):
+        print(f"frame {frame:>3}  {mode:<5} {contents['classes'][record['class']]:<11} {record['cycles']:>7} cycles")
+    print(
+        f"{args.count} frames equal to the integer model; batch {cycles} cycles, {result['frames_per_s']:.0f} frames/s at "
+        f"{contents['clock_mhz']} MHz"
+    )
+    if labels is not None:
+        print(f"accuracy {100 * result['accuracy']:.2f} %")
+    return 0
+
+
+def _contents(folder, model):
+    path = folder / "deploy" / "modes.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise GatefoldError(f"There is no build in {folder}; run `gatefold build {model}`.") from None
+    except ValueError:
+        raise GatefoldError(f"{path} is damaged; run `gatefold build {model}` again.") from None
+
+
+def _images(args):
+    """(uint8 [count, 32, 32, 3], labels or None); images are repeated where there are fewer than frames."""
+    import numpy as np
+
+    from flow.engine.samples import sample_images
+
+    if not args.data:
+        return sample_images(args.count)[1], None
+    from flow.data import load_test
+
+    images, labels = load_test(args.data)
+    index = np.arange(args.count) % len(images)
+    return images[index], labels[index]
+
+
+def _graph(folder, names):
+    from flow.engine.compile import keep_modes
+    from flow.export.importer import import_graph, load
+
+    return keep_modes(import_graph(load(folder / "model.onnx")), names)
+
+
+def _tracing_library(folder):
+    from flow.accelerator.compile import compile_accelerator
+    from flow.accelerator.sources import accelerator_sources
+
+    parameters = json.loads((folder / "parameters.json").read_text())
+    work = folder / "simulation" / "trace"
+    return compile_accelerator(work, work / "accelerator.so", parameters, accelerator_sources(folder / "rtl"), trace=True)

@@ -1,0 +1,61 @@
+"""Memory images, read back bit by bit."""
+
+import numpy as np
+import pytest
+
+from flow.engine.compile import compile_graph
+from flow.engine.config import EngineConfig
+from flow.engine.random_graph import random_resnet
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return compile_graph(random_resnet(6), EngineConfig(v=8))
+
+
+def words(compiled, name):
+    return [int(line, 16) for line in compiled.images[name].split()]
+
+
+def signed(value, bits):
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def test_kernels(compiled):
+    columns = [words(compiled, f"weights_{j}.mem") for j in range(4)]
+    assert all(len(column) == compiled.plan.config.weight_depth for column in columns)
+    for layer in compiled.graph.layers[:-1]:
+        base, inputs = compiled.plan.weights[layer.name], 6 if layer.input == "image" else layer.in_channels
+        for o, i in ((0, 0), (3, inputs - 1), (layer.out_channels - 1, inputs // 2)):
+            address = base + o * inputs + i
+            word = sum(column[address] << 9 * j for j, column in enumerate(columns))
+            taps = np.array([signed(word >> 4 * t & 15, 4) for t in range(9)]).reshape(3, 3)
+            kernel = layer.weight[o, i % 3 if layer.input == "image" else i]
+            expected = kernel if layer.kernel == 3 else np.pad(kernel, 1)
+            assert np.array_equal(taps, expected), (layer.name, o, i)
+
+
+def test_requantisation_entries(compiled):
+    entries = words(compiled, "requant.mem")
+    assert len(entries) == compiled.plan.config.requant_depth
+    for key, base in compiled.plan.requants.items():
+        constants = compiled.table[key]
+        for channel in (0, len(constants.scale) - 1):
+            entry = entries[base + channel]
+            assert signed(entry & (1 << 25) - 1, 25) == constants.scale[channel]
+            assert signed(entry >> 25, 29) == constants.bias[channel]
+
+
+def test_classifier(compiled):
+    layer = compiled.graph.layers[-1]
+    rows = words(compiled, "fc_weights.mem")
+    per_class = layer.in_channels // 8
+    assert len(rows) == compiled.plan.config.fc_depth == 10 * per_class
+    for k, c in ((0, 0), (9, 63), (4, 21)):
+        assert signed(rows[k * per_class + c // 8] >> 8 * (c % 8) & 255, 8) == layer.weight[k, c]
+    assert [signed(value, 32) for value in words(compiled, "fc_bias.mem")] == layer.bias.tolist()
+
+
+def test_images_follow_from_the_graph_alone(compiled):
+    again = compile_graph(random_resnet(6), EngineConfig(v=8))
+    assert again.images == compiled.images

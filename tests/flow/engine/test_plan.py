@@ -1,0 +1,131 @@
+"""Memory plan, program and cycle model."""
+
+import numpy as np
+import pytest
+
+from flow.engine.config import EngineConfig
+from flow.engine.cost import frame_cost, layer_cost
+from flow.engine.graph import Layer
+from flow.engine.interface import load_interface
+from flow.engine.plan import M, Place, X, map_words, plan
+from flow.engine.program import program_words
+from flow.engine.random_graph import random_resnet
+from flow.engine.requant import requantise
+from flow.engine.select import block_memories, check_fit, choose
+from flow.engine.boards import find_board
+from flow.errors import GatefoldError
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return random_resnet(4, blocks=(2, 2, 1))
+
+
+def test_maps_of_the_three_stages_take_32_words():
+    assert [map_words(c, s) for c, s in ((16, 32), (32, 16), (64, 8))] == [32, 32, 32]
+
+
+def test_residual_stream_stays_in_place_and_moves_at_a_shortcut(graph):
+    layout = plan(graph)
+    assert layout.maps["stem"] == layout.maps["stage1.block2.conv2"] == Place(X, 0)
+    assert layout.maps["stage2.block1.shortcut"] == layout.maps["stage2.block2.conv2"] == Place(X, 32)
+    assert layout.maps["stage2.block1.conv1"] == Place(M, 0)
+    assert layout.residuals["stage3.block1.conv2"] == layout.maps["stage3.block1.shortcut"] == Place(X, 0)
+    assert (layout.config.x_depth, layout.config.m_depth, layout.config.image_base) == (64, 64, 32)
+
+
+def test_no_live_map_is_overwritten(graph):
+    """Replays the plan: whatever a layer reads is what its producer wrote there."""
+    layout = plan(graph)
+    contents = {}
+    for layer in graph.layers[:-1]:
+        if layer.input != "image":
+            assert contents[layout.maps[layer.input]] == layer.input
+        if layer.residual:
+            assert contents[layout.residuals[layer.name]] == layer.residual
+        if layout.maps[layer.name]:
+            contents[layout.maps[layer.name]] = layer.name
+
+
+def test_program_walks_every_mode(graph):
+    layout = plan(graph)
+    words = program_words(graph, layout, requantise(graph))
+    interface = load_interface()
+    assert len(words) == layout.config.modes * layout.config.layers == 5 * 16
+    for index, mode in enumerate(graph.modes):
+        rows = [interface.unpack_descriptor(word) for word in words[index * 16 : index * 16 + len(graph.layers)]]
+        assert [row["last"] for row in rows] == [0] * (len(rows) - 1) + [1]
+        for row, layer in zip(rows, graph.layers, strict=True):
+            assert row["groups"] * row["in_per_group"] == row["in_count"]
+            assert row["groups"] == (1 if layer.kind == "linear" else graph.groups(mode, layer))
+        assert (rows[0]["image"], rows[0]["in_count"], rows[0]["src"], rows[0]["src_base"]) == (1, 6, M, 32)
+        assert (rows[-2]["pool"], rows[-1]["kind"]) == (1, 1)
+        assert rows[graph.layers.index(graph["stage2.block1.conv1"])]["shuffle"] == 1
+
+
+def test_cycles_follow_the_formula():
+    layer = Layer("a", "conv", np.zeros((64, 64, 3, 3), np.int64), in_size=8, out_size=8, input="b")
+    config = EngineConfig()
+    dense = layer_cost(layer, 1, config)
+    overhead = dense.cycles - 32 * 64
+    assert 0 < overhead <= 20
+    assert dense.tiles == 32 * 64
+    grouped = layer_cost(layer, 16, config)  # 16 groups, 2 tuples of 2 outputs, 4 inputs
+    assert (grouped.cycles, grouped.tiles) == (16 * 2 * 4 + overhead, 16 * 2 * 4)
+    slow = layer_cost(layer, 16, EngineConfig(r=8))  # 16 cycles to let two outputs of 64 pixels through
+    assert slow.tiles == grouped.tiles and slow.cycles > 16 * 2 * 16
+
+
+def test_rates_of_a_resnet38():
+    graph = random_resnet(0, blocks=(6, 6, 6))
+    config = plan(graph).config
+    cycles = {mode: frame_cost(graph, mode, config).cycles for mode in graph.modes}
+    assert 1e8 / cycles["full"] >= 1250 and 1e8 / cycles["1/16"] >= 10000
+    assert cycles["full"] >= 3.6 * cycles["1/4"]
+
+
+def change(name, **attributes):
+    graph = random_resnet(0)
+    for key, value in attributes.items():
+        setattr(graph[name], key, value)
+    return graph
+
+
+@pytest.mark.parametrize(
+    "name, attributes, words",
+    [
+        ("stage1.block1.conv1", {"weight": np.zeros((16, 16, 5, 5), np.int64)}, "5x5 kernel"),
+        ("stage1.block1.conv1", {"out_size": 64, "in_size": 64}, "64x64 maps"),
+        ("stage2.block1.conv1", {"stride": 4}, "stride 4"),
+        ("stage3.block1.conv2", {"pool": False}, "needs a global pool"),
+        ("stage2.block1.conv2", {"residual": "stage1.block1.conv2"}, "another shape"),
+        ("stage1.block1.conv1", {"input": "image"}, "only the first layer may|3 channels"),
+    ],
+)
+def test_what_the_engine_lacks_names_the_layer(name, attributes, words):
+    with pytest.raises(GatefoldError, match=f"layer .*({words})"):
+        plan(change(name, **attributes))
+
+
+def test_a_map_that_a_later_layer_reads_is_not_overwritten():
+    graph = random_resnet(0, blocks=(2, 1, 1))
+    graph["stage1.block2.conv2"].residual = "stem"
+    with pytest.raises(GatefoldError, match="stage1.block1.conv2 overwrites stem"):
+        plan(graph)
+
+
+def test_a_model_that_is_too_large_names_the_remedy():
+    graph = random_resnet(0)
+    board = find_board("pynq-z2")
+    config = plan(graph, choose(board)).config
+    check_fit(graph, config, board)
+    assert block_memories(config) < board.bram36
+    big = EngineConfig(**{**config.__dict__, "weight_depth": 129120, "requant_depth": 13824, "modes": 5, "layers": 128})
+    with pytest.raises(GatefoldError, match="does not fit xc7z020clg400-1.*--modes"):
+        check_fit(graph, big, board)
+
+
+@pytest.mark.parametrize("parameters", [{"p": 48}, {"pe": 4}, {"r": 12}, {"v": 3}])
+def test_impossible_parameters_are_refused(parameters):
+    with pytest.raises(GatefoldError, match=f"engine parameter {next(iter(parameters)).upper()}"):
+        EngineConfig(**parameters)

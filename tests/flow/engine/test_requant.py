@@ -1,0 +1,69 @@
+"""Integer requantisation against the float definition."""
+
+import numpy as np
+import pytest
+
+from flow.engine.graph import Layer
+from flow.engine.integer import run
+from flow.engine.random_graph import random_resnet
+from flow.engine.requant import check_matched, hardware, requantise, requantise_layer, solve
+from flow.errors import GatefoldError
+
+
+def reference(acc, scale, offset):
+    """One value of the definition, operation by operation."""
+    return int(np.rint(np.float32(np.float32(acc) * np.float32(scale)) + np.float32(offset)))
+
+
+@pytest.mark.parametrize("lowest", [0, -15])
+def test_every_accumulator_of_random_channels(lowest):
+    rng = np.random.default_rng(lowest + 20)
+    channels = 60
+    scale = (rng.choice([-1, 1], channels) * 10 ** rng.uniform(-3, -0.61, channels)).astype(np.float32)
+    offset = rng.normal(2, 6, channels).astype(np.float32)
+    scale[0], offset[0] = 0, 7.5  # constant channels, one of them a tie
+    scale[1], offset[1] = 0, -3
+    half = np.minimum(30000, 40 / np.maximum(np.abs(scale), 1e-3)).astype(np.int64)
+    low, high = -half, half // 2
+    constants = solve(scale, offset, low, high, lowest)
+    assert constants.matched.all()
+    assert np.abs(constants.scale).max() < 1 << 24 and np.abs(constants.bias).max() < 1 << 28
+    for channel in range(0, channels, 7):
+        for acc in range(low[channel], high[channel] + 1, 3):
+            got = (acc * int(constants.scale[channel]) + (int(constants.bias[channel]) << 10)) // (1 << 26)
+            want = reference(acc, scale[channel], offset[channel])
+            assert np.clip(got, lowest, 15) == np.clip(want, lowest, 15)
+
+
+def layer_with(weight, scale):
+    affine = {1: (np.full(4, scale, np.float32), np.arange(4, dtype=np.float32))}
+    return Layer("a", "conv", np.full((4, 8, 3, 3), weight), input="b", affine=affine)
+
+
+def test_large_scales_are_prescaled_where_accumulators_are_small():
+    for weight, scale, prescale, matched in ((1, 0.2, False, 4), (1, 0.7, True, 4), (8, 0.7, False, 0), (1, 5.0, False, 0)):
+        constants = requantise_layer(layer_with(weight, scale), 1)
+        assert (constants.prescale, constants.matched.sum()) == (prescale, matched)
+
+
+def test_unmatched_channel_names_layer_mode_and_channel():
+    graph = random_resnet(2)
+    graph["stage3.block1.conv1"].affine[1][0][5] = 5.0
+    with pytest.raises(GatefoldError, match=r"1 of .* channel 5 of layer stage3.block1.conv1 with 1 groups \(mode full"):
+        check_matched(graph, requantise(graph))
+
+
+def test_accumulators_beyond_18_bits_are_refused():
+    with pytest.raises(GatefoldError, match="layer a .* beyond 18 bits"):
+        requantise_layer(layer_with(200, 0.1), 1)
+
+
+@pytest.mark.parametrize("mode", ["full", "1/16"])
+def test_hardware_requantisation_gives_the_same_network(mode):
+    graph = random_resnet(3)
+    table = requantise(graph)
+    check_matched(graph, table)
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32), dtype=np.uint8)
+    expected, got = run(graph, images, mode), run(graph, images, mode, hardware(table))
+    for name, station in expected.stations.items():
+        assert np.array_equal(station, got.stations[name]), name
