@@ -7,7 +7,7 @@ from pathlib import Path
 from flow.engine.boards import Board
 from flow.engine.compile import build_hash, compile_graph, keep_modes
 from flow.engine.config import EngineConfig
-from flow.engine.deploy import LIBRARY, description, fill
+from flow.engine.deploy import FILES, LIBRARY, description, fill
 from flow.engine.interface import INTERFACE_FILE, write_package
 from flow.engine.plan import plan
 from flow.engine.samples import sample_images
@@ -108,8 +108,8 @@ class Build:
         self.steps.run(
             "deploy",
             "writing the deploy folder",
-            digest(key, contents, self.folder / "simulation" / LIBRARY),
-            [deploy / "modes.json", deploy / "interface.json", deploy / LIBRARY, deploy / "samples.npz", deploy / "images"],
+            digest(key, code_digest("deploy"), contents, self.folder / "simulation" / LIBRARY),
+            [deploy / name for name in FILES],
             lambda: replace_folder(
                 deploy,
                 lambda part: fill(

@@ -4,6 +4,7 @@
     interface.json   registers, error codes, record layout
     images/*.mem     memory images of the simulated accelerator
     accelerator.so   the simulated accelerator (C interface: hw/sim/accelerator_sim.h)
+    accelerator.hwh  the hardware handoff that PYNQ reads; a bitstream goes beside it as accelerator.bit
     samples.npz      x: uint8 [N, 32, 32, 3] sample images, names: [N]
 """
 
@@ -12,12 +13,15 @@ import shutil
 
 import numpy as np
 
+from flow.deploy.hwh import write_hwh
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.interface import INTERFACE_FILE, load_interface
 from flow.engine.steps import write_text
 
 FORMAT = 1
 LIBRARY = "accelerator.so"
+HANDOFF = "accelerator.hwh"
+FILES = ("modes.json", "interface.json", "images", LIBRARY, HANDOFF, "samples.npz")
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
@@ -90,6 +94,7 @@ def fill(folder, contents, images, library, samples):
     shutil.copytree(images, folder / "images")
     shutil.copyfile(library, folder / LIBRARY)
     shutil.copyfile(INTERFACE_FILE, folder / "interface.json")
+    write_hwh(folder / HANDOFF, part=contents["part"], clock_mhz=contents["clock_mhz"])
     names, pictures = samples
     np.savez_compressed(folder / "samples.npz", x=pictures, names=np.array(names))
     write_text(folder / "modes.json", json.dumps(contents, indent=1) + "\n")
