@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
 
 
 def make_parser():
@@ -125,8 +124,7 @@ def _text(result, deploy):
     each = "" if result["batches"] == 1 else f" each of {result['batches']} batches"
     frames = result["frames"]
     lines = [
-        f"{result['model']} in mode {result['mode']} on {'the simulated board' if result['simulated'] else deploy.board}"
-        f"{' (simulated)' if result['simulated'] else ''}, {deploy.clock_mhz:g} MHz",
+        f"{result['model']} in mode {result['mode']}, {'simulated ' if result['simulated'] else ''}{deploy.board}, {deploy.clock_mhz:g} MHz",
         f"  predictions  {' '.join(shown)}",
         f"  latency      {result['latency_ms']:.3f} ms{each or f' for the batch of {frames}'}",
         f"  cycles       {result['cycles']:,} in all, {min(result['frame_cycles']):,} to {max(result['frame_cycles']):,} a frame",
@@ -139,4 +137,5 @@ def _text(result, deploy):
 
 
 if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # the package `board`, not its folder
     sys.exit(main())
