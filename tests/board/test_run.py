@@ -1,0 +1,193 @@
+"""The board program on the simulated board: exact results, every mode, and one sentence for every mistake."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+KEYS = {"simulated", "model", "mode", "frames", "predictions", "logits", "cycles", "frames_per_s", "latency_ms", "energy"}
+
+
+@pytest.fixture(scope="module")
+def run(build, board):
+    """A function that runs board/run.py --json on the build and returns its object."""
+
+    def call(*arguments):
+        done = board("board/run.py", "--board-dir", build, "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def graph(build):
+    """The layer graph of the build's network."""
+    from flow.export.importer import import_graph, load
+
+    return import_graph(load(build / "model.onnx"))
+
+
+def expected_logits(graph, images, modes):
+    """Logits of the integer model, int [N, classes], every image in its own mode."""
+    from flow.engine.integer import run
+
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return np.concatenate([run(graph, planes[i : i + 1], mode).logits for i, mode in enumerate(modes)]).tolist()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """.npz with 8 random images and labels: its path and its images."""
+    path = tmp_path_factory.mktemp("images") / "random.npz"
+    images = np.random.default_rng(1).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    np.savez(path, x=images, y=np.arange(8))
+    return path, images
+
+
+@pytest.mark.parametrize("mode", ["full", "1/2", "1/4", "1/8", "1/16"])
+def test_every_mode_equals_the_integer_model(run, graph, pictures, mode):
+    path, images = pictures
+    seen = run("--mode", mode, "--count", 8, "--images", path)
+    assert seen["logits"] == expected_logits(graph, images, [mode] * 8)
+    assert seen["predictions"] == np.argmax(seen["logits"], axis=1).tolist()
+
+
+def test_mode_list_changes_every_frame(run, graph, pictures):
+    path, images = pictures
+    modes = ["full", "1/16", "1/4", "1/2"]
+    seen = run("--mode", ",".join(modes), "--count", 8, "--images", path)
+    assert seen["logits"] == expected_logits(graph, images, modes * 2)
+    assert seen["frame_cycles"][:4] == seen["frame_cycles"][4:]
+    assert len(set(seen["frame_cycles"])) == 4
+
+
+def test_batches_give_what_one_batch_gives(run, pictures):
+    path, _ = pictures
+    one, three = run("--count", 8, "--images", path), run("--count", 8, "--images", path, "--batch", 3)
+    assert one["logits"] == three["logits"]
+    assert (one["batches"], three["batches"]) == (1, 3)
+
+
+def test_figures_belong_together(run, pictures):
+    path, _ = pictures
+    seen = run("--count", 8, "--images", path)
+    assert KEYS <= set(seen)
+    assert seen["simulated"] is True and seen["model"] == "resnet8" and seen["frames"] == 8
+    seconds = seen["cycles"] / 100e6
+    assert seen["latency_ms"] == pytest.approx(1e3 * seconds)
+    assert seen["frames_per_s"] == pytest.approx(8 / seconds)
+    assert seen["energy"]["kind"] == "modelled" and seen["energy"]["millijoule"] > 0
+    assert sum(seen["frame_cycles"]) <= seen["cycles"] <= 1.1 * sum(seen["frame_cycles"])
+    assert seen["accuracy"] == np.mean(np.array(seen["predictions"]) == np.arange(8))
+
+
+def test_pictures_of_a_folder(run, graph, pictures, tmp_path):
+    _, images = pictures
+    for number, image in enumerate(images[:3]):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    seen = run("--count", 3, "--images", tmp_path)
+    assert seen["logits"] == expected_logits(graph, images[:3], ["full"] * 3)
+
+
+def test_text_says_simulated_and_modelled(build, board):
+    done = board("board/run.py", "--board-dir", build, "--mode", "1/16", "--count", 2)
+    assert done.returncode == 0, done.stderr
+    assert "simulated" in done.stdout and "modelled" in done.stdout and "measured" not in done.stdout
+
+
+def broken(build, tmp_path):
+    """A copy of the deploy folder to damage."""
+    return shutil.copytree(build / "deploy", tmp_path / "deploy")
+
+
+def refuse(board, *arguments, saying):
+    """The program ends with an exit code, prints nothing, and says one sentence that holds `saying`."""
+    done = board("board/run.py", *arguments)
+    assert done.returncode != 0 and done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("gatefold: ") and saying in lines[0], done.stderr
+
+
+def test_unknown_mode(build, board):
+    refuse(board, "--board-dir", build, "--mode", "1/3", saying="mode '1/3' is unknown; resnet8 has full, 1/2")
+
+
+def test_unknown_model(board):
+    refuse(board, "--model", "nothing", saying="make bitstream MODEL=nothing")
+
+
+def test_other_model(build, board):
+    refuse(board, "--board-dir", build, "--model", "resnet20", saying="holds resnet8, not resnet20")
+
+
+def test_no_deploy_folder(board, tmp_path):
+    refuse(board, "--board-dir", tmp_path, saying="is no deploy folder")
+
+
+def test_deploy_folder_of_another_build(build, board, tmp_path):
+    deploy = broken(build, tmp_path)
+    text = json.loads((deploy / "modes.json").read_text())
+    text["build_hash"] = "0" * 64
+    (deploy / "modes.json").write_text(json.dumps(text))
+    refuse(board, "--board-dir", deploy, saying="mixes two builds: the hardware's build_hash")
+
+
+def test_deploy_folder_of_another_version(build, board, tmp_path):
+    deploy = broken(build, tmp_path)
+    text = json.loads((deploy / "interface.json").read_text())
+    text["version"] += 1
+    (deploy / "interface.json").write_text(json.dumps(text))
+    refuse(board, "--board-dir", deploy, saying="come from different builds")
+
+
+def test_damaged_modes(build, board, tmp_path):
+    deploy = broken(build, tmp_path)
+    (deploy / "modes.json").write_text((deploy / "modes.json").read_text()[:100])
+    refuse(board, "--board-dir", deploy, saying="damaged modes.json")
+
+
+def test_missing_library(build, board, tmp_path):
+    deploy = broken(build, tmp_path)
+    (deploy / "accelerator.so").unlink()
+    refuse(board, "--board-dir", deploy, saying="accelerator.so is missing")
+
+
+def test_damaged_library(build, board, tmp_path):
+    deploy = broken(build, tmp_path)
+    (deploy / "accelerator.so").write_bytes(b"nothing")
+    refuse(board, "--board-dir", deploy, saying="no simulated accelerator")
+
+
+def test_missing_memory_images(build, board, tmp_path):
+    deploy = broken(build, tmp_path)
+    shutil.rmtree(deploy / "images")
+    refuse(board, "--board-dir", deploy, saying="does not start")
+
+
+def test_wrong_picture_size(build, board, tmp_path):
+    Image.new("RGB", (48, 32)).save(tmp_path / "wide.png")
+    refuse(board, "--board-dir", build, "--images", tmp_path, saying="wide.png is 48x32 pixels, the network takes 32x32")
+
+
+def test_no_picture(build, board, tmp_path):
+    refuse(board, "--board-dir", build, "--images", tmp_path, saying="holds no picture")
+
+
+def test_wrong_array(build, board, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 28, 28), np.uint8))
+    refuse(board, "--board-dir", build, "--images", tmp_path / "x.npz", saying="give uint8 [N, 32, 32, 3]")
+
+
+def test_count_of_nothing(build, board):
+    refuse(board, "--board-dir", build, "--count", 0, saying="--count is 0")
+
+
+def test_pynq_is_missing(build):
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "board/run.py", "--board-dir", build], capture_output=True, text=True)
+    assert done.returncode == 2 and "pynq is missing" in done.stderr and len(done.stderr.splitlines()) == 1

@@ -1,0 +1,126 @@
+"""The simulated device under real pynq: registers, memory and failures behave as on a board."""
+
+import pytest
+
+PREPARE = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np, pynq
+import board.simulated
+from board.deploy import open_deploy
+from board.driver import Accelerator
+from board.errors import BoardError
+deploy = open_deploy(sys.argv[1])
+accelerator = Accelerator(deploy, simulated=True)
+device = pynq.Device.active_device
+registers = accelerator._overlay.gatefold_0
+offset = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
+images = np.zeros((2, 32, 32, 3), np.uint8)
+modes = deploy.mode_sequence("1/16", 2)
+"""
+
+
+@pytest.fixture
+def check(build, board):
+    """A function that runs Python lines after PREPARE and asserts that they end well."""
+
+    def call(lines):
+        done = board("-c", PREPARE + lines, build)
+        assert done.returncode == 0, done.stderr
+
+    return call
+
+
+def test_overlay_mmio_and_clock(check):
+    check("""
+base = accelerator._overlay.ip_dict["gatefold_0"]["phys_addr"]
+assert pynq.MMIO(base, 0x100).read(offset["id"]) == 0x47415445
+assert int(registers.register_map.version) == deploy.interface["version"]
+assert abs(pynq.Clocks.fclk0_mhz - deploy.clock_mhz) < 0.01
+assert accelerator._overlay.is_loaded()
+""")
+
+
+def test_buffers_do_not_overlap_and_are_used_again(check):
+    check("""
+buffers = [pynq.allocate((n,), np.uint8) for n in (1, 5000, 64)]
+spans = sorted((b.device_address, b.device_address + b.nbytes) for b in buffers)
+assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:]))
+assert all(b.device_address % 4096 == 0 for b in buffers)
+first = buffers[0].device_address
+del buffers
+assert pynq.allocate((1,), np.uint8).device_address == first
+""")
+
+
+def test_without_flush_the_accelerator_sees_old_bytes(check):
+    check("""
+buffer = pynq.allocate((4,), np.uint8)
+buffer[:] = 7
+assert not buffer.bo.bytes[:4].any()
+buffer.flush()
+assert (buffer.bo.bytes[:4] == 7).all()
+buffer.bo.bytes[:4] = 9
+assert (buffer == 7).all()
+buffer.invalidate()
+assert (buffer == 9).all()
+""")
+
+
+def test_memory_that_never_answers_ends_in_a_time_out(check):
+    check("""
+device.accelerator.hang()
+try:
+    accelerator.run(images, modes, timeout=0.5)
+    raise SystemExit("no error")
+except BoardError as error:
+    assert "after 0 of 2 frames" in str(error) and "--timeout" in str(error), error
+""")
+
+
+def test_addresses_without_memory_are_a_bus_error(check):
+    check("""
+for name, value in (("source", 0x3000_0000), ("destination", 0x3100_0000), ("mode_list", 0), ("mode", 0), ("frames", 1), ("control", 1)):
+    registers.write(offset[name], value)
+status = registers.read(offset["status"])
+assert status & 4 and status >> 8 & 255 == deploy.interface["errors"]["bus_error"], hex(status)
+""")
+
+
+def test_a_refused_batch_names_the_error(check):
+    check("""
+import dataclasses
+wrong = [dataclasses.replace(mode, index=200) for mode in modes]
+try:
+    accelerator.run(images, wrong)
+    raise SystemExit("no error")
+except BoardError as error:
+    assert "bad_mode" in str(error), error
+assert len(accelerator.run(images, modes).predictions) == 2
+""")
+
+
+def test_waiting_buses_change_no_result(check):
+    check("""
+calm = accelerator.run(images, modes)
+device.accelerator.stall(seed=3, percent=40)
+slow = accelerator.run(images, modes)
+assert (calm.logits == slow.logits).all() and slow.cycles > calm.cycles
+""")
+
+
+def test_a_second_overlay_replaces_the_first(check):
+    check("""
+again = Accelerator(deploy, simulated=True)
+assert (again.run(images, modes).logits == again.run(images, modes).logits).all()
+""")
+
+
+def test_address_outside_the_map(check):
+    check("""
+try:
+    pynq.MMIO(0x5000_0000, 16).read(0)
+    raise SystemExit("no error")
+except BoardError as error:
+    assert "0x50000000" in str(error), error
+""")
