@@ -8,6 +8,9 @@ import numpy as np
 
 from flow.rtlsim.compile import compile_model
 
+MEMORY_IMAGES = (".mem", ".dat", ".hex")
+"""Files in a source list that belong in the folder of the simulation, where `$readmemh` finds them by name."""
+
 
 def compile_sim_obj(
     top_module_name: str,
@@ -25,7 +28,11 @@ def compile_sim_obj(
         fifosim: the top module is `finn_design_wrapper`.
     """
     top = "finn_design_wrapper" if fifosim else top_module_name
-    library = compile_model(top, source_list, defines=["FINN_SIMULATION"] if behav else [], trace=debug)
+    images = [Path(source) for source in source_list if source.endswith(MEMORY_IMAGES)]
+    sources = [source for source in source_list if not source.endswith(MEMORY_IMAGES)]
+    library = compile_model(top, sources, defines=["FINN_SIMULATION"] if behav else [], trace=debug)
+    for image in images:
+        shutil.copy2(image, Path(sim_out_dir) / image.name)
     relative = Path("xsim.dir") / top_module_name / "xsimk.so"
     target = Path(sim_out_dir) / relative
     target.parent.mkdir(parents=True, exist_ok=True)

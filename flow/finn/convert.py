@@ -1,0 +1,144 @@
+"""Layer graphs as FINN models: from QONNX files and trained networks, and back for the compiler."""
+
+import numpy as np
+from finn.util.basic import getHWCustomOp
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.util.basic import qonnx_make_model
+
+from flow.engine.config import EngineConfig
+from flow.engine.graph import IMAGE, LayerGraph
+from flow.errors import GatefoldError
+from flow.finn.folding import attribute_values
+from flow.finn.layers import initializers
+
+DOMAIN = "finn.custom_op.fpgadataflow"
+OPS = ("SwitchableConv", "SwitchableLinear")
+
+
+def build_layer_graph(model, config=None, frames=1):
+    """A FINN model with one node per layer.
+
+    Args:
+        model: QONNX ModelWrapper (as `flow.export` writes it), a network of `flow.models`, or a LayerGraph.
+        config: EngineConfig whose folding (P, PE, R, V, multiplier mix) the nodes carry.
+        frames: number of images N.
+
+    Returns:
+        qonnx ModelWrapper: input "image" [N, 32, 32, 3] UINT8, output "logits" [N, K] INT32; tensor "L.out" is the
+        output of layer L. Execution (`finn.core.onnx_exec`) runs in the mode that `SetMode` chose, at first mode 0.
+    """
+    return _Builder(_as_layer_graph(model), config or EngineConfig(), frames).run()
+
+
+def _as_layer_graph(model):
+    if isinstance(model, LayerGraph):
+        return model
+    if isinstance(model, ModelWrapper):
+        from flow.export.importer import import_graph
+
+        return import_graph(model)
+    from flow.engine.from_model import layer_graph as graph_of_network
+
+    return graph_of_network(model)
+
+
+def layer_graph(model):
+    """The compiler's LayerGraph of a FINN model that consists of our layer nodes.
+
+    Raises:
+        GatefoldError: another node is among them.
+    """
+    tensors, makers, layers, modes = initializers(model), {model.graph.input[0].name: IMAGE}, [], {}
+    for node in model.graph.node:
+        if node.op_type not in OPS:
+            raise GatefoldError(f"Node {node.name} ({node.op_type}) is no layer of the tile engine; convert the model first.")
+        op = getHWCustomOp(node)
+        sources = [makers.get(name) for name in node.input]
+        if node.op_type == "SwitchableConv":
+            layer = op.to_layer(tensors, sources[0], sources[4] if op.get_nodeattr("residual") else None)
+        else:
+            layer = op.to_layer(tensors, sources[0])
+        layers.append(layer)
+        makers[node.output[0]] = layer.name
+        for name, groups in zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_groups"), strict=True):
+            modes.setdefault(name, {})[layer.name] = groups
+    return LayerGraph(model.graph.name, layers, modes)
+
+
+class _Builder:
+    """Collects nodes, initializers and datatypes of one model."""
+
+    def __init__(self, graph, config, frames):
+        self.graph, self.frames = graph, frames
+        self.folding = attribute_values(config)
+        self.nodes, self.constants, self.datatypes, self.shapes = [], {}, {}, {}
+
+    def run(self):
+        for layer in self.graph.layers:
+            self._linear(layer) if layer.kind == "linear" else self._conv(layer)
+        first, last = self.graph.layers[0], self.graph.layers[-1]
+        image = [self.frames, first.in_size, first.in_size, first.in_channels]
+        self.shapes[IMAGE] = image
+        inputs = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, image)
+        outputs = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [self.frames, last.out_channels])
+        model = ModelWrapper(qonnx_make_model(helper.make_graph(self.nodes, self.graph.name, [inputs], [outputs])))
+        for name, value in self.constants.items():
+            model.set_initializer(name, value.astype(np.float32))
+        for name, shape in self.shapes.items():
+            model.set_tensor_shape(name, shape)
+        for name, datatype in {IMAGE: "UINT8", **self.datatypes}.items():
+            model.set_tensor_datatype(name, DataType[datatype])
+        return model
+
+    def _constant(self, name, value, datatype):
+        self.constants[name], self.datatypes[name] = value, datatype
+        return name
+
+    def _node(self, op, layer, inputs, output, shape, datatype, **attributes):
+        groups = [self.graph.groups(mode, layer) for mode in self.graph.modes]
+        self.nodes.append(
+            helper.make_node(
+                op, inputs, [output], name=layer.name, domain=DOMAIN, backend="fpgadataflow", layer=layer.name,
+                mode_names=list(self.graph.modes), mode_groups=groups, numInputVectors=self.frames,
+                in_channels=layer.in_channels, **self.folding, **attributes,
+            )
+        )  # fmt: skip
+        self.shapes[output], self.datatypes[output] = shape, datatype
+
+    def _conv(self, layer):
+        name, counts = layer.name, sorted(layer.affine)
+        inputs = [
+            self._tensor(layer.input),
+            self._constant(f"{name}.weight", layer.weight, "INT4"),
+            self._constant(f"{name}.A", np.stack([layer.affine[n][0] for n in counts]), "FLOAT32"),
+            self._constant(f"{name}.B", np.stack([layer.affine[n][1] for n in counts]), "FLOAT32"),
+        ]
+        if layer.residual:
+            inputs.append(self._tensor(layer.residual))
+        shape = [self.frames, layer.out_channels]
+        if not layer.pool:
+            shape[1:1] = [layer.out_size] * 2
+        self._node(
+            "SwitchableConv", layer, inputs, self._tensor(name), shape, "UINT16" if layer.pool else "UINT4",
+            out_channels=layer.out_channels, kernel=layer.kernel, stride=layer.stride, in_size=layer.in_size,
+            out_size=layer.out_size, image=int(layer.input == IMAGE), residual=int(layer.residual is not None),
+            shuffle=int(layer.shuffle), pool=int(layer.pool), group_counts=counts,
+        )  # fmt: skip
+
+    def _linear(self, layer):
+        inputs = [
+            self._tensor(layer.input),
+            self._constant(f"{layer.name}.weight", layer.weight, "INT8"),
+            self._constant(f"{layer.name}.bias", layer.bias, "INT32"),
+        ]
+        shape = [self.frames, layer.out_channels]
+        self._node(
+            "SwitchableLinear", layer, inputs, "logits", shape, "INT32",
+            classes=layer.out_channels, logit_scale=float(layer.logit_scale),
+        )  # fmt: skip
+
+    @staticmethod
+    def _tensor(layer):
+        return IMAGE if layer == IMAGE else f"{layer}.out"

@@ -1,0 +1,255 @@
+"""One layer of a switchable network as a FINN node.
+
+The nodes describe, estimate and execute a layer; they have no hardware of their own: the TileEngine runs all of
+them on one set of lanes. Feature maps are [N, H, W, C] as everywhere in FINN, and C counts channel slots, after the
+producer's shuffle.
+"""
+
+import numpy as np
+from finn.custom_op.fpgadataflow import register_custom_op
+from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
+from onnx import numpy_helper
+from qonnx.core.datatype import DataType
+
+from flow.engine.cost import layer_cost
+from flow.engine.graph import IMAGE, Layer
+from flow.engine.integer import affine, run_layers
+from flow.engine.plan import NIBBLE_CHANNELS
+from flow.finn import resources
+from flow.finn.folding import attribute_types, engine_config
+
+
+class SwitchableLayer(HWCustomOp):
+    """What both kinds of layers share.
+
+    Attributes of the node beside the folding attributes:
+        layer: name of the layer; node names may be changed by FINN's transformations.
+        mode_names, mode_groups: names of the modes and this layer's group count in each.
+        mode: index of the mode for execution and cycles.
+        numInputVectors: number of images N.
+    """
+
+    def get_nodeattr_types(self):
+        return {
+            **super().get_nodeattr_types(),
+            **attribute_types(),
+            "layer": ("s", True, ""),
+            "mode_names": ("strings", True, []),
+            "mode_groups": ("ints", True, []),
+            "mode": ("i", False, 0),
+            "numInputVectors": ("i", False, 1),
+        }
+
+    def groups(self, mode=None):
+        """Group count in the mode with index `mode`; in the node's own mode where omitted."""
+        return self.get_nodeattr("mode_groups")[self.get_nodeattr("mode") if mode is None else mode]
+
+    def get_exp_cycles(self, mode=None):
+        """Clock cycles per image in a mode (index), overhead included."""
+        return layer_cost(self.shape_only(), self.groups(mode), engine_config(self)).cycles
+
+    def get_op_and_param_counts(self):
+        """Multiplications per image in the node's mode, and stored parameters."""
+        layer, groups = self.shape_only(), self.groups()
+        macs = layer.weight.size // groups * layer.out_size**2
+        return {f"op_mac_{self.weight_datatype().name}": macs, f"param_weight_{self.weight_datatype().name}": layer.weight.size}
+
+    # A layer shares the engine's lanes; what it takes for itself is memory.
+    def lut_estimation(self, fpgapart):
+        return 0
+
+    def dsp_estimation(self, fpgapart):
+        return 0
+
+    # No streams: maps stay in the engine's memories.
+    def get_instream_width(self, ind=0):
+        return 0
+
+    def get_outstream_width(self, ind=0):
+        return 0
+
+    def get_folded_input_shape(self, ind=0):
+        return self.get_normal_input_shape(ind)
+
+    def get_folded_output_shape(self, ind=0):
+        return self.get_normal_output_shape(ind)
+
+    def infer_node_datatype(self, model):
+        for output in self.onnx_node.output:
+            model.set_tensor_datatype(output, self.get_output_datatype())
+
+    def verify_node(self):
+        pass
+
+
+@register_custom_op
+class SwitchableConv(SwitchableLayer):
+    """Convolution with a group count chosen at run time, requantised to 4 bits.
+
+    Inputs:
+        0: map [N, H, W, Ci], UINT4, or the image [N, 32, 32, 3], UINT8.
+        1: weights [Co, Ci, k, k], INT4, -7…7, of the full network; with n groups output o and input i connect
+           iff o·n // Co == i·n // Ci.
+        2, 3: A and B, float32 [G, Co], one row per entry of `group_counts`:
+           the output is round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
+        4: with `residual`, the map [N, Ho, Wo, Co] that is added before the clamp.
+
+    Output: [N, Ho, Wo, Co], UINT4, in channel slots (shuffled where `shuffle` is set: channel a·n' + b in slot
+    b·16 + a); with `pool` the sums over all pixels, [N, Co], UINT16.
+    """
+
+    def get_nodeattr_types(self):
+        return {
+            **super().get_nodeattr_types(),
+            "in_channels": ("i", True, 0),
+            "out_channels": ("i", True, 0),
+            "kernel": ("i", True, 3),
+            "stride": ("i", True, 1),
+            "in_size": ("i", True, 0),
+            "out_size": ("i", True, 0),
+            "image": ("i", False, 0, {0, 1}),
+            "residual": ("i", False, 0, {0, 1}),
+            "shuffle": ("i", False, 0, {0, 1}),
+            "pool": ("i", False, 0, {0, 1}),
+            "group_counts": ("ints", True, []),
+        }
+
+    def weight_datatype(self):
+        return DataType["INT4"]
+
+    def get_input_datatype(self, ind=0):
+        first = DataType["UINT8"] if self.get_nodeattr("image") else DataType["UINT4"]
+        return (first, DataType["INT4"], DataType["FLOAT32"], DataType["FLOAT32"], DataType["UINT4"])[ind]
+
+    def get_output_datatype(self, ind=0):
+        return DataType["UINT16"] if self.get_nodeattr("pool") else DataType["UINT4"]
+
+    def get_normal_input_shape(self, ind=0):
+        count, size, out_size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_size", "out_size"))
+        inputs, outputs, kernel = (self.get_nodeattr(name) for name in ("in_channels", "out_channels", "kernel"))
+        table = (len(self.get_nodeattr("group_counts")), outputs)
+        return (
+            (count, size, size, inputs),
+            (outputs, inputs, kernel, kernel),
+            table,
+            table,
+            (count, out_size, out_size, outputs),
+        )[ind]
+
+    def get_normal_output_shape(self, ind=0):
+        count, size, outputs = (self.get_nodeattr(name) for name in ("numInputVectors", "out_size", "out_channels"))
+        return (count, outputs) if self.get_nodeattr("pool") else (count, size, size, outputs)
+
+    def bram_estimation(self, fpgapart):
+        """18-kbit blocks that the kernels and the requantisation entries of the modes in use would fill."""
+        inputs = NIBBLE_CHANNELS if self.get_nodeattr("image") else self.get_nodeattr("in_channels")
+        entries = len(set(self.get_nodeattr("mode_groups"))) * self.get_nodeattr("out_channels")
+        return resources.weight_blocks(inputs * self.get_nodeattr("out_channels")) + resources.requant_blocks(entries)
+
+    def shape_only(self):
+        """The layer with zero weights: enough for the cost model."""
+        return self._layer(np.zeros(self.get_normal_input_shape(1), np.int64))
+
+    def to_layer(self, tensors, source=IMAGE, residual=None):
+        """The compiler's Layer.
+
+        Args:
+            tensors: input name -> array, for inputs 1 to 3.
+            source, residual: names of the layers that make inputs 0 and 4.
+        """
+        _, weight, scale, offset = self.onnx_node.input[:4]
+        layer = self._layer(np.rint(tensors[weight]).astype(np.int64))
+        layer.input, layer.residual = source, residual
+        counts = self.get_nodeattr("group_counts")
+        layer.affine = {
+            n: (tensors[scale][row].astype(np.float32), tensors[offset][row].astype(np.float32))
+            for row, n in enumerate(counts)
+        }
+        return layer
+
+    def _layer(self, weight):
+        stride, in_size, out_size = (self.get_nodeattr(name) for name in ("stride", "in_size", "out_size"))
+        return Layer(
+            self.get_nodeattr("layer"), "conv", weight, stride, in_size, out_size,
+            tuple(self.get_nodeattr("group_counts")),
+            input=IMAGE if self.get_nodeattr("image") else "before",
+            shuffle=bool(self.get_nodeattr("shuffle")), pool=bool(self.get_nodeattr("pool")),
+        )  # fmt: skip
+
+    def execute_node(self, context, graph):
+        """Integer-exact execution in the node's mode, by the compiler's reference."""
+        node = self.onnx_node
+        layer = self.to_layer(context)
+        residual = 0
+        if self.get_nodeattr("residual"):
+            residual = np.rint(context[node.input[4]]).astype(np.int64).transpose(0, 3, 1, 2)
+        inputs = np.rint(context[node.input[0]]).astype(np.int64).transpose(0, 3, 1, 2)
+        stations = run_layers(
+            [layer], {layer.name: self.groups()}, inputs, lambda layer, groups, acc: affine(layer, groups, acc) + residual
+        )
+        out = stations[layer.name]
+        context[node.output[0]] = (out if layer.pool else out.transpose(0, 2, 3, 1)).astype(np.float32)
+
+
+@register_custom_op
+class SwitchableLinear(SwitchableLayer):
+    """The classifier, on the engine's vector unit: always one group.
+
+    Inputs:
+        0: sums [N, C], UINT16.
+        1: weights [K, C], INT8, -127…127.
+        2: bias [K], INT32.
+
+    Output: logits [N, K], INT32; `logit_scale` is the real value of one unit.
+    """
+
+    def get_nodeattr_types(self):
+        return {
+            **super().get_nodeattr_types(),
+            "in_channels": ("i", True, 0),
+            "classes": ("i", True, 0),
+            "logit_scale": ("f", False, 1.0),
+        }
+
+    def weight_datatype(self):
+        return DataType["INT8"]
+
+    def get_input_datatype(self, ind=0):
+        return (DataType["UINT16"], DataType["INT8"], DataType["INT32"])[ind]
+
+    def get_output_datatype(self, ind=0):
+        return DataType["INT32"]
+
+    def get_normal_input_shape(self, ind=0):
+        inputs, classes = self.get_nodeattr("in_channels"), self.get_nodeattr("classes")
+        return ((self.get_nodeattr("numInputVectors"), inputs), (classes, inputs), (classes,))[ind]
+
+    def get_normal_output_shape(self, ind=0):
+        return (self.get_nodeattr("numInputVectors"), self.get_nodeattr("classes"))
+
+    def bram_estimation(self, fpgapart):
+        lanes = self.get_nodeattr("V")
+        return resources.fc_blocks(self.get_nodeattr("classes") * -(-self.get_nodeattr("in_channels") // lanes), lanes)
+
+    def shape_only(self):
+        """The layer with zero weights: enough for the cost model."""
+        return Layer(self.get_nodeattr("layer"), "linear", np.zeros(self.get_normal_input_shape(1), np.int64), input="before")
+
+    def to_layer(self, tensors, source=IMAGE):
+        """The compiler's Layer; `tensors` maps the names of inputs 1 and 2 to arrays."""
+        _, weight, bias = self.onnx_node.input
+        layer = self.shape_only()
+        layer.weight, layer.bias = (np.rint(tensors[name]).astype(np.int64) for name in (weight, bias))
+        layer.input, layer.logit_scale = source, self.get_nodeattr("logit_scale")
+        return layer
+
+    def execute_node(self, context, graph):
+        """Integer-exact execution by the compiler's reference."""
+        layer = self.to_layer(context)
+        sums = np.rint(context[self.onnx_node.input[0]]).astype(np.int64)
+        context[self.onnx_node.output[0]] = run_layers([layer], {}, sums, None)[layer.name].astype(np.float32)
+
+
+def initializers(model):
+    """Tensor name -> array of every initializer of a ModelWrapper."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}

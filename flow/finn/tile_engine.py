@@ -1,0 +1,247 @@
+"""The tile engine as a FINN node: the layer graph is its body, `hw/rtl/tile_engine.sv` its hardware."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
+from finn.custom_op.fpgadataflow.rtl import register_custom_op
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from onnx import GraphProto
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.util.basic import get_by_name, qonnx_make_model
+
+from flow.engine.config import EngineConfig
+from flow.engine.cost import frame_cost
+from flow.engine.graph import LayerGraph
+from flow.engine.images import memory_images
+from flow.engine.integer import run
+from flow.engine.interface import load_interface, write_package
+from flow.engine.plan import Plan, plan
+from flow.engine.requant import check_matched, hardware, requantise
+from flow.errors import GatefoldError
+from flow.finn import resources
+from flow.finn.convert import layer_graph
+from flow.finn.folding import attribute_types, engine_config
+
+OP = "TileEngine"
+RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
+RTL = Path(__file__).resolve().parents[2] / "hw" / "rtl"
+BEAT_BYTES = 8
+WORDS_PER_BEAT = 2
+
+
+@dataclass(frozen=True)
+class EngineBuild:
+    """Everything that the compiler derives from a body and a folding.
+
+    Attributes:
+        graph: LayerGraph of the body.
+        plan: memory plan; `plan.config` has all parameters of the hardware.
+        table: (layer, group count) -> integer requantisation.
+    """
+
+    graph: LayerGraph
+    plan: Plan
+    table: dict
+
+
+@register_custom_op
+class TileEngine(RTLBackend, HWCustomOp):
+    """A whole switchable network on one engine.
+
+    Input 0: frames [N, 8 + 3·32·32], UINT8: a header beat (byte 0 is the mode's index) and the image, plane after
+    plane. Output 0: records [N, words], INT32: the words named in `hw/interface.json`, then the logits, then zeros.
+    Both are streams of 64 bits. Every frame runs in its own mode.
+
+    Python execution gives word 4 (cycles) from the cost formula; rtlsim counts them.
+    """
+
+    def get_nodeattr_types(self):
+        return {
+            **super().get_nodeattr_types(),
+            **attribute_types(),
+            "body": ("g", True, ""),
+            "mode_names": ("strings", True, []),
+            "mode": ("i", False, 0),
+            "numInputVectors": ("i", False, 1),
+        }
+
+    def get_nodeattr(self, name):
+        """As in FINN; the body is a ModelWrapper."""
+        if name == "body":
+            return ModelWrapper(qonnx_make_model(get_by_name(self.onnx_node.attribute, "body").g))
+        return super().get_nodeattr(name)
+
+    def set_nodeattr(self, name, value):
+        if name == "body":
+            value = value.graph if isinstance(value, ModelWrapper) else value
+            get_by_name(self.onnx_node.attribute, "body").g.CopyFrom(value)
+        else:
+            super().set_nodeattr(name, value)
+
+    def build(self) -> EngineBuild:
+        """Layer graph, memory plan and integer requantisation; computed once per body and folding.
+
+        Raises:
+            GatefoldError: the engine lacks what a layer needs, or a channel has no exact requantisation.
+        """
+        body = get_by_name(self.onnx_node.attribute, "body").g.SerializeToString(deterministic=True)
+        return _build(_Body(body), engine_config(self))
+
+    # ---- shapes and streams
+
+    def get_input_datatype(self, ind=0):
+        return DataType["UINT8"]
+
+    def get_output_datatype(self, ind=0):
+        return DataType["INT32"]
+
+    def get_normal_input_shape(self, ind=0):
+        count, height, width, channels = self.get_nodeattr("body").get_tensor_shape("image")
+        return (self.get_nodeattr("numInputVectors"), BEAT_BYTES + height * width * channels)
+
+    def get_normal_output_shape(self, ind=0):
+        classes = self.get_nodeattr("body").get_tensor_shape("logits")[1]
+        return (self.get_nodeattr("numInputVectors"), load_interface().record_words(classes))
+
+    def get_folded_input_shape(self, ind=0):
+        count, size = self.get_normal_input_shape()
+        return (count, size // BEAT_BYTES, BEAT_BYTES)
+
+    def get_folded_output_shape(self, ind=0):
+        count, words = self.get_normal_output_shape()
+        return (count, words // WORDS_PER_BEAT, WORDS_PER_BEAT)
+
+    def get_instream_width(self, ind=0):
+        return 8 * BEAT_BYTES
+
+    def get_outstream_width(self, ind=0):
+        return 32 * WORDS_PER_BEAT
+
+    def infer_node_datatype(self, model):
+        model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
+
+    def verify_node(self):
+        pass
+
+    # ---- estimates
+
+    def get_exp_cycles(self, mode=None):
+        """Clock cycles per frame in the mode with index `mode`; in the node's own mode where omitted."""
+        build = self.build()
+        index = self.get_nodeattr("mode") if mode is None else mode
+        return int(frame_cost(build.graph, list(build.graph.modes)[index], build.plan.config).cycles)
+
+    def lut_estimation(self, fpgapart):
+        return resources.engine_resources(self.build().plan.config)["LUT"]
+
+    def dsp_estimation(self, fpgapart):
+        return resources.engine_resources(self.build().plan.config)["DSP"]
+
+    def bram_estimation(self, fpgapart):
+        return resources.engine_resources(self.build().plan.config)["BRAM_18K"]
+
+    # ---- execution
+
+    def execute_node(self, context, graph):
+        """In Python on the engine's integers, or with `exec_mode=rtlsim` on the RTL."""
+        if self.get_nodeattr("exec_mode") == "rtlsim":
+            RTLBackend.execute_node(self, context, graph)
+            return
+        build, interface = self.build(), load_interface()
+        names = list(build.graph.modes)
+        first = build.graph.layers[0]
+        records = []
+        for number, frame in enumerate(np.rint(context[self.onnx_node.input[0]]).astype(np.uint8)):
+            index = int(frame[0])
+            if index >= len(names):
+                raise GatefoldError(f"Frame {number} asks for mode {index}; the engine has modes 0 to {len(names) - 1}.")
+            image = frame[BEAT_BYTES:].reshape(1, first.in_channels, first.in_size, first.in_size)
+            result = run(build.graph, image, names[index], hardware(build.table))
+            cost = frame_cost(build.graph, names[index], build.plan.config)
+            fields = {"frame": number, "mode": index, "class": result.classes[0], "cycles": cost.cycles, "tiles": cost.tiles}
+            records.append(interface.pack_record(result.logits[0], **fields))
+        words = np.array(records, np.int64).astype(np.int32)  # logits are two's complement
+        context[self.onnx_node.output[0]] = words.astype(np.float32)
+
+    # ---- hardware
+
+    def generate_hdl(self, model, fpgapart, clk):
+        """Write the wrapper with FINN's port names, the interface package and the memory images."""
+        folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
+        top = self.get_verilog_top_module_name()
+        build = self.build()
+        for name, text in memory_images(build.graph, build.plan, build.table).items():
+            (folder / name).write_text(text)
+        write_package(folder / "gatefold_pkg.sv")
+        (folder / f"{top}.v").write_text(_wrapper(top, build.plan.config))
+        self.set_nodeattr("gen_top_module", top)
+        self.set_nodeattr("ipgen_path", str(folder))
+        self.set_nodeattr("ip_path", str(folder))
+
+    def get_rtl_file_list(self, abspath=False):
+        """RTL and memory images; packages first."""
+        folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
+        sources = sorted(RTL.glob("engine_*.sv"), key=lambda file: (not file.stem.endswith("_pkg"), file.name))
+        files = [folder / "gatefold_pkg.sv", *sources, RTL / "tile_engine.sv", folder / f"{self.get_nodeattr('gen_top_module')}.v"]
+        files += sorted(folder.glob("*.mem"))
+        return [str(file) if abspath else file.name for file in files]
+
+    def code_generation_ipi(self):
+        """Tcl commands that add the files to a Vivado project and make the block-design cell."""
+        commands = [f"add_files -norecurse {file}" for file in self.get_rtl_file_list(abspath=True)]
+        return [*commands, f"create_bd_cell -type module -reference {self.get_nodeattr('gen_top_module')} {self.onnx_node.name}"]
+
+
+class _Body:
+    """Serialised body, hashed by content for the cache."""
+
+    def __init__(self, data):
+        self.data, self._key = data, hashlib.sha256(data).hexdigest()
+
+    def __hash__(self):
+        return hash(self._key)
+
+    def __eq__(self, other):
+        return self._key == other._key
+
+
+@functools.lru_cache(maxsize=8)
+def _build(body: _Body, folding: EngineConfig) -> EngineBuild:
+    proto = GraphProto()
+    proto.ParseFromString(body.data)
+    graph = layer_graph(ModelWrapper(qonnx_make_model(proto)))
+    layout = plan(graph, folding)
+    table = requantise(graph)
+    check_matched(graph, table)
+    return EngineBuild(graph, layout, table)
+
+
+def _wrapper(top, config):
+    # The vector unit holds as many words of pooled sums as a class has words of weights.
+    values = {**config.parameters(), "POOL_DEPTH": max(2, -(-config.fc_depth // config.classes))}
+    parameters = ",\n".join(f"        .{name}({value})" for name, value in values.items())
+    return f"""// Generated from the memory plan by flow/finn/tile_engine.py.
+module {top} (
+    input         ap_clk,
+    input         ap_rst_n,
+    input  [63:0] in0_V_tdata,
+    input         in0_V_tvalid,
+    output        in0_V_tready,
+    output [63:0] out0_V_tdata,
+    output        out0_V_tvalid,
+    input         out0_V_tready
+);
+    tile_engine #(
+{parameters}
+    ) engine (
+        .clk(ap_clk), .rst_n(ap_rst_n),
+        .s_axis_tdata(in0_V_tdata), .s_axis_tvalid(in0_V_tvalid), .s_axis_tready(in0_V_tready),
+        .m_axis_tdata(out0_V_tdata), .m_axis_tvalid(out0_V_tvalid), .m_axis_tready(out0_V_tready)
+    );
+endmodule
+"""

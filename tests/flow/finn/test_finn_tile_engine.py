@@ -1,0 +1,144 @@
+"""The TileEngine node: mapping, Python execution, rtlsim of the node and of the stitched design."""
+
+import numpy as np
+import pytest
+from qonnx.core.modelwrapper import ModelWrapper
+
+import flow.finn as gatefold_finn
+from flow.engine.config import EngineConfig
+from flow.engine.cost import frame_cost
+from flow.engine.integer import run
+from flow.engine.random_graph import MODE_NAMES, random_resnet
+from flow.errors import GatefoldError
+
+PART = "xc7z020clg400-1"
+SMALL = EngineConfig(p=32, pe=1, r=8, v=4)
+MODES = ["full", "1/16", "1/4", "1/2"]
+
+
+def images(count, seed=2):
+    return np.random.default_rng(seed).integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
+
+
+def mapped(graph, config, frames):
+    model = gatefold_finn.build_layer_graph(graph, config, frames)
+    return model.transform(gatefold_finn.MapToTileEngine())
+
+
+def engine_node(model):
+    from finn.util.basic import getHWCustomOp
+
+    return getHWCustomOp(model.get_nodes_by_op_type("TileEngine")[0])
+
+
+def feed(graph, frames, modes):
+    index = [list(graph.modes).index(mode) for mode in modes]
+    return {"image": frames.transpose(0, 2, 3, 1).astype(np.float32), "mode": np.array(index, np.float32)[:, None]}
+
+
+def execute(model, inputs):
+    import finn.core.onnx_exec as oxe
+
+    return oxe.execute_onnx(model, inputs, return_full_exec_context=True)
+
+
+def check_records(records, graph, config, frames, modes, first=0, tolerance=0.02):
+    for number, (record, image, mode) in enumerate(zip(records, frames, modes, strict=True)):
+        expected, cost = run(graph, image[None], mode), frame_cost(graph, mode, config)
+        words = record.astype(np.int64)
+        assert np.array_equal(words[8 : 8 + graph.classes], expected.logits[0])
+        assert not words[8 + graph.classes :].any()
+        assert list(words[:4]) == [first + number, list(graph.modes).index(mode), 0, expected.classes[0]]
+        assert words[5] == cost.tiles and words[6] == 0
+        assert abs(words[4] - cost.cycles) <= tolerance * cost.cycles
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return random_resnet(4)
+
+
+def test_python_execution_in_every_mode(graph):
+    frames = images(len(MODE_NAMES))
+    model = mapped(graph, EngineConfig(), len(MODE_NAMES))
+    tensors = execute(model, feed(graph, frames, MODE_NAMES))
+    config = engine_node(model).build().plan.config
+    check_records(tensors["record"], graph, config, frames, MODE_NAMES, tolerance=0)
+    assert np.array_equal(tensors["logits"], tensors["record"][:, 8:18])
+
+
+def test_estimates(graph):
+    model = mapped(graph, EngineConfig(), 1)
+    node = engine_node(model)
+    config = node.build().plan.config
+    assert [node.get_exp_cycles(i) for i in range(5)] == [frame_cost(graph, mode, config).cycles for mode in graph.modes]
+    model = model.transform(gatefold_finn.SetMode("1/16"))
+    assert engine_node(model).get_exp_cycles() == frame_cost(graph, "1/16", config).cycles
+    small = engine_node(mapped(graph, SMALL, 1)).node_res_estimation(PART)
+    large = node.node_res_estimation(PART)
+    assert 0 < small["LUT"] < large["LUT"] < 53_200 and 0 < small["DSP"] < large["DSP"] <= 220
+    assert 0 < large["BRAM_18K"] <= 280
+
+
+def test_mode_beyond_the_table_is_refused(graph):
+    model = mapped(graph, EngineConfig(), 1)
+    inputs = feed(graph, images(1), ["full"])
+    with pytest.raises(GatefoldError, match="mode 5; the engine has modes 0 to 4"):
+        execute(model, {**inputs, "mode": np.array([[5]], np.float32)})
+
+
+def test_what_the_engine_lacks_is_named():
+    graph = random_resnet(4)
+    graph["stage1.block1.conv2"].weight = np.zeros((16, 16, 5, 5), np.int64)
+    with pytest.raises(GatefoldError, match="stage1.block1.conv2 has a 5x5 kernel"):
+        mapped(graph, EngineConfig(), 1)
+
+
+def rtlsim_ready(model):
+    from finn.transformation.fpgadataflow.hlssynth_ip import HLSSynthIP
+    from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
+    from finn.transformation.fpgadataflow.set_exec_mode import SetExecMode
+
+    return model.transform(SetExecMode("rtlsim")).transform(PrepareIP(PART, 10)).transform(HLSSynthIP())
+
+
+def node_and_stitched(graph, config, modes, folder):
+    """Run a saved and loaded model node by node, then its engine as a stitched design."""
+    from finn.transformation.fpgadataflow.create_dataflow_partition import CreateDataflowPartition
+    from finn.transformation.fpgadataflow.prepare_rtlsim import PrepareRTLSim
+    from qonnx.custom_op.registry import getCustomOp
+
+    frames = images(len(modes))
+    model = rtlsim_ready(mapped(graph, config, len(modes)))
+    model.save(str(folder / "engine.onnx"))
+    model = ModelWrapper(str(folder / "engine.onnx")).transform(PrepareRTLSim())
+    full = engine_node(model).build().plan.config
+    tensors = execute(model, feed(graph, frames, modes))
+    check_records(tensors["record"], graph, full, frames, modes)
+    total = sum(frame_cost(graph, mode, full).cycles for mode in modes)
+    assert abs(engine_node(model).get_nodeattr("cycles_rtlsim") - total) <= 0.02 * total + 600  # first image, last record
+
+    parent = model.transform(CreateDataflowPartition(partition_model_dir=str(folder)))
+    partition = getCustomOp(parent.get_nodes_by_op_type("StreamingDataflowPartition")[0])
+    stitched = ModelWrapper(partition.get_nodeattr("model")).transform(gatefold_finn.StitchEngine())
+    stitched.set_metadata_prop("exec_mode", "rtlsim")
+    stitched.save(partition.get_nodeattr("model"))
+    tensors = execute(parent, feed(graph, frames, modes))
+    assert np.array_equal(tensors["logits"], [run(graph, image[None], mode).logits[0] for image, mode in zip(frames, modes, strict=True)])
+    record = next(value for name, value in tensors.items() if value.shape == (len(modes), 32))
+    check_records(record, graph, full, frames, modes)
+
+
+def test_rtlsim_of_node_and_stitched_design(graph, tmp_path):
+    node_and_stitched(graph, SMALL, MODES, tmp_path)
+
+
+@pytest.mark.slow
+def test_rtlsim_at_the_default_size(graph, tmp_path):
+    node_and_stitched(graph, EngineConfig(), list(MODE_NAMES) + MODES, tmp_path)
+
+
+def test_stitching_needs_generated_code(graph):
+    model = mapped(graph, SMALL, 1)
+    with pytest.raises(GatefoldError, match="one TileEngine node"):
+        model.transform(gatefold_finn.StitchEngine())
