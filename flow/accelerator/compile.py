@@ -27,13 +27,13 @@ COMPAT = Path(__file__).resolve().parents[1] / "rtlsim" / "cpp"
 
 _VERILATE = [
     "--cc", "--prefix", f"V{TOP}", "--top-module", TOP, "--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-    "-Wno-fatal", "-Wno-lint", "-Wno-style", "--default-language", "1800-2017", "--timescale", "1ns/1ps",
+    "-Wno-fatal", "-Werror-USERERROR", "-Wno-lint", "-Wno-style", "--default-language", "1800-2017", "--timescale", "1ns/1ps",
     "--output-split", "20000",
 ]
 _FLAGS = [
     "-std=gnu++20", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w", "-DVERILATOR=1", "-DVM_SC=0", "-DVM_COVERAGE=0",
     "-DVM_TIMING=0", "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0", "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP",
-    "-DVL_USER_FATAL",
+    "-DVL_USER_FATAL", "-DVL_USER_WARN",
 ]
 _LINK = [
     "-shared", "-pthread", "-static-libstdc++", "-static-libgcc", "-Wl,-Bsymbolic", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections",
@@ -69,7 +69,7 @@ def compile_accelerator(
     for file in files:
         if not file.is_file():
             raise GatefoldError(f"RTL source {file} does not exist; run the build again from its start.")
-    options = [f"-G{name}={int(value)}" for name, value in sorted(parameters.items())]
+    options = [f"-G{name}=32'd{int(value)}" for name, value in sorted(parameters.items())]
     options += ["--trace-fst", "--trace-structs"] if trace else []
     options += ["--assert"] if assertions else ["--no-assert"]
 
@@ -135,7 +135,7 @@ def _compile(folder: Path, library: Path, trace: bool, jobs: int) -> None:
     flags = [*_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
 
     runtime = ["verilated.cpp", "verilated_threads.cpp"] + (["verilated_fst_c.cpp"] if trace else [])
-    work = [(file, "-O1" if "__Slow" in file.name or "__Trace" in file.name else "-O3") for file in sorted(folder.glob("*.cpp"))]
+    work = [(file, "-O1" if "__Slow" in file.name or "__Trace" in file.name else "-O1") for file in sorted(folder.glob("*.cpp"))]
     work += [(SIM / "accelerator_sim.cpp", "-O2"), *((root / "include" / name, "-O2") for name in runtime)]
 
     headers = _digest([*flags, _tool_version()], [*sorted(folder.glob("*.h")), *sorted(SIM.glob("*.h"))])

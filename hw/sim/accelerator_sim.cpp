@@ -22,13 +22,16 @@
 // Offsets of the registers that gf_run looks at, from hw/interface.json.
 #include "interface.h"
 
-// Verilator's own handlers end the process; here a failure ends gf_create.
+// Verilator's own handlers end the process, or print and go on without a memory image; here both end gf_create.
 void vl_finish(const char *, int, const char *) {}
 void vl_stop(const char *file, int line, const char *) {
     throw std::runtime_error(std::string("the design stopped at ") + file + ":" + std::to_string(line));
 }
 void vl_fatal(const char *file, int line, const char *, const char *message) {
     throw std::runtime_error(std::string(message) + " (" + file + ":" + std::to_string(line) + ")");
+}
+void vl_warn(const char *file, int, const char *, const char *message) {
+    throw std::runtime_error(std::string(message) + " (" + file + ")");
 }
 
 namespace {
