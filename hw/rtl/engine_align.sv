@@ -21,7 +21,7 @@ module engine_align #(
     output logic [P-1:0][35:0]  taps      /// three cycles after the rows
 );
     localparam int unsigned ROWS = 17, COLUMNS = 33;
-    localparam int unsigned STEP = (P == 64) ? 8 : 4;  // rotation granularity: the block's height at stride 1
+    localparam int unsigned BLOCK = P / 8;  // rows of an 8-wide block, and the granularity of the rotation
 
     logic [15:0][127:0] row;      // row[j] is map row y+j, row[15] is also row y-1
     logic [ROWS-1:0]    row_in;   // inside the map
@@ -32,7 +32,7 @@ module engine_align #(
     wire [15:0][127:0] source = from_m ? m_rows : x_rows;
     always_ff @(posedge clk) begin
         for (int unsigned j = 0; j < 16; j++) begin
-            if (STEP == 8) row[j] <= rotation[1] ? source[(j+8)%16] : source[j];
+            if (BLOCK == 8) row[j] <= rotation[1] ? source[(j+8)%16] : source[j];
             else
                 case (rotation)
                     2'd0: row[j] <= source[j];
@@ -52,16 +52,18 @@ module engine_align #(
     for (genvar k = 0; k < ROWS; k++) begin : window_row
         wire [127:0] pixels = row[(k+15)%16];
         for (genvar m = 0; m < COLUMNS; m++) begin : window_column
-            // A window that starts at column 8, 16 or 24 is 10 wide, or 17 for P = 32 at stride 2.
-            localparam int unsigned BASES = (m <= 9) ? 4 : (m <= 16 && P == 32) ? 3 : 1;
+            // A window that starts at column 8, 16 or 24 is 10 wide and BLOCK + 2 high, or 17 by 9 for P = 32 at
+            // stride 2. Only the halo of a block can leave the map; at stride 2 only its first row and column.
+            localparam int unsigned BASES = (m <= 9 && k <= BLOCK + 1) ? 4 : (m <= 16 && P == 32) ? 3 : 1;
+            localparam bit ROW_HALO = k == 0 || k == BLOCK + 1, COLUMN_HALO = m == 0 || m == 9;
             wire [3:0][3:0] candidate;
             for (genvar c = 0; c < 4; c++) begin : base
                 localparam int COLUMN = 8 * c + m - 1;
-                if (c < BASES && COLUMN >= 0 && COLUMN < 32) assign candidate[c] = pixels[4*COLUMN+:4];
-                else assign candidate[c] = 4'd0;
+                assign candidate[c] = (c < BASES && COLUMN >= 0 && COLUMN < 32) ? pixels[4*(COLUMN&31)+:4] : 4'd0;
             end
             wire [3:0] pixel = (BASES == 1) ? candidate[0] : candidate[column_base];
-            always_ff @(posedge clk) window[k][m] <= (row_in[k] && column_in[m]) ? pixel : 4'd0;
+            wire in_map = (!ROW_HALO || row_in[k]) && (!COLUMN_HALO || column_in[m]);
+            always_ff @(posedge clk) window[k][m] <= in_map ? pixel : 4'd0;
         end
     end
 

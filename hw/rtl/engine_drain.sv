@@ -2,7 +2,8 @@
 //
 // When the last tile of a tuple has been added, the first R accumulators go straight to the requantisers and the
 // others into a shift register that follows in the next cycles, while the lanes already accumulate the next tuple.
-// The sequencer keeps tuples at least as far apart as this takes.
+// The sequencer keeps tuples at least as far apart as this takes. Layers with small accumulators and large scales set
+// `prescale`: their accumulators are taken times 16, which keeps the scale within its 25 bits.
 module engine_drain
     import engine_pkg::*;
 #(
@@ -12,15 +13,18 @@ module engine_drain
 ) (
     input  wire                               clk,
     input  wire                               load,  /// the accumulators are complete in this cycle
+    input  wire                               prescale,
     input  wire  [PE*P-1:0][ACC_WIDTH-1:0]    acc,   /// output 0's lanes first
-    output wire  [R-1:0][ACC_WIDTH-1:0]       word
+    output logic [R-1:0][ACC_WIDTH-1:0]       word
 );
     localparam int unsigned WORDS = PE * P / R;
+    wire [R-1:0][ACC_WIDTH-1:0] head;
+    always_comb for (int unsigned r = 0; r < R; r++) word[r] = prescale ? head[r] << 4 : head[r];
     if (WORDS == 1) begin : direct
-        assign word = acc;
+        assign head = acc;
     end else begin : queued
         logic [WORDS-1:1][R-1:0][ACC_WIDTH-1:0] waiting;
-        assign word = load ? acc[R-1:0] : waiting[1];
+        assign head = load ? acc[R-1:0] : waiting[1];
         always_ff @(posedge clk)
             for (int unsigned w = 1; w < WORDS; w++) begin
                 if (load) waiting[w] <= acc[w*R+:R];

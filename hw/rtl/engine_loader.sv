@@ -3,7 +3,7 @@
 // A frame is one header beat (mode in bits 7:0) and PLANES * 32 rows of 32 bytes, plane after plane, four beats each.
 // A row becomes two words, upper and lower nibbles, which are channels of their own: the first layer adds the lower
 // ones to 16 times the upper ones. Two buffers alternate; a frame is offered to the sequencer when it is complete,
-// and its buffer is free again when the first layer has read it. Writes wait while the engine writes M itself.
+// and its buffer is free again when the first layer has read it.
 module engine_loader #(
     parameter int unsigned PLANES     = 3,   /// colours
     parameter int unsigned IMAGE_BASE = 32   /// first word of buffer 0; each takes 4 * PLANES words
@@ -14,8 +14,8 @@ module engine_loader #(
     input  wire          s_axis_tvalid,
     output logic         s_axis_tready,
     // writes to M
-    input  wire          busy,       /// the engine writes M in this cycle
     output logic         write,
+    input  wire          write_ready,
     output logic [3:0]   bank,
     output logic [7:0]   addr,
     output logic [127:0] data,
@@ -89,7 +89,7 @@ module engine_loader #(
             if (row_complete) begin
                 high_pending <= 1'b1;
                 low_pending <= 1'b1;
-            end else if (!busy) begin
+            end else if (write_ready) begin
                 if (high_pending) high_pending <= 1'b0;
                 else low_pending <= 1'b0;
             end

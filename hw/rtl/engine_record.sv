@@ -10,7 +10,7 @@ module engine_record #(
     input  wire                rst_n,
     input  wire                logit_valid,
     input  wire  [8:0]         logit_index,
-    input  wire  [31:0]        logit,
+    input  wire  signed [31:0] logit,
     input  wire                finish,
     input  wire  [7:0]         mode,
     input  wire  [8:0]         best,

@@ -1,15 +1,13 @@
 // One requantiser: 4-bit pixel = clamp(((acc * scale + bias * 2^10) >> 26) + residual, 0, 15).
 //
 // The shift rounds down; the compiler puts the rounding offset into the bias and checks every accumulator value that
-// can occur. Layers with small accumulators and large scales set `prescale`: acc is taken times 16, which keeps the
-// scale within its 25 bits. Multiplier, adder and their registers are one DSP48. `pixel` comes four cycles after `acc`, `scale` and
+// can occur. Multiplier, adder and their registers are one DSP48. `pixel` comes four cycles after `acc`, `scale` and
 // `bias`; `residual` belongs to the cycle before `pixel`.
 module engine_requantiser
     import engine_pkg::*;
 (
     input  wire                           clk,
     input  wire  signed [ACC_WIDTH-1:0]   acc,
-    input  wire                           prescale,
     input  wire  signed [SCALE_WIDTH-1:0] scale,
     input  wire  signed [BIAS_WIDTH-1:0]  bias,
     input  wire  [3:0]                    residual,
@@ -22,7 +20,7 @@ module engine_requantiser
     logic signed [ACC_WIDTH+SCALE_WIDTH-1:0] product;
     logic signed [SUM_WIDTH-1:0]             sum;
     always_ff @(posedge clk) begin
-        acc_q <= prescale ? acc <<< 4 : acc;
+        acc_q <= acc;
         scale_q <= scale;
         bias_q <= bias;
         product <= acc_q * scale_q;

@@ -66,13 +66,17 @@ module engine_sequencer
     logic [16:0] row;  // weight address of (out, 0)
     logic [5:0] wait_count;
 
+    // Without modes there is one group, and its logic disappears.
+    wire [4:0] groups = (MODES == 1) ? 5'd1 : layer.groups;
+    wire [8:0] in_per_group = (MODES == 1) ? layer.in_count : layer.in_per_group;
+    wire [8:0] out_per_group = (MODES == 1) ? layer.out_count : layer.out_per_group;
     wire pair = (PE == 2) && left > 9'd1;
     wire [8:0] step = pair ? 9'd2 : 9'd1;
     wire [8:0] least = pair ? 9'(TWO) : 9'(ONE);
-    wire [8:0] length = (layer.in_per_group > least) ? layer.in_per_group : least;
+    wire [8:0] length = (in_per_group > least) ? in_per_group : least;
     wire tuple_end = k + 9'd1 == length;
     wire group_end = tuple_end && left <= step;
-    wire block_end = group_end && group + 5'd1 == layer.groups;
+    wire block_end = group_end && group + 5'd1 == groups;
     wire [5:0] size = 6'd8 << layer.size;
     wire [5:0] next_x = side ? 6'd16 : x + 6'd8;
     wire [5:0] next_y = y + (side ? 6'd4 : BLOCK_HEIGHT);
@@ -118,7 +122,7 @@ module engine_sequencer
                         state <= LINEAR;
                     end
                 RUN: begin
-                    if (k < layer.in_per_group) tiles <= tiles + 32'd1;
+                    if (k < in_per_group) tiles <= tiles + 32'd1;
                     if (layer_end) begin
                         state <= DRAINING;
                         wait_count <= 6'(DRAIN);
@@ -137,7 +141,7 @@ module engine_sequencer
             k <= '0;
             in_base <= '0;
             out <= '0;
-            left <= program_data.out_per_group;
+            left <= (MODES == 1) ? program_data.out_count : program_data.out_per_group;
             group <= '0;
             y <= '0;
             x <= '0;
@@ -147,10 +151,10 @@ module engine_sequencer
             if (tuple_end) begin
                 out <= block_end ? '0 : out + step;
                 row <= block_end ? layer.weight_base : row + row_step;
-                left <= group_end ? layer.out_per_group : left - step;
+                left <= group_end ? out_per_group : left - step;
             end
             if (group_end) begin
-                in_base <= block_end ? '0 : in_base + layer.in_per_group;
+                in_base <= block_end ? '0 : in_base + in_per_group;
                 group <= block_end ? '0 : group + 5'd1;
             end
             if (block_end) begin
@@ -161,12 +165,12 @@ module engine_sequencer
     end
 
     wire [8:0] input_channel = in_base + k;
-    wire valid = rst_n && state == RUN && k < layer.in_per_group;
+    wire valid = rst_n && state == RUN && k < in_per_group;
     always_ff @(posedge clk) begin
         tile.valid <= valid;
         tile.first <= k == '0;
         tile.shift <= layer.image && {k, 1'b0} == {1'b0, layer.in_count};
-        tile.last <= valid && k + 9'd1 == layer.in_per_group;
+        tile.last <= valid && k + 9'd1 == in_per_group;
         tile.pair <= pair;
         tile.out <= out;
         tile.y <= y[4:0];

@@ -1,5 +1,7 @@
 // Where R requantised pixels of one channel go, and where their residual comes from.
 //
+// The words of an arriving image take the same way into M, in cycles in which no pixels come.
+//
 // A word is R/8 segments of eight pixels, consecutive in lane order. In an 8-wide block segment s is row s; in a
 // 16x4 block segments 4..7 are the right halves of rows 0..3. Rows lie in bank (row mod 16), rows of 8-row maps eight
 // banks higher for odd channels.
@@ -25,7 +27,12 @@ module engine_write_back
     input  wire  [15:0][127:0]        rows,
     output logic [U-1:0][31:0]        residual,  /// 8-wide blocks only
     input  wire  [U-1:0][31:0]        segment,   /// pixels to write
-    output logic                      write,     /// some enable of `we` is set
+    input  wire                       image_write,
+    output wire                       image_ready,  /// the image word is taken in this cycle
+    input  wire  [3:0]                image_bank,
+    input  wire  [7:0]                image_addr,
+    input  wire  [127:0]              image_data,
+    output logic                      to_m,      /// the write is an image word
     output logic [7:0]                waddr,
     output logic [15:0][3:0]          we,
     output logic [15:0][127:0]        wdata
@@ -75,9 +82,10 @@ module engine_write_back
         always_ff @(posedge clk) residual[u] <= row[32*place1.chunk+:32];
     end
 
+    assign image_ready = !place3.valid;
     always_ff @(posedge clk) begin
-        write <= rst_n && place3.valid;
-        waddr <= place3.addr;
+        to_m <= image_ready;
+        waddr <= image_ready ? image_addr : place3.addr;
     end
     for (genvar b = 0; b < 16; b++) begin : bank
         for (genvar c = 0; c < 4; c++) begin : chunk
@@ -86,9 +94,11 @@ module engine_write_back
             wire in_rows = (HEIGHT == 8 && !side) ? place3.top[3] == 1'(b / 8) : place3.top[3:2] == 2'(b / 4);
             wire in_word = place3.word == (side ? 4'(BESIDE / U) : 4'(BELOW / U));
             wire in_chunk = side ? c < 2 : place3.chunk == 2'(c);
+            wire enable = image_ready ? image_write && image_bank == 4'(b) : in_rows && in_word && in_chunk;
             always_ff @(posedge clk) begin
-                we[b][c] <= rst_n && place3.valid && in_rows && in_word && in_chunk;
-                wdata[b][32*c+:32] <= (side && c < 2) ? segment[BESIDE%U] : segment[BELOW%U];
+                we[b][c] <= rst_n && enable;
+                wdata[b][32*c+:32] <= image_ready ? image_data[32*c+:32]
+                                    : (side && c < 2) ? segment[BESIDE%U] : segment[BELOW%U];
             end
         end
     end

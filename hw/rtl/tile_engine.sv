@@ -80,7 +80,7 @@ module tile_engine
         endcase
 
     wire  [7:0]               residual_addr, write_addr;
-    wire                      write;
+    wire                      write_image;
     wire  [15:0][3:0]         write_enable;
     wire  [15:0][127:0]       write_data;
     logic [15:0][7:0]         source_addr;
@@ -97,27 +97,22 @@ module tile_engine
     end
 
     engine_features #(.DEPTH(X_DEPTH)) x_memory (
-        .clk, .we(layer.dst ? '0 : write_enable), .waddr(write_addr[XW-1:0]), .wdata(write_data),
+        .clk, .we((layer.dst || write_image) ? '0 : write_enable), .waddr(write_addr[XW-1:0]), .wdata(write_data),
         .raddr(x_raddr), .rdata(x_rows)
     );
 
-    wire          m_busy = layer.dst && write;
-    wire          image_write;
+    engine_features #(.DEPTH(M_DEPTH)) m_memory (
+        .clk, .we((layer.dst || write_image) ? write_enable : '0), .waddr(write_addr[MW-1:0]), .wdata(write_data),
+        .raddr(m_raddr), .rdata(m_rows)
+    );
+
+    wire          image_write, image_ready;
     wire  [3:0]   image_bank;
     wire  [7:0]   image_addr;
     wire  [127:0] image_data;
-    logic [15:0][3:0] m_we;
-    always_comb
-        for (int unsigned b = 0; b < 16; b++)
-            m_we[b] = m_busy ? write_enable[b] : {4{image_write && image_bank == 4'(b)}};
-    engine_features #(.DEPTH(M_DEPTH)) m_memory (
-        .clk, .we(m_we), .waddr(m_busy ? write_addr[MW-1:0] : image_addr[MW-1:0]),
-        .wdata(m_busy ? write_data : {16{image_data}}), .raddr(m_raddr), .rdata(m_rows)
-    );
-
     engine_loader #(.PLANES(PLANES), .IMAGE_BASE(IMAGE_BASE)) loader (
         .clk, .rst_n, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
-        .busy(m_busy), .write(image_write), .bank(image_bank), .addr(image_addr), .data(image_data),
+        .write(image_write), .write_ready(image_ready), .bank(image_bank), .addr(image_addr), .data(image_data),
         .valid(image_valid), .mode(image_mode), .buffer(image_buffer), .release_buffer(image_release)
     );
 
@@ -193,15 +188,14 @@ module tile_engine
     );
 
     wire [R-1:0][ACC_WIDTH-1:0] acc_word;
-    engine_drain #(.P(P), .PE(PE), .R(R)) drain (.clk, .load(stage[7].last), .acc, .word(acc_word));
+    engine_drain #(.P(P), .PE(PE), .R(R)) drain (.clk, .load(stage[7].last), .prescale(layer.prescale), .acc, .word(acc_word));
 
     wire [U-1:0][31:0]  residual;
     wire [R-1:0][3:0]   residual_pixel = layer.residual ? residual : '0;
     wire [R-1:0][3:0]   pixel;
     for (genvar r = 0; r < R; r++) begin : requantiser
         engine_requantiser unit (
-            .clk, .acc(acc_word[r]), .prescale(layer.prescale), .scale, .bias, .residual(residual_pixel[r]),
-            .pixel(pixel[r])
+            .clk, .acc(acc_word[r]), .scale, .bias, .residual(residual_pixel[r]), .pixel(pixel[r])
         );
     end
 
@@ -209,7 +203,8 @@ module tile_engine
         .clk, .rst_n, .drain(drain8), .discard(layer.pool), .size(layer.size), .side, .shuffle(layer.shuffle),
         .base(layer.dst_base),
         .raddr(residual_addr), .rows(x_rows), .residual, .segment(pixel),
-        .write, .waddr(write_addr), .we(write_enable), .wdata(write_data)
+        .image_write, .image_ready, .image_bank, .image_addr, .image_data, .to_m(write_image),
+        .waddr(write_addr), .we(write_enable), .wdata(write_data)
     );
 
     // ---- head
