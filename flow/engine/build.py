@@ -12,7 +12,7 @@ from flow.engine.interface import INTERFACE_FILE, write_package
 from flow.engine.plan import plan
 from flow.engine.samples import sample_images
 from flow.engine.select import check_fit
-from flow.engine.steps import Steps, code_digest, digest, replace_folder, write_text
+from flow.engine.steps import Steps, code_digest, digest, exclusive, replace_folder, write_text
 from flow.engine.top import NAME as TOP_NAME
 from flow.engine.top import top_text
 from flow.engine.verify import Verification, compare
@@ -89,10 +89,18 @@ class Build:
         self.compiled = self.hash = None
 
     def run(self):
-        """Build; returns the contents of the deploy folder's modes.json."""
+        """Build; returns the contents of the deploy folder's modes.json.
+
+        Raises:
+            GatefoldError: weights are missing or damaged, or the network does not fit the engine or the part.
+        """
+        model, record = weights_of(self.request)
+        with exclusive(self.folder, self.steps.report):
+            return self._run(model, record)
+
+    def _run(self, model, record):
         from flow.export.importer import import_graph, load
 
-        model, record = weights_of(self.request)
         onnx = self.folder / "model.onnx"
         key = digest(code_digest("engine", "export", "models", "nn"), _weights_digest(model))
         self.steps.run("export", "exporting to QONNX", key, [onnx], lambda: self._export(model, onnx))

@@ -1,9 +1,11 @@
 """Build steps that are skipped when nothing they depend on has changed, and files that appear whole or not at all."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import flow
@@ -64,6 +66,20 @@ class Steps:
             write_text(stamp, key)
         self.report(None)
         return not current
+
+
+@contextmanager
+def exclusive(folder, report):
+    """Hold a build folder for this process; waits, and reports so, while another one holds it."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report("waiting for another build of this folder")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_text(path, text):

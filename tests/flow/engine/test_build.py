@@ -1,0 +1,151 @@
+"""`gatefold build` and `gatefold simulate`: the chain down to the accelerator's RTL, and what they refuse."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from qonnx.core.onnx_exec import execute_onnx
+
+from flow import models
+from flow.accelerator.simulator import Simulator
+from flow.cli import main
+from flow.engine.config import EngineConfig
+from flow.engine.cost import frame_cost
+from flow.engine.from_model import layer_graph
+from flow.engine.samples import sample_images
+from flow.engine.verify import compare
+from flow.errors import GatefoldError
+from flow.export.importer import import_graph, load
+from flow.export.modes import ApplyMode
+from flow.export.qonnx_export import export
+from flow.rtlsim.settings import build_root
+
+MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
+
+
+@pytest.fixture(scope="module")
+def build():
+    """resnet8 with random weights, built (or found built) in the folder that the board's tests use too."""
+    folder = build_root() / "test" / "board"
+    assert main(["build", "resnet8", "--untrained", "--output", str(folder)]) == 0
+    contents = json.loads((folder / "deploy" / "modes.json").read_text())
+    config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
+    return SimpleNamespace(folder=folder, deploy=folder / "deploy", contents=contents, config=config, graph=import_graph(load(folder / "model.onnx")))
+
+
+def simulator(build):
+    return Simulator(build.deploy / "accelerator.so", build.deploy / "images")
+
+
+def test_brevitas_qonnx_and_rtl_agree_on_32_images_in_every_mode(build):
+    torch.set_num_threads(1)
+    model = models.initialise(models.create("resnet8"), 1)
+    images = sample_images(32)[1]
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
+    qonnx = export(layer_graph(model), len(images))
+    for index, mode in enumerate(MODES):
+        model.set_mode(mode)
+        brevitas = model.integer_logits(images)
+        assert np.array_equal(execute_onnx(qonnx.transform(ApplyMode(mode)), {"image": planes})["logits"], brevitas)
+        with simulator(build) as accelerator:
+            records, _ = accelerator.run(images, index)
+        assert np.array_equal([record["logits"] for record in records], brevitas)
+        assert [record["class"] for record in records] == brevitas.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("stall", [0, 30])
+def test_modes_alternate_without_losing_a_cycle(build, stall):
+    modes = ["full", "1/16", "1/4", "1/2"] * 4
+    images = sample_images(16)[1]
+    with simulator(build) as accelerator:
+        records, cycles = accelerator.run(images, [MODES.index(mode) for mode in modes], stall, seed=5)
+    compare(build.graph, build.config, records, images, modes)
+    expected = sum(frame_cost(build.graph, mode, build.config).cycles for mode in modes)
+    assert sum(record["cycles"] for record in records) == expected
+    assert cycles == pytest.approx(expected, rel=0.02)
+
+
+def test_a_wrong_result_is_told(build):
+    images = sample_images(1)[1]
+    with simulator(build) as accelerator:
+        records, _ = accelerator.run(images, 0)
+    records[0]["logits"][3] += 1
+    with pytest.raises(GatefoldError, match="frame 0 in mode full: the simulated accelerator gives logits"):
+        compare(build.graph, build.config, records, images, ["full"])
+    records[0]["logits"][3] -= 1
+    records[0]["cycles"] += 1000
+    with pytest.raises(GatefoldError, match="the cycle model says"):
+        compare(build.graph, build.config, records, images, ["full"])
+
+
+def test_deploy_folder_says_what_was_built(build):
+    assert [mode["name"] for mode in build.contents["modes"]] == MODES
+    for index, mode in enumerate(build.contents["modes"]):
+        assert mode["index"] == index and mode["cycles_rtl"] == mode["cycles_model"]
+        assert mode["group_counts"]["stem"] == 1 and mode["group_counts"]["stage3.block1.conv2"] == 2**index
+    assert build.contents["trained"] is False and build.contents["modes"][0]["accuracy"] is None
+    with simulator(build) as accelerator:
+        assert accelerator.read("build_hash") == int(build.contents["build_hash"][:8], 16)
+
+
+def test_a_second_build_changes_nothing_and_mends_what_is_missing(build):
+    def dates():
+        files = [path for path in build.folder.rglob("*") if path.is_file() and path.name != ".lock"]
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = dates()
+    command = ["build", "resnet8", "--untrained", "--output", str(build.folder)]
+    assert main(command) == 0
+    assert dates() == before
+    (build.deploy / "samples.npz").unlink()
+    assert main(command) == 0
+    assert (build.deploy / "samples.npz").exists()
+
+
+def test_simulate_prints_json(build, capsys):
+    command = ["simulate", "resnet8", "--folder", str(build.folder), "--mode", "1/16,full", "--count", "3", "--json"]
+    assert main(command) == 0
+    result = json.loads(capsys.readouterr().out)
+    modes = {mode["name"]: mode["cycles_model"] for mode in build.contents["modes"]}
+    assert result["cycles"] == [modes["1/16"], modes["full"], modes["1/16"]]
+    assert len(result["predictions"]) == len(result["logits"]) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["build", "resnet9"], "no model 'resnet9'; choose one of resnet8"),
+        (["build", "resnet8", "--untrained", "--board", "arty"], "no board 'arty'; choose one of pynq-z1"),
+        (["build", "resnet8", "--untrained", "--modes", "full,1/3"], "mode '1/3'; resnet8 has full"),
+        (["build", "resnet8", "--checkpoint", "missing.safetensors"], "missing.safetensors"),
+        (["build", "resnet8", "--untrained", "--r", "24"], "R = 24 is not possible"),
+        (["simulate", "resnet8"], "run `gatefold build resnet8`"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, capsys, arguments, words):
+    folder = tmp_path / "build"
+    place = ["--output" if arguments[0] == "build" else "--folder", str(folder)]
+    assert main([*arguments, *place]) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gatefold:")]
+    assert len(error) == 1 and words in error[0]
+    assert not (folder / "deploy").exists()
+
+
+@pytest.mark.slow
+def test_a_model_that_does_not_fit_is_refused(tmp_path, capsys):
+    assert main(["build", "resnet74", "--untrained", "--output", str(tmp_path / "build")]) == 2
+    assert "does not fit xc7z020clg400-1" in capsys.readouterr().err
+    assert not (tmp_path / "build" / "deploy").exists()
+
+
+def test_truncated_weights_are_refused(tmp_path, capsys):
+    from flow.training.checkpoint import save_model
+
+    path = tmp_path / "weights.safetensors"
+    save_model(models.create("resnet8"), path, {"data": "digits", "accuracy": {}})
+    path.write_bytes(path.read_bytes()[:5000])
+    assert main(["build", "resnet8", "--checkpoint", str(path), "--output", str(tmp_path / "build")]) == 2
+    assert "damaged" in capsys.readouterr().err
+    assert not (tmp_path / "build").exists()
