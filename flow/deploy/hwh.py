@@ -30,9 +30,9 @@ def write_hwh(path, *, part="xc7z020clg400-1", clock_mhz=100.0):
         clock_mhz: clock of the accelerator; the nearest one that the dividers of the PS can make is written.
     """
     system = xml.Element("EDKSYSTEM", EDWVERSION="1.2")
-    device, package = part[2:7], part[7:].partition("-")[0]
+    device, (package, _, grade) = part[2:7], part[7:].partition("-")
     xml.SubElement(
-        system, "SYSTEMINFO", ARCH="zynq", DEVICE=device, NAME="gatefold", PACKAGE=package, SPEEDGRADE="-1"
+        system, "SYSTEMINFO", ARCH="zynq", DEVICE=device, NAME="gatefold", PACKAGE=package, SPEEDGRADE=f"-{grade}"
     )
     xml.SubElement(system, "EXTERNALPORTS")
     xml.SubElement(system, "EXTERNALINTERFACES")

@@ -1,0 +1,52 @@
+"""``gatefold report``: what the hardware takes of the part, and how fast it is."""
+
+import argparse
+import json
+
+
+def add_parser(subparsers) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "report",
+        help="resources, cycles and frames per second of a network's accelerator",
+        description="Show what the accelerator of a network takes of a board's part (LUT, FF, DSP, BRAM, estimated by yosys "
+        "before place and route), how many clock cycles each layer takes in each mode, and the frames per second that "
+        "follow. Where it does not fit, say which parameter to lower. Needs no trained weights; what `gatefold build` "
+        "has simulated is shown beside the formula. The first synthesis of a design takes minutes, its result is kept.",
+    )
+    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
+    parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
+    parser.add_argument("--modes", metavar="LIST", help="modes to hold, separated by commas (default: all)")
+    parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
+    parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
+    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 8)")
+    parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
+    parser.add_argument("--no-synthesis", action="store_true", help="leave out the resources: cycles at once")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Report; returns the exit code."""
+    from rich.console import Console
+
+    from flow.engine.boards import find_board
+    from flow.engine.select import choose
+    from flow.synth import report
+
+    board = find_board(args.board)
+    config = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
+    modes = args.modes.split(",") if args.modes else None
+    design = report.Design.of(args.model, board, config, modes)
+    estimate = None
+    if not args.no_synthesis:
+        from flow.synth.resources import estimate as synthesise
+
+        with Console(stderr=True).status(f"{args.model}: yosys estimates the resources (minutes the first time)"):
+            estimate = synthesise(design.config.parameters())
+    contents = report.contents(design, estimate)
+    if args.json:
+        print(json.dumps(contents, indent=2))
+    else:
+        report.show(contents, Console())
+    return 0

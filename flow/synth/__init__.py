@@ -1,0 +1,1 @@
+"""Resource estimates from yosys: what the generated hardware takes of a part."""

@@ -1,0 +1,232 @@
+"""The report on a design: resources against the part, cycles per layer and mode, frames per second, remedies."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from flow.synth.resources import KINDS
+
+COMFORT = {"lut": 0.85, "ff": 1.0, "dsp": 1.0, "bram36": 0.95}
+"""Share of the part up to which placing and routing usually ends well."""
+LABELS = {"lut": "LUT", "ff": "FF", "dsp": "DSP48E1", "bram36": "BRAM36"}
+
+
+@dataclass(frozen=True)
+class Design:
+    """A network laid out for an engine on a board.
+
+    Attributes:
+        graph: LayerGraph; its weights are not used.
+        board: Board.
+        config: EngineConfig with its depths.
+        built: contents of the modes.json of a build with the same parameters, or None.
+        accuracy: mode name -> 0…1, as far as it is known.
+    """
+
+    graph: Any
+    board: Any
+    config: Any
+    built: dict | None
+    accuracy: dict
+
+    @classmethod
+    def of(cls, model, board, config, modes=None):
+        """The design of a network of `flow.models`.
+
+        Args:
+            model: its name.
+            board: Board.
+            config: EngineConfig whose depths are still open.
+            modes: names of the modes to hold, None for all.
+
+        Raises:
+            GatefoldError: unknown model or mode, or the engine lacks something.
+        """
+        from flow import models
+        from flow.engine.compile import keep_modes
+        from flow.engine.from_model import layer_graph
+        from flow.engine.plan import plan
+
+        graph = layer_graph(models.create(model))
+        if modes:
+            graph = keep_modes(graph, modes)
+        config = plan(graph, config).config
+        built = _built(model, board, config, graph)
+        accuracy = {mode["name"]: mode["accuracy"] for mode in built["modes"]} if built else _shipped_accuracy(model)
+        return cls(graph, board, config, built, accuracy)
+
+
+def _built(model, board, config, graph):
+    from flow.rtlsim.settings import build_root
+
+    path = build_root() / model / "deploy" / "modes.json"
+    try:
+        contents = json.loads(path.read_text())
+        same = (
+            contents["parameters"] == config.parameters()
+            and contents["board"] == board.name
+            and [mode["name"] for mode in contents["modes"]] == list(graph.modes)
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+    return contents if same else None
+
+
+def _shipped_accuracy(model):
+    from flow.errors import GatefoldError
+    from flow.training.checkpoint import read_record
+
+    try:
+        return read_record(model).get("accuracy", {})
+    except GatefoldError:
+        return {}
+
+
+def contents(design, estimate=None):
+    """The report.
+
+    Args:
+        design: Design.
+        estimate: flow.synth.resources.Estimate, or None.
+
+    Returns:
+        JSON-ready dictionary: model, board, part, clock_mhz, parameters;
+        resources.{lut,ff,dsp,bram36}.{used,available} (used None without an estimate), units (name, parent, count and
+        the four kinds, of all instances together), fits (None without an estimate), advice (sentences);
+        modes.<name>.{cycles_model,cycles_rtl,frames_per_s,latency_ms,accuracy,layers}: cycles of a frame by the formula
+        and, None before a build, as simulated; the rate is that of the simulated cycles where there are any;
+        layers: layer name -> cycles by the formula.
+    """
+    board = design.board
+    resources = {
+        kind: {"used": getattr(estimate.total, kind) if estimate else None, "available": getattr(board, kind)} for kind in KINDS
+    }
+    return {
+        "model": design.graph.name,
+        "board": board.name,
+        "part": board.part,
+        "clock_mhz": board.clock_mhz,
+        "parameters": design.config.parameters(),
+        "resources": resources,
+        "units": [vars(unit) for unit in estimate.units if any(getattr(unit, kind) for kind in KINDS)] if estimate else [],
+        "fits": all(entry["used"] <= entry["available"] for entry in resources.values()) if estimate else None,
+        "advice": advice(resources, design.config) if estimate else [],
+        "modes": {name: _mode(design, name) for name in design.graph.modes},
+    }
+
+
+def _mode(design, name):
+    from flow.engine.cost import frame_cost, mode_costs
+
+    model = frame_cost(design.graph, name, design.config).cycles
+    simulated = next((mode["cycles_rtl"] for mode in design.built["modes"] if mode["name"] == name), None) if design.built else None
+    cycles = simulated or model
+    return {
+        "cycles_model": model,
+        "cycles_rtl": simulated,
+        "frames_per_s": design.board.clock_mhz * 1e6 / cycles,
+        "latency_ms": cycles / (design.board.clock_mhz * 1e3),
+        "accuracy": design.accuracy.get(name),
+        "layers": {layer: cost.cycles for layer, cost in mode_costs(design.graph, name, design.config).items()},
+    }
+
+
+def advice(resources, config):
+    """What to lower, one sentence for each kind of resource that is short or nearly so.
+
+    Args:
+        resources: kind -> {"used", "available"}.
+        config: EngineConfig of the design.
+    """
+    remedies = {"lut": _fewer_luts(config), "ff": _fewer_luts(config), "dsp": _fewer_dsps(config), "bram36": _fewer_memories(config)}
+    sentences = []
+    for kind, entry in resources.items():
+        share = entry["used"] / entry["available"]
+        if share > COMFORT[kind]:
+            state = "do not fit" if share > 1 else f"leave the placer little room (over {COMFORT[kind]:.0%})"
+            sentences.append(
+                f"{entry['used']:,g} {LABELS[kind]} of {entry['available']:,} ({share:.0%}) {state}: {remedies[kind]}."
+            )
+    return sentences
+
+
+def _fewer_luts(config):
+    if config.pe == 2:
+        return "lower PE to 1 (--pe 1), which halves the lanes and about the rate"
+    if config.r > 8:
+        return f"lower R to {config.r // 2} (--r {config.r // 2}), which slows modes with few inputs per group"
+    if config.p == 64:
+        return "lower P to 32 (--p 32), which halves the lanes and the rate"
+    return "choose a board with a larger part"
+
+
+def _fewer_dsps(config):
+    if config.r > 8:
+        return f"lower R to {config.r // 2} (--r {config.r // 2}), or build without DSP blocks (--no-dsp)"
+    return "build without DSP blocks (--no-dsp)"
+
+
+def _fewer_memories(config):
+    if config.modes > 1:
+        return "hold fewer modes (--modes full,1/4), which shrinks the requantisation memory"
+    return "choose a smaller model"
+
+
+def show(report, console):
+    """Print the report as tables."""
+    from rich.table import Table
+
+    parameters = "  ".join(f"{name}={value}" for name, value in report["parameters"].items() if name in ("P", "PE", "R", "V", "MULT_DSP"))
+    console.print(f"[bold]{report['model']}[/] for {report['board']} ({report['part']}) at {report['clock_mhz']:g} MHz   {parameters}")
+    if report["fits"] is not None:
+        console.print(_resource_table(report, Table))
+        for sentence in report["advice"]:
+            console.print(f"[yellow]{sentence}[/]", soft_wrap=True)
+        if report["fits"] and not report["advice"]:
+            console.print("It fits (estimate of yosys synth_xilinx, before place and route).")
+    console.print(_layer_table(report, Table))
+    console.print(_mode_table(report, Table))
+
+
+def _resource_table(report, table_type):
+    table = table_type("unit", *(_figures(LABELS[kind]) for kind in KINDS), title="Resources")
+    for unit in report["units"]:
+        # Depth below the top: units of the shell and of the engine stand under them.
+        inner = unit["parent"] != "gatefold_top"
+        count = f" × {unit['count']}" if unit["count"] > 1 else ""
+        table.add_row(("  " if inner else "") + unit["name"] + count, *(f"{unit[kind]:,g}" for kind in KINDS))
+    table.add_section()
+    entries = report["resources"]
+    table.add_row("total", *(f"{entries[kind]['used']:,g}" for kind in KINDS))
+    table.add_row("part", *(f"{entries[kind]['available']:,}" for kind in KINDS))
+    table.add_row("share", *(f"{entries[kind]['used'] / entries[kind]['available']:.0%}" for kind in KINDS))
+    return table
+
+
+def _figures(title):
+    """A column of figures."""
+    from rich.table import Column
+
+    return Column(title, justify="right")
+
+
+def _layer_table(report, table_type):
+    modes = report["modes"]
+    table = table_type("layer", *(_figures(name) for name in modes), title="Cycles per layer (formula)")
+    for layer in next(iter(modes.values()))["layers"]:
+        table.add_row(layer, *(f"{mode['layers'][layer]:,}" for mode in modes.values()))
+    return table
+
+
+def _mode_table(report, table_type):
+    def number(value, form):
+        return "–" if value is None else form.format(value)
+
+    table = table_type("per frame", *(_figures(name) for name in report["modes"]), title="Modes")
+    modes = list(report["modes"].values())
+    table.add_row("cycles, formula", *(f"{mode['cycles_model']:,}" for mode in modes))
+    table.add_row("cycles, simulated", *(number(mode["cycles_rtl"], "{:,}") for mode in modes))
+    table.add_row("latency, ms", *(f"{mode['latency_ms']:.3f}" for mode in modes))
+    table.add_row("frames/s", *(f"{mode['frames_per_s']:,.0f}" for mode in modes))
+    table.add_row("accuracy, %", *(number(mode["accuracy"] and 100 * mode["accuracy"], "{:.2f}") for mode in modes))
+    return table
