@@ -41,12 +41,14 @@ def run(args: argparse.Namespace) -> int:
 
     from flow.data import load_test
     from flow.models import NAMES
-    from flow.nn.modes import MODES, group_vector
+    from flow.nn.modes import MODES, check_mode
     from flow.training.checkpoint import load_model
     from flow.training.evaluate import predict
 
     if args.model not in NAMES:
         raise GatefoldError(f"There is no model '{args.model}'; choose one of {', '.join(NAMES)}.")
+    if args.mode != "all":
+        check_mode(args.mode)
     if args.count is not None and args.count < 1:
         raise GatefoldError(f"--count {args.count} leaves no image; give at least 1.")
     if args.threads is not None:
@@ -54,8 +56,6 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(args.checkpoint or args.model)
     if model.name != args.model:
         raise GatefoldError(f"{args.checkpoint} holds {model.name}, not {args.model}; name that model.")
-    if args.mode != "all":
-        group_vector(model, args.mode)
     modes = MODES if args.mode == "all" else [args.mode]
     images, labels = load_test(args.data)
     images, labels = images[: args.count], labels[: args.count]

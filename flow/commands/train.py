@@ -28,8 +28,9 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a network for all its group modes",
-        description="Train a network so that one set of weights serves every group mode (full, 1/2 ... 1/16): first in "
-        "floating point, then with 4-bit weights and activations. A checkpoint is written after every epoch; --resume goes "
+        description="Train a network so that one set of weights serves every group mode (full, 1/2 ... 1/16): first the "
+        "full network in floating point, then all modes in floating point, then all modes with 4-bit weights and activations. "
+        "A checkpoint is written after every epoch; --resume goes "
         "on from it. The trained weights and a record of what they reach end up in the output folder.",
     )
     parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
@@ -40,14 +41,22 @@ def add_parser(subparsers) -> None:
         "(default: %(default)s)",
     )
     parser.add_argument(
-        "--float-epochs", type=_count, default=16, help="epochs in floating point (default: %(default)s)"
+        "--full-epochs",
+        type=_count,
+        default=8,
+        help="epochs of the full network alone, in floating point on 24x24 crops (default: %(default)s)",
     )
-    parser.add_argument("--epochs", type=_count, default=5, help="epochs with 4-bit numbers (default: %(default)s)")
+    parser.add_argument(
+        "--float-epochs", type=_count, default=2, help="epochs of all modes in floating point (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--epochs", type=_count, default=6, help="epochs of all modes with 4-bit numbers (default: %(default)s)"
+    )
     parser.add_argument(
         "--samples",
         type=_positive,
         default=3,
-        help="networks trained in each step: the full one, the smallest, and this number less two at random "
+        help="networks trained in each step of all modes: the full one, the smallest, and this number less two at random "
         "(default: %(default)s)",
     )
     parser.add_argument("--batch", type=_positive, default=128, help="images in each step (default: %(default)s)")
@@ -77,14 +86,15 @@ def run(args: argparse.Namespace) -> int:
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise GatefoldError("There is no CUDA device here; train with --device cpu.")
-    if args.float_epochs + args.epochs == 0:
-        raise GatefoldError("There is nothing to train; give --float-epochs or --epochs.")
+    if args.full_epochs + args.float_epochs + args.epochs == 0:
+        raise GatefoldError("There is nothing to train; give --full-epochs, --float-epochs or --epochs.")
     if not args.lr > 0:
         raise GatefoldError(f"The learning rate {args.lr} is not positive; give --lr 0.1, for example.")
     if args.threads:
         torch.set_num_threads(args.threads)
     settings = Settings(
         args.model,
+        full_epochs=args.full_epochs,
         float_epochs=args.float_epochs,
         epochs=args.epochs,
         samples=args.samples,
@@ -95,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     )
     folder = args.output or Path("build/train") / args.model
     trainer = Trainer(settings, load(args.data), folder, args.device, args.resume)
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

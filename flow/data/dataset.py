@@ -1,5 +1,7 @@
 """Choosing and reading a data set."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +44,7 @@ def _open(path: str) -> dict[str, np.ndarray]:
             return dict(file)
     except FileNotFoundError:
         raise GatefoldError(f"There is no file {path}; give --data an .npz file, 'cifar10' or 'digits'.") from None
-    except (OSError, ValueError, EOFError, KeyError, __import__("zipfile").BadZipFile):
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error):
         raise GatefoldError(f"{path} cannot be read as an .npz file; save it again with numpy.savez.") from None
 
 

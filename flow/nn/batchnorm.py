@@ -62,6 +62,12 @@ class SwitchableBatchNorm2d(nn.Module):
             norm.running_var.lerp_(variance, momentum)
         return y
 
+    @torch.no_grad()
+    def copy_full(self) -> None:
+        """Start every group count from the parameters and statistics of the full network (n = 1)."""
+        for norm in self.norms.values():
+            norm.load_state_dict(self.norms["1"].state_dict())
+
     def affine(self, n: int) -> tuple[Tensor, Tensor]:
         """Eval as y = a*v + b: float64 tensors a, b [C] of group count n."""
         norm = self.norms[str(n)]

@@ -5,6 +5,8 @@ network do not fit in a processor's cache, so these passes cost more than the co
 quantiser (same arguments, same result) as one autograd function.
 """
 
+import math
+
 import torch
 from brevitas.core.quant import IntQuant
 from torch import Tensor
@@ -22,7 +24,10 @@ class _FakeQuantise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, scale: Tensor, low: float, high: float) -> Tensor:
-        y = (x / scale).round_().clamp_(low, high).mul_(scale)
+        s = float(scale)
+        # 1/s is exact for a power of two, and multiplying is cheaper than dividing.
+        y = (x * (1 / s)).round_() if math.frexp(s)[0] == 0.5 else (x / scale).round_()
+        y.clamp_(low, high).mul_(s)
         ctx.save_for_backward(x, y, scale)
         ctx.limits = (low, high)
         return y

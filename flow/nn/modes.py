@@ -6,6 +6,12 @@ MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
 _COUNTS = dict(zip(MODES, (1, 2, 4, 8, 16)))
 
 
+def check_mode(mode: str) -> None:
+    """GatefoldError, naming the valid ones, unless the mode is one of ``MODES``."""
+    if mode not in _COUNTS:
+        raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
+
+
 def group_vector(model, mode: str) -> dict[str, int]:
     """Group count of every layer in a named mode: layers that cannot have that many groups take the most they have.
 
@@ -16,7 +22,6 @@ def group_vector(model, mode: str) -> dict[str, int]:
     Returns:
         Layer name to group count, in execution order.
     """
-    if mode not in _COUNTS:
-        raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
+    check_mode(mode)
     n = _COUNTS[mode]
     return {spec.name: max(c for c in spec.group_counts if c <= n) for spec in model.layers()}

@@ -74,12 +74,13 @@ class Activation(nn.Module):
 class _SharedThreshold(nn.Module):
     """Reads the range of another quantiser without owning its parameter."""
 
-    def __init__(self, owner: nn.Module):
+    def __init__(self, owner: "Activation"):
         super().__init__()
         self._owner = (owner,)
 
     def forward(self, x: Tensor, threshold: Tensor | None = None) -> Tensor:
-        return self._owner[0](x, threshold)
+        # Looked up each time: Brevitas makes a new threshold whenever weights are loaded.
+        return self._owner[0].threshold(x, threshold)
 
 
 class _ActivationLevels(nn.Module):
@@ -97,7 +98,7 @@ class ResidualBranch(nn.Module):
 
     def __init__(self, stream: Activation):
         super().__init__()
-        shared = _SharedThreshold(stream.threshold)
+        shared = _SharedThreshold(stream)
 
         class Int8ActShared(Int8ActPerTensorFixedPoint):
             scaling_impl = shared

@@ -12,21 +12,23 @@ def pad(images: Tensor) -> Tensor:
     return F.pad(images, (0, 0, PADDING, PADDING, PADDING, PADDING))
 
 
-def crop_and_flip(padded: Tensor, index: Tensor, generator: torch.Generator, flip: bool = True) -> Tensor:
+def crop_and_flip(padded: Tensor, index: Tensor, generator: torch.Generator, size: int = 32, flip: bool = True) -> Tensor:
     """Augmented batch.
 
     Args:
         padded: uint8 [N, H+8, W+8, 3] from ``pad``.
         index: int64 [B], the images of the batch.
         generator: source of the random offsets.
+        size: height and width of the crops; crops smaller than the images are taken inside of them, without padding.
         flip: whether left and right may be exchanged (not for digits).
 
     Returns:
-        float32 [B, 3, H, W] in 0..1, channels last.
+        float32 [B, 3, size, size] in 0..1, channels last.
     """
-    size = padded.shape[1] - 2 * PADDING
     b = len(index)
-    offset = torch.randint(0, 2 * PADDING + 1, (2, b), generator=generator).to(padded.device)
+    image = padded.shape[1] - 2 * PADDING
+    first, choices = (0, 2 * PADDING + 1) if size == image else (PADDING, image - size + 1)
+    offset = first + torch.randint(0, choices, (2, b), generator=generator).to(padded.device)
     mirrored = (torch.rand(b, generator=generator) < 0.5).to(padded.device) & flip
     line = torch.arange(size, device=padded.device)
     rows = offset[0][:, None] + line

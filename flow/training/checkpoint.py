@@ -85,12 +85,12 @@ def load_model(name_or_path: str | Path):
     Returns:
         The network in eval and in the full mode.
     """
-    from flow.models import create
+    from flow.models import NAMES, create
 
     path = _weights_path(name_or_path)
     if not path.exists():
-        name = path.stem
-        raise GatefoldError(f"There are no trained weights {path}; make them with `gatefold train {name}`.")
+        remedy = f"make them with `gatefold train {path.stem}`" if str(name_or_path) in NAMES else "check the path"
+        raise GatefoldError(f"There are no trained weights {path}; {remedy}.")
     record = read_record(path)
     try:
         tensors = load_file(path)

@@ -1,4 +1,6 @@
-"""Two-phase training: floating point, then 4-bit fine-tuning, both with Algorithm 1 of WeNet."""
+"""Training in three phases: the full network alone in floating point, on small crops, because that is cheap; then Algorithm 1
+of WeNet in floating point; then Algorithm 1 with 4-bit weights and activations. One cosine schedule spans them all.
+"""
 
 import math
 import random
@@ -14,6 +16,8 @@ from flow.errors import GatefoldError
 from flow.models import create
 from flow.models.initialise import calibrate
 from flow.models.requantisation import limit_multipliers
+from flow.models.resnet import IMAGE_SIZE
+from flow.nn.batchnorm import SwitchableBatchNorm2d
 from flow.nn.modes import MODES
 from flow.training import augment
 from flow.training.allocator import keep_freed_memory
@@ -23,8 +27,11 @@ from flow.training.sampling import accumulate_gradients, sample_networks
 from flow.training.schedule import cosine
 
 CHECKPOINT = "checkpoint.pt"
-# Peak learning rate of 4-bit fine-tuning, as a share of the peak of the floating-point phase.
-QUANTISED_RATE = 0.2
+# Crops of the first phase: 24x24 pixels cost 0.56 of 32x32 ones.
+SMALL_CROP = 24
+WARM_UP = 0.08
+# Steps between two checks of the requantisation multipliers, which drift slowly.
+LIMIT_STEPS = 20
 MONITOR_IMAGES = 1000
 CALIBRATION_BATCHES = 16
 
@@ -34,7 +41,8 @@ class Settings:
     """Choices of one run; they are recorded beside the weights.
 
     Attributes:
-        float_epochs, epochs: passes over the training set in floating point, and with 4-bit quantisers.
+        full_epochs, float_epochs, epochs: passes over the training set with the full network alone, with Algorithm 1 in
+            floating point, and with Algorithm 1 on 4-bit numbers.
         samples: s of Algorithm 1, sampled networks per step.
         batch: images per step.
         lr: peak learning rate for the sum of the s gradients.
@@ -44,8 +52,9 @@ class Settings:
     """
 
     model: str
-    float_epochs: int = 16
-    epochs: int = 5
+    full_epochs: int = 8
+    float_epochs: int = 2
+    epochs: int = 6
     samples: int = 3
     batch: int = 128
     lr: float = 0.1
@@ -88,8 +97,12 @@ class Trainer:
 
     @property
     def total_epochs(self) -> int:
-        """Epochs of both phases."""
-        return self.settings.float_epochs + self.settings.epochs
+        """Epochs of all phases."""
+        return self._quantised_from + self.settings.epochs
+
+    @property
+    def _quantised_from(self) -> int:
+        return self.settings.full_epochs + self.settings.float_epochs
 
     @property
     def steps_per_epoch(self) -> int:
@@ -129,21 +142,27 @@ class Trainer:
                 )
         self.model.load_state_dict(state["model"])
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
-        if self.epoch > self.settings.float_epochs:
-            self.model.set_quantised(True)
+        self.model.set_quantised(self.epoch > self._quantised_from)
+        self.optimiser = self._new_optimiser()  # loading has replaced the learned scales by new parameters
         self.optimiser.load_state_dict(state["optimiser"])
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    def _rate(self, epoch: int, step: int) -> float:
+    def _rate(self, step: int) -> float:
+        steps = self.total_epochs * self.steps_per_epoch
+        return self.settings.lr * cosine(self.epoch * self.steps_per_epoch + step, steps, warm_up=max(1, int(WARM_UP * steps)))
+
+    def _enter_phase(self) -> tuple[int, int]:
+        """Prepare the model for the coming epoch; (networks per step, pixels of the crops)."""
         s = self.settings
-        per_epoch = self.steps_per_epoch
-        if epoch < s.float_epochs:
-            total = s.float_epochs * per_epoch
-            return s.lr * cosine(epoch * per_epoch + step, total, warm_up=max(1, total // 8))
-        total = s.epochs * per_epoch
-        done = (epoch - s.float_epochs) * per_epoch + step
-        return s.lr * QUANTISED_RATE * cosine(done, total, warm_up=max(1, total // 50))
+        if self.epoch < s.full_epochs:
+            return 1, SMALL_CROP
+        if self.epoch == s.full_epochs and s.full_epochs > 0:
+            for module in self.model.modules():
+                if isinstance(module, SwitchableBatchNorm2d):
+                    module.copy_full()
+        self.model.set_quantised(self.epoch >= self._quantised_from)
+        return s.samples, IMAGE_SIZE
 
     def run_epoch(self, on_step: Callable[[int, int, float], None] = lambda *_: None) -> dict:
         """Train one epoch, measure, write the checkpoint.
@@ -156,39 +175,37 @@ class Trainer:
         """
         s = self.settings
         start = time.monotonic()
-        if self.epoch == s.float_epochs:
-            self.model.set_quantised(True)
-            self.optimiser = self._new_optimiser()
+        samples, size = self._enter_phase()
         # Seeds depend on the epoch alone, so that a resumed run repeats an uninterrupted one.
         generator = torch.Generator().manual_seed(s.seed * 1_000_003 + self.epoch)
         rng = random.Random(s.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.labels), generator=generator)
         steps = self.steps_per_epoch
         flip = self.dataset.name != "digits"
-        sums = [0.0] * s.samples
+        sums = [0.0] * samples
         self.model.train()
         for step in range(steps):
             index = order[step * s.batch : (step + 1) * s.batch]
-            x = augment.crop_and_flip(self.padded, index, generator, flip)
+            x = augment.crop_and_flip(self.padded, index, generator, size, flip)
             y = self.labels[index.to(self.device)]
             for group in self.optimiser.param_groups:
-                group["lr"] = self._rate(self.epoch, step)
+                group["lr"] = self._rate(step)
             self.optimiser.zero_grad(set_to_none=True)
-            losses = accumulate_gradients(self.model, x, y, sample_networks(self.model, s.samples, rng))
+            losses = accumulate_gradients(self.model, x, y, sample_networks(self.model, samples, rng))
             if not all(math.isfinite(loss) for loss in losses):
                 raise GatefoldError(
                     f"The loss is no longer a number in epoch {self.epoch + 1}; the last checkpoint is intact: continue with "
                     f"--resume and a smaller --lr than {s.lr}."
                 )
             self.optimiser.step()
-            if self.model.quantised:
+            if self.model.quantised and (step % LIMIT_STEPS == 0 or step == steps - 1):
                 limit_multipliers(self.model)
             sums = [total + loss for total, loss in zip(sums, losses)]
             on_step(step + 1, steps, losses[0])
         self.epoch += 1
         record = {
             "epoch": self.epoch,
-            "phase": "4-bit" if self.model.quantised else "float",
+            "phase": "4-bit" if self.model.quantised else "float" if samples > 1 else "full",
             "loss": [round(total / steps, 4) for total in sums],
             "accuracy": self._monitor(),
         }
@@ -212,7 +229,7 @@ class Trainer:
         order = torch.randperm(len(self.labels), generator=generator)
         batch = self.settings.batch
         chosen = [order[i * batch : (i + 1) * batch] for i in range(min(CALIBRATION_BATCHES, len(order) // batch))]
-        calibrate(self.model, [augment.crop_and_flip(self.padded, index, generator, False) for index in chosen])
+        calibrate(self.model, [augment.crop_and_flip(self.padded, index, generator, flip=False) for index in chosen])
         if self.model.quantised:
             limit_multipliers(self.model)
         x, y = self.dataset.test_x, self.dataset.test_y

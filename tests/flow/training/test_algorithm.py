@@ -1,0 +1,88 @@
+"""Algorithm 1 of WeNet, augmentation and schedule."""
+
+import random
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from flow.models import create
+from flow.training import augment
+from flow.training.sampling import accumulate_gradients, sample_networks
+from flow.training.schedule import cosine
+
+
+def test_sampled_networks_are_full_smallest_and_random():
+    model = create("resnet8")
+    vectors = list(sample_networks(model, 4, random.Random(0)))
+    assert len(vectors) == 4
+    assert set(vectors[0].values()) == {1}
+    assert {n for name, n in vectors[1].items() if name not in ("stem", "classifier")} == {16}
+    assert vectors[2] != vectors[3]
+    for vector in vectors:
+        for spec in model.layers():
+            assert vector[spec.name] in spec.group_counts
+    assert vectors == list(sample_networks(model, 4, random.Random(0)))
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_gradient_is_the_sum_over_the_sampled_networks(quantised):
+    torch.manual_seed(0)
+    model = create("resnet8")
+    model.set_quantised(quantised)
+    model.train()
+    x, y = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
+    vectors = list(sample_networks(model, 3, random.Random(1)))
+    losses = accumulate_gradients(model, x, y, vectors)
+    accumulated = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    expected = {}
+    for vector, loss in zip(vectors, losses):
+        model.zero_grad(set_to_none=True)
+        model.set_mode(vector)
+        single = F.cross_entropy(model(x), y)
+        single.backward()
+        assert float(single.detach()) == pytest.approx(loss, rel=1e-5)
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                expected[name] = expected.get(name, 0) + parameter.grad
+    assert accumulated.keys() == expected.keys()
+    for name, value in accumulated.items():
+        assert torch.allclose(value, expected[name], atol=1e-5 * float(value.abs().max() + 1)), name
+
+
+def test_disconnected_weights_get_no_gradient_in_the_smallest_network():
+    model = create("resnet8")
+    model.train()
+    model.set_quantised(False)
+    model.set_mode("1/16")
+    F.cross_entropy(model(torch.rand(2, 3, 32, 32)), torch.tensor([0, 1])).backward()
+    grad = model.get_submodule("stage1.block1.conv1").conv.weight.grad
+    off_diagonal = grad[~torch.eye(16, dtype=torch.bool)]
+    assert float(off_diagonal.abs().max()) == 0
+    assert float(grad.abs().max()) > 0
+
+
+def test_augmentation_only_moves_and_mirrors():
+    images = torch.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).remainder(251).add(1).to(torch.uint8)
+    padded = augment.pad(images)
+    generator = torch.Generator().manual_seed(0)
+    for size in (32, 24):
+        x = augment.crop_and_flip(padded, torch.tensor([1, 0]), generator, size)
+        assert x.shape == (2, 3, size, size)
+        pixels = (x * 255).round().to(torch.uint8)[0].permute(1, 2, 0)
+        windows = []
+        for r in range(9):
+            for c in range(9):
+                r0, c0 = (r, c) if size == 32 else (r + 4, c + 4)
+                window = padded[1, r0 : r0 + size, c0 : c0 + size]
+                windows += [window, window.flip(1)]
+        assert any(torch.equal(pixels, window) for window in windows)
+        if size == 24:
+            assert int(pixels.min()) > 0  # small crops never show padding
+
+
+def test_cosine_schedule():
+    rates = [cosine(step, 100, warm_up=10) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1
+    assert rates[55] == pytest.approx(0.5) and rates[100] == pytest.approx(0)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:]))

@@ -1,0 +1,191 @@
+"""Runs on scikit-learn's digits: learning, resuming, failing."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from flow.cli import main
+from flow.data import Dataset, load
+from flow.errors import GatefoldError
+from flow.models import create, initialise
+from flow.training import checkpoint
+from flow.training.checkpoint import load_model, load_training_state, read_record, save_model
+from flow.training.evaluate import predict
+from flow.training.sampling import accumulate_gradients, sample_networks
+from flow.training.trainer import Settings, Trainer
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = load("digits")
+    return Dataset("digits", data.train_x[:256], data.train_y[:256], data.test_x[:32], data.test_y[:32])
+
+
+def settings(**keys):
+    return Settings("resnet8", **{"full_epochs": 1, "float_epochs": 1, "epochs": 1, "batch": 16, "steps": 2, **keys})
+
+
+def run(trainer, epochs):
+    while trainer.epoch < epochs:
+        trainer.run_epoch()
+    return trainer.model.state_dict()
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+def test_a_few_steps_lower_the_loss(digits, quantised):
+    torch.manual_seed(0)
+    model = create("resnet8")
+    model.set_quantised(quantised)
+    model.train()
+    x = torch.from_numpy(digits.train_x[:32]).permute(0, 3, 1, 2).float() / 255
+    y = torch.from_numpy(digits.train_y[:32])
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    rng = random.Random(0)
+    losses = []
+    for _ in range(8):
+        optimiser.zero_grad()
+        losses.append(accumulate_gradients(model, x, y, sample_networks(model, 3, rng)))
+        optimiser.step()
+    assert losses[-1][0] < losses[0][0] - 0.15
+    assert losses[-1][1] < losses[0][1]
+
+
+def test_resumed_run_equals_an_uninterrupted_one(digits, tmp_path):
+    whole = run(Trainer(settings(), digits, tmp_path / "whole"), 3)
+    first = Trainer(settings(), digits, tmp_path / "parts")
+    run(first, 1)
+    del first  # killed: what is left is the checkpoint
+    for epochs in (2, 3):
+        resumed = Trainer(settings(), digits, tmp_path / "parts", resume=True)
+        assert resumed.epoch == epochs - 1
+        parts = run(resumed, epochs)
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        assert torch.equal(value, parts[name]), name
+    assert [record["phase"] for record in resumed.history] == ["full", "float", "4-bit"]
+
+
+def test_loss_that_is_not_a_number_keeps_the_last_checkpoint(digits, tmp_path):
+    trainer = Trainer(settings(full_epochs=0), digits, tmp_path)
+    trainer.run_epoch()
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with torch.no_grad():
+        trainer.model.classifier.weight.fill_(float("nan"))
+    with pytest.raises(GatefoldError, match="--resume and a smaller --lr"):
+        trainer.run_epoch()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_full_disk_keeps_the_last_checkpoint(digits, tmp_path, monkeypatch):
+    trainer = Trainer(settings(full_epochs=0), digits, tmp_path)
+    trainer.save()
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def fail(state, path):
+        path.write_bytes(before[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.torch, "save", fail)
+    with pytest.raises(GatefoldError, match="No space left on device.*free some space"):
+        trainer.save()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_damaged_and_missing_checkpoints(digits, tmp_path):
+    trainer = Trainer(settings(), digits, tmp_path)
+    with pytest.raises(GatefoldError, match="no checkpoint"):
+        load_training_state(tmp_path / "checkpoint.pt")
+    trainer.save()
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(GatefoldError, match="damaged"):
+        Trainer(settings(), digits, tmp_path, resume=True)
+    (tmp_path / "checkpoint.pt").write_bytes(whole)
+    with pytest.raises(GatefoldError, match="seed 0, not 7"):
+        Trainer(settings(seed=7), digits, tmp_path, resume=True)
+
+
+def test_batch_larger_than_the_data_set(digits, tmp_path):
+    with pytest.raises(GatefoldError, match="lower --batch"):
+        Trainer(settings(batch=1000), digits, tmp_path)
+
+
+def test_weights_file_round_trip_and_errors(digits, tmp_path):
+    model = initialise(create("resnet8"), seed=1)
+    path = tmp_path / "resnet8.safetensors"
+    save_model(model, path, {"accuracy": {"full": 0.5}})
+    assert read_record(path)["accuracy"] == {"full": 0.5}
+    again = load_model(path)
+    images = digits.test_x[:4]
+    assert np.array_equal(model.integer_logits(images), again.integer_logits(images))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(GatefoldError, match="damaged"):
+        load_model(path)
+    path.write_bytes(whole)
+    record = path.with_suffix(".json")
+    record.write_text("{")
+    with pytest.raises(GatefoldError, match="damaged"):
+        load_model(path)
+    record.unlink()
+    with pytest.raises(GatefoldError, match="restore"):
+        load_model(path)
+    path.unlink()
+    with pytest.raises(GatefoldError, match="check the path"):
+        load_model(path)
+    with pytest.raises(GatefoldError, match="neither a model nor"):
+        load_model("resnet9")
+    with pytest.raises(GatefoldError, match="gatefold train resnet74"):
+        load_model("resnet74")
+
+
+def test_command_line(digits, tmp_path, capsys):
+    npz = tmp_path / "small.npz"
+    np.savez(npz, train_x=digits.train_x, train_y=digits.train_y, test_x=digits.test_x, test_y=digits.test_y)
+    arguments = ["--full-epochs", "0", "--float-epochs", "0", "--epochs", "1", "--steps", "2", "--batch", "16", "--threads", "1"]
+    assert main(["train", "resnet8", "--data", str(npz), *arguments, "--output", str(tmp_path), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert list(record["accuracy"]) == ["full", "1/2", "1/4", "1/8", "1/16"]
+    weights = str(tmp_path / "resnet8.safetensors")
+    common = ["evaluate", "resnet8", "--data", str(npz), "--checkpoint", weights, "--json"]
+    assert main([*common, "--mode", "1/4", "--count", "5"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    model = load_model(weights)
+    assert one["predictions"] == predict(model, digits.test_x[:5], "1/4").tolist()
+    assert (one["model"], one["mode"]) == ("resnet8", "1/4")
+    assert main([*common]) == 0
+    every = json.loads(capsys.readouterr().out)
+    assert {mode: result["accuracy"] for mode, result in every.items()} == record["accuracy"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["train", "vgg", "--data", "digits"], "no model 'vgg'"),
+        (["train", "resnet8", "--data", "missing.npz"], "no file missing.npz"),
+        (["train", "resnet8", "--data", "digits", "--lr", "-1"], "not positive"),
+        (["train", "resnet8", "--data", "digits", "--resume"], "no checkpoint"),
+        (["evaluate", "vgg"], "no model 'vgg'"),
+        (["evaluate", "resnet8", "--mode", "1/3"], "no mode '1/3'"),
+        (["evaluate", "resnet8", "--checkpoint", "nowhere.safetensors"], "check the path"),
+    ],
+)
+def test_errors_are_one_sentence(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("gatefold: ") and captured.err.count("\n") == 1
+    assert message in captured.err and captured.out == ""
+    assert list(tmp_path.iterdir()) == []
