@@ -2,13 +2,14 @@
 
 A QONNX model becomes a graph of `SwitchableConv` and `SwitchableLinear` nodes, one per layer (`build_layer_graph`);
 `MapToTileEngine` puts that graph into one `TileEngine` node, for which FINN's own transformations generate code
-and run simulations. Importing this package registers the nodes with FINN and puts Verilator behind its rtlsim.
+and run simulations; `MakeAccelerator` adds registers and DMA. Importing this package registers the nodes with FINN and puts Verilator behind its rtlsim.
 """
 
 from flow.rtlsim import install
 
 install()
 
+from flow.finn.accelerator import MakeAccelerator, rtlsim_accelerator  # noqa: E402
 from flow.finn.convert import build_layer_graph, layer_graph  # noqa: E402
 from flow.finn.layers import SwitchableConv, SwitchableLinear  # noqa: E402
 from flow.finn.mapping import MapToTileEngine, SetMode  # noqa: E402
@@ -16,6 +17,7 @@ from flow.finn.stitch import StitchEngine  # noqa: E402
 from flow.finn.tile_engine import TileEngine  # noqa: E402
 
 __all__ = [
+    "MakeAccelerator",
     "MapToTileEngine",
     "SetMode",
     "StitchEngine",
@@ -24,4 +26,5 @@ __all__ = [
     "TileEngine",
     "build_layer_graph",
     "layer_graph",
+    "rtlsim_accelerator",
 ]

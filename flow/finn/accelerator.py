@@ -1,0 +1,192 @@
+"""The accelerator of a FINN model: registers and DMA around its TileEngine, simulated by FINN's SimEngine."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+from finn import xsi
+from finn.util.basic import getHWCustomOp, make_build_dir
+from qonnx.transformation.base import Transformation
+
+from flow.accelerator.sources import accelerator_sources
+from flow.engine.compile import Compiled, build_hash
+from flow.engine.images import memory_images
+from flow.engine.interface import load_interface
+from flow.engine.top import NAME, top_text
+from flow.errors import GatefoldError
+from flow.finn.tile_engine import OP
+
+METADATA = "gatefold_accelerator"
+SOURCE_LIST = "all_verilog_srcs.txt"
+BASE = 0x1000_0000
+ALIGN = 128
+START_WITH_INTERRUPT = 0b101
+BEAT = 8
+
+
+class MakeAccelerator(Transformation):
+    """Generate the accelerator of the model's TileEngine node.
+
+    Writes a folder with the top module `accelerator`, the interface package, all memory images and the file list
+    `all_verilog_srcs.txt`, and names it in the model's metadata under `gatefold_accelerator`.
+
+    Raises:
+        GatefoldError: the model has no TileEngine, or more than one.
+    """
+
+    def apply(self, model):
+        nodes = model.get_nodes_by_op_type(OP)
+        if len(nodes) != 1:
+            raise GatefoldError(f"An accelerator holds one TileEngine, the model has {len(nodes)}; apply MapToTileEngine.")
+        build = getHWCustomOp(nodes[0]).build()
+        compiled = Compiled(build.graph, build.plan, build.table, memory_images(build.graph, build.plan, build.table))
+        folder = Path(make_build_dir("accelerator_"))
+        sources = accelerator_sources(folder)
+        parameters = {**build.plan.config.parameters(), "BUILD_HASH": int(build_hash(compiled, sources)[:8], 16)}
+        top = folder / f"{NAME}.sv"
+        top.write_text(top_text(parameters))
+        for name, text in compiled.images.items():
+            (folder / name).write_text(text)
+        files = [*sources, top, *(folder / name for name in compiled.images)]
+        (folder / SOURCE_LIST).write_text("".join(f"{file}\n" for file in files))
+        model.set_metadata_prop(METADATA, str(folder))
+        return model, False
+
+
+def rtlsim_accelerator(model, images, modes, trace=None, patience=2_000_000):
+    """Run one batch through the accelerator's registers and DMA in FINN's SimEngine.
+
+    Args:
+        model: ModelWrapper after `MakeAccelerator`.
+        images: uint8 [N, 32, 32, 3].
+        modes: name of each frame's mode, [N].
+        trace: path of an FST waveform.
+        patience: clock cycles after which the run is given up.
+
+    Returns:
+        (records, cycles): one dictionary per frame with the record's words by name and `logits`; the batch's cycles.
+
+    Raises:
+        GatefoldError: the model has no accelerator, it reports an error, or it does not finish.
+    """
+    folder = Path(model.get_metadata_prop(METADATA) or "")
+    if not (folder / SOURCE_LIST).is_file():
+        raise GatefoldError("The model has no accelerator; apply MakeAccelerator first.")
+    build = getHWCustomOp(model.get_nodes_by_op_type(OP)[0]).build()
+    interface, classes = load_interface(), build.graph.classes
+    files = (folder / SOURCE_LIST).read_text().split()
+    sim_folder = Path(make_build_dir("rtlsim_accelerator_"))
+    paths = xsi.compile_sim_obj(NAME, files, sim_folder, debug=trace is not None)
+    sim = xsi.load_sim_obj(*paths, str(Path(trace).absolute()) if trace is not None else None)
+    try:
+        xsi.reset_rtlsim(sim)
+        memory, places = _lay_out(images, [list(build.graph.modes).index(mode) for mode in modes], interface, classes)
+        sim.enlist(Memory(sim, "m_axi", BASE, memory))
+        registers = {**places, "frames": len(images), "control": START_WITH_INTERRUPT}
+        sim.write_axilite("s_axi_control", iter([(interface.registers[name], f"{value:x}") for name, value in registers.items()]))
+        sim.enlist(Interrupt(sim, "irq"))
+        if sim.run(patience):
+            raise GatefoldError(f"The accelerator does not finish within {patience} cycles; look at a waveform.")
+        sim.enlist(Memory(sim, "m_axi", BASE, memory))
+        status = _read(sim, interface, "status")
+        if status >> 2 & 1:
+            names = {code: name for name, code in interface.errors.items()}
+            raise GatefoldError(f"The accelerator reports the error {names.get(status >> 8 & 0xFF)}; check the batch.")
+        cycles = _read(sim, interface, "cycles")
+    finally:
+        xsi.close_rtlsim(sim)
+    start = places["destination"] - BASE
+    words = memory[start:].view("<u4").reshape(-1, interface.record_words(classes))[: len(images)]
+    records = []
+    for row in words:
+        named, logits = interface.unpack_record(row, classes)
+        records.append({**named, "logits": logits})
+    return records, cycles
+
+
+class Memory:
+    """Task for FINN's SimEngine: a memory on an AXI4 master, one burst a channel at a time, always ready.
+
+    Args:
+        sim: SimEngine.
+        bus: prefix of the ports.
+        base: address of the first byte.
+        content: uint8 array, read and written in place.
+    """
+
+    def __init__(self, sim, bus, base, content):
+        names = (
+            "awaddr awlen awvalid awready wdata wstrb wlast wvalid wready bvalid bready bresp "
+            "araddr arlen arvalid arready rdata rlast rvalid rready rresp"
+        )
+        self.port = {name: sim.get_bus_port(bus, name) for name in names.split()}
+        self.base, self.content = base, content
+        self.reads, self.write, self.responses = [], None, 0
+
+    def __bool__(self):
+        return False  # does not keep the simulation going
+
+    def __call__(self, sim):
+        port, updates = self.port, {}
+        read = {name: port[name].read() for name in ("awvalid", "wvalid", "bready", "arvalid", "rready")}
+        if port["awready"].as_bool() and read["awvalid"].as_bool():
+            self.write = port["awaddr"].read().as_unsigned() - self.base
+        if port["wready"].as_bool() and read["wvalid"].as_bool():
+            self._store()
+            if port["wlast"].read().as_bool():
+                self.write, self.responses = None, self.responses + 1
+        if port["bvalid"].as_bool() and read["bready"].as_bool():
+            self.responses -= 1
+        updates[port["bvalid"]] = "1" if self.responses else "0"
+        updates[port["awready"]] = "1" if self.write is None else "0"
+        updates[port["wready"]] = "0" if self.write is None else "1"
+
+        if port["arready"].as_bool() and read["arvalid"].as_bool():
+            address = port["araddr"].read().as_unsigned() - self.base
+            count = port["arlen"].read().as_unsigned() + 1
+            self.reads += [(address + BEAT * i, i == count - 1) for i in range(count)]
+        if port["rvalid"].as_bool() and read["rready"].as_bool():
+            self.reads.pop(0)
+        if self.reads:
+            address, last = self.reads[0]
+            updates[port["rdata"]] = f"{int.from_bytes(self.content[address : address + BEAT].tobytes(), 'little'):x}"
+            updates[port["rlast"]] = "1" if last else "0"
+        updates[port["rvalid"]] = "1" if self.reads else "0"
+        updates[port["arready"]] = "1" if len(self.reads) <= 1 else "0"
+        return updates
+
+    def _store(self):
+        data = int(self.port["wdata"].read().as_hexstr(), 16).to_bytes(BEAT, "little")
+        strobe = self.port["wstrb"].read().as_unsigned()
+        for i in range(BEAT):
+            if strobe >> i & 1:
+                self.content[self.write + i] = data[i]
+        self.write += BEAT
+
+
+class Interrupt:
+    """Task for FINN's SimEngine that ends when an interrupt line rises."""
+
+    def __init__(self, sim, name):
+        self.line = sim.top.getPort(name)
+
+    def __call__(self, sim):
+        return None if self.line.read().as_bool() else {}
+
+
+def _lay_out(images, modes, interface, classes):
+    """(memory uint8, register name -> address): images as planes, the mode list, room for the records."""
+    planes = np.ascontiguousarray(np.asarray(images, np.uint8).transpose(0, 3, 1, 2)).reshape(-1)
+    parts = [planes, np.array(modes, np.uint8), np.zeros(4 * interface.record_words(classes) * len(modes), np.uint8)]
+    parts = [np.pad(part, (0, -len(part) % ALIGN)) for part in parts]
+    starts = [BASE, *(BASE + end for end in itertools.accumulate(len(part) for part in parts))]
+    return np.concatenate(parts), dict(zip(("source", "mode_list", "destination"), starts, strict=False))
+
+
+def _read(sim, interface, name):
+    """Value of a register."""
+    address = interface.registers[name]
+    reader = sim.read_axilite("s_axi_control", iter([address]))
+    if sim.run(1000):
+        raise GatefoldError("The registers do not answer; look at a waveform.")
+    return int(reader[address], 16)
