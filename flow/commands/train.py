@@ -65,6 +65,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--steps", type=_positive, default=None, help="end every epoch after so many steps (default: whole epochs)"
     )
+    parser.add_argument(
+        "--test-images", type=_positive, default=None, metavar="N", help="evaluate on the first N test images (default: all)"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (default: %(default)s)")
     parser.add_argument("--threads", type=_positive, default=None, help="processor threads (default: all cores)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
@@ -82,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from flow.data import load
+    from flow.nn.modes import MODES
     from flow.training.trainer import Settings, Trainer
 
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -125,8 +129,10 @@ def run(args: argparse.Namespace) -> int:
                 f"{label} ({record['phase']}): loss {record['loss'][0]:.3f}, {reached}, {record['seconds']} s so far",
                 highlight=False,
             )
-    command = shlex.join(["gatefold", *sys.argv[1:]])
-    record = trainer.finish(command)
+        command = shlex.join(["gatefold", *sys.argv[1:]])
+        images = min(args.test_images or len(trainer.dataset.test_x), len(trainer.dataset.test_x))
+        task = progress.add_task("evaluation", total=len(MODES) * images, loss=0.0)
+        record = trainer.finish(command, images, lambda count: progress.advance(task, count))
     if args.json:
         print(json.dumps(record, indent=2))
     else:

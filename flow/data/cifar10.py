@@ -18,16 +18,51 @@ def cache_folder() -> Path:
     return Path(os.environ.get("GATEFOLD_CACHE") or Path.home() / ".cache" / "gatefold")
 
 
+class _Bar:
+    """Download progress in the shape that pooch expects."""
+
+    total = 0
+
+    def __init__(self):
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("CIFAR-10"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = None
+
+    def update(self, count: int) -> None:
+        """``count`` more bytes have come."""
+        if self._task is None:
+            self._progress.start()
+            self._task = self._progress.add_task("download", total=self.total)
+        self._progress.advance(self._task, count)
+
+    def reset(self) -> None:
+        """Back to zero."""
+        if self._task is not None:
+            self._progress.reset(self._task)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+
 def _archive() -> str:
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")
+    bar = _Bar()
     try:
-        return pooch.retrieve(URL, CHECKSUM, fname="cifar-10-python.tar.gz", path=cache_folder(), progressbar=False)
+        downloader = pooch.HTTPDownloader(progressbar=bar, timeout=60)
+        return pooch.retrieve(URL, CHECKSUM, fname="cifar-10-python.tar.gz", path=cache_folder(), downloader=downloader)
     except Exception as error:  # pooch passes on what its transport raises
         raise GatefoldError(
             f"CIFAR-10 could not be downloaded ({type(error).__name__}); put cifar-10-python.tar.gz into {cache_folder()}, "
             "or give --data FILE.npz."
         ) from error
+    finally:
+        bar.close()
 
 
 def load_cifar10() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

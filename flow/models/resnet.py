@@ -100,6 +100,11 @@ class SwitchableResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        # A residual stream of 16 levels saturates in deep stages unless each block adds less.
+        for _, stage in self.stages():
+            for _, block in stage.blocks():
+                for norm in block.conv2.norm.norms.values():
+                    nn.init.constant_(norm.weight, blocks_per_stage**-0.5)
         self.to(memory_format=torch.channels_last)
 
     # -- structure ----------------------------------------------------------------------------------------------------

@@ -34,6 +34,6 @@ def predict(model, images: np.ndarray, mode: str, batch: int = 128, on_batch: Ca
     return np.concatenate(classes).astype(np.int64) if classes else np.zeros(0, np.int64)
 
 
-def accuracy(model, images: np.ndarray, labels: np.ndarray, mode: str) -> float:
-    """Share of correct predictions in one mode, 0..1."""
-    return float((predict(model, images, mode) == labels).mean())
+def accuracy(model, images: np.ndarray, labels: np.ndarray, mode: str, on_batch: Callable[[int], None] = lambda _: None) -> float:
+    """Share of correct predictions in one mode, 0..1; arguments as in ``predict``."""
+    return float((predict(model, images, mode, on_batch=on_batch) == labels).mean())

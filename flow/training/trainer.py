@@ -171,7 +171,7 @@ class Trainer:
             on_step: called as on_step(step, steps, loss of the full network) after every step.
 
         Returns:
-            Record of the epoch: epoch, phase, loss per sampled network, accuracy of some modes on the first test images.
+            Record of the epoch: epoch, phase, loss per sampled network, accuracy of the modes in training on the first test images.
         """
         s = self.settings
         start = time.monotonic()
@@ -217,10 +217,16 @@ class Trainer:
 
     def _monitor(self) -> dict[str, float]:
         x, y = self.dataset.test_x[:MONITOR_IMAGES], self.dataset.test_y[:MONITOR_IMAGES]
-        return {mode: accuracy(self.model, x, y, mode) for mode in ("full", "1/4", "1/16")}
+        modes = ("full", "1/4", "1/16") if self.epoch > self.settings.full_epochs else ("full",)
+        return {mode: accuracy(self.model, x, y, mode) for mode in modes}
 
-    def finish(self, command: str) -> dict:
-        """Measure the statistics of the named modes, evaluate them on the whole test set, write the weights.
+    def finish(self, command: str, test_images: int | None = None, on_batch: Callable[[int], None] = lambda _: None) -> dict:
+        """Measure the statistics of the named modes, evaluate them on the test set, write the weights.
+
+        Args:
+            command: the command line, for the record.
+            test_images: evaluate on so many test images only (None: all).
+            on_batch: called with the number of images of each evaluated batch.
 
         Returns:
             The record that is written beside the weights.
@@ -232,10 +238,10 @@ class Trainer:
         calibrate(self.model, [augment.crop_and_flip(self.padded, index, generator, flip=False) for index in chosen])
         if self.model.quantised:
             limit_multipliers(self.model)
-        x, y = self.dataset.test_x, self.dataset.test_y
+        x, y = self.dataset.test_x[:test_images], self.dataset.test_y[:test_images]
         record = {
             "data": self.dataset.name,
-            "accuracy": {mode: accuracy(self.model, x, y, mode) for mode in MODES},
+            "accuracy": {mode: accuracy(self.model, x, y, mode, on_batch) for mode in MODES},
             "test_images": len(y),
             "command": command,
             "settings": asdict(self.settings),

@@ -18,14 +18,6 @@ from flow.training.sampling import accumulate_gradients, sample_networks
 from flow.training.trainer import Settings, Trainer
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def digits():
     data = load("digits")
