@@ -15,7 +15,7 @@ from flow.engine.select import check_fit
 from flow.engine.steps import Steps, code_digest, digest, exclusive, replace_folder, write_text
 from flow.engine.top import NAME as TOP_NAME
 from flow.engine.top import top_text
-from flow.engine.verify import Verification, compare
+from flow.engine.verify import Verification, compare, layer_cycles
 from flow.errors import GatefoldError
 
 STEPS = 5
@@ -177,6 +177,12 @@ class Build:
             with Simulator(library, self.folder / "images") as simulator:
                 records, _ = simulator.run(images, [names.index(mode) for mode in modes])
             seen = compare(self.compiled.graph, self.compiled.plan.config, records, images, modes)
+            seen.layers = layer_cycles(
+                self.compiled,
+                library,
+                self.folder / "images",
+                lambda layer: self.steps.report(f"measuring cycles of {layer}"),
+            )
             write_text(report, json.dumps(asdict(seen), indent=1) + "\n")
 
         title = "running the RTL in every mode against the integer model"

@@ -46,7 +46,7 @@ def description(compiled, board, build_hash, record, verification=None):
         JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, interface_version,
         parameters, classes (names), logit_scale, simulator (file name), and `modes`: a list in the order of
         the mode index, each with name, index, group_counts (layer -> n), cycles_model, cycles_rtl (None before
-        verification), cycles_per_layer, tiles and accuracy (None where it is not known).
+        verification), the same per layer in cycles_per_layer and cycles_per_layer_rtl, tiles and accuracy (None where it is not known).
     """
     graph, config = compiled.graph, compiled.plan.config
     modes = []
@@ -59,6 +59,7 @@ def description(compiled, board, build_hash, record, verification=None):
                 "group_counts": {layer.name: graph.groups(name, layer) for layer in graph.layers},
                 "cycles_model": cost.cycles,
                 "cycles_rtl": verification.cycles.get(name) if verification else None,
+                "cycles_per_layer_rtl": verification.layers.get(name) if verification else None,
                 "cycles_per_layer": {layer: each.cycles for layer, each in mode_costs(graph, name, config).items()},
                 "tiles": cost.tiles,
                 "accuracy": record.get("accuracy", {}).get(name),

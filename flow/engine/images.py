@@ -61,6 +61,11 @@ def _text(words, bits, depth):
     return "".join(f"{int(word):0{digits}x}\n" for word in words)
 
 
+def program_image(words):
+    """Text of program.mem."""
+    return _text(words, 128, len(words))
+
+
 def memory_images(graph, plan, table):
     """File name -> text of every memory image.
 
@@ -90,5 +95,5 @@ def memory_images(graph, plan, table):
     images["requant.mem"] = _text(requants, SCALE_BITS + BIAS_BITS, config.requant_depth)
     images["fc_weights.mem"] = _text(fc_words(classifier, config.v), 8 * config.v, config.fc_depth)
     images["fc_bias.mem"] = _text([int(b) & 0xFFFFFFFF for b in classifier.bias], 32, config.classes)
-    images["program.mem"] = _text(program_words(graph, plan, table), 128, config.modes * config.layers)
+    images["program.mem"] = program_image(program_words(graph, plan, table))
     return images

@@ -59,6 +59,11 @@ def _refuse(layer, why):
 
 
 def _check_supported(graph):
+    if len(graph.modes) == 1 and any(graph.used_groups(layer) != [1] for layer in graph.layers):
+        raise GatefoldError(
+            f"{graph.name} with {next(iter(graph.modes))} as its only mode: an engine for one mode has no group logic; "
+            "add another mode or choose full."
+        )
     by_name = {layer.name: layer for layer in graph.layers}
     for index, layer in enumerate(graph.layers):
         last = index == len(graph.layers) - 1

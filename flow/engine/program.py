@@ -9,14 +9,14 @@ CONV, LINEAR = 0, 1
 SIZE_CODE = {8: 0, 16: 1, 32: 2}
 
 
-def descriptor_fields(graph, plan, table, mode, layer):
+def descriptor_fields(graph, plan, table, mode, layer, last):
     """Field name -> value of one layer's descriptor in the mode called `mode`.
 
     Args:
         table: (layer name, group count) -> Requantisation.
+        last: the frame ends with this layer.
     """
     groups = graph.groups(mode, layer)
-    last = layer is graph.layers[-1]
     if layer.kind == "linear":
         return {
             "kind": LINEAR,
@@ -56,8 +56,11 @@ def descriptor_fields(graph, plan, table, mode, layer):
     }
 
 
-def program_words(graph, plan, table):
+def program_words(graph, plan, table, length=None):
     """The program memory as integers: address = mode·LAYERS + layer; unused words are zero.
+
+    Args:
+        length: execute only so many layers.
 
     Raises:
         GatefoldError: a value does not fit its descriptor field; the sentence names layer and mode.
@@ -66,9 +69,11 @@ def program_words(graph, plan, table):
     words = []
     for mode in graph.modes:
         row = []
-        for layer in graph.layers:
+        layers = graph.layers[:length]
+        for layer in layers:
+            last = layer is layers[-1]
             try:
-                row.append(interface.pack_descriptor(**descriptor_fields(graph, plan, table, mode, layer)))
+                row.append(interface.pack_descriptor(**descriptor_fields(graph, plan, table, mode, layer, last)))
             except GatefoldError as error:
                 raise GatefoldError(f"layer {layer.name} in mode {mode}: {error}") from None
         words += row + [0] * (plan.config.layers - len(row))

@@ -1,11 +1,16 @@
-"""The simulated accelerator against the integer model."""
+"""The simulated accelerator against the integer model and the cycle model."""
 
+import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from flow.engine.cost import frame_cost
+from flow.engine.images import program_image
 from flow.engine.integer import run
+from flow.engine.program import program_words
 from flow.errors import GatefoldError
 
 CYCLE_TOLERANCE = 0.02
@@ -20,11 +25,13 @@ class Verification:
         frames: compared frames.
         cycles: mode name -> simulated clock cycles of a frame, the largest seen.
         tiles: mode name -> executed tiles of a frame.
+        layers: mode name -> {layer name: simulated clock cycles}, see `layer_cycles`.
     """
 
     frames: int
     cycles: dict
     tiles: dict
+    layers: dict
 
 
 def compare(graph, config, records, images, modes):
@@ -45,7 +52,7 @@ def compare(graph, config, records, images, modes):
     """
     planes = np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2))
     index = {name: number for number, name in enumerate(graph.modes)}
-    seen = Verification(len(records), {}, {})
+    seen = Verification(len(records), {}, {}, {})
     for mode in dict.fromkeys(modes):
         frames = [number for number, name in enumerate(modes) if name == mode]
         result = run(graph, planes[frames], mode)
@@ -73,3 +80,37 @@ def compare(graph, config, records, images, modes):
             seen.cycles[mode] = max(seen.cycles.get(mode, 0), record["cycles"])
             seen.tiles[mode] = cost.tiles
     return seen
+
+
+def layer_cycles(compiled, library, images, on_layer=lambda name: None):
+    """Simulated clock cycles of every layer in every mode.
+
+    The program is cut short behind each layer in turn; a layer takes what the frame gets longer by. The first layer
+    includes a frame's start, the end of a frame is in the difference of none but the last.
+
+    Args:
+        compiled: Compiled.
+        library: the simulation library.
+        images: folder of its memory images.
+        on_layer: called with each layer's name.
+
+    Returns:
+        mode name -> {layer name: cycles}.
+    """
+    from flow.accelerator.simulator import Simulator
+
+    graph, layers = compiled.graph, compiled.graph.layers
+    black = np.zeros((1, 32, 32, 3), np.uint8)
+    until = {mode: [0] for mode in graph.modes}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "images"
+        shutil.copytree(images, folder)
+        for count, layer in enumerate(layers, 1):
+            on_layer(layer.name)
+            words = program_words(graph, compiled.plan, compiled.table, length=count)
+            (folder / "program.mem").write_text(program_image(words))
+            for index, mode in enumerate(graph.modes):
+                with Simulator(library, folder) as simulator:
+                    (record,), _ = simulator.run(black, index)
+                until[mode].append(record["cycles"])
+    return {mode: dict(zip((layer.name for layer in layers), np.diff(ends).tolist(), strict=True)) for mode, ends in until.items()}

@@ -1,6 +1,8 @@
 """`gatefold build` and `gatefold simulate`: the chain down to the accelerator's RTL, and what they refuse."""
 
 import json
+import os
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,7 @@ from qonnx.core.onnx_exec import execute_onnx
 
 from flow import models
 from flow.accelerator.simulator import Simulator
+from flow.accelerator.sources import accelerator_sources
 from flow.cli import main
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
@@ -20,6 +23,7 @@ from flow.errors import GatefoldError
 from flow.export.importer import import_graph, load
 from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
+from flow.rtlsim.compile import verilator_root
 from flow.rtlsim.settings import build_root
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
@@ -85,6 +89,10 @@ def test_deploy_folder_says_what_was_built(build):
     for index, mode in enumerate(build.contents["modes"]):
         assert mode["index"] == index and mode["cycles_rtl"] == mode["cycles_model"]
         assert mode["group_counts"]["stem"] == 1 and mode["group_counts"]["stage3.block1.conv2"] == 2**index
+        assert mode["cycles_per_layer"].keys() == mode["cycles_per_layer_rtl"].keys()
+        assert sum(mode["cycles_per_layer_rtl"].values()) == mode["cycles_rtl"]
+        for layer, cycles in mode["cycles_per_layer"].items():
+            assert abs(mode["cycles_per_layer_rtl"][layer] - cycles) <= 2, (mode["name"], layer)
     assert build.contents["trained"] is False and build.contents["modes"][0]["accuracy"] is None
     with simulator(build) as accelerator:
         assert accelerator.read("build_hash") == int(build.contents["build_hash"][:8], 16)
@@ -102,6 +110,15 @@ def test_a_second_build_changes_nothing_and_mends_what_is_missing(build):
     (build.deploy / "samples.npz").unlink()
     assert main(command) == 0
     assert (build.deploy / "samples.npz").exists()
+
+
+def test_the_generated_top_elaborates(build):
+    """The wrapper of this build, as tools read it that take no parameters on their command line."""
+    root = verilator_root()
+    files = [*accelerator_sources(build.folder / "rtl"), build.folder / "rtl" / "accelerator.sv"]
+    command = [root / "bin" / "verilator_bin", "--lint-only", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--top-module", "accelerator", *files]
+    done = subprocess.run(command, cwd=build.folder / "images", env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_simulate_prints_json(build, capsys):

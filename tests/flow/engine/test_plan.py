@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from flow.engine.boards import find_board
+from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost, layer_cost
 from flow.engine.graph import Layer
@@ -12,7 +14,6 @@ from flow.engine.program import program_words
 from flow.engine.random_graph import random_resnet
 from flow.engine.requant import requantise
 from flow.engine.select import block_memories, check_fit, choose
-from flow.engine.boards import find_board
 from flow.errors import GatefoldError
 
 
@@ -123,6 +124,13 @@ def test_a_model_that_is_too_large_names_the_remedy():
     big = EngineConfig(**{**config.__dict__, "weight_depth": 129120, "requant_depth": 13824, "modes": 5, "layers": 128})
     with pytest.raises(GatefoldError, match="does not fit xc7z020clg400-1.*--modes"):
         check_fit(graph, big, board)
+
+
+def test_an_engine_for_one_mode_takes_only_the_full_network():
+    graph = random_resnet(0)
+    plan(keep_modes(graph, ["full"]))
+    with pytest.raises(GatefoldError, match="1/4 as its only mode"):
+        plan(keep_modes(graph, ["1/4"]))
 
 
 @pytest.mark.parametrize("parameters", [{"p": 48}, {"pe": 4}, {"r": 12}, {"v": 3}])
