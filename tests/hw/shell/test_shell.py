@@ -1,4 +1,4 @@
-"""The shell (registers, DMA) under cocotb: parameters x pauses on every AXI channel."""
+"""The shell (registers, DMA, bridge) under cocotb: parameters x pauses on every AXI channel."""
 
 import os
 import sys
@@ -10,7 +10,8 @@ from flow.engine.interface import write_package
 from flow.rtlsim.compile import verilator_root
 
 HERE = Path(__file__).resolve().parent
-RTL = HERE.parents[2] / "hw" / "rtl"
+ROOT = HERE.parents[2]
+RTL, BOARD_SHELL = ROOT / "hw" / "rtl", ROOT / "hw" / "shell"
 SHELL = ("stream_fifo", "axi_lite_slave", "registers", "dma_read", "dma_write", "dma_batch", "axi_shell")
 
 CIFAR10 = {"MODES": 5, "CLASSES": 10, "IMAGE_BEATS": 384, "READ_DEPTH": 64, "WAIT": 50}
@@ -29,41 +30,52 @@ def verilator(monkeypatch):
     )
 
 
+def run(folder, top, sources, cases, count, parameters, pauses):
+    """Build the bench `top` and run all cases of module `cases` once per pause percentage."""
+    from cocotb_tools.runner import get_runner
+
+    runner = get_runner("verilator")
+    runner.build(
+        sources=sources,
+        hdl_toplevel=top,
+        parameters=parameters,
+        build_dir=folder / "build",
+        build_args=["--no-timing", "-Wno-fatal", "-Werror-USERERROR", "-Wno-lint", "-Wno-style", "--assert"],
+    )
+    for pause in pauses:
+        results = runner.test(
+            hdl_toplevel=top,
+            test_module=cases,
+            test_dir=folder,
+            build_dir=folder / "build",
+            results_xml=str(folder / f"results{pause}.xml"),
+            extra_env={
+                **{name: str(value) for name, value in parameters.items()},
+                "PAUSE": str(pause), "BENCH_SEED": str(pause + 1), "COCOTB_LOG_LEVEL": "ERROR",
+                "PYTHONWARNINGS": "ignore::DeprecationWarning", "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)]),
+            },
+        )
+        text = Path(results).read_text()
+        assert "<failure" not in text and "<error" not in text, f"a case failed with {pause} % pauses; see {results}"
+        assert text.count("<testcase") == count
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "size, pauses",
+    "parameters, pauses",
     [
         pytest.param(CIFAR10, (30,), id="cifar10"),
         pytest.param(TWO_BURST_RECORDS, (0, 40), id="two-burst-records"),
         pytest.param(ONE_BURST_IMAGES, (0, 60), id="one-burst-images"),
     ],
 )
-def test_shell(size, pauses, verilator, tmp_path):
-    from cocotb_tools.runner import get_runner
-
+def test_shell(parameters, pauses, verilator, tmp_path):
     package = tmp_path / "gatefold_pkg.sv"
     write_package(package)
-    runner = get_runner("verilator")
-    runner.build(
-        sources=[package, *(RTL / f"{name}.sv" for name in SHELL), HERE / "loopback.sv", HERE / "shell_bench.sv"],
-        hdl_toplevel="shell_bench",
-        parameters=size,
-        build_dir=tmp_path / "build",
-        build_args=["--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--assert"],
-    )
-    for pause in pauses:
-        results = runner.test(
-            hdl_toplevel="shell_bench",
-            test_module="shell_cases",
-            test_dir=tmp_path,
-            build_dir=tmp_path / "build",
-            results_xml=str(tmp_path / f"results{pause}.xml"),
-            extra_env={
-                **{name: str(value) for name, value in size.items()},
-                "PAUSE": str(pause), "BENCH_SEED": str(pause + 1), "COCOTB_LOG_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore::DeprecationWarning",
-                "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[2])]),
-            },
-        )
-        text = Path(results).read_text()
-        assert "<failure" not in text and "<error" not in text, f"a case failed with {pause} % pauses; see {results}"
-        assert text.count("<testcase") == 10
+    sources = [package, *(RTL / f"{name}.sv" for name in SHELL), HERE / "loopback.sv", HERE / "shell_bench.sv"]
+    run(tmp_path, "shell_bench", sources, "shell_cases", 10, parameters, pauses)
+
+
+@pytest.mark.timeout(300)
+def test_bridge(verilator, tmp_path):
+    run(tmp_path, "bridge_bench", [BOARD_SHELL / "axi3_lite_bridge.sv", HERE / "bridge_bench.sv"], "bridge_cases", 3, {}, (0, 40))
