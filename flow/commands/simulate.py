@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from flow.errors import GatefoldError
@@ -143,4 +144,4 @@ def _tracing_library(folder):
 
     parameters = json.loads((folder / "parameters.json").read_text())
     work = folder / "simulation" / "trace"
-    return compile_accelerator(work, work / "accelerator.so", parameters, accelerator_sources(folder / "rtl"), trace=True)
+    return compile_accelerator(work, work / "accelerator.so", parameters, accelerator_sources(folder / "rtl"), trace=True, jobs=os.cpu_count() or 1)

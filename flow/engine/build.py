@@ -1,6 +1,7 @@
 """One model's build: from weights to a verified deploy folder, in steps that are skipped when nothing changed."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -167,7 +168,7 @@ class Build:
             "compiling the simulated accelerator",
             key,
             [library],
-            lambda: compile_accelerator(folder, library, self.parameters, self.sources),
+            lambda: compile_accelerator(folder, library, self.parameters, self.sources, jobs=os.cpu_count() or 1),
         )
 
         def verify():

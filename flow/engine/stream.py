@@ -14,9 +14,3 @@ def frame_beats(image, mode_index):
     """
     pixels = np.ascontiguousarray(image, np.uint8).reshape(-1).view("<u8")
     return np.concatenate([np.array([mode_index], np.uint64), pixels.astype(np.uint64)])
-
-
-def record_beats(words):
-    """A result record (32-bit words) as uint64 beats, low word first."""
-    words = np.asarray(words, np.uint64)
-    return words[0::2] | words[1::2] << np.uint64(32)

@@ -17,11 +17,11 @@ def test_descriptor_refuses_a_value_that_does_not_fit():
 
 def test_record_is_padded_and_signed():
     interface = load_interface()
-    words = interface.pack_record([-1, 5, -(1 << 31)], frame=7, cycles=99, **{"class": 2})
-    assert len(words) % interface.record_align_words == 0
+    assert interface.record_words(10) == 32 and interface.record_words(25) == 64
+    words = [7, 1, 0, 2, 99, 50, 0, 0, 0xFFFFFFFF, 5, 0x80000000, *[0] * 21]
     named, logits = interface.unpack_record(words, 3)
     assert logits == [-1, 5, -(1 << 31)]
-    assert (named["frame"], named["cycles"], named["class"]) == (7, 99, 2)
+    assert (named["frame"], named["mode"], named["class"], named["cycles"], named["tiles"]) == (7, 1, 2, 99, 50)
 
 
 def test_package_lists_kind_last():
