@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         from flow.synth.resources import estimate as synthesise
 
         with Console(stderr=True).status(f"{args.model}: yosys estimates the resources (minutes the first time)"):
-            estimate = synthesise(design.config.parameters())
+            estimate = synthesise(design.config.parameters(), dsp=not args.no_dsp)
     contents = report.contents(design, estimate)
     if args.json:
         print(json.dumps(contents, indent=2))

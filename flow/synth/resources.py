@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from flow.errors import GatefoldError
@@ -62,12 +62,13 @@ class Estimate:
     units: tuple
 
 
-def estimate(parameters, top=TOP):
+def estimate(parameters, top=TOP, dsp=True):
     """Synthesise the hardware, or take the result of an earlier run with the same sources and parameters.
 
     Args:
         parameters: RTL parameter name -> integer of `top`; BUILD_HASH is ignored.
         top: module to synthesise: "gatefold_top", or "tile_engine" without registers and DMA.
+        dsp: allow DSP blocks; without them every product is made of LUTs.
 
     Returns:
         Estimate. Takes minutes when nothing is kept; results lie in build/cache/synthesis.
@@ -84,14 +85,11 @@ def estimate(parameters, top=TOP):
     with tempfile.TemporaryDirectory(dir=cache, prefix="run-") as name:
         folder = Path(name)
         sources = accelerator_sources(folder)
-        kept = cache / f"{_key(sources, parameters, top)}.json"
+        options = "" if dsp else "-nodsp"
+        kept = cache / f"{_key(sources, parameters, top, options)}.json"
         if not kept.is_file():
-            statistics = _synthesise(folder, sources, parameters, top, kept.with_suffix(".log"))
-            part = folder / "kept.json"
-            part.write_text(json.dumps(asdict(count(statistics, top)), indent=1) + "\n")
-            os.replace(part, kept)
-    read = json.loads(kept.read_text())
-    return Estimate(Unit(**read["total"]), tuple(Unit(**unit) for unit in read["units"]))
+            os.replace(_synthesise(folder, sources, parameters, top, options, kept.with_suffix(".log")), kept)
+    return count(json.loads(kept.read_text()), top)
 
 
 def count(statistics, top):
@@ -157,20 +155,20 @@ def _primitive(cell):
     raise GatefoldError(f"the synthesised design holds a cell {cell} of unknown size; add it to flow/synth/resources.py.")
 
 
-def _key(sources, parameters, top):
+def _key(sources, parameters, top, options):
     digest = hashlib.sha256()
-    for file in [*sources, *sorted(Path(__file__).parent.glob("*.py"))]:
+    for file in [*sources, *(Path(__file__).with_name(name) for name in ("worker.py", "merge.py"))]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    digest.update(json.dumps([parameters, top, importlib.metadata.version("pyosys")]).encode())
+    digest.update(json.dumps([parameters, top, options, importlib.metadata.version("pyosys")]).encode())
     return digest.hexdigest()[:20]
 
 
-def _synthesise(folder, sources, parameters, top, log):
-    """What yosys' `stat -json` says; the log stays beside the cache when it fails."""
+def _synthesise(folder, sources, parameters, top, options, log):
+    """File with what yosys' `stat -json` says; the log stays beside the cache when it fails."""
     _write_memories(folder, parameters)
     result, job = folder / "statistics.json", folder / "job.json"
     job.write_text(
-        json.dumps({"sources": [str(file) for file in sources], "top": top, "parameters": parameters, "options": "", "result": str(result)})
+        json.dumps({"sources": [str(file) for file in sources], "top": top, "parameters": parameters, "options": options, "result": str(result)})
     )
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
@@ -182,7 +180,7 @@ def _synthesise(folder, sources, parameters, top, log):
         errors = [line for line in log.read_text(errors="replace").splitlines() if "ERROR" in line]
         raise GatefoldError(f"yosys refuses the hardware: {errors[0] if errors else 'no message'} (all of it in {log}); correct the parameters or the RTL.")
     log.unlink()
-    return json.loads(result.read_text())
+    return result
 
 
 def _write_memories(folder, parameters):

@@ -74,6 +74,11 @@ def test_requantiser_is_one_dsp():
     assert total.dsp == 1 and total.bram36 == 0 and total.lut < 100
 
 
+def test_without_dsp_blocks_a_requantiser_is_made_of_luts():
+    total = estimate({}, top="engine_requantiser", dsp=False).total
+    assert total.dsp == 0 and total.lut > 300
+
+
 def test_feature_memory_is_lut_memory():
     seen = estimate({"DEPTH": 64}, top="engine_features")
     assert seen.total.bram36 == 0 and seen.total.dsp == 0
