@@ -38,10 +38,10 @@ report: setup-flow
 	@.venv/bin/gatefold report $(MODEL) --board $(BOARD)
 
 test: setup
-	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 test-all: setup
-	@.venv/bin/python -m pytest -n $(JOBS) --dist loadfile
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 clean:
 	rm -rf build
