@@ -21,10 +21,10 @@ module tile_engine
     parameter int unsigned WEIGHT_DEPTH  = 4096,  /// kernels
     parameter int unsigned REQUANT_DEPTH = 512,   /// scale and bias pairs
     parameter int unsigned FC_DEPTH      = 64,    /// words of V fully connected weights
-    parameter int unsigned POOL_DEPTH    = 4,     /// words of V pooled sums
     parameter int unsigned MODES         = 5,
     parameter int unsigned LAYERS        = 16,    /// descriptors per mode, a power of two
     parameter int unsigned CLASSES       = 10,
+    parameter int unsigned POOL_DEPTH    = FC_DEPTH / CLASSES,  /// words of V pooled sums
     parameter int unsigned MULT_DSP      = 0      /// pixel pairs whose products are made in DSP48s
 ) (
     input  wire         clk,

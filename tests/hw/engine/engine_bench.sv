@@ -1,0 +1,39 @@
+// The tile engine with a count of the cycles that each layer of the last frame took.
+module engine_bench
+    import gatefold_pkg::*;
+#(
+    parameter int unsigned P = 64, PE = 2, R = 64, V = 16, X_DEPTH = 64, M_DEPTH = 64, IMAGE_BASE = 32,
+    parameter int unsigned WEIGHT_DEPTH = 4096, REQUANT_DEPTH = 512, FC_DEPTH = 64, MODES = 5,
+    parameter int unsigned LAYERS = 16, CLASSES = 10, MULT_DSP = 0
+) (
+    input  wire         ap_clk,
+    input  wire         ap_rst_n,
+    input  wire  [63:0] s_axis_tdata,
+    input  wire         s_axis_tvalid,
+    output wire         s_axis_tready,
+    output wire  [63:0] m_axis_tdata,
+    output wire         m_axis_tvalid,
+    input  wire         m_axis_tready,
+    input  wire  [7:0]  layer,
+    output wire  [31:0] layer_cycles
+);
+    tile_engine #(
+        .P(P), .PE(PE), .R(R), .V(V), .X_DEPTH(X_DEPTH), .M_DEPTH(M_DEPTH), .IMAGE_BASE(IMAGE_BASE),
+        .WEIGHT_DEPTH(WEIGHT_DEPTH), .REQUANT_DEPTH(REQUANT_DEPTH), .FC_DEPTH(FC_DEPTH), 
+        .MODES(MODES), .LAYERS(LAYERS), .CLASSES(CLASSES), .MULT_DSP(MULT_DSP)
+    ) engine (
+        .clk(ap_clk), .rst_n(ap_rst_n), .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+        .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
+    );
+
+    logic [31:0] counts[256];
+    // States of the sequencer: 0 waits for an image, 1 and 2 fetch a descriptor.
+    wire idle = 3'(engine.sequencer.state) == 3'd0;
+    wire fetching = 3'(engine.sequencer.state) == 3'd1 || 3'(engine.sequencer.state) == 3'd2;
+    wire [7:0] current = 8'(engine.sequencer.index) - (fetching ? 8'd0 : 8'd1);
+    always_ff @(posedge ap_clk)
+        if (idle) begin
+            if (engine.sequencer.image_valid) for (int l = 0; l < 256; l++) counts[l] <= 0;
+        end else counts[current] <= counts[current] + 1;
+    assign layer_cycles = counts[layer];
+endmodule

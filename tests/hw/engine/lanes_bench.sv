@@ -1,0 +1,20 @@
+// The lanes as simulation runs them and as synthesis takes them, side by side.
+module lanes_bench #(
+    parameter int unsigned P = 6,
+    parameter int unsigned PE = 2,
+    parameter int unsigned MULT_DSP = 1
+) (
+    input  wire                    clk,
+    input  wire  [P-1:0][35:0]     taps,
+    input  wire  [PE-1:0][35:0]    kernel_early,
+    input  wire                    valid,
+    input  wire                    first,
+    input  wire                    shift,
+    output wire  [PE*P-1:0][17:0]  plain,
+    output wire  [PE*P-1:0][17:0]  mapped
+);
+    engine_lanes #(.P(P), .PE(PE), .MAPPED(0)) plain_lanes (
+        .clk, .taps, .kernel_early, .valid, .first, .shift, .acc(plain));
+    engine_lanes #(.P(P), .PE(PE), .MULT_DSP(MULT_DSP), .MAPPED(1)) mapped_lanes (
+        .clk, .taps, .kernel_early, .valid, .first, .shift, .acc(mapped));
+endmodule

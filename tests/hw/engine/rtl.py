@@ -1,0 +1,43 @@
+"""Compile a unit of `hw/rtl`, alone or under a test bench of this folder, and step it clock by clock."""
+
+from pathlib import Path
+
+from flow.accelerator.sources import accelerator_sources
+from flow.rtlsim.compile import compile_model
+from flow.rtlsim.library import Model
+
+HERE = Path(__file__).parent
+
+
+def unit(top, folder, bench=None, defines=(), **parameters):
+    """Path of the compiled module `top`.
+
+    Args:
+        folder: where the generated package goes.
+        bench: file of this folder with `top` in it; None where `top` is in `hw/rtl`.
+        defines: preprocessor names.
+        parameters: of `top`.
+    """
+    sources = accelerator_sources(folder) + ([HERE / bench] if bench else [])
+    return compile_model(top, sources, parameters=parameters, defines=defines)
+
+
+def step(model: Model, **inputs):
+    """Write the inputs and run one clock cycle."""
+    for name, value in inputs.items():
+        model.write(name, int(value))
+    model.cycles(1)
+
+
+def pack(values, width):
+    """An unsigned integer of the values' low `width` bits each, the first one lowest."""
+    word = 0
+    for value in reversed([int(v) for v in values]):
+        word = word << width | value & (1 << width) - 1
+    return word
+
+
+def unpack(word, count, width, signed=False):
+    """The inverse of `pack`: a list of `count` integers."""
+    values = [word >> width * i & (1 << width) - 1 for i in range(count)]
+    return [v - (1 << width) if signed and v >> width - 1 else v for v in values]

@@ -1,0 +1,46 @@
+"""Pixel lanes: plain, in LUTs and in DSP48s, all equal to the sum of products."""
+
+import numpy as np
+import pytest
+
+from flow.rtlsim.library import Model
+from rtl import pack, step, unit, unpack
+
+
+@pytest.mark.parametrize("p, pe, mult_dsp", [(6, 2, 1), (2, 1, 0)])
+def test_lanes(p, pe, mult_dsp, tmp_path):
+    library = unit("lanes_bench", tmp_path, "lanes_bench.sv", P=p, PE=pe, MULT_DSP=mult_dsp)
+    rng = np.random.default_rng(p)
+    steps = 3000
+    # Uniform values, and half of the time only the extremes.
+    taps = np.where(rng.random((steps, p, 9)) < 0.5, rng.integers(0, 16, (steps, p, 9)), rng.choice([0, 15], (steps, p, 9)))
+    kernels = rng.integers(-7, 8, (steps, pe, 9))
+    extreme = rng.random(steps) < 0.5
+    kernels[extreme] = rng.choice([-7, 7], (extreme.sum(), pe, 9))
+    whole = rng.random(steps) < 0.1  # every tap and weight at its limit: the largest sums
+    taps[whole], kernels[whole] = 15, np.sign(kernels[whole][:, :1, :1]) * 7
+    valid, first, shift = rng.random(steps) < 0.9, rng.random(steps) < 0.2, rng.random(steps) < 0.05
+
+    expected = np.zeros((pe, p), np.int64)
+    with Model(library, clock="clk") as model:
+        for t in range(steps + 3):
+            step(
+                model,
+                kernel_early=pack(kernels[t].ravel(), 4) if t < steps else 0,
+                taps=pack(taps[t - 1].ravel(), 4) if 1 <= t <= steps else 0,
+                **{
+                    name: values[t - 3] if t >= 3 else 0
+                    for name, values in (("valid", valid), ("first", first), ("shift", shift))
+                },
+            )
+            if t < 3:
+                continue
+            if valid[t - 3]:
+                before = np.zeros_like(expected) if first[t - 3] else expected * 16 if shift[t - 3] else expected
+                expected = before + np.einsum("et,pt->ep", kernels[t - 3], taps[t - 3])
+                expected = (expected + (1 << 17)) % (1 << 18) - (1 << 17)
+            if not (valid[:t - 2] & first[:t - 2]).any():
+                continue  # accumulators are unknown before the first sum starts
+            for shape in ("plain", "mapped"):
+                got = np.array(unpack(model.read(shape), pe * p, 18, signed=True)).reshape(pe, p)
+                assert (got == expected).all(), f"{shape} lanes differ in step {t - 3}"
