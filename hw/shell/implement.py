@@ -1,0 +1,161 @@
+"""Bitstream of a build: `python hw/shell/implement.py build/resnet8 --toolchain vivado|openxc7`.
+
+Takes the sources, memory images and part of a build folder and adds `accelerator.bit` to its deploy folder. Nothing
+of the project depends on this step; the tools come from elsewhere and are looked for on PATH.
+
+vivado   `vivado`; the block design of vivado.tcl. Also replaces accelerator.hwh.
+openxc7  yosys (from the flow's own environment), `nextpnr-himbaechel` or `nextpnr-xilinx`, `fasm2frames`,
+         `xc7frames2bit`; the top of zynq_top.sv. The variable PRJXRAY_DB_DIR names prjxray's data base (the folder that holds
+         zynq7/), and for nextpnr-xilinx XILINX_CHIPDB the chip data base (xc7z020clg400.bin). Their timing is an
+         estimate, not a sign-off.
+
+Neither road has been tried to its end here: no machine had these tools. Up to yosys' netlist it has.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from flow.accelerator.sources import accelerator_sources
+from flow.errors import GatefoldError
+
+SHELL = Path(__file__).resolve().parent
+GET_OPENXC7 = "install openXC7 (for example `apio packages install openxc7`) and put its programs on PATH"
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="implement.py", description="Make the bitstream of a build.")
+    parser.add_argument("build", type=Path, help="build folder, for example build/resnet8")
+    parser.add_argument("--toolchain", choices=("vivado", "openxc7"), default=os.environ.get("TOOLCHAIN", "vivado"))
+    parser.add_argument("--until", choices=("netlist", "bitstream"), default="bitstream", help="openxc7: stop after yosys")
+    args = parser.parse_args(argv)
+    build = args.build.resolve()
+    try:
+        contents = json.loads((build / "deploy" / "modes.json").read_text())
+    except (OSError, ValueError) as problem:
+        raise GatefoldError(f"{args.build} holds no finished build ({problem}); run `gatefold build MODEL` first.") from problem
+    work = build / "implementation" / args.toolchain
+    sources = [*accelerator_sources(build / "rtl"), build / "rtl" / "accelerator.sv"]
+    images = sorted((build / "images").glob("*.mem"))
+    if args.toolchain == "vivado":
+        vivado(build, work, contents, sources, images)
+    else:
+        openxc7(build, work, contents, sources, args.until)
+
+
+def vivado(build, work, contents, sources, images):
+    """Bitstream and handoff through vivado.tcl."""
+    tool = find("vivado", "install Vivado and put it on PATH, or use --toolchain openxc7")
+    work.mkdir(parents=True, exist_ok=True)
+    files = work / "files.txt"
+    files.write_text("".join(f"{file}\n" for file in [*sources, SHELL / "gatefold_block.v", *images]))
+    arguments = [files, contents["part"], contents["clock_mhz"], contents["board"], work]
+    run([tool, "-mode", "batch", "-nojournal", "-source", SHELL / "vivado.tcl", "-tclargs", *arguments], work, "vivado.log")
+    for name in ("accelerator.bit", "accelerator.hwh"):
+        install(work / name, build / "deploy" / name)
+
+
+def openxc7(build, work, contents, sources, until):
+    """Bitstream through yosys, nextpnr and prjxray; DSP blocks only where the build asks for them."""
+    part = contents["part"]
+    database, place = Path(), []
+    if until == "bitstream":
+        place = [name for name in ("nextpnr-himbaechel", "nextpnr-xilinx") if shutil.which(name)]
+        if not place:
+            raise GatefoldError(f"neither nextpnr-himbaechel nor nextpnr-xilinx is on PATH; {GET_OPENXC7}.")
+        frames, bits = find("fasm2frames", GET_OPENXC7), find("xc7frames2bit", GET_OPENXC7)
+        database = Path(os.environ.get("PRJXRAY_DB_DIR", "")) / "zynq7"
+        if not (database / part / "part.yaml").is_file():
+            raise GatefoldError(f"prjxray's data base of {part} is not found; let PRJXRAY_DB_DIR name the folder that holds zynq7/.")
+    work.mkdir(parents=True, exist_ok=True)
+
+    netlist, dsp = work / "netlist.json", contents["parameters"]["MULT_DSP"] > 0
+    job = work / "job.json"
+    job.write_text(
+        json.dumps({
+            "sources": [str(file) for file in [*sources, SHELL / "axi3_lite_bridge.sv", SHELL / "zynq_top.sv"]],
+            "options": "" if dsp else "-nodsp",
+            "netlist": str(netlist),
+        })
+    )
+    # $readmemh names are relative to the images.
+    run([sys.executable, SHELL / "synthesise.py", job], build / "images", work / "yosys.log")
+    if until == "netlist":
+        print(f"gatefold: {netlist}")
+        return
+
+    fasm, constraints = work / "accelerator.fasm", work / "accelerator.xdc"
+    constraints.write_text("")  # the design has no pins
+    if place[0] == "nextpnr-himbaechel":
+        command = ["nextpnr-himbaechel", "--device", part, "--json", netlist, "-o", f"xdc={constraints}", "-o", f"fasm={fasm}"]
+        command += ["--router", "router2", "--freq", contents["clock_mhz"]]
+    else:
+        chip = Path(os.environ.get("XILINX_CHIPDB", ""))
+        if not chip.is_file():
+            raise GatefoldError("nextpnr-xilinx needs its chip data base; let XILINX_CHIPDB name the file (xc7z020clg400.bin).")
+        command = ["nextpnr-xilinx", "--chipdb", chip, "--xdc", constraints, "--json", netlist, "--fasm", fasm]
+    run(command, work, "nextpnr.log")
+    check_dsp(fasm.read_text())
+    with (work / "accelerator.frames").open("w") as output:
+        run([frames, "--part", part, "--db-root", database, fasm], work, "fasm2frames.log", output)
+    yaml = database / part / "part.yaml"
+    arguments = ["--part_file", yaml, "--part_name", part, "--frm_file", work / "accelerator.frames", "--output_file", work / "accelerator.bit"]
+    run([bits, *arguments], work, "xc7frames2bit.log")
+    install(work / "accelerator.bit", build / "deploy" / "accelerator.bit")
+
+
+def check_dsp(fasm):
+    """Refuse a FASM whose DSP blocks lack the tie-offs that older nextpnr leaves out: they would compute wrongly.
+
+    INMODE1 can only be tied inside its tile (prjxray: DSP_0_INMODE1.DSP_GND_L and the like), so every block in use
+    must show it.
+
+    Raises:
+        GatefoldError: a DSP48E1 in use carries no tie of INMODE1.
+    """
+    used = set(re.findall(r"^(DSP_[LR]_X\d+Y\d+)\.DSP48\.DSP_([01])\.", fasm, re.MULTILINE))
+    tied = set(re.findall(r"^(DSP_[LR]_X\d+Y\d+)\.DSP_([01])_INMODE1\.DSP_(?:GND|VCC)_[LR]", fasm, re.MULTILINE))
+    if used - tied:
+        raise GatefoldError(
+            f"{len(used - tied)} of {len(used)} DSP blocks have wrong mode bits; take a newer nextpnr, or build without DSP blocks."
+        )
+
+
+def find(name, remedy):
+    """Path of a program on PATH."""
+    path = shutil.which(name)
+    if path is None:
+        raise GatefoldError(f"{name} is not on PATH; {remedy}.")
+    return path
+
+
+def run(command, folder, log, output=None):
+    """Run a tool in `folder`, its output in `log`."""
+    log = folder / log
+    with log.open("w") as file:
+        done = subprocess.run([str(part) for part in command], cwd=folder, stdout=output or file, stderr=file if output else subprocess.STDOUT)
+    if done.returncode:
+        raise GatefoldError(f"{Path(str(command[0])).name} failed; its output is in {log}.")
+
+
+def install(source, target):
+    """Copy in one step."""
+    if not source.is_file():
+        raise GatefoldError(f"{source.name} was not written; look into {source.parent}.")
+    part = target.with_name(target.name + ".part")
+    shutil.copyfile(source, part)
+    os.replace(part, target)
+    print(f"gatefold: {target}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except GatefoldError as error:
+        print(f"gatefold: {error}", file=sys.stderr)
+        sys.exit(2)
