@@ -175,7 +175,8 @@ module axi3_lite_bridge #(
     end
   end
 
+  // The end of a write burst is told by its last beat.
   logic unused;
-  assign unused = &{1'b0, s_axi_awaddr[31:ADDRESS], s_axi_araddr[31:ADDRESS]};
+  assign unused = &{1'b0, s_axi_awlen, s_axi_awaddr[31:ADDRESS], s_axi_araddr[31:ADDRESS]};
 
 endmodule
