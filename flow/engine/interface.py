@@ -73,6 +73,14 @@ class Interface:
         words = len(self.record) + classes
         return -(-words // self.record_align_words) * self.record_align_words
 
+    def pack_record(self, logits, **fields):
+        """A result record as a list of unsigned 32-bit words: named words, logits, zeros."""
+        words = [int(fields.pop(name, 0)) & 0xFFFFFFFF for name in self.record]
+        if fields:
+            raise GatefoldError(f"record has no word {sorted(fields)[0]}; add it to {INTERFACE_FILE.name}")
+        words += [int(value) & 0xFFFFFFFF for value in logits]
+        return words + [0] * (self.record_words(len(logits)) - len(words))
+
     def unpack_record(self, words, classes):
         """(named words as a dictionary, logits as a list of signed integers) of one record."""
         named = {name: int(words[index]) for index, name in enumerate(self.record)}

@@ -19,6 +19,8 @@ def test_record_is_padded_and_signed():
     interface = load_interface()
     assert interface.record_words(10) == 32 and interface.record_words(25) == 64
     words = [7, 1, 0, 2, 99, 50, 0, 0, 0xFFFFFFFF, 5, 0x80000000, *[0] * 21]
+    fields = {"frame": 7, "mode": 1, "class": 2, "cycles": 99, "tiles": 50}
+    assert interface.pack_record([-1, 5, -(1 << 31)], **fields) == words
     named, logits = interface.unpack_record(words, 3)
     assert logits == [-1, 5, -(1 << 31)]
     assert (named["frame"], named["mode"], named["class"], named["cycles"], named["tiles"]) == (7, 1, 2, 99, 50)
