@@ -193,8 +193,8 @@ def used_multipliers(model):
 def dataflow_figures(model, part):
     """FINN's own estimates of a folded model.
 
-    The latency is the longest path of layer cycles, as in FINN's `dataflow_performance`, which does not pass the
-    reshape before the classifier.
+    The latency is the longest path of layer cycles, an upper bound as in FINN's `dataflow_performance` (layers overlap);
+    that function itself does not pass the reshape before the classifier.
     """
     from finn.analysis.fpgadataflow.exp_cycles_per_layer import exp_cycles_per_layer
     from finn.analysis.fpgadataflow.res_estimation import res_estimation
@@ -271,7 +271,7 @@ ROWS = (
     ("multipliers", "multipliers"),
     ("cycles_per_frame", "cycles a frame, full mode"),
     ("frames_per_s", "frames/s at 100 MHz"),
-    ("latency_cycles", "latency, cycles"),
+    ("latency_cycles", "latency, cycles (at most)"),
     ("macs_per_cycle", "useful MACs a cycle"),
     ("LUT", "LUT"),
     ("DSP", "DSP48"),
