@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             raise GatefoldError(f"There is no mode '{name}' in this build; choose from {', '.join(names)}.")
     modes = [wanted[i % len(wanted)] for i in range(args.count)]
     images, labels = _images(args)
-    graph = _graph(folder, names)
+    graph = _graph(folder, names, contents)
     config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
 
     deploy = folder / "deploy"
@@ -131,11 +131,17 @@ def _images(args):
     return images[index], labels[index]
 
 
-def _graph(folder, names):
+def _graph(folder, names, contents):
     from flow.engine.compile import keep_modes
+    from flow.engine.steps import file_hash
     from flow.export.importer import import_graph, load
 
-    return keep_modes(import_graph(load(folder / "model.onnx")), names)
+    model = load(folder / "model.onnx")
+    if file_hash(folder / "model.onnx") != contents["qonnx_hash"]:
+        raise GatefoldError(
+            f"{folder} holds a QONNX file and a deploy folder of different builds; run `gatefold build {contents['model']}` again."
+        )
+    return keep_modes(import_graph(model), names)
 
 
 def _tracing_library(folder):

@@ -13,7 +13,7 @@ from flow.engine.interface import INTERFACE_FILE, write_package
 from flow.engine.plan import plan
 from flow.engine.samples import sample_images
 from flow.engine.select import check_fit
-from flow.engine.steps import Steps, code_digest, digest, exclusive, replace_folder, write_text
+from flow.engine.steps import Steps, code_digest, digest, exclusive, file_hash, replace_folder, write_text
 from flow.engine.top import NAME as TOP_NAME
 from flow.engine.top import top_text
 from flow.engine.verify import Verification, compare, layer_cycles
@@ -112,7 +112,7 @@ class Build:
         self._compile(graph, digest(key, onnx, asdict(self.request.config), list(graph.modes), INTERFACE_FILE))
         verification = self._simulate()
 
-        contents = description(self.compiled, self.request.board, self.hash, record, verification)
+        contents = description(self.compiled, self.request.board, self.hash, file_hash(onnx), record, verification)
         deploy = self.folder / "deploy"
         self.steps.run(
             "deploy",

@@ -32,21 +32,23 @@ def class_names(data, count):
     return [str(number) for number in range(count)]
 
 
-def description(compiled, board, build_hash, record, verification=None):
+def description(compiled, board, build_hash, qonnx_hash, record, verification):
     """The contents of modes.json.
 
     Args:
         compiled: Compiled.
         board: Board.
         build_hash: SHA-256 in hex; the hardware's register holds its first 32 bits.
+        qonnx_hash: SHA-256 in hex of the QONNX file that it was built from.
         record: what is known of the weights: `data`, `accuracy` (mode name -> 0…1); empty when untrained.
-        verification: Verification, once the RTL has run.
+        verification: Verification, from running the RTL.
 
     Returns:
-        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, interface_version,
-        parameters, classes (names), logit_scale, simulator (file name), and `modes`: a list in the order of
-        the mode index, each with name, index, group_counts (layer -> n), cycles_model, cycles_rtl (None before
-        verification), the same per layer in cycles_per_layer and cycles_per_layer_rtl, tiles and accuracy (None where it is not known).
+        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, qonnx_hash,
+        interface_version, parameters, classes (names), logit_scale, simulator (file name), and `modes`: a list in
+        the order of the mode index, each with name, index, group_counts (layer -> n), cycles_model and cycles_rtl
+        (of a frame), cycles_per_layer and cycles_per_layer_rtl (layer -> cycles), tiles, and accuracy (None where
+        it is not known).
     """
     graph, config = compiled.graph, compiled.plan.config
     modes = []
@@ -58,8 +60,8 @@ def description(compiled, board, build_hash, record, verification=None):
                 "index": index,
                 "group_counts": {layer.name: graph.groups(name, layer) for layer in graph.layers},
                 "cycles_model": cost.cycles,
-                "cycles_rtl": verification.cycles.get(name) if verification else None,
-                "cycles_per_layer_rtl": verification.layers.get(name) if verification else None,
+                "cycles_rtl": verification.cycles[name],
+                "cycles_per_layer_rtl": verification.layers[name],
                 "cycles_per_layer": {layer: each.cycles for layer, each in mode_costs(graph, name, config).items()},
                 "tiles": cost.tiles,
                 "accuracy": record.get("accuracy", {}).get(name),
@@ -73,6 +75,7 @@ def description(compiled, board, build_hash, record, verification=None):
         "part": board.part,
         "clock_mhz": board.clock_mhz,
         "build_hash": build_hash,
+        "qonnx_hash": qonnx_hash,
         "interface_version": load_interface().version,
         "parameters": config.parameters(),
         "classes": class_names(record.get("data"), graph.classes),

@@ -17,6 +17,7 @@ from flow.cli import main
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
 from flow.engine.from_model import layer_graph
+from flow.engine.random_graph import random_resnet
 from flow.engine.samples import sample_images
 from flow.engine.verify import compare
 from flow.errors import GatefoldError
@@ -128,6 +129,13 @@ def test_simulate_prints_json(build, capsys):
     modes = {mode["name"]: mode["cycles_model"] for mode in build.contents["modes"]}
     assert result["cycles"] == [modes["1/16"], modes["full"], modes["1/16"]]
     assert len(result["predictions"]) == len(result["logits"]) == 3
+
+
+def test_simulate_refuses_parts_of_different_builds(build, tmp_path, capsys):
+    export(random_resnet(1)).save(str(tmp_path / "model.onnx"))
+    (tmp_path / "deploy").symlink_to(build.deploy)
+    assert main(["simulate", "resnet8", "--folder", str(tmp_path)]) == 2
+    assert "different builds; run `gatefold build resnet8` again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
