@@ -44,20 +44,20 @@ class Accelerator:
 
     Args:
         deploy: board.deploy.Deploy.
-        simulated: the active device is the simulated board.
+        bitstream: path of what the device loads (`deploy.bitstream`).
 
     Raises:
-        BoardError: files are missing, or the hardware is not the one of this folder.
+        BoardError: the hardware is not the one of this folder.
     """
 
-    def __init__(self, deploy, simulated):
+    def __init__(self, deploy, bitstream):
         import pynq
 
         self._deploy = deploy
         self._allocate = pynq.allocate
         self._offsets = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
         self._words = {name: index for index, name in enumerate(deploy.interface["record"])}
-        self._overlay = pynq.Overlay(str(deploy.bitstream(simulated).resolve()))
+        self._overlay = pynq.Overlay(str(bitstream.resolve()))
         if INSTANCE not in self._overlay.ip_dict:
             raise BoardError(f"the .hwh of {deploy.folder} knows no {INSTANCE}; build again with: make bitstream MODEL={deploy.model}.")
         pynq.Clocks.fclk0_mhz = deploy.clock_mhz

@@ -116,7 +116,7 @@ def _open_accelerator(deploy):
     from board.simulated import SimulatedDevice
 
     simulated = isinstance(pynq.Device.active_device, SimulatedDevice)
-    return Accelerator(deploy, simulated), simulated
+    return Accelerator(deploy, deploy.bitstream(simulated)), simulated
 
 
 def _text(result, deploy):

@@ -11,7 +11,7 @@ from board.deploy import open_deploy
 from board.driver import Accelerator
 from board.errors import BoardError
 deploy = open_deploy(sys.argv[1])
-accelerator = Accelerator(deploy, simulated=True)
+accelerator = Accelerator(deploy, deploy.bitstream(simulated=True))
 device = pynq.Device.active_device
 registers = accelerator._overlay.gatefold_0
 offset = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
@@ -111,7 +111,7 @@ assert (calm.logits == slow.logits).all() and slow.cycles > calm.cycles
 
 def test_a_second_overlay_replaces_the_first(check):
     check("""
-again = Accelerator(deploy, simulated=True)
+again = Accelerator(deploy, deploy.bitstream(simulated=True))
 assert (again.run(images, modes).logits == again.run(images, modes).logits).all()
 """)
 
