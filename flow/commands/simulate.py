@@ -32,7 +32,10 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("model", help="network that was built")
     parser.add_argument(
-        "--mode", default="full", metavar="LIST", help="mode, or modes that the frames take in turn: full,1/16,1/4 (default: full)"
+        "--mode",
+        default="full",
+        metavar="LIST",
+        help="mode, or modes that the frames take in turn: full,1/16,1/4 (default: full)",
     )
     parser.add_argument("--count", type=_count, default=16, help="frames (default: %(default)s)")
     parser.add_argument("--data", metavar="FILE", help=".npz with images x (or test_x) and labels y (default: sample images)")
@@ -139,7 +142,8 @@ def _graph(folder, names, contents):
     model = load(folder / "model.onnx")
     if file_hash(folder / "model.onnx") != contents["qonnx_hash"]:
         raise GatefoldError(
-            f"{folder} holds a QONNX file and a deploy folder of different builds; run `gatefold build {contents['model']}` again."
+            f"{folder} holds a QONNX file and a deploy folder of different builds; "
+            f"run `gatefold build {contents['model']}` again."
         )
     return keep_modes(import_graph(model), names)
 
@@ -150,4 +154,5 @@ def _tracing_library(folder):
 
     parameters = json.loads((folder / "parameters.json").read_text())
     work = folder / "simulation" / "trace"
-    return compile_accelerator(work, work / "accelerator.so", parameters, accelerator_sources(folder / "rtl"), trace=True, jobs=os.cpu_count() or 1)
+    sources = accelerator_sources(folder / "rtl")
+    return compile_accelerator(work, work / "accelerator.so", parameters, sources, trace=True, jobs=os.cpu_count() or 1)

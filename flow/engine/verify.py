@@ -113,4 +113,5 @@ def layer_cycles(compiled, library, images, on_layer=lambda name: None):
                 with Simulator(library, folder) as simulator:
                     (record,), _ = simulator.run(black, index)
                 until[mode].append(record["cycles"])
-    return {mode: dict(zip((layer.name for layer in layers), np.diff(ends).tolist(), strict=True)) for mode, ends in until.items()}
+    names = [layer.name for layer in layers]
+    return {mode: dict(zip(names, np.diff(ends).tolist(), strict=True)) for mode, ends in until.items()}

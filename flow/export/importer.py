@@ -122,6 +122,7 @@ class _Importer:
         last = self._require(add, "Relu", "Quant")
         residual = None
         if last.op_type == "Quant":
+            self._check_quant(last, 8, signed=True)
             last = self._require(last, "Add")
             others = [self.maker.get(name) for name in last.input]
             residual = next((name for name in others if name), None)
@@ -129,10 +130,11 @@ class _Importer:
                 raise GatefoldError(f"QONNX node {last.name} adds something that no earlier layer made")
             last = self._require(last, "Relu")
         last = self._require(last, "Quant")
-        if self.model.get_initializer(last.input[3]) != 4:
-            raise GatefoldError(f"QONNX node {last.name} does not make 4 bits; the engine's activations have 4 bits")
+        self._check_quant(last, 4, signed=False)
         out, shuffle = self._shuffle(last, weight.shape[0])
         pool = self._next(out, "ReduceSum")
+        if pool is not None and list(get_by_name(pool.attribute, "axes").ints) != [2, 3]:
+            raise GatefoldError(f"QONNX node {pool.name} does not sum over the map; the engine pools globally")
         in_size, out_size = (self.model.get_tensor_shape(name)[2] for name in (node.input[0], node.output[0]))
         self._append(
             (pool or out).output[0],
@@ -151,6 +153,17 @@ class _Importer:
                 affine,
             ),
         )
+
+    def _check_quant(self, node, bits, signed):
+        """Refuse an activation quantiser that is not integer to integer with rounding half to even."""
+        values = [float(self.model.get_initializer(name)) for name in node.input[1:4]]
+        rounding = get_by_name(node.attribute, "rounding_mode").s.decode()
+        if values != [1, 0, bits] or bool(get_by_name(node.attribute, "signed").i) != signed or rounding != "ROUND":
+            kind = "signed" if signed else "unsigned"
+            raise GatefoldError(
+                f"QONNX node {node.name} is not a quantiser to {bits} bits {kind} with scale 1, zero point 0 and rounding to "
+                "even; fold scales into the batch norm before"
+            )
 
     def _shuffle(self, node, channels):
         """(last node of a channel shuffle behind `node`, True), or (node, False)."""

@@ -2,8 +2,9 @@
 
 One convolution becomes
 
-    Quant(weights, 4 bits) -> Conv -> Mul(A) -> Add(B) -> Relu -> Quant(4 bits unsigned)
-    Quant(weights, 4 bits) -> Conv -> Mul(A) -> Add(B) -> Quant(8 bits signed) -> Add(residual) -> Relu -> Quant(4 bits unsigned)
+    Quant(weights, 4 bits) -> Conv -> Mul(A) -> Add(B)
+        -> Relu -> Quant(4 bits unsigned)                                          or, where a residual is added,
+        -> Quant(8 bits signed) -> Add(residual) -> Relu -> Quant(4 bits unsigned)
 
 all with scale 1, zero point 0 and rounding half to even, and where the layer shuffles its channels
 Reshape -> Transpose -> Reshape. The global pool is a ReduceSum, the classifier MatMul and Add; the output is the

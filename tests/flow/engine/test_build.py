@@ -37,7 +37,8 @@ def build():
     assert main(["build", "resnet8", "--untrained", "--output", str(folder)]) == 0
     contents = json.loads((folder / "deploy" / "modes.json").read_text())
     config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
-    return SimpleNamespace(folder=folder, deploy=folder / "deploy", contents=contents, config=config, graph=import_graph(load(folder / "model.onnx")))
+    graph = import_graph(load(folder / "model.onnx"))
+    return SimpleNamespace(folder=folder, deploy=folder / "deploy", contents=contents, config=config, graph=graph)
 
 
 def simulator(build):
@@ -117,8 +118,10 @@ def test_the_generated_top_elaborates(build):
     """The wrapper of this build, as tools read it that take no parameters on their command line."""
     root = verilator_root()
     files = [*accelerator_sources(build.folder / "rtl"), build.folder / "rtl" / "accelerator.sv"]
-    command = [root / "bin" / "verilator_bin", "--lint-only", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--top-module", "accelerator", *files]
-    done = subprocess.run(command, cwd=build.folder / "images", env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True)
+    options = ["--lint-only", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--top-module", "accelerator"]
+    environment = {**os.environ, "VERILATOR_ROOT": str(root)}
+    command = [root / "bin" / "verilator_bin", *options, *files]
+    done = subprocess.run(command, cwd=build.folder / "images", env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

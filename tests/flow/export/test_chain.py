@@ -125,6 +125,13 @@ def test_foreign_nodes_are_named(resnet8):
         import_graph(model)
 
 
+def test_foreign_quantisers_are_refused(resnet8):
+    model = resnet8.qonnx.transform(ApplyMode("full"))
+    model.set_initializer("stem.out.scale", np.float32(0.5))
+    with pytest.raises(GatefoldError, match="stem.out/Quant is not a quantiser to 4 bits unsigned with scale 1"):
+        import_graph(model)
+
+
 def test_unreadable_files(tmp_path):
     (tmp_path / "damaged.onnx").write_bytes(b"no protobuf")
     for name in ("damaged.onnx", "missing.onnx"):
