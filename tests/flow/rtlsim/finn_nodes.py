@@ -28,41 +28,53 @@ def one_node(op: str, in_shape, out_shape, in_type: str, out_type: str, initiali
     return model.transform(InferShapes()).transform(InferDataTypes()).transform(GiveUniqueNodeNames())
 
 
-def fmpadding() -> ModelWrapper:
+def fmpadding(size=(16, 16), padding=(1, 1, 1, 1), channels=8, simd=2, datatype="INT4") -> ModelWrapper:
+    """`padding` is top, left, bottom, right."""
+    height, width = size[0] + padding[0] + padding[2], size[1] + padding[1] + padding[3]
     return one_node(
-        "FMPadding", (1, 16, 16, 8), (1, 18, 18, 8), "INT4", "INT4",
-        ImgDim=[16, 16], Padding=[1, 1, 1, 1], NumChannels=8, SIMD=2, inputDataType="INT4", numInputVectors=1,
+        "FMPadding", (1, *size, channels), (1, height, width, channels), datatype, datatype,
+        ImgDim=list(size), Padding=list(padding), NumChannels=channels, SIMD=simd, inputDataType=datatype, numInputVectors=1,
     )  # fmt: skip
 
 
-def swg() -> ModelWrapper:
+def swg(
+    size=(18, 18), kernel=(3, 3), stride=(1, 1), dilation=(1, 1), channels=8, simd=2, datatype="INT4", depthwise=0, parallel=0
+) -> ModelWrapper:
+    """Sliding windows; `parallel` emits a whole window per beat."""
+    out = [(s - (k - 1) * d - 1) // step + 1 for s, k, d, step in zip(size, kernel, dilation, stride, strict=True)]
     return one_node(
-        "ConvolutionInputGenerator", (1, 18, 18, 8), (1, 16, 16, 72), "INT4", "INT4",
-        ConvKernelDim=[3, 3], IFMChannels=8, IFMDim=[18, 18], OFMDim=[16, 16], SIMD=2, M=1, Stride=[1, 1], Dilation=[1, 1],
-        inputDataType="INT4", outputDataType="INT4", depthwise=0, is1D=0,
+        "ConvolutionInputGenerator", (1, *size, channels), (1, *out, kernel[0] * kernel[1] * channels), datatype, datatype,
+        ConvKernelDim=list(kernel), IFMChannels=channels, IFMDim=list(size), OFMDim=out, SIMD=simd, M=1, Stride=list(stride),
+        Dilation=list(dilation), inputDataType=datatype, outputDataType=datatype, depthwise=depthwise, is1D=0,
+        parallel_window=parallel,
     )  # fmt: skip
 
 
-def thresholding() -> ModelWrapper:
-    steps = np.sort(np.random.default_rng(3).integers(-100, 100, (16, 15)), axis=1)
+def thresholding(channels=16, pe=2, in_type="INT8", step_type="INT8", out_type="UINT4", size=16) -> ModelWrapper:
+    levels = DataType[out_type].get_num_possible_values() - 1
+    low, high = max(DataType[step_type].min(), -1000), min(DataType[step_type].max(), 1000)
+    steps = np.sort(np.random.default_rng(3).integers(low, high + 1, (channels, levels)), axis=1)
     return one_node(
-        "Thresholding", (1, 16, 16, 16), (1, 16, 16, 16), "INT8", "UINT4", [("thresh", steps, "INT8")],
-        NumChannels=16, PE=2, numSteps=15, inputDataType="INT8", weightDataType="INT8", outputDataType="UINT4",
-        numInputVectors=[1, 16, 16], ActVal=0,
+        "Thresholding", (1, size, size, channels), (1, size, size, channels), in_type, out_type, [("thresh", steps, step_type)],
+        NumChannels=channels, PE=pe, numSteps=levels, inputDataType=in_type, weightDataType=step_type, outputDataType=out_type,
+        numInputVectors=[1, size, size], ActVal=int(DataType[out_type].min()),
     )  # fmt: skip
 
 
-def mvau() -> ModelWrapper:
-    weights = np.random.default_rng(4).integers(-7, 8, (72, 16))
+def mvau(width=72, height=16, simd=12, pe=4, in_type="UINT4", weight_type="INT4", size=8, **attributes) -> ModelWrapper:
+    """Matrix [width, height] applied to size × size vectors, accumulators out."""
+    high = int(DataType[weight_type].max())  # narrow range, as FINN demands of the RTL unit on DSP48E1
+    weights = np.random.default_rng(4).integers(-high, high + 1, (width, height))
     return one_node(
-        "MVAU", (1, 8, 8, 72), (1, 8, 8, 16), "UINT4", "INT32", [("weights", weights, "INT4")],
-        MW=72, MH=16, SIMD=12, PE=4, inputDataType="UINT4", weightDataType="INT4", outputDataType="INT32", ActVal=0,
-        binaryXnorMode=0, noActivation=1, numInputVectors=[1, 8, 8], mem_mode="internal_decoupled", resType="dsp",
+        "MVAU", (1, size, size, width), (1, size, size, height), in_type, "INT32", [("weights", weights, weight_type)],
+        MW=width, MH=height, SIMD=simd, PE=pe, inputDataType=in_type, weightDataType=weight_type, outputDataType="INT32", ActVal=0,
+        binaryXnorMode=0, noActivation=1, numInputVectors=[1, size, size], mem_mode="internal_decoupled", resType="dsp",
+        **attributes,
     )  # fmt: skip
 
 
-def dwc() -> ModelWrapper:
+def dwc(shape=(1, 64, 24), in_width=24, out_width=16, datatype="INT4") -> ModelWrapper:
     return one_node(
-        "StreamingDataWidthConverter", (1, 64, 24), (1, 64, 24), "INT4", "INT4",
-        inShape=[1, 64, 24], outShape=[1, 64, 24], inWidth=24, outWidth=16, dataType="INT4",
+        "StreamingDataWidthConverter", shape, shape, datatype, datatype,
+        inShape=list(shape), outShape=list(shape), inWidth=in_width, outWidth=out_width, dataType=datatype,
     )  # fmt: skip

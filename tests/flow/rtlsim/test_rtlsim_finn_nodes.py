@@ -19,14 +19,15 @@ def engine():
     install()
 
 
-def rtlsim_node(build):
-    """(model ready for rtlsim, input, output of the Python execution)."""
+def rtlsim_node(build, **attributes):
+    """(model ready for rtlsim, input, output of the Python execution); `attributes` belong to the RTL node."""
     import finn.core.onnx_exec as oxe
     from finn.transformation.fpgadataflow.hlssynth_ip import HLSSynthIP
     from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
     from finn.transformation.fpgadataflow.prepare_rtlsim import PrepareRTLSim
     from finn.transformation.fpgadataflow.set_exec_mode import SetExecMode
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+    from finn.util.basic import getHWCustomOp
     from qonnx.transformation.general import GiveUniqueNodeNames
     from qonnx.util.basic import gen_finn_dt_tensor
 
@@ -36,6 +37,8 @@ def rtlsim_node(build):
     expected = oxe.execute_onnx(model, {"inp": value})["outp"]
     model = model.transform(SpecializeLayers(finn_nodes.PART)).transform(GiveUniqueNodeNames())
     assert model.graph.node[0].op_type.endswith("_rtl")
+    for name, setting in attributes.items():
+        getHWCustomOp(model.graph.node[0]).set_nodeattr(name, setting)
     model = model.transform(SetExecMode("rtlsim")).transform(PrepareIP(finn_nodes.PART, 10)).transform(HLSSynthIP())
     return model.transform(PrepareRTLSim()), value, expected
 
@@ -65,6 +68,62 @@ def test_node_equals_python(build, estimate):
     assert np.array_equal(output, expected)
     assert node.get_exp_cycles() in (estimate, 0)  # FINN gives none for DWC: here its output beats
     assert abs(node.get_nodeattr("cycles_rtlsim") - estimate) <= 0.01 * estimate + 5
+
+
+SWEEP = {
+    "FMPadding bottom right": (finn_nodes.fmpadding, {"size": (10, 8), "padding": (1, 1, 2, 2), "channels": 4, "simd": 1}),
+    "FMPadding uneven": (finn_nodes.fmpadding, {"size": (8, 8), "padding": (1, 3, 2, 3), "channels": 2, "datatype": "INT2"}),
+    "FMPadding rows only": (finn_nodes.fmpadding, {"size": (10, 8), "padding": (7, 0, 8, 0), "channels": 4, "simd": 4}),
+    "SWG stride 2": (finn_nodes.swg, {"size": (8, 8), "stride": (2, 2), "channels": 4, "simd": 4}),
+    "SWG dilation": (finn_nodes.swg, {"size": (8, 8), "dilation": (2, 2), "channels": 4, "simd": 1, "datatype": "UINT4"}),
+    "SWG 1d": (finn_nodes.swg, {"size": (1, 21), "kernel": (1, 5), "channels": 4, "simd": 2, "datatype": "INT2"}),
+    "SWG window per beat": (finn_nodes.swg, {"size": (8, 8), "channels": 4, "simd": 4, "parallel": 1}),
+    "SWG 2x2": (finn_nodes.swg, {"size": (8, 8), "kernel": (2, 2), "stride": (2, 1), "channels": 2, "simd": 1}),
+    "Thresholding wide steps": (finn_nodes.thresholding, {"channels": 6, "pe": 3, "step_type": "INT25", "out_type": "INT4"}),
+    "Thresholding unsigned": (finn_nodes.thresholding, {"in_type": "UINT5", "step_type": "UINT8", "pe": 16}),
+    "Thresholding one step": (finn_nodes.thresholding, {"channels": 6, "pe": 1, "out_type": "UINT1"}),
+    "MVAU signed": (finn_nodes.mvau, {"in_type": "INT4", "simd": 8, "pe": 16}),
+    "MVAU 8 bits": (finn_nodes.mvau, {"in_type": "UINT8", "weight_type": "INT8", "simd": 72, "pe": 1}),
+    "MVAU one by one": (finn_nodes.mvau, {"width": 12, "height": 4, "simd": 1, "pe": 1}),
+    "MVAU doubled clock": (finn_nodes.mvau, {"simd": 6, "pe": 8, "pumpedCompute": 1}),
+    "DWC wider": (finn_nodes.dwc, {"shape": (1, 2, 8), "in_width": 8, "out_width": 16, "datatype": "INT2"}),
+    "DWC narrower": (finn_nodes.dwc, {"shape": (1, 4), "in_width": 4, "out_width": 2, "datatype": "INT2"}),
+    "DWC 4 to 6": (finn_nodes.dwc, {"shape": (1, 24), "in_width": 4, "out_width": 6, "datatype": "INT2"}),
+    "DWC equal": (finn_nodes.dwc, {"shape": (1, 2, 8), "in_width": 4, "out_width": 4, "datatype": "INT2"}),
+}
+
+
+@slow
+@pytest.mark.parametrize("name", SWEEP)
+def test_parameters(name):
+    """Corners of the parameter spaces of the five nodes, through the C++ loop and through SimEngine."""
+    build, options = SWEEP[name]
+    model, value, expected = rtlsim_node(lambda: build(**options))
+    for stream_loop in (True, False):
+        install(stream_loop=stream_loop)
+        output, node = run(model, value)
+        assert np.array_equal(output, expected)
+    estimate = node.get_exp_cycles()
+    assert not estimate or abs(node.get_nodeattr("cycles_rtlsim") - estimate) <= 0.05 * estimate + 15
+
+
+@slow
+def test_weights_written_at_run_time():
+    """Thresholding with `runtime_writeable_weights`: SimEngine writes and reads them over AXI4-Lite."""
+    model, value, expected = rtlsim_node(lambda: finn_nodes.thresholding(channels=4, pe=2, size=4), runtime_writeable_weights=1)
+    output, node = run(model, value)
+    assert np.array_equal(output, expected)
+    sim = node.get_rtlsim()
+    node.reset_rtlsim(sim)
+    reader = sim.read_axilite("s_axilite", iter([0]))
+    assert not sim.run(1000)
+    first = int(reader[0], 16)
+    sim.write_axilite("s_axilite", iter([(0, f"{first ^ 1:x}")]))
+    assert not sim.run(1000)
+    reader = sim.read_axilite("s_axilite", iter([0]))
+    assert not sim.run(1000)
+    assert int(reader[0], 16) == first ^ 1
+    node.close_rtlsim(sim)
 
 
 def test_sim_engine_and_stream_loop_agree():
