@@ -4,14 +4,14 @@
 // chain's data input and one LUT per bit serves both. The hierarchy is kept because yosys would otherwise merge
 // neighbouring additions into carry-save trees of about twice the size.
 (* keep_hierarchy *)
-module engine_digit_subtract (
+module engine_digit_subtract
+    import engine_pkg::*;
+(
     input  wire  signed [6:0] minuend,
     input  wire  [1:0]        x,
     input  wire  signed [3:0] weight,
     input  wire  signed [5:0] triple,  /// 3 * weight
     output wire  signed [6:0] difference
 );
-    wire signed [5:0] multiple;
-    engine_digit digit (.x, .weight, .triple, .multiple);
-    assign difference = minuend - 7'(multiple);
+    assign difference = minuend - 7'(multiple(x, weight, triple));
 endmodule

@@ -30,4 +30,15 @@ package engine_pkg;
         logic [4:0] y;
         logic [4:0] x;
     } drain_t;
+
+    // The multiple 0, w, 2w or 3w of a weight that a two-bit digit of a pixel selects; 3w comes ready made. One LUT
+    // per bit, and the same LUT as an addition that takes it.
+    function automatic logic signed [5:0] multiple(logic [1:0] digit, logic signed [3:0] weight, logic signed [5:0] triple);
+        case (digit)
+            2'd0: return '0;
+            2'd1: return 6'(weight);
+            2'd2: return {weight[3], weight, 1'b0};
+            default: return triple;
+        endcase
+    endfunction
 endpackage

@@ -2,7 +2,9 @@
 //
 // The first tap takes the weight itself, the two others the negated one, since they subtract.
 (* keep_hierarchy *)
-module engine_row_sum (
+module engine_row_sum
+    import engine_pkg::*;
+(
     input  wire  [11:0]       taps,
     input  wire  [11:0]       weights,  /// weight of tap 0, negated weights of taps 1 and 2
     input  wire  [17:0]       triples,  /// three times these, 6 bits each
@@ -10,9 +12,7 @@ module engine_row_sum (
 );
     wire signed [1:0][2:0][6:0] chain;  // per digit; |3 * 3 * 7| = 63
     for (genvar d = 0; d < 2; d++) begin : digit
-        wire signed [5:0] start;
-        engine_digit first (.x(taps[2*d+:2]), .weight(weights[3:0]), .triple(triples[5:0]), .multiple(start));
-        assign chain[d][0] = 7'(start);
+        assign chain[d][0] = 7'(multiple(taps[2*d+:2], weights[3:0], triples[5:0]));
         for (genvar t = 1; t < 3; t++) begin : tap
             engine_digit_subtract step (
                 .minuend(chain[d][t-1]), .x(taps[4*t+2*d+:2]), .weight(weights[4*t+:4]), .triple(triples[6*t+:6]),
