@@ -70,7 +70,7 @@ def compile_accelerator(
         if not file.is_file():
             raise GatefoldError(f"RTL source {file} does not exist; run the build again from its start.")
     options = [f"-G{name}=32'd{int(value)}" for name, value in sorted(parameters.items())]
-    options += ["--trace-fst", "--trace-structs"] if trace else []
+    options += ["--trace-fst", str(SIM / "trace.vlt")] if trace else []
     options += ["--assert"] if assertions else ["--no-assert"]
 
     cache = build_root() / "cache" / "accelerator"
