@@ -1,6 +1,5 @@
 """The whole accelerator in RTL: registers, DMA and tile engine against the compiler's integer model."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,11 @@ import pytest
 from flow.accelerator.compile import compile_accelerator
 from flow.accelerator.simulator import BASE, Simulator
 from flow.accelerator.sources import accelerator_sources
+from flow.engine.compile import compile_graph
 from flow.engine.config import EngineConfig
+from flow.engine.cost import frame_cost
+from flow.engine.integer import run
 from flow.engine.random_graph import random_resnet
-from flow.engine.vectors import write_vectors
 from flow.errors import GatefoldError
 
 FRAMES = 16
@@ -24,13 +25,22 @@ def accelerator(tmp_path_factory):
     """(library, image folder, images [N, 32, 32, 3], mode indices, expected records) of a random ResNet-8."""
     folder = tmp_path_factory.mktemp("accelerator")
     graph = random_resnet(seed=3)
+    compiled = compile_graph(graph, EngineConfig())
+    config, images = compiled.plan.config, folder / "images"
+    images.mkdir()
+    for name, text in compiled.images.items():
+        (images / name).write_text(text)
+    parameters = {**config.parameters(), "BUILD_HASH": HASH}
+    library = compile_accelerator(folder, folder / "accelerator.so", parameters, accelerator_sources(folder))
+
     planes = np.random.default_rng(3).integers(0, 256, (FRAMES, 3, 32, 32), dtype=np.uint8)
-    write_vectors(graph, EngineConfig(), ALTERNATING, planes, folder)
-    parameters = json.loads((folder / "parameters.json").read_text())
-    library = compile_accelerator(folder, folder / "accelerator.so", {**parameters, "BUILD_HASH": HASH}, accelerator_sources(folder))
-    expected = json.loads((folder / "expected.json").read_text())
+    expected = []
+    for plane, mode in zip(planes, ALTERNATING, strict=True):
+        result, cost = run(graph, plane[None], mode), frame_cost(graph, mode, config)
+        answer = {"logits": result.logits[0].tolist(), "class": int(result.classes[0])}
+        expected.append({**answer, "tiles": cost.tiles, "cycles": cost.cycles})
     indices = [list(graph.modes).index(mode) for mode in ALTERNATING]
-    return library, folder / "images", planes.transpose(0, 2, 3, 1), indices, expected
+    return library, images, planes.transpose(0, 2, 3, 1), indices, expected
 
 
 @pytest.fixture
