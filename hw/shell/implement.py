@@ -9,7 +9,8 @@ openxc7  yosys (from the flow's own environment), `nextpnr-himbaechel` or `nextp
          zynq7/), and for nextpnr-xilinx XILINX_CHIPDB the chip data base (xc7z020clg400.bin). Their timing is an
          estimate, not a sign-off.
 
-Neither road has been tried to its end here: no machine had these tools. Up to yosys' netlist it has.
+Neither road has been tried to its end: no machine at hand had these tools. Of the open one, yosys reads and elaborates
+the whole design; of the other, nothing but the syntax of vivado.tcl is checked.
 """
 
 import argparse
