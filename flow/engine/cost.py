@@ -12,8 +12,10 @@ from flow.engine.graph import IMAGE
 
 CONV_DRAIN = 13
 """Cycles from the last tile of a convolution to the first of the next layer, but for the words of its last tuple."""
-LINEAR_OVERHEAD = 9
-"""Cycles of the vector unit's pipeline and of a frame's start and end."""
+LINEAR_OVERHEAD = 7
+"""Cycles of the vector unit's pipeline."""
+FRAME_OVERHEAD = 2
+"""Cycles of a frame's start and end, counted with the layer that reads the image."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,13 @@ def layer_cost(layer, groups, config):
     """LayerCost of `layer` with `groups` groups on the engine `config`."""
     if layer.kind == "linear":
         return LayerCost(layer.out_channels * -(-layer.in_channels // config.v) + LINEAR_OVERHEAD, 0)
-    inputs = layer.in_channels * (2 if layer.input == IMAGE else 1) // groups
+    image = layer.input == IMAGE
+    inputs = layer.in_channels * (2 if image else 1) // groups
     outputs = layer.out_channels // groups
     tuples = [config.pe] * (outputs // config.pe) + ([outputs % config.pe] if outputs % config.pe else [])
     per_group = sum(max(inputs, -(-config.p * outs // config.r), 1) for outs in tuples)
     blocks = layer.out_size**2 // config.p
-    overhead = CONV_DRAIN + config.pe * config.p // config.r
+    overhead = CONV_DRAIN + config.pe * config.p // config.r + (FRAME_OVERHEAD if image else 0)
     return LayerCost(blocks * groups * per_group + overhead, blocks * groups * len(tuples) * inputs)
 
 

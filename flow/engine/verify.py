@@ -85,8 +85,8 @@ def compare(graph, config, records, images, modes):
 def layer_cycles(compiled, library, images, on_layer=lambda name: None):
     """Simulated clock cycles of every layer in every mode.
 
-    The program is cut short behind each layer in turn; a layer takes what the frame gets longer by. The first layer
-    includes a frame's start, the end of a frame is in the difference of none but the last.
+    The program is cut short behind each layer in turn; a layer takes what the frame gets longer by. The first one
+    includes the frame's start and end.
 
     Args:
         compiled: Compiled.
