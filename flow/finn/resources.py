@@ -1,25 +1,29 @@
 """Resource estimates of the tile engine on 7-series parts, from its parameters alone.
 
-Figures per unit are those of the engine's planning (yosys `synth_xilinx`); `gatefold report` gives the
-synthesised numbers.
+The figures per unit are those that yosys counts in the engine of resnet38 (`gatefold report`), divided by the
+units' number; `gatefold report` synthesises the engine that is really built.
 """
 
-LUTS_PER_LANE_PAIR = 240
-LUTS_PER_DSP_LANE_QUAD = 221
+LUTS_PER_LANE = 203
+LUTS_PER_DSP_LANE_QUAD = 475
 DSPS_PER_LANE_QUAD = 9
-LUTS_PER_REQUANTISER = 40
-LUTS_CONTROL = 6000
+LUTS_PER_PIXEL = 81
+"""Alignment of the rows that a pixel's window needs."""
+LUTS_PER_LANE_DRAIN = 9
+LUTS_PER_REQUANTISER = 68
+"""With write-back and pooling of its pixel; the product is made in a DSP block."""
+LUTS_CONTROL = 1950
 BANKS, WORD_BITS = 16, 128
 
 
 def weight_blocks(words):
-    """18-kbit blocks for 36-bit kernel words: four columns of 2048 × 9 bits, true dual port."""
-    return 4 * -(-words // 2048)
+    """18-kbit blocks for 36-bit kernel words: four columns of 4096 × 9 bits in 36-kbit blocks, true dual port."""
+    return 2 * 4 * -(-words // 4096)
 
 
 def requant_blocks(entries):
-    """18-kbit blocks for 54-bit requantisation entries, 512 × 36 bits each."""
-    return 2 * -(-entries // 512)
+    """18-kbit blocks for 54-bit requantisation entries, 1024 × 54 bits in three."""
+    return 3 * -(-entries // 1024)
 
 
 def fc_blocks(words, lanes):
@@ -36,15 +40,17 @@ def engine_resources(config):
     Returns:
         {"LUT": int, "DSP": int, "BRAM_18K": int}
     """
-    lanes, dsp_lanes = config.p * config.pe, 2 * config.mult_dsp * config.pe
-    lut_ram = sum(_lut_ram(depth) for depth in (config.x_depth, config.m_depth))
+    lanes = config.p * config.pe
+    quads = config.mult_dsp * config.pe // 2
     return {
-        "LUT": (lanes - dsp_lanes) // 2 * LUTS_PER_LANE_PAIR
-        + -(-dsp_lanes // 4) * LUTS_PER_DSP_LANE_QUAD
+        "LUT": (lanes - 4 * quads) * LUTS_PER_LANE
+        + quads * LUTS_PER_DSP_LANE_QUAD
+        + config.p * LUTS_PER_PIXEL
+        + lanes * LUTS_PER_LANE_DRAIN
         + config.r * LUTS_PER_REQUANTISER
-        + lut_ram
+        + sum(_lut_ram(depth) for depth in (config.x_depth, config.m_depth))
         + LUTS_CONTROL,
-        "DSP": -(-dsp_lanes // 4) * DSPS_PER_LANE_QUAD + config.r + config.v,
+        "DSP": quads * DSPS_PER_LANE_QUAD + config.r + config.v,
         "BRAM_18K": weight_blocks(config.weight_depth)
         + requant_blocks(config.requant_depth)
         + fc_blocks(config.fc_depth, config.v)
