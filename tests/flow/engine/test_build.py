@@ -61,6 +61,29 @@ def test_brevitas_qonnx_and_rtl_agree_on_32_images_in_every_mode(build):
         assert [record["class"] for record in records] == brevitas.argmax(axis=1).tolist()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_resnet38_down_to_rtl():
+    folder = build_root() / "test" / "resnet38"
+    assert main(["build", "resnet38", "--untrained", "--output", str(folder)]) == 0
+    torch.set_num_threads(1)
+    model = models.initialise(models.create("resnet38"), 1)
+    images = sample_images(1)[1]
+    qonnx = load(folder / "model.onnx")
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
+    cycles = {}
+    for mode in ("full", "1/4", "1/16"):
+        model.set_mode(mode)
+        brevitas = model.integer_logits(images)
+        assert np.array_equal(execute_onnx(qonnx.transform(ApplyMode(mode)), {"image": planes})["logits"], brevitas)
+        with Simulator(folder / "deploy" / "accelerator.so", folder / "deploy" / "images") as accelerator:
+            (record,), _ = accelerator.run(images, MODES.index(mode))
+        assert record["logits"] == brevitas[0].tolist()
+        cycles[mode] = record["cycles"]
+    assert cycles["full"] >= 3.6 * cycles["1/4"]
+    assert cycles["full"] <= 80_000 and cycles["1/16"] <= 10_000  # 1250 and 10,000 frames/s at 100 MHz
+
+
 @pytest.mark.parametrize("stall", [0, 30])
 def test_modes_alternate_without_losing_a_cycle(build, stall):
     modes = ["full", "1/16", "1/4", "1/2"] * 4
