@@ -53,6 +53,12 @@ def add_parser(subparsers) -> None:
         "--epochs", type=_count, default=6, help="epochs of all modes with 4-bit numbers (default: %(default)s)"
     )
     parser.add_argument(
+        "--refine-epochs",
+        type=_count,
+        default=0,
+        help="last epochs, for those weights that only the full network uses (default: %(default)s)",
+    )
+    parser.add_argument(
         "--samples",
         type=_positive,
         default=3,
@@ -90,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise GatefoldError("There is no CUDA device here; train with --device cpu.")
-    if args.full_epochs + args.float_epochs + args.epochs == 0:
+    if args.full_epochs + args.float_epochs + args.epochs + args.refine_epochs == 0:
         raise GatefoldError("There is nothing to train; give --full-epochs, --float-epochs or --epochs.")
     if not args.lr > 0:
         raise GatefoldError(f"The learning rate {args.lr} is not positive; give --lr 0.1, for example.")
@@ -101,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         full_epochs=args.full_epochs,
         float_epochs=args.float_epochs,
         epochs=args.epochs,
+        refine_epochs=args.refine_epochs,
         samples=args.samples,
         batch=args.batch,
         lr=args.lr,

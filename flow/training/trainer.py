@@ -1,5 +1,6 @@
-"""Training in three phases: the full network alone in floating point, on small crops, because that is cheap; then Algorithm 1
-of WeNet in floating point; then Algorithm 1 with 4-bit weights and activations. One cosine schedule spans them all.
+"""Training in phases: the full network alone in floating point, on small crops, because that is cheap; then Algorithm 1 of
+WeNet in floating point; then Algorithm 1 with 4-bit weights and activations. One cosine schedule spans them all. At last the
+full network may be refined in what no group mode uses (see ``refine``).
 """
 
 import math
@@ -23,6 +24,7 @@ from flow.training import augment
 from flow.training.allocator import keep_freed_memory
 from flow.training.checkpoint import load_training_state, save_model, save_training_state
 from flow.training.evaluate import accuracy
+from flow.training.refine import freeze_shared_statistics, keep_own_gradients, keep_weight_scales, weight_bounds
 from flow.training.sampling import accumulate_gradients, sample_networks
 from flow.training.schedule import cosine
 
@@ -30,6 +32,8 @@ CHECKPOINT = "checkpoint.pt"
 # Crops of the first phase: 24x24 pixels cost 0.56 of 32x32 ones.
 SMALL_CROP = 24
 WARM_UP = 0.08
+# Learning rate of the refinement, as a share of the peak.
+REFINE_RATE = 0.2
 # Steps between two checks of the requantisation multipliers, which drift slowly.
 LIMIT_STEPS = 20
 MONITOR_IMAGES = 1000
@@ -43,6 +47,7 @@ class Settings:
     Attributes:
         full_epochs, float_epochs, epochs: passes over the training set with the full network alone, with Algorithm 1 in
             floating point, and with Algorithm 1 on 4-bit numbers.
+        refine_epochs: then so many epochs of the full network's own weights.
         samples: s of Algorithm 1, sampled networks per step.
         batch: images per step.
         lr: peak learning rate for the sum of the s gradients.
@@ -55,6 +60,7 @@ class Settings:
     full_epochs: int = 8
     float_epochs: int = 2
     epochs: int = 6
+    refine_epochs: int = 0
     samples: int = 3
     batch: int = 128
     lr: float = 0.1
@@ -98,6 +104,10 @@ class Trainer:
     @property
     def total_epochs(self) -> int:
         """Epochs of all phases."""
+        return self._refined_from + self.settings.refine_epochs
+
+    @property
+    def _refined_from(self) -> int:
         return self._quantised_from + self.settings.epochs
 
     @property
@@ -110,11 +120,11 @@ class Trainer:
         steps = len(self.dataset.train_x) // self.settings.batch
         return min(steps, self.settings.steps or steps)
 
-    def _new_optimiser(self) -> torch.optim.Optimizer:
+    def _new_optimiser(self, decay: bool = True) -> torch.optim.Optimizer:
         decayed, others = [], []
         for name, parameter in self.model.named_parameters():
             (decayed if name.endswith(("conv.weight", "classifier.weight")) else others).append(parameter)
-        groups = [{"params": decayed, "weight_decay": self.settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = [{"params": decayed, "weight_decay": self.settings.weight_decay * decay}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.SGD(groups, lr=self.settings.lr, momentum=0.9, nesterov=True)
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
@@ -143,14 +153,18 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
         self.model.set_quantised(self.epoch > self._quantised_from)
-        self.optimiser = self._new_optimiser()  # loading has replaced the learned scales by new parameters
+        self.optimiser = self._new_optimiser(self.epoch <= self._refined_from)  # loading has replaced the learned scales by new parameters
         self.optimiser.load_state_dict(state["optimiser"])
 
     # -- training -----------------------------------------------------------------------------------------------------
 
     def _rate(self, step: int) -> float:
-        steps = self.total_epochs * self.steps_per_epoch
-        return self.settings.lr * cosine(self.epoch * self.steps_per_epoch + step, steps, warm_up=max(1, int(WARM_UP * steps)))
+        s, per_epoch = self.settings, self.steps_per_epoch
+        if self.epoch >= self._refined_from:
+            done = (self.epoch - self._refined_from) * per_epoch + step
+            return s.lr * REFINE_RATE * cosine(done, s.refine_epochs * per_epoch)
+        steps = self._refined_from * per_epoch
+        return s.lr * cosine(self.epoch * per_epoch + step, steps, warm_up=max(1, int(WARM_UP * steps)))
 
     def _enter_phase(self) -> tuple[int, int]:
         """Prepare the model for the coming epoch; (networks per step, pixels of the crops)."""
@@ -162,6 +176,10 @@ class Trainer:
                 if isinstance(module, SwitchableBatchNorm2d):
                     module.copy_full()
         self.model.set_quantised(self.epoch >= self._quantised_from)
+        if self.epoch >= self._refined_from:
+            if self.epoch == self._refined_from:
+                self.optimiser = self._new_optimiser(decay=False)
+            return 1, IMAGE_SIZE
         return s.samples, IMAGE_SIZE
 
     def run_epoch(self, on_step: Callable[[int, int, float], None] = lambda *_: None) -> dict:
@@ -176,6 +194,8 @@ class Trainer:
         s = self.settings
         start = time.monotonic()
         samples, size = self._enter_phase()
+        refining = self.epoch >= self._refined_from
+        bounds = weight_bounds(self.model) if refining else {}
         # Seeds depend on the epoch alone, so that a resumed run repeats an uninterrupted one.
         generator = torch.Generator().manual_seed(s.seed * 1_000_003 + self.epoch)
         rng = random.Random(s.seed * 1_000_003 + self.epoch)
@@ -184,6 +204,8 @@ class Trainer:
         flip = self.dataset.name != "digits"
         sums = [0.0] * samples
         self.model.train()
+        if refining:
+            freeze_shared_statistics(self.model)
         for step in range(steps):
             index = order[step * s.batch : (step + 1) * s.batch]
             x = augment.crop_and_flip(self.padded, index, generator, size, flip)
@@ -197,7 +219,11 @@ class Trainer:
                     f"The loss is no longer a number in epoch {self.epoch + 1}; the last checkpoint is intact: continue with "
                     f"--resume and a smaller --lr than {s.lr}."
                 )
+            if refining:
+                keep_own_gradients(self.model)
             self.optimiser.step()
+            if refining:
+                keep_weight_scales(self.model, bounds)
             if self.model.quantised and (step % LIMIT_STEPS == 0 or step == steps - 1):
                 limit_multipliers(self.model)
             sums = [total + loss for total, loss in zip(sums, losses)]
