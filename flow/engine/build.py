@@ -19,7 +19,7 @@ from flow.engine.top import top_text
 from flow.engine.verify import Verification, compare, layer_cycles
 from flow.errors import GatefoldError
 
-STEPS = 5
+STEPS = 6
 VERIFY_FRAMES_PER_MODE = 2
 
 
@@ -75,7 +75,8 @@ class Build:
 
     Args:
         request: Request.
-        folder: build folder; model.onnx, images/, rtl/, simulation/ and deploy/ lie in it.
+        folder: build folder; model.onnx (QONNX), layers.onnx and engine.onnx (FINN), images/, rtl/, simulation/ and deploy/ lie
+            in it.
         report: called with the title of each step, and with None when it has ended.
 
     Attributes:
@@ -109,7 +110,9 @@ class Build:
         graph = import_graph(load(onnx))
         if self.request.modes:
             graph = keep_modes(graph, self.request.modes)
-        self._compile(graph, digest(key, onnx, asdict(self.request.config), list(graph.modes), INTERFACE_FILE))
+        key = digest(key, onnx, asdict(self.request.config), list(graph.modes), INTERFACE_FILE)
+        self._compile(graph, key)
+        self._convert(graph, digest(key, code_digest("finn")))
         verification = self._simulate()
 
         contents = description(self.compiled, self.request.board, self.hash, file_hash(onnx), record, verification)
@@ -155,6 +158,20 @@ class Build:
             write_text(self.folder / "parameters.json", json.dumps(self.parameters, indent=1) + "\n")
 
         self.steps.run("images", "writing memory images", digest(key, self.hash), [images, rtl / f"{TOP_NAME}.sv"], write)
+
+    def _convert(self, graph, key):
+        layers, engine = self.folder / "layers.onnx", self.folder / "engine.onnx"
+
+        def write():
+            from flow.finn import MapToTileEngine, build_layer_graph
+
+            model = build_layer_graph(graph, self.request.config)
+            for path, content in ((layers, model), (engine, model.transform(MapToTileEngine()))):
+                part = path.with_suffix(".part.onnx")
+                content.save(str(part))
+                part.replace(path)
+
+        self.steps.run("finn", "converting to FINN nodes", key, [layers, engine], write)
 
     def _simulate(self):
         from flow.accelerator.compile import compile_accelerator

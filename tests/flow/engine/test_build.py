@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
 from flow import models
@@ -17,6 +18,7 @@ from flow.cli import main
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
 from flow.engine.from_model import layer_graph
+from flow.engine.integer import run
 from flow.engine.random_graph import random_resnet
 from flow.engine.samples import sample_images
 from flow.engine.verify import compare
@@ -59,6 +61,19 @@ def test_brevitas_qonnx_and_rtl_agree_on_32_images_in_every_mode(build):
             records, _ = accelerator.run(images, index)
         assert np.array_equal([record["logits"] for record in records], brevitas)
         assert [record["class"] for record in records] == brevitas.argmax(axis=1).tolist()
+
+
+def test_finn_loads_and_runs_the_built_graphs(build):
+    import flow.finn  # noqa: F401 - registers the nodes
+
+    images = sample_images(1)[1]
+    expected = run(build.graph, images.transpose(0, 3, 1, 2), "1/4").logits
+    engine = ModelWrapper(str(build.folder / "engine.onnx"))
+    assert len(engine.get_nodes_by_op_type("TileEngine")) == 1
+    feed = {"image": images.astype(np.float32), "mode": np.array([[MODES.index("1/4")]], np.float32)}
+    assert np.array_equal(execute_onnx(engine, feed)["logits"], expected)
+    layers = ModelWrapper(str(build.folder / "layers.onnx"))
+    assert len(layers.graph.node) == len(build.graph.layers)
 
 
 @pytest.mark.slow
