@@ -43,7 +43,8 @@ esac
 hash_of() { cat "$@" | sha256sum | cut -c1-16; }
 done_with() { [ "$(cat "$folder/.stamp-$1" 2>/dev/null)" = "$2" ]; }
 stamp() { echo "$2" >"$folder/.stamp-$1"; }
-say() { echo "gatefold set-up ($which_environment): $*"; }
+said=
+say() { echo "gatefold set-up ($which_environment): $*"; said=yes; }
 quiet=--quiet; [ ! -t 1 ] || quiet=  # pip's progress bars only where somebody watches
 pip() { "$folder/bin/python" -m pip --disable-pip-version-check install --no-warn-script-location $quiet "$@"; }
 pinned() { grep -E "^$1==" "$lock"; }
@@ -82,4 +83,4 @@ if [ "$which_environment" = flow ]; then
         stamp project "$project_hash"
     fi
 fi
-[ $((SECONDS - started)) -lt 3 ] || say "ready after $((SECONDS - started)) s"
+[ -z "$said" ] || say "ready after $((SECONDS - started)) s"
