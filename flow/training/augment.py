@@ -12,7 +12,9 @@ def pad(images: Tensor) -> Tensor:
     return F.pad(images, (0, 0, PADDING, PADDING, PADDING, PADDING))
 
 
-def crop_and_flip(padded: Tensor, index: Tensor, generator: torch.Generator, size: int = 32, flip: bool = True) -> Tensor:
+def crop_and_flip(
+    padded: Tensor, index: Tensor, generator: torch.Generator, size: int = 32, flip: bool = True, move: bool = True
+) -> Tensor:
     """Augmented batch.
 
     Args:
@@ -20,6 +22,7 @@ def crop_and_flip(padded: Tensor, index: Tensor, generator: torch.Generator, siz
         index: int64 [B], the images of the batch.
         generator: source of the random offsets.
         size: height and width of the crops; crops smaller than the images are taken inside of them, without padding.
+        move: whether crops are taken at random places, or in the centre.
         flip: whether left and right may be exchanged (not for digits).
 
     Returns:
@@ -29,6 +32,8 @@ def crop_and_flip(padded: Tensor, index: Tensor, generator: torch.Generator, siz
     image = padded.shape[1] - 2 * PADDING
     first, choices = (0, 2 * PADDING + 1) if size == image else (PADDING, image - size + 1)
     offset = first + torch.randint(0, choices, (2, b), generator=generator).to(padded.device)
+    if not move:
+        offset = torch.full_like(offset, first + choices // 2)
     mirrored = (torch.rand(b, generator=generator) < 0.5).to(padded.device) & flip
     line = torch.arange(size, device=padded.device)
     rows = offset[0][:, None] + line

@@ -33,7 +33,7 @@ CHECKPOINT = "checkpoint.pt"
 SMALL_CROP = 24
 WARM_UP = 0.08
 # Learning rate of the refinement, as a share of the peak.
-REFINE_RATE = 0.2
+REFINE_RATE = 0.4
 # Steps between two checks of the requantisation multipliers, which drift slowly.
 LIMIT_STEPS = 20
 MONITOR_IMAGES = 1000
@@ -208,7 +208,7 @@ class Trainer:
             freeze_shared_statistics(self.model)
         for step in range(steps):
             index = order[step * s.batch : (step + 1) * s.batch]
-            x = augment.crop_and_flip(self.padded, index, generator, size, flip)
+            x = augment.crop_and_flip(self.padded, index, generator, size, flip, move=not refining)
             y = self.labels[index.to(self.device)]
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(step)
@@ -261,7 +261,9 @@ class Trainer:
         order = torch.randperm(len(self.labels), generator=generator)
         batch = self.settings.batch
         chosen = [order[i * batch : (i + 1) * batch] for i in range(min(CALIBRATION_BATCHES, len(order) // batch))]
-        calibrate(self.model, [augment.crop_and_flip(self.padded, index, generator, flip=False) for index in chosen])
+        batches = [augment.crop_and_flip(self.padded, index, generator, flip=False) for index in chosen]
+        # Refinement has trained with the full network alone, so its running statistics are already those of that mode.
+        calibrate(self.model, batches, full=self.epoch <= self._refined_from)
         if self.model.quantised:
             limit_multipliers(self.model)
         x, y = self.dataset.test_x[:test_images], self.dataset.test_y[:test_images]
