@@ -10,8 +10,8 @@ openxc7  yosys (from the flow's own environment), `nextpnr-himbaechel` or `nextp
          estimate, not a sign-off.
 
 Neither road has been tried to its end: no machine at hand had these tools. Of the open one, yosys reads and elaborates
-the whole design; the one attempt at its netlist (P = 32, no DSP blocks, a machine under heavy load) ended without a message
-in abc9's XAIGER2 step, for a reason not found. Of the other, nothing but the syntax of vivado.tcl is checked.
+the whole design; the one attempt at its netlist (P = 32, no DSP blocks, a machine under heavy load) was stopped unfinished
+in abc9. Of the other, nothing but the syntax of vivado.tcl is checked.
 """
 
 import argparse
