@@ -67,7 +67,6 @@ module engine_sequencer
     logic [5:0] wait_count;
 
     // Without modes there is one group, and its logic disappears.
-    wire [4:0] groups = (MODES == 1) ? 5'd1 : layer.groups;
     wire [8:0] in_per_group = (MODES == 1) ? layer.in_count : layer.in_per_group;
     wire [8:0] out_per_group = (MODES == 1) ? layer.out_count : layer.out_per_group;
     wire pair = (PE == 2) && left > 9'd1;
@@ -76,7 +75,7 @@ module engine_sequencer
     wire [8:0] length = (in_per_group > least) ? in_per_group : least;
     wire tuple_end = k + 9'd1 == length;
     wire group_end = tuple_end && left <= step;
-    wire block_end = group_end && group + 5'd1 == groups;
+    wire block_end = group_end && (MODES == 1 || group + 5'd1 == layer.groups);
     wire [5:0] size = 6'd8 << layer.size;
     wire [5:0] next_x = side ? 6'd16 : x + 6'd8;
     wire [5:0] next_y = y + (side ? 6'd4 : BLOCK_HEIGHT);
@@ -112,14 +111,15 @@ module engine_sequencer
                 end
                 FETCH: state <= LOAD;
                 LOAD:
-                    if (program_data.kind == 2'd0) begin
+                    if (program_data.kind == 2'd0 || record_ready) begin
                         layer <= program_data;
+                        if (MODES == 1) begin
+                            layer.groups <= '0;
+                            layer.in_per_group <= '0;
+                            layer.out_per_group <= '0;
+                        end
                         index <= index + 1'b1;
-                        state <= RUN;
-                    end else if (record_ready) begin
-                        layer <= program_data;
-                        index <= index + 1'b1;
-                        state <= LINEAR;
+                        state <= (program_data.kind == 2'd0) ? RUN : LINEAR;
                     end
                 RUN: begin
                     if (k < in_per_group) tiles <= tiles + 32'd1;
