@@ -9,17 +9,16 @@ from flow.rtlsim.library import Model
 HERE = Path(__file__).parent
 
 
-def unit(top, folder, bench=None, defines=(), **parameters):
+def unit(top, folder, bench=None, **parameters):
     """Path of the compiled module `top`.
 
     Args:
         folder: where the generated package goes.
         bench: file of this folder with `top` in it; None where `top` is in `hw/rtl`.
-        defines: preprocessor names.
         parameters: of `top`.
     """
     sources = accelerator_sources(folder) + ([HERE / bench] if bench else [])
-    return compile_model(top, sources, parameters=parameters, defines=defines)
+    return compile_model(top, sources, parameters=parameters)
 
 
 def step(model: Model, **inputs):
