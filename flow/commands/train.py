@@ -56,7 +56,7 @@ def add_parser(subparsers) -> None:
         "--refine-epochs",
         type=_count,
         default=0,
-        help="last epochs, for those weights that only the full network uses (default: %(default)s)",
+        help="epochs for each mode, from 1/16 to full, in what no smaller mode uses (default: %(default)s)",
     )
     parser.add_argument(
         "--samples",
@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
     from flow.data import load
     from flow.nn.modes import MODES
+    from flow.training.methods.wenet import WeNet
     from flow.training.trainer import Settings, Trainer
 
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -102,20 +103,10 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"The learning rate {args.lr} is not positive; give --lr 0.1, for example.")
     if args.threads:
         torch.set_num_threads(args.threads)
-    settings = Settings(
-        args.model,
-        full_epochs=args.full_epochs,
-        float_epochs=args.float_epochs,
-        epochs=args.epochs,
-        refine_epochs=args.refine_epochs,
-        samples=args.samples,
-        batch=args.batch,
-        lr=args.lr,
-        seed=args.seed,
-        steps=args.steps,
-    )
+    settings = Settings(args.model, batch=args.batch, lr=args.lr, seed=args.seed, steps=args.steps)
+    method = WeNet(args.full_epochs, args.float_epochs, args.epochs, args.refine_epochs, args.samples)
     folder = args.output or Path("build/train") / args.model
-    trainer = Trainer(settings, load(args.data), folder, args.device, args.resume)
+    trainer = Trainer(settings, method, load(args.data), folder, args.device, args.resume)
     console = Console(stderr=True, soft_wrap=True)
     columns = (
         TextColumn("{task.description}"),

@@ -34,25 +34,20 @@ def initialise(model, seed: int = 0, batch: int = 16):
 
 
 @torch.no_grad()
-def calibrate(model, batches, full: bool = True) -> None:
+def calibrate(model, batches) -> None:
     """Replace the batch-normalisation statistics by those of the given images in each named mode.
 
     Args:
         model: network; left in eval and in the full mode.
         batches: list of float images [N, 3, 32, 32] in 0..1.
-        full: whether the statistics of n = 1, which the full network uses, are replaced too.
     """
-    switchable = [module for module in model.modules() if isinstance(module, SwitchableBatchNorm2d)]
-    norms = [norm for module in switchable for n, norm in module.norms.items() if full or n != "1"]
+    norms = [norm for module in model.modules() if isinstance(module, SwitchableBatchNorm2d) for norm in module.norms.values()]
     momenta = [norm.momentum for norm in norms]
     model.train()
-    if not full:
-        for module in switchable:
-            module.norms["1"].eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative average
-    for mode in MODES if full else MODES[1:]:
+    for mode in MODES:
         model.set_mode(mode)
         for images in batches:
             model(images)

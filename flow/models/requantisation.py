@@ -12,14 +12,19 @@ MULTIPLIER_LIMIT = 0.2499
 
 
 @torch.no_grad()
-def limit_multipliers(model) -> None:
-    """Lower batch-normalisation gains in place until every |A| <= 0.2499, in all convolutions and group counts."""
+def limit_multipliers(model, only: int | None = None) -> None:
+    """Lower batch-normalisation gains in place until every |A| <= 0.2499.
+
+    Args:
+        model: network with ``layers()``.
+        only: look at this group count of the convolutions that have it (None: at all convolutions and group counts).
+    """
     for spec in model.layers():
         if spec.kind != "conv":
             continue
         integers = model.integer_layer(spec.name)
         norms = model.get_submodule(spec.name).norm.norms
-        for n in spec.group_counts:
+        for n in spec.group_counts if only is None else {only} & set(spec.group_counts):
             multiplier = np.abs(integers.affine(n)[0])
             if multiplier.max() > MULTIPLIER_LIMIT:
                 gain = np.minimum(1, MULTIPLIER_LIMIT / np.maximum(multiplier, 1e-30))

@@ -12,6 +12,11 @@ def check_mode(mode: str) -> None:
         raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
 
 
+def mode_of_groups(n: int) -> str:
+    """Name of the mode in which every layer has n groups, as far as it can."""
+    return next(mode for mode, count in _COUNTS.items() if count == n)
+
+
 def group_vector(model, mode: str) -> dict[str, int]:
     """Group count of every layer in a named mode: layers that cannot have that many groups take the most they have.
 

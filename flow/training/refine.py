@@ -1,8 +1,9 @@
-"""Refining the full network without touching its group modes.
+"""Refining one group mode without touching those with more groups.
 
-Half of the weights of a convolution connect different halves of its channels: only the full network (n = 1) uses them, and
-only it uses the batch normalisation of n = 1. Training these alone leaves every other mode bit for bit as it was, as long as
-the weight scale of a channel, which all modes share, stays too.
+Half of the weights of a convolution in mode n connect channels that mode 2n separates: no mode with more groups uses them, nor
+the batch normalisation of n. Training these alone leaves every such mode bit for bit as it was, as long as the weight scale of
+a channel, which all modes share, stays too. From the mode with the most groups down to the full network, each mode adds its
+own to what is there.
 """
 
 import torch
@@ -36,16 +37,20 @@ def freeze_shared_statistics(model) -> None:
 
 
 @torch.no_grad()
-def keep_own_gradients(model) -> None:
-    """Drop all gradients but those of weights and batch normalisations that only the full network uses."""
+def keep_own_gradients(model, n: int) -> None:
+    """Drop all gradients but those of weights and batch normalisations that no mode with more than n groups uses."""
     own = set()
     for _, unit in _convolutions(model):
-        if len(unit.conv.group_counts) == 1:
+        counts = unit.conv.group_counts
+        if n not in counts or len(counts) == 1:
             continue
-        own.update(unit.norm.norms["1"].parameters())
+        own.update(unit.norm.norms[str(n)].parameters())
         weight = unit.conv.weight
-        shared = group_mask(unit.conv.out_channels, unit.conv.in_channels, 2).to(weight.device)[:, :, None, None]
-        weight.grad.masked_fill_(shared | _largest(weight), 0)
+        frozen = _largest(weight)
+        if 2 * n in counts:
+            shared = group_mask(unit.conv.out_channels, unit.conv.in_channels, 2 * n).to(weight.device)
+            frozen = frozen | shared[:, :, None, None]
+        weight.grad.masked_fill_(frozen, 0)
         own.add(weight)
     for parameter in model.parameters():
         if parameter not in own:

@@ -30,7 +30,7 @@ def accumulate_gradients(model, x: Tensor, y: Tensor, vectors) -> list[float]:
 
     Args:
         x: float images [N, 3, 32, 32]; y: labels int64 [N].
-        vectors: group vectors from ``sample_networks``.
+        vectors: group vectors from ``sample_networks``, or names of modes.
 
     Returns:
         The loss (mean cross-entropy) of every sampled network; the parameters' ``grad`` holds the sum of their gradients.

@@ -15,6 +15,7 @@ from flow.training import checkpoint
 from flow.training.checkpoint import load_model, load_training_state, read_record, save_model
 from flow.training.evaluate import predict
 from flow.training.sampling import accumulate_gradients, sample_networks
+from flow.training.methods.wenet import WeNet
 from flow.training.trainer import Settings, Trainer
 
 
@@ -24,8 +25,12 @@ def digits():
     return Dataset("digits", data.train_x[:256], data.train_y[:256], data.test_x[:32], data.test_y[:32])
 
 
-def settings(**keys):
-    return Settings("resnet8", **{"full_epochs": 1, "float_epochs": 1, "epochs": 1, "batch": 16, "steps": 2, **keys})
+def train(data, folder, resume=False, **keys):
+    """A trainer of three short phases; keys change the method's or the common settings."""
+    method = {"full_epochs": 1, "float_epochs": 1, "epochs": 1}
+    method.update({key: keys.pop(key) for key in set(keys) & set(WeNet.__dataclass_fields__)})
+    return Trainer(Settings("resnet8", **{"batch": 16, "steps": 2, **keys}), WeNet(**method), data, folder, resume=resume)
+
 
 
 def run(trainer, epochs):
@@ -54,12 +59,12 @@ def test_a_few_steps_lower_the_loss(digits, quantised):
 
 
 def test_resumed_run_equals_an_uninterrupted_one(digits, tmp_path):
-    whole = run(Trainer(settings(), digits, tmp_path / "whole"), 3)
-    first = Trainer(settings(), digits, tmp_path / "parts")
+    whole = run(train(digits, tmp_path / "whole"), 3)
+    first = train(digits, tmp_path / "parts")
     run(first, 1)
     del first  # killed: what is left is the checkpoint
     for epochs in (2, 3):
-        resumed = Trainer(settings(), digits, tmp_path / "parts", resume=True)
+        resumed = train(digits, tmp_path / "parts", resume=True)
         assert resumed.epoch == epochs - 1
         parts = run(resumed, epochs)
     assert whole.keys() == parts.keys()
@@ -69,7 +74,7 @@ def test_resumed_run_equals_an_uninterrupted_one(digits, tmp_path):
 
 
 def test_loss_that_is_not_a_number_keeps_the_last_checkpoint(digits, tmp_path):
-    trainer = Trainer(settings(full_epochs=0), digits, tmp_path)
+    trainer = train(digits, tmp_path, full_epochs=0)
     trainer.run_epoch()
     before = (tmp_path / "checkpoint.pt").read_bytes()
     with torch.no_grad():
@@ -80,7 +85,7 @@ def test_loss_that_is_not_a_number_keeps_the_last_checkpoint(digits, tmp_path):
 
 
 def test_full_disk_keeps_the_last_checkpoint(digits, tmp_path, monkeypatch):
-    trainer = Trainer(settings(full_epochs=0), digits, tmp_path)
+    trainer = train(digits, tmp_path, full_epochs=0)
     trainer.save()
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
@@ -96,22 +101,22 @@ def test_full_disk_keeps_the_last_checkpoint(digits, tmp_path, monkeypatch):
 
 
 def test_damaged_and_missing_checkpoints(digits, tmp_path):
-    trainer = Trainer(settings(), digits, tmp_path)
+    trainer = train(digits, tmp_path)
     with pytest.raises(GatefoldError, match="no checkpoint"):
         load_training_state(tmp_path / "checkpoint.pt")
     trainer.save()
     whole = (tmp_path / "checkpoint.pt").read_bytes()
     (tmp_path / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(GatefoldError, match="damaged"):
-        Trainer(settings(), digits, tmp_path, resume=True)
+        train(digits, tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(whole)
     with pytest.raises(GatefoldError, match="seed 0, not 7"):
-        Trainer(settings(seed=7), digits, tmp_path, resume=True)
+        train(digits, tmp_path, resume=True, seed=7)
 
 
 def test_batch_larger_than_the_data_set(digits, tmp_path):
     with pytest.raises(GatefoldError, match="lower --batch"):
-        Trainer(settings(batch=1000), digits, tmp_path)
+        train(digits, tmp_path, batch=1000)
 
 
 def test_weights_file_round_trip_and_errors(digits, tmp_path):

@@ -1,0 +1,140 @@
+"""WeNet (Ma and Reda, ISLPED 2023), section III-C: the full network alone in floating point, on small crops, because that is
+cheap; then Algorithm 1 in floating point; then Algorithm 1 with 4-bit weights and activations. One cosine schedule spans
+them. At last every mode may be refined in what no smaller mode uses (see ``refine``).
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from flow.models import create
+from flow.models.initialise import calibrate
+from flow.models.requantisation import limit_multipliers
+from flow.nn.batchnorm import SwitchableBatchNorm2d
+from flow.nn.modes import MODES, mode_of_groups
+from flow.training.phase import Phase
+from flow.training.refine import freeze_shared_statistics, keep_own_gradients, keep_weight_scales, weight_bounds
+from flow.training.sampling import accumulate_gradients, sample_networks
+
+# Crops of the first phase: 24x24 pixels cost 0.56 of 32x32 ones.
+SMALL_CROP = 24
+WARM_UP = 0.08
+# Steps between two checks of the requantisation multipliers, which drift slowly.
+LIMIT_STEPS = 20
+
+
+class Full(Phase):
+    """The full network alone."""
+
+    warm_up = WARM_UP
+    crop = SMALL_CROP
+
+    def __init__(self, epochs: int):
+        super().__init__("full", epochs)
+
+    def losses(self, model, x, y, rng):
+        return accumulate_gradients(model, x, y, sample_networks(model, 1, rng))
+
+
+class Algorithm1(Phase):
+    """Full network, smallest, samples - 2 random ones; one step for the sum of their gradients."""
+
+    warm_up = WARM_UP
+
+    def __init__(self, name: str, epochs: int, quantised: bool, samples: int, after_full: bool):
+        super().__init__(name, epochs, quantised)
+        self.samples = samples
+        self.after_full = after_full
+
+    def begin(self, model):
+        if self.after_full:
+            for module in model.modules():
+                if isinstance(module, SwitchableBatchNorm2d):
+                    module.copy_full()
+
+    def losses(self, model, x, y, rng):
+        return accumulate_gradients(model, x, y, sample_networks(model, self.samples, rng))
+
+    def after_step(self, model, step):
+        if self.quantised and step % LIMIT_STEPS == 0:
+            limit_multipliers(model)
+
+    def leave(self, model):
+        if self.quantised:
+            limit_multipliers(model)
+
+
+class Refine(Phase):
+    """One mode alone, in what no mode with more groups uses."""
+
+    restart = True
+    rate = 0.4
+    decay = False
+    move = False
+
+    def __init__(self, n: int, epochs: int):
+        super().__init__(f"refine {mode_of_groups(n)}", epochs, quantised=True)
+        self.n = n
+        self._bounds = {}
+
+    def enter(self, model):
+        freeze_shared_statistics(model)
+        self._bounds = weight_bounds(model)
+
+    def losses(self, model, x, y, rng):
+        losses = accumulate_gradients(model, x, y, [mode_of_groups(self.n)])
+        keep_own_gradients(model, self.n)
+        return losses
+
+    def after_step(self, model, step):
+        keep_weight_scales(model, self._bounds)
+
+    def leave(self, model):
+        limit_multipliers(model, self.n)
+
+
+@dataclass(frozen=True)
+class WeNet:
+    """Options of a run.
+
+    Attributes:
+        full_epochs, float_epochs, epochs: passes over the training set with the full network alone, with Algorithm 1 in
+            floating point, and with Algorithm 1 on 4-bit numbers.
+        refine_epochs: then so many epochs for each mode, from 1/16 to full.
+        samples: s of Algorithm 1, sampled networks per step.
+    """
+
+    full_epochs: int = 8
+    float_epochs: int = 2
+    epochs: int = 6
+    refine_epochs: int = 0
+    samples: int = 3
+    name = "wenet"
+
+    def create(self, model: str, num_classes: int) -> nn.Module:
+        """The network in floating point."""
+        return create(model, num_classes, float=True)
+
+    def phases(self) -> list[Phase]:
+        """Full, float, 4-bit, and a refinement for every mode."""
+        first = "float" if self.float_epochs else "4-bit"
+        algorithm = [
+            Algorithm1(name, epochs, name == "4-bit", self.samples, after_full=name == first and self.full_epochs > 0)
+            for name, epochs in (("float", self.float_epochs), ("4-bit", self.epochs))
+        ]
+        refinement = [Refine(n, self.refine_epochs) for n in (16, 8, 4, 2, 1)]
+        return [Full(self.full_epochs), *algorithm, *refinement]
+
+    def monitored(self, phase: Phase) -> list[str]:
+        """Some of the modes in training."""
+        if isinstance(phase, Full):
+            return ["full"]
+        return [mode_of_groups(phase.n)] if isinstance(phase, Refine) else ["full", "1/4", "1/16"]
+
+    def finish(self, model, batches, done) -> None:
+        """Measure the statistics of the named modes; a refined network has them already."""
+        if any(isinstance(phase, Refine) for phase in done):
+            return
+        calibrate(model, batches())
+        if model.quantised:
+            limit_multipliers(model)
