@@ -1,0 +1,89 @@
+"""Costs of a network from the trace of what it executed."""
+
+import torch
+from torch import Tensor
+
+from flow.costs.activity import Activity, activity
+from flow.costs.cycles import layer_cycles
+from flow.costs.energy import layer_energy
+from flow.engine.config import EngineConfig
+from flow.errors import GatefoldError
+from flow.nn.modes import group_vector
+from flow.nn.spec import LayerSpec
+from flow.nn.trace import Trace, Use
+
+UNITS = ("macs", "params", "energy", "cycles")
+
+
+def active_groups(model) -> dict[str, int]:
+    """Group count that each layer has now, by layer name."""
+    modules = ((spec.name, model.get_submodule(spec.name)) for spec in model.layers())
+    return {name: getattr(module, "conv", module).n for name, module in modules}
+
+
+class Accounting:
+    """Costs of a model's layers, of its gates too, in one unit.
+
+    ``"macs"``: multiply-accumulates. ``"params"``: weights used, each counted once however often a shared layer runs.
+    ``"energy"``: see ``flow.costs.energy``. ``"cycles"``: see ``flow.costs.cycles``.
+
+    Args:
+        model: network with ``layers()``; one with gates describes their layers in ``gate_layers()``, named as in its trace.
+        unit: one of ``UNITS``.
+        config: the engine, for cycles.
+    """
+
+    def __init__(self, model, unit: str, config: EngineConfig | None = None):
+        if unit not in UNITS:
+            raise GatefoldError(f"There is no cost unit '{unit}'; choose one of {', '.join(UNITS)}.")
+        self.model = model
+        self.unit = unit
+        self.config = config or EngineConfig()
+        gates = model.gate_layers() if hasattr(model, "gate_layers") else []
+        self._specs = {spec.name: spec for spec in [*model.layers(), *gates]}
+
+    @property
+    def full(self) -> float:
+        """Cost of one image when every layer of the network runs in the active group mode, gates left out."""
+        return self.of_mode(active_groups(self.model))
+
+    def of_mode(self, mode: str | dict[str, int]) -> float:
+        """Cost of one image in a group mode, or with a group count per layer; all layers run, gates left out."""
+        return sum(self.layer_costs(mode).values())
+
+    def layer_costs(self, mode: str | dict[str, int]) -> dict[str, float]:
+        """``of_mode`` of every layer by name."""
+        vector = group_vector(self.model, mode) if isinstance(mode, str) else mode
+        return {spec.name: float(self._cost(Use(spec.name, vector[spec.name]))) for spec in self.model.layers()}
+
+    def of(self, trace: Trace) -> Tensor:
+        """Cost of each image, gates included: float64 [N], differentiable in the decisions."""
+        return sum(self.per_layer(trace).values())
+
+    def per_layer(self, trace: Trace) -> dict[str, Tensor]:
+        """Cost of each image by layer name, float64 [N] each; a shared gate's uses are put together."""
+        images = {len(t) for use in trace for t in (use.executed, use.inputs, use.outputs) if t is not None}
+        if len(images) > 1:
+            raise GatefoldError(f"The trace mixes batches of {sorted(images)} images; take it from one forward pass.")
+        count = images.pop() if images else 1
+        costs: dict[str, Tensor] = {}
+        for use in trace:
+            cost = self._cost(use).expand(count)
+            if use.name in costs:
+                cost = torch.maximum(costs[use.name], cost) if self.unit == "params" else costs[use.name] + cost
+            costs[use.name] = cost
+        return costs
+
+    def _cost(self, use: Use) -> Tensor:
+        if use.name not in self._specs:
+            raise GatefoldError(f"The trace names a layer '{use.name}' that the model does not describe; use the model's own trace.")
+        spec = self._specs[use.name]
+        cost = self._when_run(spec, activity(spec, use))
+        return cost if use.executed is None else cost * use.executed.double()
+
+    def _when_run(self, spec: LayerSpec, active: Activity) -> Tensor:
+        if self.unit == "cycles":
+            return layer_cycles(spec, active, self.config)
+        if self.unit == "energy":
+            return layer_energy(spec, active)
+        return active.pairs * (spec.kernel**2 * (spec.out_size**2 if self.unit == "macs" else 1))

@@ -1,0 +1,43 @@
+"""Energy of a layer over a memory hierarchy (EnergyNet, eq. 2; DDI, eq. 6): E = sum_i #acc_i * e_i + #MAC * e_MAC.
+
+Three memories: registers in the processing elements, the cache (buffers) and main memory. SCALE-Sim counts the accesses of
+the cache and of main memory. A multiply-accumulate reads its input, its weight and its partial sum from registers and writes
+the sum back: four accesses (Sze et al., Proc. IEEE 2017, section V).
+"""
+
+from functools import lru_cache
+
+from torch import Tensor
+
+from flow.costs.accesses import Accesses, Shape, count_accesses
+from flow.costs.activity import Activity
+from flow.nn.spec import LayerSpec
+
+UNIT_ENERGY = {"mac": 1.0, "register": 1.0, "cache": 6.0, "main": 200.0}
+"""Energy per operation or access, in units of one multiply-accumulate: Chen, Emer, Sze, "Eyeriss: A Spatial Architecture for
+Energy-Efficient Dataflow for Convolutional Neural Networks", ISCA 2016, table IV (65 nm; buffer above 100 kB)."""
+REGISTERS_PER_MAC = 4
+
+
+@lru_cache(maxsize=None)
+def group_accesses(spec: LayerSpec, n: int) -> Accesses:
+    """Accesses of one of the n groups of a layer."""
+    return count_accesses(Shape(spec.in_channels // n, spec.out_channels // n, spec.kernel, spec.stride, spec.out_size))
+
+
+def layer_energy(spec: LayerSpec, active: Activity) -> Tensor:
+    """Energy of one layer that runs, float64 [N] or [1], in units of one multiply-accumulate.
+
+    Products, weights and cache accesses follow the active pairs; maps in main memory follow the active channels.
+    """
+    n = active.inputs.shape[1]
+    counts = group_accesses(spec, n)
+    per_group_inputs, per_group_outputs = spec.in_channels // n, spec.out_channels // n
+    macs = spec.kernel**2 * spec.out_size**2
+    pair = macs * (UNIT_ENERGY["mac"] + REGISTERS_PER_MAC * UNIT_ENERGY["register"])
+    shared = UNIT_ENERGY["cache"] * (counts.cache_inputs + counts.cache_weights + counts.cache_outputs)
+    shared += UNIT_ENERGY["main"] * counts.main_weights
+    pair += shared / (per_group_inputs * per_group_outputs)
+    channel_in = UNIT_ENERGY["main"] * counts.main_inputs / per_group_inputs
+    channel_out = UNIT_ENERGY["main"] * counts.main_outputs / per_group_outputs
+    return pair * active.pairs + channel_in * active.inputs.sum(1) + channel_out * active.outputs.sum(1)
