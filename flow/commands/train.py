@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
     from flow.data import load
     from flow.nn.modes import MODES
+    from flow.training import distributed
     from flow.training.methods.wenet import WeNet
     from flow.training.trainer import Settings, Trainer
 
@@ -107,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
     method = WeNet(args.full_epochs, args.float_epochs, args.epochs, args.refine_epochs, args.samples)
     folder = args.output or Path("build/train") / args.model
     trainer = Trainer(settings, method, load(args.data), folder, args.device, args.resume)
-    console = Console(stderr=True, soft_wrap=True)
+    first = distributed.rank() == 0
+    console = Console(stderr=True, soft_wrap=True, quiet=not first)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -131,6 +133,9 @@ def run(args: argparse.Namespace) -> int:
         images = min(args.test_images or len(trainer.dataset.test_x), len(trainer.dataset.test_x))
         task = progress.add_task("evaluation", total=len(MODES) * images, loss=0.0)
         record = trainer.finish(command, images, lambda count: progress.advance(task, count))
+    distributed.leave()
+    if not first:
+        return 0
     if args.json:
         print(json.dumps(record, indent=2))
     else:

@@ -1,5 +1,7 @@
 """Data augmentation on uint8 images in memory: random crop after zero padding, random flip."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,7 +15,13 @@ def pad(images: Tensor) -> Tensor:
 
 
 def crop_and_flip(
-    padded: Tensor, index: Tensor, generator: torch.Generator, size: int = 32, flip: bool = True, move: bool = True
+    padded: Tensor,
+    index: Tensor,
+    generator: torch.Generator,
+    size: int = 32,
+    flip: bool = True,
+    move: bool = True,
+    share: Callable[[Tensor], Tensor] = lambda batch: batch,
 ) -> Tensor:
     """Augmented batch.
 
@@ -24,9 +32,10 @@ def crop_and_flip(
         size: height and width of the crops; crops smaller than the images are taken inside of them, without padding.
         move: whether crops are taken at random places, or in the centre.
         flip: whether left and right may be exchanged (not for digits).
+        share: picks the images that are wanted, [B, ...] to [b, ...]; the random numbers are drawn for the whole batch.
 
     Returns:
-        float32 [B, 3, size, size] in 0..1, channels last.
+        float32 [b, 3, size, size] in 0..1, channels last.
     """
     b = len(index)
     image = padded.shape[1] - 2 * PADDING
@@ -35,6 +44,7 @@ def crop_and_flip(
     if not move:
         offset = torch.full_like(offset, first + choices // 2)
     mirrored = (torch.rand(b, generator=generator) < 0.5).to(padded.device) & flip
+    index, offset, mirrored = share(index), share(offset.t()).t(), share(mirrored)
     line = torch.arange(size, device=padded.device)
     rows = offset[0][:, None] + line
     columns = offset[1][:, None] + torch.where(mirrored[:, None], line.flip(0), line)

@@ -12,7 +12,7 @@ import torch
 from flow.data import Dataset
 from flow.errors import GatefoldError
 from flow.nn.modes import MODES
-from flow.training import augment
+from flow.training import augment, distributed
 from flow.training.allocator import keep_freed_memory
 from flow.training.checkpoint import load_training_state, save_model, save_training_state
 from flow.training.evaluate import accuracy
@@ -61,6 +61,11 @@ class Trainer:
     def __init__(
         self, settings: Settings, method: Method, dataset: Dataset, folder: Path, device: str = "cpu", resume: bool = False
     ):
+        self.device = distributed.join(device)
+        if settings.batch % distributed.size():
+            raise GatefoldError(
+                f"A batch of {settings.batch} cannot be shared by {distributed.size()} processes; give a multiple as --batch."
+            )
         if settings.batch > len(dataset.train_x):
             raise GatefoldError(
                 f"The data set has {len(dataset.train_x)} training images, fewer than one batch; lower --batch below that."
@@ -71,7 +76,6 @@ class Trainer:
         self.phases = [phase for phase in method.phases() if phase.epochs]
         self.dataset = dataset
         self.folder = Path(folder)
-        self.device = torch.device(device)
         torch.manual_seed(settings.seed)
         self.model = method.create(settings.model, dataset.num_classes).to(self.device)
         self.epoch = 0
@@ -122,6 +126,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint; the one before stays until the new one is whole."""
+        if distributed.rank() > 0:
+            return
         state = {
             "settings": {"method": self.method.name, **asdict(self.settings), **asdict(self.method)},
             "data": self.dataset.name,
@@ -195,17 +201,18 @@ class Trainer:
         sums = None
         for step in range(steps):
             batch = order[step * s.batch : (step + 1) * s.batch]
-            x = augment.crop_and_flip(self.padded, batch, generator, phase.crop, flip, move=phase.move)
-            y = self.labels[batch.to(self.device)]
+            x = augment.crop_and_flip(self.padded, batch, generator, phase.crop, flip, phase.move, distributed.share)
+            y = self.labels[distributed.share(batch).to(self.device)]
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(index, step)
             self.optimiser.zero_grad(set_to_none=True)
-            losses = phase.losses(self.model, x, y, rng)
+            losses = distributed.average(phase.losses(self.model, x, y, rng))
             if not all(math.isfinite(loss) for loss in losses):
                 raise GatefoldError(
                     f"The loss is no longer a number in epoch {self.epoch + 1}; the last checkpoint is intact: continue with "
                     f"--resume and a smaller --lr than {s.lr}."
                 )
+            distributed.average_gradients(self.model.parameters())
             self.optimiser.step()
             phase.after_step(self.model, step)
             sums = [total + loss for total, loss in zip(sums or [0.0] * len(losses), losses)]
@@ -218,11 +225,13 @@ class Trainer:
             "phase": phase.name,
             "loss": [round(total / steps, 4) for total in sums],
             "accuracy": {mode: accuracy(self.model, x, y, mode) for mode in self.method.monitored(phase)},
+            "processes": distributed.size(),
         }
         self.seconds += time.monotonic() - start
         record["seconds"] = round(self.seconds)
         self.history.append(record)
         self.save()
+        distributed.wait()
         return record
 
     def _calibration_batches(self) -> list[torch.Tensor]:
@@ -255,7 +264,9 @@ class Trainer:
             "epochs_done": self.epoch,
             "seconds": round(self.seconds),
             "device": self.device.type,
+            "processes": distributed.size(),
         }
         self.model.set_mode("full")
-        save_model(self.model, self.folder / f"{self.model.name}.safetensors", record)
+        if distributed.rank() == 0:
+            save_model(self.model, self.folder / f"{self.model.name}.safetensors", record)
         return record
