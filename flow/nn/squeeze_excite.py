@@ -1,0 +1,42 @@
+"""Squeeze-and-excitation block (Hu et al., CVPR 2018, arXiv:1709.01507), in 4-bit maps and 8-bit weights."""
+
+import torch
+from torch import Tensor, nn
+
+from flow.nn.linear import SwitchableLinear
+from flow.nn.quantisers import Activation
+from flow.nn.spec import LayerSpec
+
+REDUCTION = 16
+# Few-channel gates would be left with one hidden unit.
+LEAST_HIDDEN = 4
+
+
+class SqueezeExcite(nn.Module):
+    """Scales each channel of a non-negative map [N, C, H, W] by a number 0..1 computed from the means of all channels.
+
+    s = sigmoid(W_2 relu(W_1 mean(x))), hidden units C/16, at least 4; the result is quantised to 4 bits again.
+    """
+
+    def __init__(self, channels: int, reduction: int = REDUCTION):
+        super().__init__()
+        hidden = max(channels // reduction, LEAST_HIDDEN)
+        self.reduce = SwitchableLinear(channels, hidden, switchable=False)
+        self.hidden = Activation()
+        self.expand = SwitchableLinear(hidden, channels, switchable=False)
+        self.output = Activation()
+
+    def excitation(self, x: Tensor) -> Tensor:
+        """Scales [N, C] in 0..1."""
+        return torch.sigmoid(self.expand(self.hidden(self.reduce(x.mean((2, 3))))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(x * self.excitation(x)[:, :, None, None])
+
+    def layers(self, source: str) -> list[LayerSpec]:
+        """Its two linear layers; ``source`` is the layer that makes the map."""
+        channels, hidden = self.reduce.in_features, self.reduce.out_features
+        return [
+            LayerSpec("reduce", "linear", channels, hidden, 1, 1, 1, 1, (1,), source),
+            LayerSpec("expand", "linear", hidden, channels, 1, 1, 1, 1, (1,), "reduce"),
+        ]

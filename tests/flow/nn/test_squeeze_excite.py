@@ -1,0 +1,29 @@
+"""Squeeze-and-excitation against its definition."""
+
+import torch
+
+from flow.nn.squeeze_excite import SqueezeExcite
+
+
+def test_excitation_is_the_papers_formula():
+    torch.manual_seed(0)
+    block = SqueezeExcite(64, reduction=8)
+    for module in (block.reduce, block.expand, block.hidden, block.output):
+        module.quantised = False
+    x = torch.rand(3, 64, 5, 5)
+    z = x.mean((2, 3))
+    hidden = torch.relu(z @ block.reduce.weight.t() + block.reduce.bias)
+    s = torch.sigmoid(hidden @ block.expand.weight.t() + block.expand.bias)
+    assert torch.allclose(block.excitation(x), s, atol=1e-6)
+    assert torch.allclose(block(x), x * s[:, :, None, None], atol=1e-6)
+
+
+def test_output_has_16_levels():
+    block = SqueezeExcite(16)
+    levels = block(torch.rand(2, 16, 4, 4) * 4) / block.output.scale
+    assert torch.equal(levels, levels.round()) and levels.min() >= 0 and levels.max() <= 15
+
+
+def test_layers_are_two_linear_ones():
+    specs = SqueezeExcite(128).layers("conv1")
+    assert [(spec.in_channels, spec.out_channels) for spec in specs] == [(128, 8), (8, 128)]
