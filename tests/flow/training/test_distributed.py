@@ -44,7 +44,7 @@ def test_training_in_two_processes_equals_one(tmp_path):
         assert run.returncode == 0, run.stderr
         assert run.stdout.count("test images") == 1  # only one process reports
     one, two = (load_file(tmp_path / str(processes) / "resnet8.safetensors") for processes in (1, 2))
-    for name in one:
+    for name in one.keys() - {name for name in one if "running" in name}:  # statistics of calibration: see the test above
         torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-3, msg=name)
     assert torch.load(tmp_path / "2" / CHECKPOINT, weights_only=True)["history"][0]["processes"] == 2
 
