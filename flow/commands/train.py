@@ -37,7 +37,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--data",
         default="cifar10",
-        help="cifar10 (downloaded once), digits (small, no download) or an .npz file with train_x, train_y, test_x, test_y "
+        help="cifar10, svhn or tiny-imagenet (downloaded once), digits (small, no download) or an .npz file with train_x, train_y, test_x, test_y "
         "(default: %(default)s)",
     )
     parser.add_argument(

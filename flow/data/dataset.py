@@ -9,12 +9,18 @@ import numpy as np
 
 from flow.data.cifar10 import load_cifar10
 from flow.data.digits import load_digits
+from flow.data.svhn import load_svhn
+from flow.data.tiny_imagenet import load_tiny_imagenet
 from flow.errors import GatefoldError
+
+PUBLISHED = {"cifar10": load_cifar10, "digits": load_digits, "svhn": load_svhn, "tiny-imagenet": load_tiny_imagenet}
+# Mirrored digits are no digits.
+NOT_MIRRORED = ("digits", "svhn")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images uint8 [N, 32, 32, 3] and labels int64 [N], for training and for testing."""
+    """Images uint8 [N, 32, 32, 3] (Tiny ImageNet: 64, 64) and labels int64 [N], for training and for testing."""
 
     name: str
     train_x: np.ndarray
@@ -26,6 +32,11 @@ class Dataset:
     def num_classes(self) -> int:
         """Number of classes: the largest label plus one."""
         return int(max(self.train_y.max(), self.test_y.max())) + 1
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether a mirrored image is still one of its class."""
+        return self.name not in NOT_MIRRORED
 
 
 def _checked(path: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +54,7 @@ def _open(path: str) -> dict[str, np.ndarray]:
         with np.load(path) as file:
             return dict(file)
     except FileNotFoundError:
-        raise GatefoldError(f"There is no file {path}; give --data an .npz file, 'cifar10' or 'digits'.") from None
+        raise GatefoldError(f"There is no file {path}; give --data an .npz file or one of {', '.join(PUBLISHED)}.") from None
     except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error):
         raise GatefoldError(f"{path} cannot be read as an .npz file; save it again with numpy.savez.") from None
 
@@ -52,13 +63,11 @@ def load(source: str = "cifar10") -> Dataset:
     """Read a data set for training.
 
     Args:
-        source: ``"cifar10"`` (downloaded once), ``"digits"`` (part of scikit-learn) or the path of an .npz file with
-            train_x, train_y, test_x, test_y.
+        source: ``"cifar10"``, ``"svhn"``, ``"tiny-imagenet"`` (downloaded once), ``"digits"`` (part of scikit-learn) or the
+            path of an .npz file with train_x, train_y, test_x, test_y.
     """
-    if source == "cifar10":
-        return Dataset("cifar10", *load_cifar10())
-    if source == "digits":
-        return Dataset("digits", *load_digits())
+    if source in PUBLISHED:
+        return Dataset(source, *PUBLISHED[source]())
     arrays = _open(source)
     missing = [key for key in ("train_x", "train_y", "test_x", "test_y") if key not in arrays]
     if missing:
@@ -70,7 +79,7 @@ def load(source: str = "cifar10") -> Dataset:
 
 def load_test(source: str = "cifar10") -> tuple[np.ndarray, np.ndarray]:
     """Read (images, labels) for evaluation; an .npz file may hold x, y or test_x, test_y."""
-    if source in ("cifar10", "digits"):
+    if source in PUBLISHED:
         dataset = load(source)
         return dataset.test_x, dataset.test_y
     arrays = _open(source)

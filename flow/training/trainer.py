@@ -197,11 +197,10 @@ class Trainer:
         torch.manual_seed(s.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.labels), generator=generator)
         steps = self.steps_per_epoch
-        flip = self.dataset.name != "digits"
         sums = None
         for step in range(steps):
             batch = order[step * s.batch : (step + 1) * s.batch]
-            x = augment.crop_and_flip(self.padded, batch, generator, phase.crop, flip, phase.move, distributed.share)
+            x = augment.crop_and_flip(self.padded, batch, generator, phase.crop, self.dataset.mirrored, phase.move, distributed.share)
             y = self.labels[distributed.share(batch).to(self.device)]
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(index, step)

@@ -3,11 +3,14 @@
 import io
 import pickle
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.io import savemat
 
-from flow.data import cifar10, load, load_test
+from flow.data import archive, cifar10, load, load_test, svhn, tiny_imagenet
 from flow.errors import GatefoldError
 
 
@@ -22,23 +25,63 @@ def test_digits_need_no_network():
 def test_cifar10_archive(tmp_path, monkeypatch):
     """The layout of the published archive: rows of 3072 bytes, planes R, G, B."""
     images = np.random.default_rng(0).integers(0, 256, (6, 3072), dtype=np.uint8)
-    archive = tmp_path / "cifar-10-python.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
+    path = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
         for i, name in enumerate([*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]):
             content = pickle.dumps({b"data": images[i : i + 1], b"labels": [i]})
             info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    monkeypatch.setattr(cifar10, "_archive", lambda: str(archive))
+    monkeypatch.setattr(cifar10, "fetch", lambda *_: str(path))
     data = load("cifar10")
     assert data.train_x.shape == (5, 32, 32, 3) and data.train_y.tolist() == [0, 1, 2, 3, 4]
     assert data.test_y.tolist() == [5]
     assert np.array_equal(data.test_x[0, :, :, 1].reshape(-1), images[5, 1024:2048])
 
 
+def test_svhn_files(tmp_path, monkeypatch):
+    """The layout of the published files: X [32, 32, 3, N], y [N, 1] with 10 for the digit zero."""
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    parts = {"train_32x32.mat": (0, 3), "extra_32x32.mat": (3, 5), "test_32x32.mat": (5, 6)}
+    labels = np.array([[1], [10], [9], [2], [3], [10]])
+    for name, (start, end) in parts.items():
+        savemat(tmp_path / name, {"X": images[start:end].transpose(1, 2, 3, 0), "y": labels[start:end]})
+    monkeypatch.setattr(svhn, "fetch", lambda label, url, checksum: str(tmp_path / url.rsplit("/", 1)[-1]))
+    data = load("svhn")
+    assert np.array_equal(data.train_x, images[:5]) and data.train_y.tolist() == [1, 0, 9, 2, 3]
+    assert np.array_equal(data.test_x, images[5:]) and data.test_y.tolist() == [0]
+    assert not data.mirrored
+    (tmp_path / "test_32x32.mat").write_bytes(b"cut off")
+    with pytest.raises(GatefoldError, match="delete it"):
+        load("svhn")
+
+
+def test_tiny_imagenet_archive(tmp_path, monkeypatch):
+    path = tmp_path / "tiny-imagenet-200.zip"
+    root = "tiny-imagenet-200"
+
+    def picture(level, mode="RGB"):
+        content = io.BytesIO()
+        Image.new(mode, (64, 64), level).save(content, "JPEG")
+        return content.getvalue()
+
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{root}/wnids.txt", "n02\nn01\n")
+        file.writestr(f"{root}/train/n01/images/n01_0.JPEG", picture((10, 20, 30)))
+        file.writestr(f"{root}/train/n02/images/n02_0.JPEG", picture(200, "L"))  # some are grey
+        file.writestr(f"{root}/train/n02/n02_boxes.txt", "")
+        file.writestr(f"{root}/val/images/val_0.JPEG", picture((90, 90, 90)))
+        file.writestr(f"{root}/val/val_annotations.txt", "val_0.JPEG\tn02\t0\t0\t63\t63\n")
+    monkeypatch.setattr(tiny_imagenet, "fetch", lambda *_: str(path))
+    data = load("tiny-imagenet")
+    assert data.train_x.shape == (2, 64, 64, 3) and data.train_y.tolist() == [1, 0]
+    assert abs(int(data.train_x[0, 0, 0, 2]) - 30) < 4 and abs(int(data.train_x[1, 5, 5, 0]) - 200) < 4
+    assert data.test_y.tolist() == [0] and data.mirrored
+
+
 def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("GATEFOLD_CACHE", str(tmp_path))
-    assert cifar10.cache_folder() == tmp_path
+    assert archive.cache_folder() == tmp_path
 
 
 def test_npz_for_evaluation(tmp_path):
