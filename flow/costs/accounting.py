@@ -76,7 +76,7 @@ class Accounting:
 
     def _cost(self, use: Use) -> Tensor:
         if use.name not in self._specs:
-            raise GatefoldError(f"The trace names a layer '{use.name}' that the model does not describe; use the model's own trace.")
+            raise GatefoldError(f"The model does not describe the layer '{use.name}' of the trace; use the model's own trace.")
         spec = self._specs[use.name]
         cost = self._when_run(spec, activity(spec, use))
         return cost if use.executed is None else cost * use.executed.double()

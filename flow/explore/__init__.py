@@ -1,0 +1,1 @@
+"""Design space exploration: which group count each layer should have."""

@@ -1,0 +1,165 @@
+"""A resumable search in a folder, and the modes that it leaves behind."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+from flow.engine.steps import digest, write_text
+from flow.errors import GatefoldError
+from flow.explore.algorithm import Point, Vector, dominates, explore, pareto_front, spread
+from flow.explore.evaluator import Evaluator
+from flow.explore.times import Table, total
+from flow.nn.modes import MODES, group_vector
+
+PROGRESS = "progress.json"
+RESULT = "search.json"
+PREFIX = "pareto-"
+
+
+@dataclass
+class Result:
+    """What a search found.
+
+    Attributes:
+        points: every evaluated network, in order.
+        front: those that no other one beats, slowest first.
+        modes: name to point: ``pareto-1`` (slowest) and so on, chosen from the front.
+        uniform: mode name to point of the named group modes, for comparison.
+    """
+
+    points: list[Point]
+    front: list[Point]
+    modes: dict[str, Point]
+    uniform: dict[str, Point]
+
+    @property
+    def dominated(self) -> dict[str, bool]:
+        """Mode name to whether some point of the front is nowhere worse than that uniform mode."""
+        return {name: any(dominates(point, mode) for point in self.front) for name, mode in self.uniform.items()}
+
+
+class Search:
+    """Algorithm 2 on held-out images, with all accuracies kept in the folder's progress.json.
+
+    Args:
+        model: quantised network.
+        images, labels: held-out images uint8 [N, H, W, 3] and labels int64 [N].
+        table: times from ``time_table``.
+        folder: progress.json and search.json go here.
+        jobs: workers of ``joblib``: threads, unless ``joblib.parallel_config`` names another back end, such as a cluster.
+    """
+
+    def __init__(self, model, images: np.ndarray, labels: np.ndarray, table: Table, folder: Path, jobs: int = 1):
+        if len(images) == 0:
+            raise GatefoldError("There are no held-out images to search on; give at least one.")
+        self.model = model
+        self.specs = model.layers()
+        self.time_of = total(table)
+        self.folder = Path(folder)
+        self.jobs = jobs
+        self._evaluator = Evaluator(model, images, labels)
+        weights = [model.integer_layer(spec.name).weight.tobytes() for spec in self.specs]
+        affine = [
+            value.tobytes()
+            for spec in self.specs
+            if spec.kind == "conv"
+            for n in spec.group_counts
+            for value in model.integer_layer(spec.name).affine(n)
+        ]
+        self._key = digest(model.name, *weights, *affine, images.tobytes(), labels.tobytes())
+        self._known: dict[str, float] = {}
+
+    def resume(self) -> int:
+        """Take over the accuracies of an interrupted search; returns how many."""
+        path = self.folder / PROGRESS
+        try:
+            progress = json.loads(path.read_text())
+            if progress["key"] != self._key:
+                raise GatefoldError(f"{path} belongs to other weights or images; search without --resume.")
+            self._known = dict(progress["accuracy"])
+        except FileNotFoundError:
+            return 0
+        except (ValueError, KeyError, TypeError):
+            raise GatefoldError(f"{path} is damaged; search without --resume.") from None
+        return len(self._known)
+
+    def run(self, threshold: float, count: int = 8, on_step: Callable[[int, Point], None] = lambda *_: None) -> Result:
+        """Search, evaluate the uniform modes, choose at most ``count`` modes from the front."""
+        points = explore(self.specs, self.time_of, self._evaluate, threshold, on_step)
+        uniform = {}
+        for mode in MODES:
+            vector = group_vector(self.model, mode)
+            (accuracy,) = self._accuracies([vector])
+            uniform[mode] = Point(vector, self.time_of(vector), accuracy, 0)
+        self._save()
+        front = pareto_front(points)
+        # Networks at or below the threshold end the search; they are no modes.
+        usable = [point for point in front if point.accuracy > threshold] or front[:1]
+        modes = {f"{PREFIX}{i + 1}": point for i, point in enumerate(spread(usable, count))}
+        return Result(points, front, modes, uniform)
+
+    def _evaluate(self, groups: Vector, following: list[Vector]) -> tuple[float, list[float]]:
+        if any(self._name(vector) not in self._known for vector in (groups, *following)):
+            self._known[self._name(groups)] = self._evaluator.rebase(groups)
+        accuracies = self._accuracies(following)
+        self._save()
+        return self._known[self._name(groups)], accuracies
+
+    def _accuracies(self, vectors: list[Vector]) -> list[float]:
+        missing = [vector for vector in vectors if self._name(vector) not in self._known]
+        if self.jobs == 1 or len(missing) < 2:
+            found = [self._evaluator.accuracy(vector) for vector in missing]
+        else:
+            shares = [missing[i :: self.jobs] for i in range(self.jobs)]
+            tasks = (joblib.delayed(_accuracies_of)(self._evaluator, share) for share in shares if share)
+            by_share = joblib.Parallel(n_jobs=self.jobs, prefer="threads")(tasks)
+            found = [by_share[i % self.jobs][i // self.jobs] for i in range(len(missing))]
+        self._known.update({self._name(vector): accuracy for vector, accuracy in zip(missing, found)})
+        return [self._known[self._name(vector)] for vector in vectors]
+
+    def _name(self, vector: Vector) -> str:
+        return "-".join(str(vector[spec.name]) for spec in self.specs)
+
+    def _save(self) -> None:
+        write_text(self.folder / PROGRESS, json.dumps({"key": self._key, "accuracy": self._known}))
+
+
+def _accuracies_of(evaluator: Evaluator, vectors: list[Vector]) -> list[float]:
+    return [evaluator.accuracy(vector) for vector in vectors]
+
+
+def write_result(path: Path, model_name: str, result: Result, record: dict) -> None:
+    """Write search.json: the record, all points, the front, the uniform modes and ``modes`` for ``read_modes``."""
+    contents = {
+        "model": model_name,
+        **record,
+        "modes": {name: point.as_json() for name, point in result.modes.items()},
+        "front": [point.as_json() for point in result.front],
+        "uniform": {name: point.as_json() for name, point in result.uniform.items()},
+        "points": [point.as_json() for point in result.points],
+    }
+    write_text(path, json.dumps(contents, indent=1) + "\n")
+
+
+def read_modes(path: Path, model) -> dict[str, Vector]:
+    """Mode name to group vector from a search.json, checked against the model.
+
+    Raises:
+        GatefoldError: the file is missing or damaged, or of another network.
+    """
+    try:
+        contents = json.loads(Path(path).read_text())
+        modes = {str(name): dict(mode["groups"]) for name, mode in contents["modes"].items()}
+    except FileNotFoundError:
+        raise GatefoldError(f"There is no file {path}; make it with `gatefold search {model.name}`.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise GatefoldError(f"{path} holds no modes; make it again with `gatefold search {model.name}`.") from None
+    allowed = {spec.name: spec.group_counts for spec in model.layers()}
+    for name, groups in modes.items():
+        if name in MODES or set(groups) != set(allowed) or any(n not in allowed[layer] for layer, n in groups.items()):
+            raise GatefoldError(f"Mode {name} of {path} is not one of {model.name}; search again with that model.")
+    return modes
