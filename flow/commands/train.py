@@ -23,6 +23,10 @@ def _count(text: str) -> int:
     return value
 
 
+def _seeds(text: str) -> list[int]:
+    return [_count(part) for part in text.split(",")]
+
+
 def add_parser(subparsers) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
@@ -69,6 +73,16 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--lr", type=float, default=0.1, help="highest learning rate (default: %(default)s)")
     parser.add_argument("--seed", type=_count, default=0, help="the same seed repeats a run (default: %(default)s)")
     parser.add_argument(
+        "--seeds", type=_seeds, default=None, metavar="N,N", help="one run for each of these seeds, in OUTPUT/seed-N, resumed by itself"
+    )
+    parser.add_argument("--jobs", type=_positive, default=1, help="runs at a time, with --seeds (default: %(default)s)")
+    parser.add_argument(
+        "--backend", choices=("processes", "ray"), default="processes", help="where runs of --seeds go (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--ray-address", default=None, metavar="HOST:PORT", help="Ray cluster for --backend ray (default: start one here)"
+    )
+    parser.add_argument(
         "--steps", type=_positive, default=None, help="end every epoch after so many steps (default: whole epochs)"
     )
     parser.add_argument(
@@ -107,6 +121,9 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(args.model, batch=args.batch, lr=args.lr, seed=args.seed, steps=args.steps)
     method = WeNet(args.full_epochs, args.float_epochs, args.epochs, args.refine_epochs, args.samples)
     folder = args.output or Path("build/train") / args.model
+    command = shlex.join(["gatefold", *sys.argv[1:]])
+    if args.seeds:
+        return _sweep(args, settings, method, folder, command)
     trainer = Trainer(settings, method, load(args.data), folder, args.device, args.resume)
     first = distributed.rank() == 0
     console = Console(stderr=True, soft_wrap=True, quiet=not first)
@@ -129,7 +146,6 @@ def run(args: argparse.Namespace) -> int:
                 f"{label} ({record['phase']}): loss {record['loss'][0]:.3f}, {reached}, {record['seconds']} s so far",
                 highlight=False,
             )
-        command = shlex.join(["gatefold", *sys.argv[1:]])
         images = min(args.test_images or len(trainer.dataset.test_x), len(trainer.dataset.test_x))
         task = progress.add_task("evaluation", total=len(MODES) * images, loss=0.0)
         record = trainer.finish(command, images, lambda count: progress.advance(task, count))
@@ -142,4 +158,22 @@ def run(args: argparse.Namespace) -> int:
         reached = "  ".join(f"{mode} {100 * value:.2f} %" for mode, value in record["accuracy"].items())
         print(f"{args.model} on {record['test_images']} test images of {record['data']}: {reached}")
         print(f"weights: {folder / (args.model + '.safetensors')}")
+    return 0
+
+
+def _sweep(args: argparse.Namespace, settings, method, folder: Path, command: str) -> int:
+    from rich.console import Console
+
+    from flow.explore.parallel import workers
+    from flow.training.sweep import summary, sweep
+
+    console = Console(stderr=True)
+    with console.status(f"{len(args.seeds)} runs, {args.jobs} at a time"), workers(args.jobs, args.backend, args.ray_address):
+        records = sweep(args.seeds, settings, method, args.data, folder.resolve(), command, args.device, args.test_images)
+    result = summary(records)
+    if args.json:
+        print(json.dumps(result, indent=2))
+    else:
+        for mode, value in result.items():
+            print(f"{mode}: {100 * value['mean']:.2f} % (standard deviation {100 * value['deviation']:.2f}, {len(records)} runs)")
     return 0

@@ -1,0 +1,66 @@
+"""Several training runs that differ in their seed, side by side."""
+
+import json
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import torch
+
+from flow.data import load
+from flow.errors import GatefoldError
+from flow.training.methods import Method
+from flow.training.trainer import CHECKPOINT, Settings, Trainer
+
+RECORD = "record.json"
+
+
+def train_one(
+    settings: Settings,
+    method: Method,
+    data: str,
+    folder: Path,
+    command: str,
+    device: str = "cpu",
+    test_images: int | None = None,
+) -> dict:
+    """One run in its folder: goes on from a checkpoint, and gives the record at once where the run has ended.
+
+    Args:
+        data: data set, as for ``flow.data.load``.
+        command: the command line, for the record.
+        test_images: evaluate on so many test images only (None: all).
+    """
+    finished = folder / RECORD
+    if finished.exists():
+        record = json.loads(finished.read_text())
+        if record["settings"] != {"method": method.name, **vars(settings), **vars(method)}:
+            raise GatefoldError(f"{folder} holds a run of other settings; give another --output or delete it.")
+        return record
+    torch.set_num_threads(1)
+    trainer = Trainer(settings, method, load(data), folder, device, resume=(folder / CHECKPOINT).exists())
+    while trainer.epoch < trainer.total_epochs:
+        trainer.run_epoch()
+    record = trainer.finish(command, test_images)
+    finished.write_text(json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def sweep(seeds: list[int], settings: Settings, method: Method, data: str, folder: Path, *others) -> list[dict]:
+    """Records of one run per seed, in folder/seed-N; choose where they run with ``flow.explore.parallel.workers``.
+
+    Args:
+        others: the further arguments of ``train_one``.
+    """
+    runs = [(replace(settings, seed=seed), method, data, folder / f"seed-{seed}", *others) for seed in seeds]
+    return joblib.Parallel()(joblib.delayed(train_one)(*run) for run in runs)
+
+
+def summary(records: list[dict]) -> dict[str, dict[str, float]]:
+    """Mode to mean and standard deviation (of the sample; 0 for one run) of the accuracy over the runs."""
+    result = {}
+    for mode in records[0]["accuracy"]:
+        values = [record["accuracy"][mode] for record in records]
+        result[mode] = {"mean": statistics.mean(values), "deviation": statistics.stdev(values) if len(values) > 1 else 0.0}
+    return result
