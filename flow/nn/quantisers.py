@@ -10,7 +10,11 @@ import torch
 from brevitas.core.function_wrapper import RoundSte
 from brevitas.nn import QuantIdentity
 from brevitas.quant import Int8WeightPerChannelFloat, Int8WeightPerTensorFloat
-from brevitas.quant.fixed_point import Int8ActPerTensorFixedPoint, Uint8ActPerTensorFixedPointMaxInit
+from brevitas.quant.fixed_point import (
+    Int8ActPerTensorFixedPoint,
+    Int8ActPerTensorFixedPointMinMaxInit,
+    Uint8ActPerTensorFixedPointMaxInit,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,6 +44,27 @@ class Uint4ActPowerOfTwo(Uint8ActPerTensorFixedPointMaxInit):
     # Brevitas rounds the exponent up by default: the smallest step of the optimiser would double the scale.
     restrict_value_float_to_int_impl = RoundSte
     int_quant = FusedIntQuant
+
+
+class Int8ActPowerOfTwo(Int8ActPerTensorFixedPointMinMaxInit):
+    """8-bit signed values, learned power-of-two scale."""
+
+    min_val = -INITIAL_SCALE * 2**ACTIVATION_BITS
+    max_val = INITIAL_SCALE * 2**ACTIVATION_BITS
+    restrict_value_float_to_int_impl = RoundSte
+    int_quant = FusedIntQuant
+
+
+class Stored(nn.Module):
+    """8-bit signed quantiser of maps that are kept before their batch normalisation, as DenseNet does."""
+
+    def __init__(self):
+        super().__init__()
+        self.quantiser = QuantIdentity(act_quant=Int8ActPowerOfTwo, return_quant_tensor=False)
+        self.quantised = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.quantiser(x) if self.quantised else x
 
 
 class Activation(nn.Module):

@@ -15,7 +15,7 @@ class LayerSpec:
         stride: 1 or 2 (1 for linear layers).
         in_size, out_size: height = width of the input and output map (1 for linear layers).
         group_counts: the group counts n that the layer can run with, ascending.
-        input: name of the layer that makes its input, or ``"image"``.
+        input: name of the layer that makes its input, or ``"image"``; several names where their outputs are concatenated.
         residual: name of the layer whose output is added before the clamp, or None.
         shuffle: whether the output channels are shuffled before the next layer reads them.
         pool: whether the global sum over the map follows.
@@ -30,7 +30,7 @@ class LayerSpec:
     in_size: int
     out_size: int
     group_counts: tuple[int, ...]
-    input: str
+    input: str | tuple[str, ...]
     residual: str | None = None
     shuffle: bool = False
     pool: bool = False

@@ -24,7 +24,7 @@ def predict(model, images: np.ndarray, mode: str, batch: int = 128, on_batch: Ca
     classes = []
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
-        if model.quantised:
+        if model.quantised and hasattr(model, "integer_logits"):
             logits = model.integer_logits(part)
         else:
             pixels = torch.from_numpy(part).to(next(model.parameters()).device).permute(0, 3, 1, 2)

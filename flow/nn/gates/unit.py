@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from flow.nn.batchnorm import SwitchableBatchNorm2d
 from flow.nn.conv import SwitchableConv2d
 from flow.nn.dynamic_group import DynamicGroupConv2d
 from flow.nn.quantisers import Activation
@@ -14,7 +15,7 @@ class GateConv(nn.Module):
     def __init__(self, conv: SwitchableConv2d | DynamicGroupConv2d):
         super().__init__()
         self.conv = conv
-        self.norm = nn.BatchNorm2d(conv.out_channels)
+        self.norm = SwitchableBatchNorm2d(conv.out_channels, (1,))
         self.activation = Activation()
 
     @classmethod
@@ -23,7 +24,7 @@ class GateConv(nn.Module):
         return cls(SwitchableConv2d(in_channels, out_channels, kernel, stride, switchable=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.norm(self.conv(x)))
+        return self.activation(self.norm(self.conv(x), 1))
 
     def spec(self, name: str, in_size: int, source: str) -> LayerSpec:
         """The layer, reading a map of ``in_size`` pixels that layer ``source`` makes."""
