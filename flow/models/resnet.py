@@ -7,6 +7,7 @@ activation scale.
 """
 
 from collections import OrderedDict
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -51,6 +52,22 @@ class Block(nn.Module):
         self.shortcut = ConvUnit(in_channels, channels, 1, stride) if stride != 1 else None
 
 
+class Visit(Protocol):
+    """What gates and exits do while one batch passes through the blocks, in real numbers or in integers.
+
+    ``scale`` is one unit of the map: 1 for real numbers. All maps are [N, C, H, W].
+    """
+
+    def enter(self, block: Block, x: Tensor, scale: float = 1.0) -> None:
+        """x: what the block reads."""
+
+    def inside(self, block: Block, x: Tensor, scale: float = 1.0) -> Tensor:
+        """x: output of the first convolution, before the shuffle; gives what of it goes on."""
+
+    def leave(self, block: Block, out: Tensor, residual: Tensor, scale: float = 1.0) -> Tensor:
+        """out: output of the whole block; residual: what is left without the block; gives what goes on."""
+
+
 class Stage(nn.Module):
     """Blocks on maps of one size; ``stream`` quantises the residual stream, ``branch`` what is added to it."""
 
@@ -65,13 +82,19 @@ class Stage(nn.Module):
         """(name, block) in order."""
         return [(name, module) for name, module in self.named_children() if name.startswith("block")]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, visit: "Visit | None" = None) -> Tensor:
         for _, block in self.blocks():
+            if visit:
+                visit.enter(block, x)
             residual = x if block.shortcut is None else self.stream(block.shortcut(x))
-            inside = block.shuffle(block.activation(block.conv1(x)))
-            branch = block.conv2(inside)
+            inside = block.activation(block.conv1(x))
+            if visit:
+                inside = visit.inside(block, inside)
+            branch = block.conv2(block.shuffle(inside))
             # The residual lies on the grid of the stream: rounding the sum rounds the branch, so training saves one pass.
             x = self.stream((branch if self.training else self.branch(branch)) + residual)
+            if visit:
+                x = visit.leave(block, x, residual)
         return x
 
 
@@ -182,6 +205,10 @@ class SwitchableResNet(nn.Module):
 
     # -- floating point and fake quantisation -------------------------------------------------------------------------
 
+    def _visit(self) -> Visit | None:
+        """What accompanies the next batch."""
+        return None
+
     def forward(self, x: Tensor) -> Tensor:
         if self.quantised and self.exact and not self.training:
             pixels = torch.round(x.detach() * 255)
@@ -190,8 +217,9 @@ class SwitchableResNet(nn.Module):
             return (logits * self.integer_layer("classifier").logit_scale).float()
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.stage1.stream(self.stem(x))
+        visit = self._visit()
         for _, stage in self.stages():
-            x = stage(x)
+            x = stage(x, visit)
         return self.classifier(x.mean((2, 3)))
 
     # -- integers -----------------------------------------------------------------------------------------------------
@@ -232,18 +260,28 @@ class SwitchableResNet(nn.Module):
             y = acc * torch.from_numpy(scale).to(acc)[None, :, None, None]
             y = torch.round(y + torch.from_numpy(bias).to(acc)[None, :, None, None])
             y = torch.clamp(y if residual is None else y + residual, 0, ACTIVATION_MAX)
+            return keep(name, y)
+
+        def keep(name: str, y: Tensor) -> Tensor:
             if stations is not None:
                 stations[name] = y.cpu().numpy().astype(np.int64)
             return y
 
+        visit = self._visit()
         with torch.no_grad():
             x = layer("stem", pixels.float().contiguous(memory_format=torch.channels_last))
             for stage_name, stage in self.stages():
                 for block_name, block in stage.blocks():
                     prefix = f"{stage_name}.{block_name}"
+                    if visit:
+                        visit.enter(block, x, self._scales(f"{prefix}.conv1")[0])
                     residual = x if block.shortcut is None else layer(f"{prefix}.shortcut", x)
-                    inside = block.shuffle(layer(f"{prefix}.conv1", x))
-                    x = layer(f"{prefix}.conv2", inside, residual)
+                    inside = layer(f"{prefix}.conv1", x)
+                    if visit:
+                        inside = keep(f"{prefix}.conv1", visit.inside(block, inside, block.activation.scale))
+                    x = layer(f"{prefix}.conv2", block.shuffle(inside), residual)
+                    if visit:
+                        x = keep(f"{prefix}.conv2", visit.leave(block, x, residual, stage.stream.scale))
             return x.sum((2, 3))
 
     def _integer_classifier(self, sums: Tensor) -> Tensor:

@@ -1,0 +1,145 @@
+"""Gates of a whole network: what the network asks them, and MGL2S of DDI as one answer."""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from flow.nn.gates.channel import ChannelGate
+from flow.nn.gates.decision import decide
+from flow.nn.gates.recurrent import LayerGate
+from flow.nn.gates.uses import gate_uses
+from flow.nn.spec import LayerSpec
+from flow.nn.trace import Use
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """A residual block of two convolutions.
+
+    Attributes:
+        name: path in the network, for example ``stage2.block1``.
+        in_channels, channels: of the map it reads and of both convolutions' outputs.
+        in_size, size: height and width of these maps.
+        source: layer that makes the map it reads.
+    """
+
+    name: str
+    in_channels: int
+    channels: int
+    in_size: int
+    size: int
+    source: str
+
+    @property
+    def key(self) -> str:
+        """The name, as a key of a ``ModuleDict``."""
+        return self.name.replace(".", "_")
+
+
+@dataclass
+class Decision:
+    """Decisions for one block and N images, 0..1 each, exactly 0 or 1 unless soft.
+
+    Attributes:
+        executed: [N], whether the block runs; None: always.
+        conv1, conv2: [N, K], output channels of the convolutions that run; None: all. Of a block that does not run they mean
+            nothing.
+        uses: the gates' layers that ran since the last question.
+    """
+
+    executed: Tensor | None = None
+    conv1: Tensor | None = None
+    conv2: Tensor | None = None
+    uses: list[Use] = field(default_factory=list)
+
+
+class Gates(nn.Module):
+    """Gates of all blocks. The network asks once before a block, and once more between its convolutions.
+
+    Args:
+        blocks: the blocks in execution order.
+
+    Attributes:
+        threshold: a unit runs from this probability on.
+    """
+
+    def __init__(self, blocks: list[BlockShape]):
+        super().__init__()
+        self.blocks = {block.name: block for block in blocks}
+        self.threshold = 0.5
+
+    def layers(self) -> list[LayerSpec]:
+        """All gates' layers, named relative to this module."""
+        raise NotImplementedError
+
+    def before_block(self, name: str, x: Tensor, soft: bool, state: dict) -> Decision:
+        """Decide for a block.
+
+        Args:
+            name: of the block; x: the map it reads.
+            soft: decide by probabilities, or by their thresholds.
+            state: empty at the start of a batch; kept between its blocks for the gates to remember in.
+        """
+        raise NotImplementedError
+
+    def before_conv2(self, name: str, x: Tensor, soft: bool, decision: Decision) -> Decision:
+        """Decide once more when the first convolution has made the map x (before the shuffle)."""
+        return replace(decision, uses=[])
+
+
+def rename(specs: list[LayerSpec], prefix: str, source: str | None = None) -> list[LayerSpec]:
+    """Layers of a module under their path in the network; what they read from outside comes from layer ``source``, if given."""
+    own = {spec.name for spec in specs}
+
+    def origin(name: str) -> str:
+        return f"{prefix}.{name}" if name in own else source or name
+
+    return [replace(spec, name=f"{prefix}.{spec.name}", input=origin(spec.input)) for spec in specs]
+
+
+class MGL2S(Gates):
+    """Multi-grained learning to skip (DDI, section III-A1): one recurrent gate for layers, one gate per block for channels.
+
+    The k-vector of a block's channel gate masks the outputs of both its convolutions (docs/decisions/004).
+
+    Args:
+        blocks: see ``Gates``.
+        layer, channel: which gates there are. The layer gate alone is EnergyNet's.
+    """
+
+    def __init__(self, blocks: list[BlockShape], layer: bool = True, channel: bool = True):
+        super().__init__(blocks)
+        self.layer = LayerGate([block.in_channels for block in blocks]) if layer else None
+        gates = {block.key: ChannelGate(block.in_channels, block.channels) for block in blocks} if channel else {}
+        self.channel = nn.ModuleDict(gates)
+
+    def layers(self) -> list[LayerSpec]:
+        first = next(iter(self.blocks.values()))
+        specs = [] if self.layer is None else rename(self.layer.layers(), "layer", first.source)
+        for block in self.blocks.values():
+            if block.key in self.channel:
+                specs += rename(self.channel[block.key].layers(block.in_size), f"channel.{block.key}", block.source)
+        return specs
+
+    def before_block(self, name, x, soft, state):
+        decision = Decision()
+        if self.layer is not None:
+            p, state["lstm"] = self.layer(x, state.get("lstm"))
+            decision.executed = decide(p, soft, self.threshold)
+            decision.uses += [Use(f"layer.{step}") for step in self.layer.steps(x.shape[1])]
+        key = self.blocks[name].key
+        if key in self.channel:
+            decision.conv1 = decision.conv2 = self._channels(self.channel[key], x, soft, decision.executed)
+            decision.uses += gate_uses(self.channel[key], f"channel.{key}", x, decision.executed)
+        return decision
+
+    def _channels(self, gate: ChannelGate, x: Tensor, soft: bool, executed: Tensor | None) -> Tensor:
+        """Coarse to fine: in inference the channels of a skipped block are not decided, they are 0."""
+        if self.training or executed is None:
+            return decide(gate(x), soft, self.threshold)
+        runs = executed > 0
+        channels = x.new_zeros(x.shape[0], gate.linear.out_features)
+        if runs.any():
+            channels[runs] = decide(gate(x[runs]), soft, self.threshold)
+        return channels

@@ -1,0 +1,303 @@
+"""Gated networks: eq. (1)-(3) of DDI, the trace, and that what is skipped has no influence."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from flow.errors import GatefoldError
+from flow.models import create, initialise
+from flow.models.gated import GATES, mix
+from flow.nn.gates.gating import Decision, Gates
+from flow.nn.modes import MODES
+from flow.nn.shuffle import shuffle_permutation
+
+BLOCKS = ["stage1.block1", "stage2.block1", "stage3.block1"]
+
+
+class Fixed(Gates):
+    """Gates with given answers: block name to (executed, channels)."""
+
+    def __init__(self, blocks, answers):
+        super().__init__(blocks)
+        self.answers = answers
+
+    def layers(self):
+        return []
+
+    def before_block(self, name, x, soft, state):
+        executed, channels = self.answers[name]
+        return Decision(executed, channels, channels)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(5).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+
+
+def as_float(images):
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+
+
+def random_answers(model, images, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    answers = {}
+    for shape in model.block_shapes():
+        executed = (torch.rand(images, generator=generator) < 0.6).float()
+        answers[shape.name] = executed, (torch.rand(images, shape.channels, generator=generator) < 0.5).float()
+    return answers
+
+
+def gated(kind="ddi", exits=False, seed=3, spread=0.0):
+    """Random weights; ``spread`` draws the gates' last biases, so that decisions differ."""
+    model = initialise(create("resnet8", gates=kind, exits=exits), seed)
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.gates.named_parameters():
+        if name.endswith(("linear.bias", "output.bias")):
+            parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+        if name.endswith(("linear.weight", "output.weight")):
+            parameter.data *= 1 + 3 * spread
+    return model
+
+
+def fixed(answers=None, **keys):
+    model = gated(**keys)
+    model.gates = Fixed(model.block_shapes(), answers or random_answers(model, 6))
+    return model.eval()
+
+
+def test_mixing_follows_the_equations():
+    torch.manual_seed(0)
+    out, residual = torch.randn(2, 4, 3, 4, 4)
+    layer, channel = torch.rand(4), torch.rand(4, 3)
+    for g_layer, g_channel in ((layer, None), (None, channel), (layer, channel)):
+        y = mix(out, residual, g_layer, g_channel)
+        for i in range(4):
+            for c in range(3):
+                g = (1 if g_layer is None else g_layer[i]) * (1 if g_channel is None else g_channel[i, c])
+                assert torch.allclose(y[i, c], g * out[i, c] + (1 - g) * residual[i, c], atol=1e-6)
+    assert mix(out, residual, None, None) is out
+
+
+def test_soft_training_passes_through_the_equations():
+    """A stage of a floating-point network with soft gates, against eq. (3) written out."""
+    model = gated(spread=1.0)
+    model.set_quantised(False)
+    model.train()
+    seen = {}
+    block = model.stage2.block1
+    hooks = {"x": block.conv1, "y1": block.conv1.norm, "branch": block.conv2, "shortcut": block.shortcut}
+    for key, module in hooks.items():
+        module.register_forward_hook(
+            lambda m, a, y, key=key: seen.update({key: a[0] if key == "x" else y, "in2" if key == "branch" else "": a[0]})
+        )
+    model.stage3.block1.conv1.register_forward_hook(lambda m, a, y: seen.update(out=a[0]))
+    model(torch.rand(4, 3, 32, 32))
+    use = {u.name: u for u in model.trace}
+    layer, channel = use["stage2.block1.conv2"].executed, use["stage2.block1.conv2"].outputs
+    assert 0 < float(layer.detach().min()) and float(channel.detach().max()) < 1
+    cap = 15 * model.stage2.stream.scale
+    inside = seen["y1"].clamp(0, 15 * block.activation.scale) * channel[:, :, None, None]
+    shuffled = torch.empty_like(inside)
+    shuffled[:, shuffle_permutation(32)] = inside
+    assert torch.allclose(seen["in2"], shuffled, atol=1e-6)
+    residual = seen["shortcut"].clamp(0, cap)
+    g = (layer[:, None] * channel)[:, :, None, None]
+    expected = g * (seen["branch"] + residual).clamp(0, cap) + (1 - g) * residual
+    assert torch.allclose(seen["out"], expected, atol=1e-5)
+
+
+def test_gates_switched_off_leave_the_plain_network(images):
+    model = gated()
+    plain = create("resnet8")
+    plain.load_state_dict({name: t for name, t in model.state_dict().items() if name in plain.state_dict()})
+    plain.eval()
+    model.set_gates(False)
+    assert np.array_equal(model.integer_logits(images), plain.integer_logits(images))
+    x = as_float(images)
+    assert torch.equal(model.train()(x), plain.train()(x))
+    assert [use.name for use in model.trace] == [spec.name for spec in plain.layers()]
+    assert all(use.executed is use.inputs is use.outputs is None for use in model.trace)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", list(GATES))
+def test_every_mode_with_every_gate_setting(images, mode, kind):
+    model = gated(kind, spread=1.0, exits=True)
+    model.set_mode(mode)
+    images = images[:2]
+    x = as_float(images)
+    for on in (True, False):
+        model.set_gates(on)
+        model.eval()
+        exact = model(x)
+        trace = model.trace
+        assert {use.n for use in trace if use.name in {s.name for s in model.layers()}} >= {model.stage3.block1.conv1.conv.n}
+        for use in trace:
+            for t in (use.executed, use.inputs, use.outputs):
+                assert t is None or bool(((t == 0) | (t == 1)).all())
+        model.exact = False
+        fake = model(x).detach()
+        model.exact = True
+        assert torch.allclose(exact, fake, atol=1e-3)
+        logits = model.integer_logits(images) * model.integer_layer("classifier").logit_scale
+        assert np.allclose(exact.numpy(), logits, rtol=1e-6)
+        model.train()
+        for soft in (True, False):
+            model.soft_gates = soft
+            model.zero_grad()
+            sum(y.square().mean() for y in model(x)).backward()
+            if on:
+                assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.gates.parameters())
+
+
+def layer_by_hand(model, name, x, residual=0):
+    """One convolution of the full mode on integers [1, C, H, W]."""
+    integers, conv = model.integer_layer(name), model.get_submodule(name).conv
+    weight = torch.from_numpy(integers.weight).double()
+    acc = torch.nn.functional.conv2d(torch.from_numpy(x).double(), weight, None, conv.stride, conv.padding).numpy()
+    scale, bias = integers.affine(1)
+    y = np.round(acc.astype(np.float32) * scale[:, None, None] + bias[:, None, None]).astype(np.int64)
+    return np.clip(y + residual, 0, 15)
+
+
+def logits_by_hand(model, answers, images):
+    """Eq. (3) image by image; what is skipped is not computed: a block is passed by, channels are left out of lists."""
+    logits = []
+    for i, image in enumerate(images):
+        x = layer_by_hand(model, "stem", image.transpose(2, 0, 1)[None].astype(np.int64))
+        for name in BLOCKS:
+            block = model.get_submodule(name)
+            executed, channels = (answer[i].numpy() for answer in answers[name])
+            residual = x if block.shortcut is None else layer_by_hand(model, f"{name}.shortcut", x)
+            out = residual.copy()
+            if executed:
+                on = np.flatnonzero(channels)
+                inside = layer_by_hand(model, f"{name}.conv1", x)
+                shuffled = np.zeros_like(inside)
+                shuffled[:, shuffle_permutation(inside.shape[1]).numpy()[on]] = inside[:, on]
+                out[:, on] = layer_by_hand(model, f"{name}.conv2", shuffled, residual)[:, on]
+            x = out
+        classifier = model.integer_layer("classifier")
+        logits.append(x.sum((2, 3)) @ classifier.weight.T + classifier.bias)
+    return np.concatenate(logits)
+
+
+def test_masked_execution_equals_execution_that_skips(images):
+    model = fixed()
+    assert np.array_equal(model.integer_logits(images), logits_by_hand(model, model.gates.answers, images))
+
+
+def test_skipped_layers_and_channels_have_no_influence(images):
+    model = fixed()
+    for executed, channels in model.gates.answers.values():
+        channels[:, 3] = 0
+    model.gates.answers["stage2.block1"][0].zero_()
+    before = model.integer_stations(images)
+    with torch.no_grad():
+        for name in BLOCKS:
+            block = model.get_submodule(name)
+            for unit in (block.conv1, block.conv2):
+                unit.conv.weight[3] = -5 * unit.conv.weight[3] + 1
+                unit.norm.norms["1"].bias[3] += 2
+            block.conv2.conv.weight[:, shuffle_permutation(block.conv2.conv.in_channels)[3]] *= -1
+        block = model.stage2.block1
+        block.conv1.conv.weight.neg_()
+        block.conv2.norm.norms["1"].bias += 1
+    after = model.integer_stations(images)
+    for name in before:
+        skipped = name.startswith("stage2.block1.conv1")
+        assert skipped or np.array_equal(before[name], after[name]), name
+    # The same changes are seen as soon as the channel runs.
+    model.gates.answers["stage3.block1"][0][:] = 1
+    model.gates.answers["stage3.block1"][1][:, 3] = 1
+    assert not np.array_equal(model.integer_stations(images)["stage3.block1.conv2"], after["stage3.block1.conv2"])
+
+
+def test_a_skipped_layer_does_not_compute_its_channel_gate(images):
+    model = gated(spread=1.0)
+    x = as_float(images)
+    chances = []
+    hook = model.gates.layer.register_forward_hook(lambda m, a, y: chances.append(y[0]))
+    model(x)
+    hook.remove()
+    model.gates.threshold = float(torch.cat(chances).median())
+    seen = []
+    for key, gate in model.gates.channel.items():
+        gate.register_forward_hook(lambda m, a, y, key=key: seen.append((key, len(a[0]))))
+    model(x)
+    uses = {use.name: use for use in model.trace}
+    runs = {key: int(uses[f"gates.channel.{key}.conv"].executed.sum()) for key in model.gates.channel}
+    assert dict(seen) == {key: n for key, n in runs.items() if n}
+    assert 0 < sum(runs.values()) < 3 * len(images)
+    for key in model.gates.channel:
+        name = key.replace("_", ".")
+        for layer in (f"{name}.conv1", f"{name}.conv2", f"gates.channel.{key}.linear"):
+            assert torch.equal(uses[layer].executed, uses[f"gates.channel.{key}.conv"].executed)
+
+
+def test_trace_lists_layers_in_order_and_masks_as_the_layers_read_them(images):
+    model = gated(exits=True, spread=1.0)
+    model(as_float(images))
+    own = [spec.name for spec in model.layers()]
+    assert [use.name for use in model.trace if use.name in own] == own
+    described = {spec.name for spec in model.gate_layers()}
+    assert {use.name for use in model.trace} - set(own) == described
+    uses = {use.name: use for use in model.trace}
+    for name, channels in zip(BLOCKS, (16, 32, 64)):
+        conv1, conv2 = uses[f"{name}.conv1"], uses[f"{name}.conv2"]
+        assert conv1.inputs is None and torch.equal(conv1.outputs, conv2.outputs)
+        read = torch.empty_like(conv1.outputs)
+        read[:, shuffle_permutation(channels)] = conv1.outputs
+        assert torch.equal(conv2.inputs, read)
+    assert all(uses[name].executed is None for name in ("stem", "stage2.block1.shortcut", "classifier"))
+
+
+def test_exits_give_all_logits_in_training_and_do_not_change_the_network(images):
+    model = gated(exits=True)
+    x = as_float(images)
+    logits = model(x)
+    assert [t.shape for t in model.exit_logits] == [(6, 10)] * 2
+    model.set_exits(False)
+    assert torch.equal(model(x), logits) and model.exit_logits == []
+    assert not any(use.name.startswith("exits") for use in model.trace)
+    model.train()
+    assert isinstance(model(x), torch.Tensor)
+    model.set_exits(True)
+    assert [y.shape for y in model(x)] == [(6, 10)] * 3
+
+
+def test_six_exits_on_deep_networks():
+    model = create("resnet38", exits=True)
+    assert list(model.exits) == [f"stage{s}_block{b}" for s in (1, 2, 3) for b in (2, 5)]
+
+
+def test_backbone_weights_are_taken_over(images):
+    plain = initialise(create("resnet8"), 7)
+    model = create("resnet8", gates="ddi")
+    model.load_backbone(plain)
+    model.eval().set_gates(False)
+    assert np.array_equal(model.integer_logits(images), plain.integer_logits(images))
+    with pytest.raises(GatefoldError, match="give the weights of a resnet8"):
+        model.load_backbone(create("resnet20"))
+
+
+def test_copies_of_a_network_do_not_share_gates(images):
+    model = gated(spread=1.0)
+    twin = copy.deepcopy(model)
+    x = as_float(images)
+    before = model(x)
+    for parameter in twin.parameters():
+        parameter.data.zero_()
+    twin(x)
+    assert torch.equal(model(x), before)
+
+
+def test_bad_settings():
+    with pytest.raises(GatefoldError, match="ddi"):
+        create("resnet8", gates="none")
+    with pytest.raises(GatefoldError, match="gates="):
+        create("resnet8", exits=True).set_gates(True)
+    with pytest.raises(GatefoldError, match="exits=True"):
+        create("resnet8", gates="ddi").set_exits(True)
