@@ -4,8 +4,12 @@ from flow.engine.graph import Layer, LayerGraph
 from flow.nn.modes import MODES, group_vector
 
 
-def layer_graph(model):
-    """LayerGraph of a quantised network of `flow.models`, with its five named modes."""
+def layer_graph(model, modes=None):
+    """LayerGraph of a quantised network of `flow.models`, with its five named modes and the given ones after them.
+
+    Args:
+        modes: mode name -> {layer name: group count}.
+    """
     layers = []
     for spec in model.layers():
         integers = model.integer_layer(spec.name)
@@ -27,4 +31,4 @@ def layer_graph(model):
         else:
             layer.bias, layer.logit_scale = integers.bias, integers.logit_scale
         layers.append(layer)
-    return LayerGraph(model.name, layers, {mode: group_vector(model, mode) for mode in MODES})
+    return LayerGraph(model.name, layers, {mode: group_vector(model, mode) for mode in MODES} | (modes or {}))

@@ -7,13 +7,19 @@ import torch
 
 
 @torch.no_grad()
-def predict(model, images: np.ndarray, mode: str, batch: int = 128, on_batch: Callable[[int], None] = lambda _: None):
+def predict(
+    model,
+    images: np.ndarray,
+    mode: str | dict[str, int],
+    batch: int = 128,
+    on_batch: Callable[[int], None] = lambda _: None,
+) -> np.ndarray:
     """Predicted classes in one mode.
 
     Args:
         model: network; left in eval and in ``mode``. Quantised networks compute with the integers of the hardware.
         images: uint8 [N, 32, 32, 3].
-        mode: name of a group mode.
+        mode: name of a group mode, or group count per layer name.
         on_batch: called with the number of images of each batch.
 
     Returns:

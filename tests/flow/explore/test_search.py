@@ -89,7 +89,7 @@ def test_a_search_resumes_where_it_was_killed(resnet8, images, tmp_path):
         Search(resnet8, images, labels ^ 1, table, tmp_path / "whole").resume()
 
 
-@pytest.mark.parametrize("backend", ["threading", "loky"])
+@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
 def test_workers_find_the_same(resnet8, images, tmp_path, backend):
     labels = predict(resnet8, images, "full")
     table = time_table(resnet8, "cycles")

@@ -1,0 +1,72 @@
+"""``gatefold profile``: time of every group mode on a processor or a GPU."""
+
+import argparse
+import json
+from pathlib import Path
+
+from flow.errors import GatefoldError
+
+
+def _batches(text: str) -> list[int]:
+    values = [int(part) for part in text.split(",")]
+    if min(values) < 1:
+        raise argparse.ArgumentTypeError(f"{text} holds a batch below 1")
+    return values
+
+
+def add_parser(subparsers) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "profile",
+        help="time per group mode on a CPU or GPU",
+        description="Measure how long a network takes in each group mode on a processor or a GPU, in floating point with real "
+        "grouped convolutions: the median of several runs, for each batch size.",
+    )
+    parser.add_argument("model", help="name of a network; weights do not matter for time")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run (default: %(default)s)")
+    parser.add_argument(
+        "--batch", type=_batches, default=[1], metavar="LIST", help="batch sizes, e.g. 1,16,128 (default: 1)"
+    )
+    parser.add_argument("--repeats", type=int, default=15, help="runs to take the median of (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=None, help="processor threads (default: all cores)")
+    parser.add_argument(
+        "--search", type=Path, metavar="FILE", help="search.json of `gatefold search`, to time its modes too (default: none)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the times as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure; returns the exit code."""
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from flow.explore.profile import profile
+    from flow.explore.search import read_modes
+    from flow.models import create
+    from flow.nn.modes import MODES, group_vector
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise GatefoldError("There is no CUDA device here; profile with --device cpu.")
+    if args.repeats < 1:
+        raise GatefoldError(f"--repeats {args.repeats} measures nothing; give at least 1.")
+    if args.threads is not None:
+        torch.set_num_threads(max(1, args.threads))
+    model = create(args.model, float=True)
+    modes = {mode: group_vector(model, mode) for mode in MODES}
+    if args.search:
+        modes |= read_modes(args.search, model)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("modes", total=len(modes) * len(args.batch))
+        seconds = profile(model, modes, args.batch, args.device, args.repeats, lambda: progress.advance(task))
+    threads = torch.get_num_threads()
+    name = torch.cuda.get_device_name() if args.device == "cuda" else f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+    if args.json:
+        print(json.dumps({"model": model.name, "device": name, "repeats": args.repeats, "seconds": seconds}, indent=2))
+        return 0
+    print(f"{model.name} on {name}: milliseconds per batch")
+    print("  " + f"{'mode':<10}" + "".join(f"{'batch ' + str(batch):>12}" for batch in args.batch))
+    for mode, times in seconds.items():
+        print("  " + f"{mode:<10}" + "".join(f"{1e3 * times[str(batch)]:>12.3f}" for batch in args.batch))
+    return 0

@@ -1,0 +1,140 @@
+"""``gatefold search``: find the best group count of every layer."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from flow.errors import GatefoldError
+
+
+def add_parser(subparsers) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "search",
+        help="find modes with a group count per layer that beat the uniform ones",
+        description="Explore the group counts of a trained network's layers (Algorithm 2 of WeNet): from the full network on, "
+        "each step gives one layer more groups, the one that makes time / accuracy smallest. Accuracy is measured on the last "
+        "images of the training set, time is a model or a measurement. The best of all networks seen become modes pareto-1 "
+        "(slowest), pareto-2 ... in search.json, which `gatefold build --search` puts on the hardware. Every accuracy is kept, "
+        "so that --resume goes on where a search ended.",
+    )
+    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
+    parser.add_argument(
+        "--by",
+        default="cycles",
+        metavar="TIME",
+        help="cycles (of the board's engine), macs, energy, cpu or cuda (measured here), or a file of measured times: the "
+        "modes.json of a deploy folder, or {layer: {group count: time}} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=0.0, help="end at this accuracy, 0 to 1 (default: at the most groups everywhere)"
+    )
+    parser.add_argument("--data", default="cifar10", help="data set, as for `gatefold train` (default: %(default)s)")
+    parser.add_argument(
+        "--images", type=int, default=1000, metavar="N", help="held-out training images to search on (default: %(default)s)"
+    )
+    parser.add_argument("--points", type=int, default=8, help="modes to take from the front (default: %(default)s)")
+    parser.add_argument(
+        "--test-images", type=int, default=None, metavar="N",
+        help="at last evaluate the modes on the first N test images; 0 leaves that out (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--batch", type=int, default=1, help="images per inference for cpu and cuda (default: %(default)s)")
+    parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard, for cycles (default: %(default)s)")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the shipped ones)")
+    parser.add_argument("--jobs", type=int, default=None, help="parallel evaluations (default: one per core)")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted search in the output folder")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: build/search/MODEL)")
+    parser.add_argument("--json", action="store_true", help="print the modes and the uniform modes as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search; returns the exit code."""
+    import torch
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from flow.data import load
+    from flow.data.held_out import held_out
+    from flow.engine.boards import find_board
+    from flow.engine.build import weights_digest
+    from flow.engine.select import choose
+    from flow.explore.algorithm import steps_at_most
+    from flow.explore.search import RESULT, Search, write_result
+    from flow.explore.times import time_table
+    from flow.rtlsim.settings import build_root
+    from flow.training.checkpoint import load_model
+    from flow.training.evaluate import accuracy
+
+    if args.points < 1 or args.batch < 1 or (args.jobs is not None and args.jobs < 1):
+        raise GatefoldError("--points, --batch and --jobs count things; give at least 1.")
+    model = load_model(args.checkpoint or args.model)
+    if model.name != args.model:
+        raise GatefoldError(f"{args.checkpoint} holds {model.name}, not {args.model}; name that model.")
+    dataset = load(args.data)
+    images, labels = held_out(dataset, args.images)
+    torch.set_num_threads(1)
+    table = time_table(model, args.by, choose(find_board(args.board)), args.batch)
+    folder = args.output or build_root() / "search" / args.model
+    search = Search(model, images, labels, table, folder, args.jobs or os.cpu_count() or 1)
+    console = Console(stderr=True, soft_wrap=True)
+    if args.resume:
+        console.print(f"{search.resume()} networks are known already", highlight=False)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("accuracy {task.fields[accuracy]:.1f} %"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("steps", total=steps_at_most(model.layers()), accuracy=0.0)
+        result = search.run(
+            args.threshold,
+            args.points,
+            lambda step, point: progress.update(task, completed=step, accuracy=100 * point.accuracy),
+        )
+        test = {}
+        count = len(dataset.test_x[: args.test_images])
+        if count:
+            progress.remove_task(task)
+            task = progress.add_task("test images", total=count * len(result.modes), accuracy=0.0)
+            for name, point in result.modes.items():
+                test[name] = accuracy(
+                    model, dataset.test_x[:count], dataset.test_y[:count], point.groups, lambda n: progress.advance(task, n)
+                )
+                progress.update(task, accuracy=100 * test[name])
+    record = {
+        "by": args.by,
+        "threshold": args.threshold,
+        "data": dataset.name,
+        "held_out_images": args.images,
+        "weights": weights_digest(model),
+        "test_accuracy": test,
+        "test_images": count,
+    }
+    path = Path(folder) / RESULT
+    write_result(path, model.name, result, record)
+    _show(args, result, test, path)
+    return 0
+
+
+def _show(args, result, test, path) -> None:
+    if args.json:
+        keys = ("time", "accuracy", "groups")
+        found = {name: {key: getattr(point, key) for key in keys} for name, point in result.modes.items()}
+        for name, value in test.items():
+            found[name]["test_accuracy"] = value
+        uniform = {name: {key: getattr(point, key) for key in keys} for name, point in result.uniform.items()}
+        print(json.dumps({"modes": found, "uniform": uniform, "dominated": result.dominated}, indent=2))
+        return
+    print(f"{args.model}: {len(result.points)} networks seen, {len(result.front)} of them on the front")
+    for name, point in result.modes.items():
+        tested = f"  test {100 * test[name]:.2f} %" if name in test else ""
+        print(f"  {name:<9} {args.by} {point.time:<12.6g} held out {100 * point.accuracy:.2f} %{tested}")
+    for name, point in result.uniform.items():
+        beaten = "beaten or met by the front" if result.dominated[name] else "not beaten"
+        print(f"  {name:<9} {args.by} {point.time:<12.6g} held out {100 * point.accuracy:.2f} %  {beaten}")
+    print(f"modes: {path}")

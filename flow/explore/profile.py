@@ -1,0 +1,42 @@
+"""Time of a whole network per group mode."""
+
+from collections.abc import Callable
+
+import torch
+
+from flow.explore.times import REPEATS, median_seconds
+
+
+@torch.no_grad()
+def profile(
+    model,
+    modes: dict[str, dict[str, int]],
+    batches: list[int],
+    device: str,
+    repeats: int = REPEATS,
+    on_mode: Callable[[], None] = lambda: None,
+) -> dict[str, dict[str, float]]:
+    """Median seconds per batch in floating point with real grouped convolutions.
+
+    Args:
+        model: network; left in eval, on the device and in the last mode.
+        modes: mode name to group vector.
+        batches: images per run.
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        Mode name to batch size (as text, as JSON has it) to seconds.
+    """
+    model.set_quantised(False)
+    model.set_grouped(True)
+    model.to(device).eval()
+    size = model.layers()[0].in_size
+    images = {batch: torch.rand(batch, 3, size, size, device=device) for batch in batches}
+    seconds: dict[str, dict[str, float]] = {}
+    for name, groups in modes.items():
+        model.set_mode(groups)
+        seconds[name] = {}
+        for batch, x in images.items():
+            seconds[name][str(batch)] = median_seconds(lambda x=x: model(x), device, repeats)
+            on_mode()
+    return seconds
