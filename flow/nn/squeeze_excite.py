@@ -10,6 +10,8 @@ from flow.nn.spec import LayerSpec
 REDUCTION = 16
 # Few-channel gates would be left with one hidden unit.
 LEAST_HIDDEN = 4
+# The means of a map are small against the first scale of a quantiser: without it most hidden units would start at 0 and stay.
+INITIAL_BIAS = 0.5
 
 
 class SqueezeExcite(nn.Module):
@@ -22,6 +24,8 @@ class SqueezeExcite(nn.Module):
         super().__init__()
         hidden = max(channels // reduction, LEAST_HIDDEN)
         self.reduce = SwitchableLinear(channels, hidden, switchable=False)
+        nn.init.kaiming_normal_(self.reduce.weight)
+        nn.init.constant_(self.reduce.bias, INITIAL_BIAS)
         self.hidden = Activation()
         self.expand = SwitchableLinear(hidden, channels, switchable=False)
         self.output = Activation()

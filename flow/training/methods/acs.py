@@ -1,0 +1,153 @@
+"""Two-step training of ACS (Zou et al., 2023), sections 3.3 and 4.1.4.
+
+First backbone and gates learn together while nothing is skipped: the gates' threshold is 0, their gradient is that of their
+probabilities. Then the loss becomes eq. (5), L = L_ce + alpha * L_reg, with the cost of what was executed, gates included, for
+L_reg. Decisions are hard in both steps, with the gradient of the probabilities (docs/decisions/005).
+
+The paper's settings: batch 128, learning rate 0.1, weight decay 1e-4, 120 epochs on CIFAR-10 (50 on SVHN), of which the second
+step takes about a third.
+"""
+
+import random
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flow.costs import Accounting
+from flow.models import create
+from flow.models.densenet import SHAPES
+from flow.models.densenet import create as create_densenet
+from flow.models.requantisation import limit_multipliers
+from flow.training import distributed
+from flow.training.phase import Phase
+from flow.training.sampling import sample_networks
+from flow.training.skip_ratio import skip_ratio
+
+RUN_ALL = 0.0
+DECIDE = 0.5
+# The sign of alpha turns within this distance of the target.
+BAND = 0.05
+# Steps between two checks of the requantisation multipliers, which drift slowly.
+LIMIT_STEPS = 20
+
+
+def acs_loss(logits: Tensor, labels: Tensor, cost: Tensor, full: float, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Eq. (5): L = L_ce + alpha * L_reg.
+
+    Args:
+        logits: [N, classes]; labels: int64 [N].
+        cost: of each image, [N]; full: of the whole network without gates. L_reg is the mean of cost/full.
+        alpha: weight; negative to reward work.
+
+    Returns:
+        L, L_ce, L_reg.
+    """
+    entropy = F.cross_entropy(logits, labels)
+    regularisation = (cost / full).mean().to(entropy.dtype)
+    return entropy + alpha * regularisation, entropy, regularisation
+
+
+def signed_alpha(alpha: float, skipped: float, target: float | None) -> float:
+    """alpha of eq. (5) for a batch: positive while too little is skipped, negative while too much (DDI, section IV-A).
+
+    DDI turns the sign at once; here alpha goes through 0 linearly, within ``BAND`` of the target. Without a target: alpha.
+    """
+    if target is None:
+        return alpha
+    return alpha * max(-1.0, min(1.0, (target - skipped) / BAND))
+
+
+class Gated(Phase):
+    """Some epochs of a network with gates. Losses: L, L_ce, L_reg, skip ratio, of the full network.
+
+    Args:
+        name, epochs, quantised: see ``Phase``.
+        threshold: of the gates.
+        alpha, target, unit, samples: see ``Acs``.
+    """
+
+    def __init__(
+        self, name: str, epochs: int, quantised: bool, threshold: float, alpha: float, target: float | None, unit: str, samples: int
+    ):
+        super().__init__(name, epochs, quantised)
+        self.threshold = threshold
+        self.alpha = alpha
+        self.target = target
+        self.unit = unit
+        self.samples = samples
+        self._accounting: Accounting | None = None
+
+    def enter(self, model: nn.Module) -> None:
+        model.set_gates(True)
+        model.soft_gates = False
+        model.gates.threshold = self.threshold
+        self._accounting = Accounting(model, self.unit)
+
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor, rng: random.Random) -> list[float]:
+        record = []
+        for vector in sample_networks(model, self.samples, rng):
+            model.set_mode(vector)
+            logits = model(x)
+            skipped = skip_ratio(model.trace).detach().item()
+            alpha = signed_alpha(self.alpha, distributed.average([skipped])[0], self.target)
+            cost = self._accounting.of(model.trace)
+            loss, entropy, regularisation = acs_loss(logits, y, cost, self._accounting.full, alpha)
+            loss.backward()
+            record.append([part.detach().item() for part in (loss, entropy, regularisation)] + [skipped])
+        return record[0]
+
+    def after_step(self, model: nn.Module, step: int) -> None:
+        if self.quantised and step % LIMIT_STEPS == 0:
+            self.leave(model)
+
+    def leave(self, model: nn.Module) -> None:
+        if self.quantised and hasattr(model, "integer_layer"):
+            limit_multipliers(model)
+
+
+@dataclass(frozen=True)
+class Acs:
+    """Options of a run.
+
+    Attributes:
+        gates: kind of gates, one of ``flow.models.gated.GATES``, for a DenseNet of ``DENSE_GATES``.
+        float_epochs, first_epochs: of the first step, in floating point and with 4-bit numbers.
+        epochs: of the second step.
+        alpha: weight of the cost.
+        target: skip ratio that the sign of alpha holds; None: alpha is as it is.
+        unit: of the cost, one of ``flow.costs.UNITS``.
+        samples: networks of different group modes in every step, as in Algorithm 1 of WeNet.
+    """
+
+    gates: str = "acs"
+    float_epochs: int = 60
+    first_epochs: int = 20
+    epochs: int = 40
+    alpha: float = 0.5
+    target: float | None = 0.5
+    unit: str = "macs"
+    samples: int = 1
+    name = "acs"
+
+    def create(self, model: str, num_classes: int) -> nn.Module:
+        """The network in floating point."""
+        build = create_densenet if model in SHAPES else create
+        return build(model, num_classes, float=True, gates=self.gates)
+
+    def phases(self) -> list[Phase]:
+        """Both steps, the first in floating point and in 4-bit numbers."""
+        first = (RUN_ALL, 0.0, None, self.unit, self.samples)
+        return [
+            Gated("all run, float", self.float_epochs, False, *first),
+            Gated("all run, 4-bit", self.first_epochs, True, *first),
+            Gated("skipping", self.epochs, True, DECIDE, self.alpha, self.target, self.unit, self.samples),
+        ]
+
+    def monitored(self, phase: Phase) -> list[str]:
+        """The full mode."""
+        return ["full"]
+
+    def finish(self, model: nn.Module, batches, done: list[Phase]) -> None:
+        """The last phase has left the network as it is to be used."""
+        model.gates.threshold = DECIDE

@@ -1,0 +1,41 @@
+"""How much of a network its gates skip, and the weight that holds it at a target."""
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from flow.nn.trace import Trace
+
+
+def skip_ratio(trace: Trace) -> Tensor:
+    """Share of the decisions in a trace that are to skip, 0..1: scalar, differentiable.
+
+    A decision on channels counts once per channel, one on a layer once per convolution; the channels of a skipped layer are
+    skipped. Gates' own layers, which may be skipped with their layer, do not count.
+    """
+    ran, decisions = 0.0, 0
+    for use in trace:
+        if use.name.startswith("gates.") or use.executed is None and use.outputs is None:
+            continue
+        if use.outputs is None:
+            kept = use.executed
+        else:
+            kept = use.outputs if use.executed is None else use.outputs * use.executed[:, None]
+        ran = ran + kept.sum()
+        decisions += kept.numel()
+    return 1 - ran / max(decisions, 1)
+
+
+def harden(trace: Trace, threshold: float = 0.5) -> Trace:
+    """The decisions that inference would take: 1 from the threshold on, else 0, without gradient."""
+
+    def hard(p: Tensor | None) -> Tensor | None:
+        return None if p is None else (p.detach() >= threshold).to(p.dtype)
+
+    return Trace(replace(use, executed=hard(use.executed), inputs=hard(use.inputs), outputs=hard(use.outputs)) for use in trace)
+
+
+def flipped_alpha(alpha: float, skipped: float, target: float) -> float:
+    """Weight of the cost in a batch (DDI: Wang et al., JSTSP 2020, section IV-A): +alpha below the target skip ratio, -alpha
+    above it."""
+    return alpha if skipped < target else -alpha if skipped > target else 0.0

@@ -1,0 +1,104 @@
+"""Two-step training of ACS: eq. (5), the sign of alpha, and the cost's gradient in every gate."""
+
+import random
+
+import pytest
+import torch
+
+from flow.costs import Accounting
+from flow.models import create
+from flow.models.densenet import DenseNet, Shape
+from flow.models.gated import GATES
+from flow.nn.gates.dense_gating import DENSE_GATES
+from flow.nn.trace import Trace, Use
+from flow.training.methods.acs import Acs, acs_loss, signed_alpha
+from flow.training.skip_ratio import skip_ratio
+
+SMALL = Shape((3, 2), 8, 16, True, True, 32, 10)
+
+
+def network(family: str, gates: str):
+    torch.manual_seed(0)
+    if family == "densenet":
+        return DenseNet("small", SMALL, 10, gates)
+    return create("resnet8", gates=gates)
+
+
+def test_loss_is_equation_5():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(4, 10), torch.tensor([3, 1, 4, 1])
+    cost = torch.tensor([10.0, 20.0, 30.0, 40.0])
+    loss, entropy, regularisation = acs_loss(logits, labels, cost, 50.0, 0.5)
+    expected = -sum(torch.log_softmax(logits, 1)[i, labels[i]] for i in range(4)) / 4
+    assert torch.allclose(entropy, expected) and regularisation == 0.5
+    assert torch.allclose(loss, expected + 0.25)
+
+
+def test_alpha_changes_its_sign_at_the_target():
+    assert signed_alpha(2.0, 0.1, 0.5) == 2 and signed_alpha(2.0, 0.9, 0.5) == -2
+    assert signed_alpha(2.0, 0.5, 0.5) == 0 and 0 < signed_alpha(2.0, 0.49, 0.5) < 2
+    assert signed_alpha(2.0, 0.9, None) == 2
+
+
+def test_skip_ratio_counts_decisions():
+    trace = Trace([
+        Use("stem"),
+        Use("gates.a", executed=torch.zeros(2)),
+        Use("a", outputs=torch.tensor([[1.0, 0, 0, 0], [1, 1, 0, 0]])),
+        Use("b", executed=torch.tensor([1.0, 0.0]), outputs=torch.tensor([[1.0, 1.0], [1.0, 1.0]])),
+    ])  # fmt: skip
+    assert skip_ratio(trace).item() == pytest.approx(1 - (3 + 2) / 12)
+    assert skip_ratio(Trace([Use("stem")])) == 1 - 0
+
+
+@pytest.mark.parametrize(
+    "family, gates", [("densenet", kind) for kind in DENSE_GATES] + [("resnet", kind) for kind in GATES if "acs" in kind or "ff" in kind]
+)
+@pytest.mark.parametrize("unit", ["macs", "cycles"])
+def test_cost_gradient_reaches_every_gate(family, gates, unit):
+    """The cost alone, without the cross-entropy, moves the parameters of every gate (the published code multiplies it by 0)."""
+    model = network(family, gates).train()
+    Acs(gates).phases()[-1].enter(model)
+    model.soft_gates = gates == "ddi"  # else a skipped layer's channel gate costs nothing, whatever it says
+    x = torch.rand(8, 3, 32, 32)
+    model(x)
+    (Accounting(model, unit).of(model.trace) / Accounting(model, unit).full).mean().backward()
+    assert model.gates is not None
+    still = []
+    for name, parameter in model.gates.named_parameters():
+        if "quantiser" not in name and (parameter.grad is None or not parameter.grad.abs().sum() > 0):
+            still.append(name)
+    assert not still
+
+
+@pytest.mark.parametrize("family", ["densenet", "resnet"])
+def test_first_step_runs_everything_and_teaches_the_gates(family):
+    model = network(family, "acs").train()
+    phase = Acs().phases()[0]
+    phase.enter(model)
+    x, y = torch.rand(8, 3, 32, 32), torch.arange(8)
+    loss, entropy, _, skipped = phase.losses(model, x, y, random.Random(0))
+    assert skipped == 0 and loss == entropy
+    assert all(p.grad.abs().sum() > 0 for n, p in model.gates.named_parameters() if n.endswith("linear.weight"))
+
+
+@pytest.mark.parametrize("family", ["densenet", "resnet"])
+@pytest.mark.parametrize("target", [0.3, 0.7])
+def test_second_step_holds_the_target(family, target):
+    """On noise, with a large alpha: the hard skip ratio comes close to its target within some steps, from either side."""
+    model = network(family, "acs").train()
+    phase = Acs(alpha=5.0, target=target).phases()[-1]
+    phase.enter(model)
+    with torch.no_grad():
+        for name, bias in model.gates.named_parameters():
+            if name.endswith(".linear.bias"):
+                bias.copy_(torch.linspace(-0.3, 0.3, len(bias)))
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    torch.manual_seed(1)
+    x, y = torch.rand(16, 3, 32, 32), torch.randint(0, 10, (16,))
+    ratios = []
+    for _ in range(50):
+        optimiser.zero_grad()
+        ratios.append(phase.losses(model, x, y, random.Random(0))[3])
+        optimiser.step()
+    assert sum(ratios[-20:]) / 20 == pytest.approx(target, abs=0.06)
