@@ -4,6 +4,7 @@ from flow.errors import GatefoldError
 from flow.models.gated import GatedResNet
 from flow.models.initialise import initialise
 from flow.models.resnet import SwitchableResNet
+from flow.models.slimmable import SlimmableResNet
 
 _BLOCKS_PER_STAGE = {"resnet8": 1, "resnet20": 3, "resnet38": 6, "resnet74": 12}
 NAMES = list(_BLOCKS_PER_STAGE)
@@ -17,17 +18,23 @@ def create(
     """Build an untrained network.
 
     Args:
-        name: one of ``NAMES``.
+        name: one of ``NAMES``; with ``-unshuffled`` behind it, without channel shuffle; with ``-slim``, of variable width.
         num_classes: number of classes.
         float: start without quantisers, for pre-training; ``set_quantised(True)`` switches them on.
         gates: kind of gates, one of ``flow.models.gated.GATES``.
         exits: whether it has early exits.
     """
-    if name not in _BLOCKS_PER_STAGE:
+    base, _, variant = name.partition("-")
+    if base not in _BLOCKS_PER_STAGE or variant not in ("", "unshuffled", "slim"):
         raise GatefoldError(f"There is no model '{name}'; choose one of {', '.join(NAMES)}.")
+    blocks = _BLOCKS_PER_STAGE[base]
+    if variant and (gates or exits):
+        raise GatefoldError(f"{name} has no gates and exits; choose {base}.")
     if gates or exits:
-        model = GatedResNet(name, _BLOCKS_PER_STAGE[name], num_classes, gates, exits)
+        model = GatedResNet(name, blocks, num_classes, gates, exits)
+    elif variant == "slim":
+        model = SlimmableResNet(name, blocks, num_classes)
     else:
-        model = SwitchableResNet(name, _BLOCKS_PER_STAGE[name], num_classes=num_classes)
+        model = SwitchableResNet(name, blocks, num_classes, shuffle=not variant)
     model.set_quantised(not float)
     return model

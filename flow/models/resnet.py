@@ -43,11 +43,11 @@ class ConvUnit(nn.Module):
 class Block(nn.Module):
     """Residual block; ``shortcut`` is None where the identity serves."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int):
+    def __init__(self, in_channels: int, channels: int, stride: int, shuffle: bool = True):
         super().__init__()
         self.conv1 = ConvUnit(in_channels, channels, 3, stride)
         self.activation = Activation()
-        self.shuffle = ChannelShuffle(channels)
+        self.shuffle = ChannelShuffle(channels) if shuffle else nn.Identity()
         self.conv2 = ConvUnit(channels, channels, 3, 1)
         self.shortcut = ConvUnit(in_channels, channels, 1, stride) if stride != 1 else None
 
@@ -71,12 +71,12 @@ class Visit(Protocol):
 class Stage(nn.Module):
     """Blocks on maps of one size; ``stream`` quantises the residual stream, ``branch`` what is added to it."""
 
-    def __init__(self, in_channels: int, channels: int, blocks: int, stride: int):
+    def __init__(self, in_channels: int, channels: int, blocks: int, stride: int, shuffle: bool = True):
         super().__init__()
         self.stream = Activation()
         self.branch = ResidualBranch(self.stream)
         for i in range(blocks):
-            self.add_module(f"block{i + 1}", Block(channels if i else in_channels, channels, 1 if i else stride))
+            self.add_module(f"block{i + 1}", Block(channels if i else in_channels, channels, 1 if i else stride, shuffle))
 
     def blocks(self):
         """(name, block) in order."""
@@ -103,20 +103,22 @@ class SwitchableResNet(nn.Module):
 
     ``forward`` takes float images [N, 3, 32, 32] in 0..1 and gives float logits [N, classes]. While training it computes
     with fake quantisation (or in floating point, see ``set_quantised``). In eval a quantised network computes with the
-    integers of the hardware; ``exact = False`` keeps fake quantisation there too.
+    integers of the hardware; ``exact = False`` keeps fake quantisation there too. With ``shuffle`` off no channels are
+    shuffled.
     """
 
-    def __init__(self, name: str, blocks_per_stage: int, num_classes: int = 10):
+    def __init__(self, name: str, blocks_per_stage: int, num_classes: int = 10, shuffle: bool = True):
         super().__init__()
         self.name = name
         self.num_classes = num_classes
         self.blocks_per_stage = blocks_per_stage
         self.exact = True
         self.quantised = True
+        self.shuffle = shuffle
         self.stem = ConvUnit(3, WIDTHS[0], 3, 1, switchable=False)
         in_channels = WIDTHS[0]
         for i, channels in enumerate(WIDTHS):
-            self.add_module(f"stage{i + 1}", Stage(in_channels, channels, blocks_per_stage, 2 if i else 1))
+            self.add_module(f"stage{i + 1}", Stage(in_channels, channels, blocks_per_stage, 2 if i else 1, shuffle))
             in_channels = channels
         self.classifier = SwitchableLinear(in_channels, num_classes, switchable=False)
         self._layers = self._describe()
@@ -164,7 +166,7 @@ class SwitchableResNet(nn.Module):
                 if block.shortcut is not None:
                     residual = f"{prefix}.shortcut"
                     conv(residual, size, input=last)
-                size = conv(f"{prefix}.conv1", size, input=last, shuffle=True)
+                size = conv(f"{prefix}.conv1", size, input=last, shuffle=self.shuffle)
                 last = f"{prefix}.conv2"
                 conv(last, size, input=f"{prefix}.conv1", residual=residual, pool=last == final)
         classifier = self.classifier
