@@ -18,23 +18,25 @@ def create(
     """Build an untrained network.
 
     Args:
-        name: one of ``NAMES``; with ``-unshuffled`` behind it, without channel shuffle; with ``-slim``, of variable width.
+        name: one of ``NAMES``; with ``-unshuffled`` behind it, without channel shuffle; with ``-slim``, of variable width;
+            with ``-w32``, of widths 32/64/128 (the baseline of ACS).
         num_classes: number of classes.
         float: start without quantisers, for pre-training; ``set_quantised(True)`` switches them on.
         gates: kind of gates, one of ``flow.models.gated.GATES``.
         exits: whether it has early exits.
     """
     base, _, variant = name.partition("-")
-    if base not in _BLOCKS_PER_STAGE or variant not in ("", "unshuffled", "slim"):
+    if base not in _BLOCKS_PER_STAGE or variant not in ("", "unshuffled", "slim", "w32"):
         raise GatefoldError(f"There is no model '{name}'; choose one of {', '.join(NAMES)}.")
     blocks = _BLOCKS_PER_STAGE[base]
-    if variant and (gates or exits):
+    width = 32 if variant == "w32" else 16
+    if variant in ("unshuffled", "slim") and (gates or exits):
         raise GatefoldError(f"{name} has no gates and exits; choose {base}.")
     if gates or exits:
-        model = GatedResNet(name, blocks, num_classes, gates, exits)
+        model = GatedResNet(name, blocks, num_classes, gates, exits, width)
     elif variant == "slim":
         model = SlimmableResNet(name, blocks, num_classes)
     else:
-        model = SwitchableResNet(name, blocks, num_classes, shuffle=not variant)
+        model = SwitchableResNet(name, blocks, num_classes, variant != "unshuffled", width)
     model.set_quantised(not float)
     return model

@@ -48,8 +48,16 @@ class GatedResNet(SwitchableResNet):
         soft_gates: whether gates decide by probabilities in training.
     """
 
-    def __init__(self, name: str, blocks_per_stage: int, num_classes: int = 10, gates: str | None = None, exits: bool = False):
-        super().__init__(name, blocks_per_stage, num_classes)
+    def __init__(
+        self,
+        name: str,
+        blocks_per_stage: int,
+        num_classes: int = 10,
+        gates: str | None = None,
+        exits: bool = False,
+        width: int = 16,
+    ):
+        super().__init__(name, blocks_per_stage, num_classes, width=width)
         if gates is not None and gates not in GATES:
             raise GatefoldError(f"There are no gates '{gates}'; choose one of {', '.join(GATES)}.")
         self.options = {"gates": gates, "exits": exits}

@@ -1,9 +1,9 @@
 """CIFAR ResNets (He et al., arXiv:1512.03385, section 4.2) with run-time group modes and 4-bit integers.
 
-Stem 3x3, then three stages of widths 16/32/64 on 32/16/8 pixels, then a global sum and a linear classifier. A block is two
-3x3 convolutions; the first block of stages 2 and 3 has stride 2 and a 1x1 shortcut. One block per stage gives the network
-of MLPerf Tiny. Channels are shuffled between the two convolutions of a block. All residual additions of a stage share one
-activation scale.
+Stem 3x3, then three stages of widths 16/32/64 (or another first width, doubled twice) on 32/16/8 pixels, then a global sum
+and a linear classifier. A block is two 3x3 convolutions; the first block of stages 2 and 3 has stride 2 and a 1x1 shortcut.
+One block per stage gives the network of MLPerf Tiny. Channels are shuffled between the two convolutions of a block. All
+residual additions of a stage share one activation scale.
 """
 
 from collections import OrderedDict
@@ -25,7 +25,7 @@ from flow.nn.spec import LayerSpec
 
 IMAGE_SIZE = 32
 IMAGE_SCALE = 1 / 255
-WIDTHS = (16, 32, 64)
+STAGES = 3
 
 
 class ConvUnit(nn.Module):
@@ -107,7 +107,7 @@ class SwitchableResNet(nn.Module):
     shuffled.
     """
 
-    def __init__(self, name: str, blocks_per_stage: int, num_classes: int = 10, shuffle: bool = True):
+    def __init__(self, name: str, blocks_per_stage: int, num_classes: int = 10, shuffle: bool = True, width: int = 16):
         super().__init__()
         self.name = name
         self.num_classes = num_classes
@@ -115,9 +115,10 @@ class SwitchableResNet(nn.Module):
         self.exact = True
         self.quantised = True
         self.shuffle = shuffle
-        self.stem = ConvUnit(3, WIDTHS[0], 3, 1, switchable=False)
-        in_channels = WIDTHS[0]
-        for i, channels in enumerate(WIDTHS):
+        self.widths = tuple(width << i for i in range(STAGES))
+        self.stem = ConvUnit(3, width, 3, 1, switchable=False)
+        in_channels = width
+        for i, channels in enumerate(self.widths):
             self.add_module(f"stage{i + 1}", Stage(in_channels, channels, blocks_per_stage, 2 if i else 1, shuffle))
             in_channels = channels
         self.classifier = SwitchableLinear(in_channels, num_classes, switchable=False)
@@ -136,7 +137,7 @@ class SwitchableResNet(nn.Module):
 
     def stages(self) -> list[tuple[str, Stage]]:
         """(name, stage) in order."""
-        return [(f"stage{i + 1}", getattr(self, f"stage{i + 1}")) for i in range(len(WIDTHS))]
+        return [(f"stage{i + 1}", getattr(self, f"stage{i + 1}")) for i in range(STAGES)]
 
     def layers(self) -> list[LayerSpec]:
         """All layers in execution order."""
@@ -158,7 +159,7 @@ class SwitchableResNet(nn.Module):
 
         size = conv("stem", IMAGE_SIZE, input="image")
         last = "stem"
-        final = f"stage{len(WIDTHS)}.block{self.blocks_per_stage}.conv2"
+        final = f"stage{STAGES}.block{self.blocks_per_stage}.conv2"
         for stage_name, stage in self.stages():
             for block_name, block in stage.blocks():
                 prefix = f"{stage_name}.{block_name}"
@@ -246,7 +247,7 @@ class SwitchableResNet(nn.Module):
             raise GatefoldError(f"Model {self.name} has no layer '{name}'; take the names from its layers().")
         if name == "classifier":
             pixels = self._layers[-2].out_size ** 2
-            input_scale = getattr(self, f"stage{len(WIDTHS)}").stream.scale / pixels
+            input_scale = getattr(self, f"stage{STAGES}").stream.scale / pixels
             return IntegerLinear(self.classifier, input_scale)
         unit = self.get_submodule(name)
         return IntegerConv(unit.conv, unit.norm, *self._scales(name))
