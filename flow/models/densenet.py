@@ -5,7 +5,7 @@ growth rate, BN, ReLU, 3x3 convolution. Maps are stored in 8 bits before their b
 
 ``densenet41`` and ``densenet53`` are those of ACS (Zou et al., 2023, section 4.1.2): three blocks of 6 or 8 layers, growth 32,
 a transition after each block. The paper does not give the stem. The one of the ImageNet networks, on 32x32 pixels, gives the
-0.06965 GFLOPs of its tables (two per product); a 3x3 stem would give sixteen times as many.
+0.06965 GFLOPs of its tables (two per product); a 3x3 stem would give fifteen times as many.
 ``densenet100`` (growth 12) and ``densenet201`` (growth 32) are those of DDI (Wang et al., JSTSP 2020, section IV-A).
 """
 
@@ -236,7 +236,7 @@ class DenseNet(nn.Module):
         return self.classifier(features.masked(self.activation(self.norm(features.maps, 1))).mean((2, 3)))
 
 
-def create(name: str, num_classes: int | None = None, float: bool = False, gates: str | None = None) -> DenseNet:
+def create_densenet(name: str, num_classes: int | None = None, float: bool = False, gates: str | None = None) -> DenseNet:
     """Build an untrained DenseNet.
 
     Args:

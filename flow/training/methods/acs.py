@@ -16,8 +16,6 @@ from torch.nn import functional as F
 
 from flow.costs import Accounting
 from flow.models import create
-from flow.models.densenet import SHAPES
-from flow.models.densenet import create as create_densenet
 from flow.models.requantisation import limit_multipliers
 from flow.training import distributed
 from flow.training.phase import Phase
@@ -132,8 +130,7 @@ class Acs:
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The network in floating point."""
-        build = create_densenet if model in SHAPES else create
-        return build(model, num_classes, float=True, gates=self.gates)
+        return create(model, num_classes, float=True, gates=self.gates)
 
     def phases(self) -> list[Phase]:
         """Both steps, the first in floating point and in 4-bit numbers."""

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 from flow.costs import Accounting
 from flow.errors import GatefoldError
 from flow.models.dense_block import Features, or_previous
-from flow.models.densenet import SHAPES, DenseNet, Shape, create
+from flow.models.densenet import SHAPES, DenseNet, Shape
+from flow.models.densenet import create_densenet as create
 from flow.nn.gates.dense_gating import DENSE_GATES
 
 SMALL = Shape((3, 2), 8, 16, True, True, 32, 10)

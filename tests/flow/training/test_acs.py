@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from flow.costs import Accounting
+from flow.data import Dataset, load
 from flow.models import create
 from flow.models.densenet import DenseNet, Shape
 from flow.models.gated import GATES
@@ -13,6 +14,7 @@ from flow.nn.gates.dense_gating import DENSE_GATES
 from flow.nn.trace import Trace, Use
 from flow.training.methods.acs import Acs, acs_loss, signed_alpha
 from flow.training.skip_ratio import skip_ratio
+from flow.training.trainer import Settings, Trainer
 
 SMALL = Shape((3, 2), 8, 16, True, True, 32, 10)
 
@@ -102,3 +104,32 @@ def test_second_step_holds_the_target(family, target):
         ratios.append(phase.losses(model, x, y, random.Random(0))[3])
         optimiser.step()
     assert sum(ratios[-20:]) / 20 == pytest.approx(target, abs=0.06)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = load("digits")
+    return Dataset("digits", data.train_x[:64], data.train_y[:64], data.test_x[:16], data.test_y[:16])
+
+
+@pytest.mark.parametrize("name", ["resnet8", pytest.param("densenet41", marks=pytest.mark.slow)])
+def test_resumed_run_equals_an_unbroken_one(digits, tmp_path, name):
+    """From the first step, in floating point, into the second one, across a checkpoint; gate vectors and scales included."""
+
+    def trainer(folder, resume=False):
+        method = Acs(float_epochs=1, first_epochs=1, epochs=1)
+        return Trainer(Settings(name, batch=8, steps=2), method, digits, tmp_path / folder, resume=resume)
+
+    whole = trainer("whole")
+    while whole.epoch < whole.total_epochs:
+        record = whole.run_epoch()
+    assert record["phase"] == "skipping" and len(record["loss"]) == 4
+    trainer("broken").run_epoch()
+    second = trainer("broken", resume=True)
+    second.run_epoch()
+    third = trainer("broken", resume=True)
+    third.run_epoch()
+    ours, theirs = third.model.state_dict(), whole.model.state_dict()
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert whole.finish("test")["accuracy"]["full"] >= 0
+    assert whole.model.gates.threshold == 0.5
