@@ -1,7 +1,7 @@
 # Gatefold. Every target does its own set-up first; a second call skips what is done.
 #
 #   make bitstream MODEL=resnet8          build the accelerator into build/resnet8/deploy
-#                                         with SEARCH=build/search/resnet8/search.json: the modes of a search too
+#                                         (CHECKPOINT=FILE: other weights, such as those that a search leaves)
 #   make run MODEL=resnet8 MODE=1/4       the board program (simulated where no board is attached)
 #   make report MODEL=resnet8             resources, cycles, frames per second
 #   make test                             the tests;  make test-all: with the slow ones
@@ -30,7 +30,7 @@ setup-board:
 	@requirements/setup.sh board
 
 bitstream: setup
-	@.venv/bin/gatefold build $(MODEL) --board $(BOARD) $(if $(SEARCH),--search $(SEARCH))
+	@.venv/bin/gatefold build $(MODEL) --board $(BOARD) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
 run: setup-board $(if $(wildcard build/$(MODEL)/deploy/modes.json),,bitstream)
 	@.venv-board/bin/python board/run.py --model $(MODEL) --mode $(MODE) --count $(COUNT)

@@ -24,9 +24,6 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--modes", metavar="LIST", help="modes to build, separated by commas, e.g. full,1/4 (default: all)"
     )
-    parser.add_argument(
-        "--search", type=Path, metavar="FILE", help="search.json of `gatefold search`, to build its modes too (default: none)"
-    )
     parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
     parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
     parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 8)")
@@ -56,7 +53,6 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         untrained=args.untrained,
         modes=args.modes.split(",") if args.modes else None,
-        search=args.search,
     )
     folder = args.output or build_root() / args.model
     if folder.exists() and not folder.is_dir():

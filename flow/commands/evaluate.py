@@ -25,9 +25,6 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, default=None, metavar="FILE", help="weights to use (default: those shipped in models/)"
     )
-    parser.add_argument(
-        "--search", type=Path, metavar="FILE", help="search.json of `gatefold search`, to evaluate its modes too (default: none)"
-    )
     parser.add_argument("--count", type=int, default=None, metavar="N", help="only the first N images (default: all)")
     parser.add_argument("--threads", type=int, default=None, help="processor threads (default: all cores)")
     parser.add_argument(
@@ -43,16 +40,13 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from flow.data import load_test
-    from flow.explore.search import read_modes
     from flow.models import NAMES
-    from flow.nn.modes import MODES, check_mode, group_vector
+    from flow.nn.modes import group_vector, mode_names
     from flow.training.checkpoint import load_model
     from flow.training.evaluate import predict
 
     if args.model not in NAMES:
         raise GatefoldError(f"There is no model '{args.model}'; choose one of {', '.join(NAMES)}.")
-    if args.mode != "all" and not args.search:
-        check_mode(args.mode)
     if args.count is not None and args.count < 1:
         raise GatefoldError(f"--count {args.count} leaves no image; give at least 1.")
     if args.threads is not None:
@@ -60,13 +54,9 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(args.checkpoint or args.model)
     if model.name != args.model:
         raise GatefoldError(f"{args.checkpoint} holds {model.name}, not {args.model}; name that model.")
-    modes = {mode: group_vector(model, mode) for mode in MODES}
-    if args.search:
-        modes |= read_modes(args.search, model)
     if args.mode != "all":
-        if args.mode not in modes:
-            raise GatefoldError(f"There is no mode '{args.mode}'; choose one of {', '.join(modes)}.")
-        modes = {args.mode: modes[args.mode]}
+        group_vector(model, args.mode)  # an unknown mode is refused before the data set is read
+    modes = mode_names(model) if args.mode == "all" else [args.mode]
     images, labels = load_test(args.data)
     images, labels = images[: args.count], labels[: args.count]
     if len(labels) == 0:
@@ -76,9 +66,9 @@ def run(args: argparse.Namespace) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("images", total=len(modes) * len(images))
-        for mode, groups in modes.items():
+        for mode in modes:
             progress.update(task, description=f"mode {mode}")
-            classes = predict(model, images, groups, on_batch=lambda n: progress.advance(task, n))
+            classes = predict(model, images, mode, on_batch=lambda n: progress.advance(task, n))
             results[mode] = {
                 "model": model.name,
                 "mode": mode,

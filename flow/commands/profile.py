@@ -22,7 +22,7 @@ def add_parser(subparsers) -> None:
         description="Measure how long a network takes in each group mode on a processor or a GPU, in floating point with real "
         "grouped convolutions: the median of several runs, for each batch size.",
     )
-    parser.add_argument("model", help="name of a network; weights do not matter for time")
+    parser.add_argument("model", help="name of a network; for the uniform modes its weights do not matter")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run (default: %(default)s)")
     parser.add_argument(
         "--batch", type=_batches, default=[1], metavar="LIST", help="batch sizes, e.g. 1,16,128 (default: 1)"
@@ -30,7 +30,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--repeats", type=int, default=15, help="runs to take the median of (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=None, help="processor threads (default: all cores)")
     parser.add_argument(
-        "--search", type=Path, metavar="FILE", help="search.json of `gatefold search`, to time its modes too (default: none)"
+        "--checkpoint", type=Path, metavar="FILE", help="weights with searched modes, to time those too (default: none)"
     )
     parser.add_argument("--json", action="store_true", help="print the times as JSON")
     parser.set_defaults(run=run)
@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from flow.explore.profile import profile
-    from flow.explore.search import read_modes
     from flow.models import create
-    from flow.nn.modes import MODES, group_vector
+    from flow.nn.modes import mode_names
+    from flow.training.checkpoint import load_model
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise GatefoldError("There is no CUDA device here; profile with --device cpu.")
@@ -53,10 +53,8 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"--repeats {args.repeats} measures nothing; give at least 1.")
     if args.threads is not None:
         torch.set_num_threads(max(1, args.threads))
-    model = create(args.model, float=True)
-    modes = {mode: group_vector(model, mode) for mode in MODES}
-    if args.search:
-        modes |= read_modes(args.search, model)
+    model = load_model(args.checkpoint) if args.checkpoint else create(args.model)
+    modes = mode_names(model)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("modes", total=len(modes) * len(args.batch))
         seconds = profile(model, modes, args.batch, args.device, args.repeats, lambda: progress.advance(task))

@@ -16,8 +16,8 @@ def add_parser(subparsers) -> None:
         description="Explore the group counts of a trained network's layers (Algorithm 2 of WeNet): from the full network on, "
         "each step gives one layer more groups, the one that makes time / accuracy smallest. Accuracy is measured on the last "
         "images of the training set, time is a model or a measurement. The best of all networks seen become modes pareto-1 "
-        "(slowest), pareto-2 ... in search.json, which `gatefold build --search` puts on the hardware. Every accuracy is kept, "
-        "so that --resume goes on where a search ended.",
+        "(slowest), pareto-2 ... of the weights in the output folder, which `gatefold build --checkpoint` puts on the hardware. "
+        "Every accuracy is kept, so that --resume goes on where a search ended.",
     )
     parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
     parser.add_argument(
@@ -34,6 +34,10 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--images", type=int, default=1000, metavar="N", help="held-out training images to search on (default: %(default)s)"
     )
+    parser.add_argument(
+        "--calibration", type=int, default=256, metavar="N",
+        help="training images that give every network its batch-normalisation statistics (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--points", type=int, default=8, help="modes to take from the front (default: %(default)s)")
     parser.add_argument(
         "--test-images", type=int, default=None, metavar="N",
@@ -58,26 +62,30 @@ def run(args: argparse.Namespace) -> int:
     from flow.data import load
     from flow.data.held_out import held_out
     from flow.engine.boards import find_board
-    from flow.engine.build import weights_digest
     from flow.engine.select import choose
     from flow.explore.algorithm import steps_at_most
     from flow.explore.search import RESULT, Search, write_result
     from flow.explore.times import time_table
     from flow.rtlsim.settings import build_root
-    from flow.training.checkpoint import load_model
+    from flow.nn.modes import MODES
+    from flow.training.checkpoint import load_model, read_record, save_model
     from flow.training.evaluate import accuracy
 
     if args.points < 1 or args.batch < 1 or (args.jobs is not None and args.jobs < 1):
         raise GatefoldError("--points, --batch and --jobs count things; give at least 1.")
-    model = load_model(args.checkpoint or args.model)
+    source = args.checkpoint or args.model
+    model = load_model(source)
     if model.name != args.model:
         raise GatefoldError(f"{args.checkpoint} holds {model.name}, not {args.model}; name that model.")
     dataset = load(args.data)
+    if model.searched:
+        raise GatefoldError(f"{source} holds the modes of a search already; search with the weights from training.")
     images, labels = held_out(dataset, args.images)
+    calibration = dataset.train_x[: min(args.calibration, len(dataset.train_x) - args.images)]
     torch.set_num_threads(1)
     table = time_table(model, args.by, choose(find_board(args.board)), args.batch)
     folder = args.output or build_root() / "search" / args.model
-    search = Search(model, images, labels, table, folder, args.jobs or os.cpu_count() or 1)
+    search = Search(model, images, labels, calibration, table, folder, args.jobs or os.cpu_count() or 1)
     console = Console(stderr=True, soft_wrap=True)
     if args.resume:
         console.print(f"{search.resume()} networks are known already", highlight=False)
@@ -96,28 +104,33 @@ def run(args: argparse.Namespace) -> int:
             args.points,
             lambda step, point: progress.update(task, completed=step, accuracy=100 * point.accuracy),
         )
+        search.add_modes(result)
         test = {}
         count = len(dataset.test_x[: args.test_images])
         if count:
             progress.remove_task(task)
             task = progress.add_task("test images", total=count * len(result.modes), accuracy=0.0)
-            for name, point in result.modes.items():
-                test[name] = accuracy(
-                    model, dataset.test_x[:count], dataset.test_y[:count], point.groups, lambda n: progress.advance(task, n)
-                )
+            for name in result.modes:
+                x, y = dataset.test_x[:count], dataset.test_y[:count]
+                test[name] = accuracy(model, x, y, name, lambda n: progress.advance(task, n))
                 progress.update(task, accuracy=100 * test[name])
     record = {
         "by": args.by,
         "threshold": args.threshold,
         "data": dataset.name,
         "held_out_images": args.images,
-        "weights": weights_digest(model),
+        "calibration_images": len(calibration),
         "test_accuracy": test,
         "test_images": count,
     }
     path = Path(folder) / RESULT
     write_result(path, model.name, result, record)
-    _show(args, result, test, path)
+    trained = read_record(source)
+    reached = {mode: value for mode, value in trained.get("accuracy", {}).items() if mode in MODES}
+    model.set_mode("full")
+    weights = Path(folder) / f"{model.name}.safetensors"
+    save_model(model, weights, {**trained, "searched": model.searched, "search": record, "accuracy": reached | test})
+    _show(args, result, test, weights)
     return 0
 
 
@@ -137,4 +150,4 @@ def _show(args, result, test, path) -> None:
     for name, point in result.uniform.items():
         beaten = "beaten or met by the front" if result.dominated[name] else "not beaten"
         print(f"  {name:<9} {args.by} {point.time:<12.6g} held out {100 * point.accuracy:.2f} %  {beaten}")
-    print(f"modes: {path}")
+    print(f"weights with these modes: {path}")

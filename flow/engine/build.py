@@ -34,7 +34,6 @@ class Request:
         checkpoint: weights file, or None for the shipped weights.
         untrained: random weights instead.
         modes: mode names to build, None for all.
-        search: search.json of `gatefold search`, whose modes are built too; None for the named modes alone.
         seed: of the random weights.
     """
 
@@ -44,7 +43,6 @@ class Request:
     checkpoint: Path | None = None
     untrained: bool = False
     modes: list | None = None
-    search: Path | None = None
     seed: int = 1
 
 
@@ -99,19 +97,15 @@ class Build:
             GatefoldError: weights are missing or damaged, or the network does not fit the engine or the part.
         """
         model, record = weights_of(self.request)
-        searched = {}
-        if self.request.search:
-            searched, accuracy = searched_modes(self.request.search, model)
-            record = record and {**record, "accuracy": record.get("accuracy", {}) | accuracy}
         with exclusive(self.folder, self.steps.report):
-            return self._run(model, record, searched)
+            return self._run(model, record)
 
-    def _run(self, model, record, searched):
+    def _run(self, model, record):
         from flow.export.importer import import_graph, load
 
         onnx = self.folder / "model.onnx"
-        key = digest(code_digest("engine", "export", "models", "nn"), weights_digest(model), searched)
-        self.steps.run("export", "exporting to QONNX", key, [onnx], lambda: self._export(model, searched, onnx))
+        key = digest(code_digest("engine", "export", "models", "nn"), _weights_digest(model))
+        self.steps.run("export", "exporting to QONNX", key, [onnx], lambda: self._export(model, onnx))
 
         graph = import_graph(load(onnx))
         if self.request.modes:
@@ -137,13 +131,13 @@ class Build:
         )
         return contents
 
-    def _export(self, model, searched, path):
+    def _export(self, model, path):
         from flow.engine.from_model import layer_graph
         from flow.export.qonnx_export import export
 
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.onnx")
-        export(layer_graph(model, searched)).save(str(part))
+        export(layer_graph(model)).save(str(part))
         part.replace(path)
 
     def _compile(self, graph, key):
@@ -214,27 +208,9 @@ class Build:
         return Verification(**json.loads(report.read_text()))
 
 
-def searched_modes(path, model):
-    """The modes of a search and what they reach on the test set.
-
-    Returns:
-        (mode name -> {layer name: group count}, mode name -> accuracy 0…1 where it was measured).
-
-    Raises:
-        GatefoldError: the file is missing or damaged, or the search was made with other weights.
-    """
-    from flow.explore.search import read_modes
-
-    modes = read_modes(path, model)
-    contents = json.loads(Path(path).read_text())
-    if contents.get("weights") != weights_digest(model):
-        raise GatefoldError(f"{path} was found with other weights of {model.name}; run `gatefold search {model.name}` again.")
-    return modes, contents.get("test_accuracy", {})
-
-
-def weights_digest(model):
+def _weights_digest(model):
     """SHA-256 of all that the network's integers follow from."""
     parts = []
     for name, tensor in sorted(model.state_dict().items()):
         parts += [name, tensor.detach().cpu().contiguous().numpy().tobytes()]
-    return digest(model.name, *parts)
+    return digest(model.name, getattr(model, "searched", {}), *parts)

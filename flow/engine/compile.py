@@ -18,7 +18,7 @@ class Compiled:
     Attributes:
         graph: LayerGraph.
         plan: Plan; `plan.config` holds the engine's parameters.
-        table: (layer name, group count) -> Requantisation.
+        table: (layer name, setting in a mode) -> Requantisation.
         images: file name -> text of every memory image.
     """
 

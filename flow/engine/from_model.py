@@ -1,15 +1,13 @@
 """The layer graph of a PyTorch model."""
 
-from flow.engine.graph import Layer, LayerGraph
-from flow.nn.modes import MODES, group_vector
+from flow.engine.graph import OWN_STATISTICS, Layer, LayerGraph
+from flow.nn.modes import MODES, group_vector, mode_names
 
 
-def layer_graph(model, modes=None):
-    """LayerGraph of a quantised network of `flow.models`, with its five named modes and the given ones after them.
-
-    Args:
-        modes: mode name -> {layer name: group count}.
-    """
+def layer_graph(model):
+    """LayerGraph of a quantised network of `flow.models`, with its five named modes and its searched ones after them."""
+    modes = {mode: group_vector(model, mode) for mode in mode_names(model)}
+    searched = [mode for mode in modes if mode not in MODES]
     layers = []
     for spec in model.layers():
         integers = model.integer_layer(spec.name)
@@ -27,8 +25,12 @@ def layer_graph(model, modes=None):
             spec.pool,
         )
         if spec.kind == "conv":
-            layer.affine = {n: integers.affine(n) for n in spec.group_counts}
+            layer.affine = {n: integers.affine(n, MODES[0]) for n in spec.group_counts}
+            for index, mode in enumerate(searched, 1):
+                n = modes[mode][spec.name]
+                modes[mode][spec.name] = n + OWN_STATISTICS * index
+                layer.affine[n + OWN_STATISTICS * index] = integers.affine(n, mode)
         else:
             layer.bias, layer.logit_scale = integers.bias, integers.logit_scale
         layers.append(layer)
-    return LayerGraph(model.name, layers, {mode: group_vector(model, mode) for mode in MODES} | (modes or {}))
+    return LayerGraph(model.name, layers, modes)

@@ -14,6 +14,14 @@ IMAGE = "image"
 SHUFFLE_GROUPS = 16
 ACTIVATION_MAX = 15
 IMAGE_MAX = 255
+OWN_STATISTICS = 32
+"""A mode's setting of a layer is n + OWN_STATISTICS·s: n groups, with batch-normalisation statistics number s. Those of number 0
+belong to the group count; a mode that was searched has its own."""
+
+
+def group_count(setting):
+    """The group count n in a mode's setting of a layer."""
+    return setting % OWN_STATISTICS
 
 
 @dataclass
@@ -32,7 +40,7 @@ class Layer:
         residual: name of the layer whose output is added before the last clamp, or None.
         shuffle: output channel c = a·n' + b is stored in slot b·16 + a, n' = Co / 16.
         pool: the output is the sum over all pixels per channel.
-        affine: n -> (A, B), float32 [Co] each: the output is round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
+        affine: setting (n, where the statistics are the group count's) -> (A, B), float32 [Co] each: the output is round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
         bias: int64 [K], the classifier's only.
         logit_scale: real logits are the integer ones times this.
     """
@@ -93,7 +101,7 @@ class LayerGraph:
     Attributes:
         name: the model's name.
         layers: list of Layer; the last one is the classifier.
-        modes: mode name -> {layer name: group count}; the order gives the mode index. Layers that are not
+        modes: mode name -> {layer name: setting, see `OWN_STATISTICS`}; the order gives the mode index. Layers that are not
             mentioned run with one group.
     """
 
@@ -112,16 +120,24 @@ class LayerGraph:
     def classes(self):
         return self.layers[-1].out_channels
 
-    def groups(self, mode, layer):
-        """Group count of `layer` in the mode called `mode`."""
+    def setting(self, mode, layer):
+        """Setting of `layer` in the mode called `mode`: its key in `Layer.affine`."""
         try:
             return self.modes[mode].get(layer.name, 1)
         except KeyError:
             raise GatefoldError(f"unknown mode {mode!r}; {self.name} has {', '.join(self.modes)}") from None
 
+    def groups(self, mode, layer):
+        """Group count of `layer` in the mode called `mode`."""
+        return group_count(self.setting(mode, layer))
+
     def used_groups(self, layer):
         """Sorted group counts that any mode uses for `layer`."""
         return sorted({self.groups(mode, layer) for mode in self.modes})
+
+    def used_settings(self, layer):
+        """Sorted settings that any mode has for `layer`."""
+        return sorted({self.setting(mode, layer) for mode in self.modes})
 
 
 def shuffle_slots(channels):
@@ -152,9 +168,11 @@ def check(graph):
                     f"{where}: {groups} groups do not divide {layer.in_channels} -> {layer.out_channels} channels; "
                     "choose a smaller group count"
                 )
-            if layer.kind == "conv" and groups not in layer.affine:
+        for setting in graph.used_settings(layer):
+            if layer.kind == "conv" and setting not in layer.affine:
                 raise GatefoldError(
-                    f"{where} has no batch norm for {groups} groups (it has {sorted(layer.affine)}); train that group count"
+                    f"{where} has no batch norm for {group_count(setting)} groups (it has {sorted(layer.affine)}); "
+                    "train that group count"
                 )
         if layer.shuffle and layer.out_channels % SHUFFLE_GROUPS:
             raise GatefoldError(

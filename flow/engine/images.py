@@ -84,8 +84,8 @@ def memory_images(graph, plan, table):
         base = plan.weights[layer.name]
         words = kernel_words(layer)
         kernels[base : base + len(words)] = words
-    for (name, groups), base in plan.requants.items():
-        words = requant_words(table[name, groups])
+    for (name, setting), base in plan.requants.items():
+        words = requant_words(table[name, setting])
         requants[base : base + len(words)] = words
     mask = np.uint64((1 << COLUMN_BITS) - 1)
     images = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flow.engine.graph import ACTIVATION_MAX, IMAGE, shuffle_slots
+from flow.engine.graph import ACTIVATION_MAX, IMAGE, group_count, shuffle_slots
 from flow.errors import GatefoldError
 
 
@@ -63,9 +63,9 @@ def affine_round(acc, scale, offset):
     return np.rint(product + np.asarray(offset, np.float32)).astype(np.int64)
 
 
-def affine(layer, groups, acc):
+def affine(layer, setting, acc):
     """The float definition of requantisation for accumulators [N, Co, H, W]."""
-    scale, offset = layer.affine[groups]
+    scale, offset = layer.affine[setting]
     return affine_round(acc, scale[:, None, None], offset[:, None, None])
 
 
@@ -76,7 +76,7 @@ def run(graph, images, mode, requantise=affine):
         graph: LayerGraph.
         images: uint8 [N, 3, 32, 32].
         mode: name of one of the graph's modes.
-        requantise: function (layer, groups, acc [N, Co, H, W]) -> integers before the residual add; the
+        requantise: function (layer, setting, acc [N, Co, H, W]) -> integers before the residual add; the
             float definition unless given (`flow.engine.requant` has the hardware's integer one).
 
     Returns:
@@ -89,23 +89,23 @@ def run(graph, images, mode, requantise=affine):
         raise GatefoldError(
             f"{graph.name} takes uint8 images of shape {shape}, not {images.dtype} {images.shape[1:]}; convert them first"
         )
-    counts = {layer.name: graph.groups(mode, layer) for layer in graph.layers}
-    stations = run_layers(graph.layers, counts, images, requantise)
+    settings = {layer.name: graph.setting(mode, layer) for layer in graph.layers}
+    stations = run_layers(graph.layers, settings, images, requantise)
     del stations[IMAGE]
     logits = stations[graph.layers[-1].name]
     return Result(stations, logits, logits.argmax(axis=1))
 
 
-def run_layers(layers, counts, images, requantise):
-    """Run layers in order with `counts[name]` groups each; returns the stations, the images among them."""
+def run_layers(layers, settings, images, requantise):
+    """Run layers in order, each with its setting in the mode; returns the stations, the images among them."""
     stations = {IMAGE: images}
     for layer in layers:
         inputs = stations[layer.input]
         if layer.kind == "linear":
             stations[layer.name] = inputs.astype(np.int64) @ layer.weight.T + layer.bias
             continue
-        groups = counts[layer.name]
-        out = requantise(layer, groups, accumulate(layer, groups, inputs))
+        setting = settings[layer.name]
+        out = requantise(layer, setting, accumulate(layer, group_count(setting), inputs))
         if layer.residual is not None:
             out = out + stations[layer.residual]
         out = np.clip(out, 0, ACTIVATION_MAX).astype(np.uint8)

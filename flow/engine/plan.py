@@ -35,7 +35,7 @@ class Plan:
         maps: layer name -> Place of its output; None for pooled outputs and logits.
         residuals: layer name -> Place of the map that it adds, for those that add one.
         weights: layer name -> first word in the weight memory (of the classifier: in the vector unit's).
-        requants: (layer name, group count) -> first requantisation entry.
+        requants: (layer name, setting in a mode) -> first requantisation entry.
     """
 
     config: EngineConfig
@@ -166,8 +166,8 @@ def plan(graph, config=None):
         weights[layer.name] = weight_words
         inputs = NIBBLE_CHANNELS if layer.input == IMAGE else layer.in_channels
         weight_words += layer.out_channels * inputs
-        for groups in graph.used_groups(layer):
-            requants[layer.name, groups] = requant_words
+        for setting in graph.used_settings(layer):
+            requants[layer.name, setting] = requant_words
             requant_words += layer.out_channels
 
     config = replace(

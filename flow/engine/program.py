@@ -13,7 +13,7 @@ def descriptor_fields(graph, plan, table, mode, layer, last):
     """Field name -> value of one layer's descriptor in the mode called `mode`.
 
     Args:
-        table: (layer name, group count) -> Requantisation.
+        table: (layer name, setting) -> Requantisation.
         last: the frame ends with this layer.
     """
     groups = graph.groups(mode, layer)
@@ -51,8 +51,8 @@ def descriptor_fields(graph, plan, table, mode, layer, last):
         "out_per_group": layer.out_channels // groups,
         "shuffle": (layer.out_channels // SHUFFLE_GROUPS).bit_length() - 1 if layer.shuffle else 0,
         "weight_base": plan.weights[layer.name],
-        "requant_base": plan.requants[layer.name, groups],
-        "prescale": table[layer.name, groups].prescale,
+        "requant_base": plan.requants[layer.name, graph.setting(mode, layer)],
+        "prescale": table[layer.name, graph.setting(mode, layer)].prescale,
     }
 
 

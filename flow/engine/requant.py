@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flow.engine.graph import ACTIVATION_MAX
+from flow.engine.graph import ACTIVATION_MAX, group_count
 from flow.engine.integer import affine_round
 from flow.errors import GatefoldError
 
@@ -166,12 +166,13 @@ def verify(constants, scale, offset, low, high, lowest_level):
     return equal
 
 
-def requantise_layer(layer, groups):
-    """Requantisation of one convolution at one group count; prescaled where only that matches every channel.
+def requantise_layer(layer, setting):
+    """Requantisation of one convolution in one setting; prescaled where only that matches every channel.
 
     Raises:
         GatefoldError: an accumulator can leave its 18 bits.
     """
+    groups = group_count(setting)
     low, high = layer.accumulator_range(groups)
     limit = 1 << (ACCUMULATOR_BITS - 1)
     largest = max(-low.min(), high.max())
@@ -181,38 +182,38 @@ def requantise_layer(layer, groups):
             f"{ACCUMULATOR_BITS} bits; use fewer input channels or smaller weights"
         )
     lowest_level = 0 if layer.residual is None else -ACTIVATION_MAX
-    constants = solve(*layer.affine[groups], low, high, lowest_level)
+    constants = solve(*layer.affine[setting], low, high, lowest_level)
     if not constants.matched.all() and largest < limit >> PRESCALE_BITS:
-        shifted = solve(*layer.affine[groups], low, high, lowest_level, prescale=True)
+        shifted = solve(*layer.affine[setting], low, high, lowest_level, prescale=True)
         if shifted.matched.sum() > constants.matched.sum():
             return shifted
     return constants
 
 
 def requantise(graph, progress=None):
-    """Constants of every convolution at every group count that a mode uses.
+    """Constants of every convolution in every setting that a mode uses.
 
     Args:
         progress: called with each layer's name once it is done.
 
     Returns:
-        (layer name, group count) -> Requantisation; `check_matched` tells whether it is usable.
+        (layer name, setting) -> Requantisation; `check_matched` tells whether it is usable.
     """
     table = {}
     for layer in graph.layers:
         if layer.kind == "conv":
-            for groups in graph.used_groups(layer):
-                table[layer.name, groups] = requantise_layer(layer, groups)
+            for setting in graph.used_settings(layer):
+                table[layer.name, setting] = requantise_layer(layer, setting)
         if progress:
             progress(layer.name)
     return table
 
 
 def unmatched(table):
-    """(layer name, group count, channel) of every channel whose constants differ from the float definition."""
+    """(layer name, setting, channel) of every channel whose constants differ from the float definition."""
     return [
-        (name, groups, int(channel))
-        for (name, groups), constants in table.items()
+        (name, setting, int(channel))
+        for (name, setting), constants in table.items()
         for channel in np.flatnonzero(~constants.matched)
     ]
 
@@ -222,13 +223,13 @@ def check_matched(graph, table):
     bad = unmatched(table)
     if not bad:
         return
-    name, groups, channel = bad[0]
-    modes = [mode for mode in graph.modes if graph.groups(mode, graph[name]) == groups]
+    name, setting, channel = bad[0]
+    modes = [mode for mode in graph.modes if graph.setting(mode, graph[name]) == setting]
     total = sum(len(constants.scale) for constants in table.values())
     raise GatefoldError(
         f"{len(bad)} of {total} channels of {graph.name} have no integer requantisation that equals batch norm at "
-        f"every accumulator; the first is channel {channel} of layer {name} with {groups} groups "
-        f"(mode {', '.join(modes)}, A = {graph[name].affine[groups][0][channel]:.6g}); "
+        f"every accumulator; the first is channel {channel} of layer {name} with {group_count(setting)} groups "
+        f"(mode {', '.join(modes)}, A = {graph[name].affine[setting][0][channel]:.6g}); "
         "lower that batch norm's weight or train on"
     )
 
@@ -236,8 +237,8 @@ def check_matched(graph, table):
 def hardware(table):
     """The engine's requantisation as the `requantise` argument of `flow.engine.integer.run`."""
 
-    def requantise_accumulators(layer, groups, acc):
-        constants = table[layer.name, groups]
+    def requantise_accumulators(layer, setting, acc):
+        constants = table[layer.name, setting]
         return apply(constants.scale[:, None, None], constants.bias[:, None, None], acc, constants.prescale)
 
     return requantise_accumulators

@@ -10,7 +10,7 @@ from flow.explore.times import REPEATS, median_seconds
 @torch.no_grad()
 def profile(
     model,
-    modes: dict[str, dict[str, int]],
+    modes: list[str],
     batches: list[int],
     device: str,
     repeats: int = REPEATS,
@@ -20,7 +20,7 @@ def profile(
 
     Args:
         model: network; left in eval, on the device and in the last mode.
-        modes: mode name to group vector.
+        modes: names of modes.
         batches: images per run.
         device: ``"cpu"`` or ``"cuda"``.
 
@@ -33,8 +33,8 @@ def profile(
     size = model.layers()[0].in_size
     images = {batch: torch.rand(batch, 3, size, size, device=device) for batch in batches}
     seconds: dict[str, dict[str, float]] = {}
-    for name, groups in modes.items():
-        model.set_mode(groups)
+    for name in modes:
+        model.set_mode(name)
         seconds[name] = {}
         for batch, x in images.items():
             seconds[name][str(batch)] = median_seconds(lambda x=x: model(x), device, repeats)

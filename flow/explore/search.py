@@ -48,29 +48,37 @@ class Search:
     Args:
         model: quantised network.
         images, labels: held-out images uint8 [N, H, W, 3] and labels int64 [N].
+        calibration: other training images uint8 [M, H, W, 3], for the statistics of every network.
         table: times from ``time_table``.
         folder: progress.json and search.json go here.
         jobs: workers of ``joblib``: threads, unless ``joblib.parallel_config`` names another back end, such as a cluster.
     """
 
-    def __init__(self, model, images: np.ndarray, labels: np.ndarray, table: Table, folder: Path, jobs: int = 1):
-        if len(images) == 0:
-            raise GatefoldError("There are no held-out images to search on; give at least one.")
+    def __init__(
+        self,
+        model,
+        images: np.ndarray,
+        labels: np.ndarray,
+        calibration: np.ndarray,
+        table: Table,
+        folder: Path,
+        jobs: int = 1,
+    ):
         self.model = model
         self.specs = model.layers()
         self.time_of = total(table)
         self.folder = Path(folder)
         self.jobs = jobs
-        self._evaluator = Evaluator(model, images, labels)
+        self._evaluator = Evaluator(model, images, labels, calibration)
         weights = [model.integer_layer(spec.name).weight.tobytes() for spec in self.specs]
         affine = [
             value.tobytes()
             for spec in self.specs
             if spec.kind == "conv"
             for n in spec.group_counts
-            for value in model.integer_layer(spec.name).affine(n)
+            for value in model.integer_layer(spec.name).affine(n, MODES[0])
         ]
-        self._key = digest(model.name, *weights, *affine, images.tobytes(), labels.tobytes())
+        self._key = digest(model.name, *weights, *affine, images.tobytes(), labels.tobytes(), calibration.tobytes())
         self._known: dict[str, float] = {}
 
     def resume(self) -> int:
@@ -102,9 +110,16 @@ class Search:
         modes = {f"{PREFIX}{i + 1}": point for i, point in enumerate(spread(usable, count))}
         return Result(points, front, modes, uniform)
 
+    def add_modes(self, result: Result) -> None:
+        """Give the model the modes of a result, with their statistics."""
+        for name, point in result.modes.items():
+            self.model.add_mode(name, point.groups)
+            for layer, state in self._evaluator.rebase(point.groups).states.items():
+                self.model.get_submodule(layer).norm.norms[name].load_state_dict(state)
+
     def _evaluate(self, groups: Vector, following: list[Vector]) -> tuple[float, list[float]]:
         if any(self._name(vector) not in self._known for vector in (groups, *following)):
-            self._known[self._name(groups)] = self._evaluator.rebase(groups)
+            self._known[self._name(groups)] = self._evaluator.rebase(groups).accuracy
         accuracies = self._accuracies(following)
         self._save()
         return self._known[self._name(groups)], accuracies
@@ -112,7 +127,7 @@ class Search:
     def _accuracies(self, vectors: list[Vector]) -> list[float]:
         missing = [vector for vector in vectors if self._name(vector) not in self._known]
         if self.jobs == 1 or len(missing) < 2:
-            found = [self._evaluator.accuracy(vector) for vector in missing]
+            found = _accuracies_of(self._evaluator, missing)
         else:
             shares = [missing[i :: self.jobs] for i in range(self.jobs)]
             tasks = (joblib.delayed(_accuracies_of)(self._evaluator, share) for share in shares if share)
@@ -129,11 +144,11 @@ class Search:
 
 
 def _accuracies_of(evaluator: Evaluator, vectors: list[Vector]) -> list[float]:
-    return [evaluator.accuracy(vector) for vector in vectors]
+    return [evaluator.evaluate(vector).accuracy for vector in vectors]
 
 
 def write_result(path: Path, model_name: str, result: Result, record: dict) -> None:
-    """Write search.json: the record, all points, the front, the uniform modes and ``modes`` for ``read_modes``."""
+    """Write search.json: the record, the modes, the front, the uniform modes and all points."""
     contents = {
         "model": model_name,
         **record,
@@ -143,23 +158,3 @@ def write_result(path: Path, model_name: str, result: Result, record: dict) -> N
         "points": [point.as_json() for point in result.points],
     }
     write_text(path, json.dumps(contents, indent=1) + "\n")
-
-
-def read_modes(path: Path, model) -> dict[str, Vector]:
-    """Mode name to group vector from a search.json, checked against the model.
-
-    Raises:
-        GatefoldError: the file is missing or damaged, or of another network.
-    """
-    try:
-        contents = json.loads(Path(path).read_text())
-        modes = {str(name): dict(mode["groups"]) for name, mode in contents["modes"].items()}
-    except FileNotFoundError:
-        raise GatefoldError(f"There is no file {path}; make it with `gatefold search {model.name}`.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise GatefoldError(f"{path} holds no modes; make it again with `gatefold search {model.name}`.") from None
-    allowed = {spec.name: spec.group_counts for spec in model.layers()}
-    for name, groups in modes.items():
-        if name in MODES or set(groups) != set(allowed) or any(n not in allowed[layer] for layer, n in groups.items()):
-            raise GatefoldError(f"Mode {name} of {path} is not one of {model.name}; search again with that model.")
-    return modes

@@ -2,9 +2,9 @@
 
     gatefold.model    the model's name
     gatefold.mode     the mode that the nodes are in; the exporter writes the full network, `ApplyMode` the others
-    gatefold.modes    mode name -> {layer name: group count}; their order is the mode index
-    gatefold.layers   per convolution and classifier, in the order of the nodes: name, group counts, and per group
-                      count the batch norm's A and B (base64 of little-endian float32 [Co])
+    gatefold.modes    mode name -> {layer name: setting}; their order is the mode index (settings: `LayerGraph.modes`)
+    gatefold.layers   per convolution and classifier, in the order of the nodes: name, group counts, and per setting
+                      the batch norm's A and B (base64 of little-endian float32 [Co])
 """
 
 import base64
@@ -49,7 +49,7 @@ def read(model, key, default=None):
 
 
 def affine_tables(model):
-    """Layer name -> {group count: (A, B)} of every convolution."""
+    """Layer name -> {setting: (A, B)} of every convolution."""
     return {
         layer["name"]: {int(n): (decode(pair["A"]), decode(pair["B"])) for n, pair in layer["affine"].items()}
         for layer in read(model, "layers", [])

@@ -5,6 +5,7 @@ from onnx import helper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_shapes import InferShapes
 
+from flow.engine.graph import group_count
 from flow.errors import GatefoldError
 from flow.export import metadata
 from flow.export.qonnx_export import FULL
@@ -40,9 +41,9 @@ class ApplyMode(Transformation):
         names = iter(tables)
         for conv in [node for node in model.graph.node if node.op_type == "Conv"]:
             name = next(names)
-            groups = modes[self.mode].get(name, 1)
-            _group_weights(model, conv, groups)
-            for node, value in zip(_affine_nodes(model, conv), tables[name][groups], strict=True):
+            setting = modes[self.mode].get(name, 1)
+            _group_weights(model, conv, group_count(setting))
+            for node, value in zip(_affine_nodes(model, conv), tables[name][setting], strict=True):
                 model.set_initializer(node.input[1], value.reshape(1, -1, 1, 1))
         metadata.write(model, mode=self.mode)
         return model.transform(InferShapes()), False

@@ -62,8 +62,8 @@ def layer_graph(model):
             layer = op.to_layer(tensors, sources[0])
         layers.append(layer)
         makers[node.output[0]] = layer.name
-        for name, groups in zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_groups"), strict=True):
-            modes.setdefault(name, {})[layer.name] = groups
+        for name, setting in zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True):
+            modes.setdefault(name, {})[layer.name] = setting
     return LayerGraph(model.graph.name, layers, modes)
 
 
@@ -97,23 +97,23 @@ class _Builder:
         return name
 
     def _node(self, op, layer, inputs, output, shape, datatype, **attributes):
-        groups = [self.graph.groups(mode, layer) for mode in self.graph.modes]
+        settings = [self.graph.setting(mode, layer) for mode in self.graph.modes]
         self.nodes.append(
             helper.make_node(
                 op, inputs, [output], name=layer.name, domain=DOMAIN, backend="fpgadataflow", layer=layer.name,
-                mode_names=list(self.graph.modes), mode_groups=groups, numInputVectors=self.frames,
+                mode_names=list(self.graph.modes), mode_settings=settings, numInputVectors=self.frames,
                 in_channels=layer.in_channels, **self.folding, **attributes,
             )
         )  # fmt: skip
         self.shapes[output], self.datatypes[output] = shape, datatype
 
     def _conv(self, layer):
-        name, counts = layer.name, sorted(layer.affine)
+        name, settings = layer.name, sorted(layer.affine)
         inputs = [
             self._tensor(layer.input),
             self._constant(f"{name}.weight", layer.weight, "INT4"),
-            self._constant(f"{name}.A", np.stack([layer.affine[n][0] for n in counts]), "FLOAT32"),
-            self._constant(f"{name}.B", np.stack([layer.affine[n][1] for n in counts]), "FLOAT32"),
+            self._constant(f"{name}.A", np.stack([layer.affine[setting][0] for setting in settings]), "FLOAT32"),
+            self._constant(f"{name}.B", np.stack([layer.affine[setting][1] for setting in settings]), "FLOAT32"),
         ]
         if layer.residual:
             inputs.append(self._tensor(layer.residual))
@@ -124,7 +124,7 @@ class _Builder:
             "SwitchableConv", layer, inputs, self._tensor(name), shape, "UINT16" if layer.pool else "UINT4",
             out_channels=layer.out_channels, kernel=layer.kernel, stride=layer.stride, in_size=layer.in_size,
             out_size=layer.out_size, image=int(layer.input == IMAGE), residual=int(layer.residual is not None),
-            shuffle=int(layer.shuffle), pool=int(layer.pool), group_counts=counts,
+            shuffle=int(layer.shuffle), pool=int(layer.pool), settings=settings,
         )  # fmt: skip
 
     def _linear(self, layer):

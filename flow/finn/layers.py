@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from qonnx.core.datatype import DataType
 
 from flow.engine.cost import layer_cost
-from flow.engine.graph import IMAGE, Layer
+from flow.engine.graph import IMAGE, Layer, group_count
 from flow.engine.integer import affine, run_layers
 from flow.engine.plan import NIBBLE_CHANNELS
 from flow.finn import resources
@@ -24,7 +24,7 @@ class SwitchableLayer(HWCustomOp):
 
     Attributes of the node beside the folding attributes:
         layer: name of the layer; node names may be changed by FINN's transformations.
-        mode_names, mode_groups: names of the modes and this layer's group count in each.
+        mode_names, mode_settings: names of the modes and this layer's setting in each (see `LayerGraph.modes`).
         mode: index of the mode for execution and cycles.
         numInputVectors: number of images N.
     """
@@ -35,14 +35,18 @@ class SwitchableLayer(HWCustomOp):
             **attribute_types(),
             "layer": ("s", True, ""),
             "mode_names": ("strings", True, []),
-            "mode_groups": ("ints", True, []),
+            "mode_settings": ("ints", True, []),
             "mode": ("i", False, 0),
             "numInputVectors": ("i", False, 1),
         }
 
+    def setting(self, mode=None):
+        """Setting in the mode with index `mode`; in the node's own mode where omitted."""
+        return self.get_nodeattr("mode_settings")[self.get_nodeattr("mode") if mode is None else mode]
+
     def groups(self, mode=None):
         """Group count in the mode with index `mode`; in the node's own mode where omitted."""
-        return self.get_nodeattr("mode_groups")[self.get_nodeattr("mode") if mode is None else mode]
+        return group_count(self.setting(mode))
 
     def get_exp_cycles(self, mode=None):
         """Clock cycles per image in a mode (index), overhead included."""
@@ -90,7 +94,7 @@ class SwitchableConv(SwitchableLayer):
         0: map [N, H, W, Ci], UINT4, or the image [N, 32, 32, 3], UINT8.
         1: weights [Co, Ci, k, k], INT4, -7…7, of the full network; with n groups output o and input i connect
            iff o·n // Co == i·n // Ci.
-        2, 3: A and B, float32 [G, Co], one row per entry of `group_counts`:
+        2, 3: A and B, float32 [G, Co], one row per entry of `settings`:
            the output is round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
         4: with `residual`, the map [N, Ho, Wo, Co] that is added before the clamp.
 
@@ -111,7 +115,7 @@ class SwitchableConv(SwitchableLayer):
             "residual": ("i", False, 0, {0, 1}),
             "shuffle": ("i", False, 0, {0, 1}),
             "pool": ("i", False, 0, {0, 1}),
-            "group_counts": ("ints", True, []),
+            "settings": ("ints", True, []),
         }
 
     def weight_datatype(self):
@@ -127,7 +131,7 @@ class SwitchableConv(SwitchableLayer):
     def get_normal_input_shape(self, ind=0):
         count, size, out_size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_size", "out_size"))
         inputs, outputs, kernel = (self.get_nodeattr(name) for name in ("in_channels", "out_channels", "kernel"))
-        table = (len(self.get_nodeattr("group_counts")), outputs)
+        table = (len(self.get_nodeattr("settings")), outputs)
         return (
             (count, size, size, inputs),
             (outputs, inputs, kernel, kernel),
@@ -143,7 +147,7 @@ class SwitchableConv(SwitchableLayer):
     def bram_estimation(self, fpgapart):
         """18-kbit blocks that the kernels and the requantisation entries of the modes in use would fill."""
         inputs = NIBBLE_CHANNELS if self.get_nodeattr("image") else self.get_nodeattr("in_channels")
-        entries = len(set(self.get_nodeattr("mode_groups"))) * self.get_nodeattr("out_channels")
+        entries = len(set(self.get_nodeattr("mode_settings"))) * self.get_nodeattr("out_channels")
         return resources.weight_blocks(inputs * self.get_nodeattr("out_channels")) + resources.requant_blocks(entries)
 
     def shape_only(self):
@@ -160,10 +164,9 @@ class SwitchableConv(SwitchableLayer):
         _, weight, scale, offset = self.onnx_node.input[:4]
         layer = self._layer(np.rint(tensors[weight]).astype(np.int64))
         layer.input, layer.residual = source, residual
-        counts = self.get_nodeattr("group_counts")
         layer.affine = {
-            n: (tensors[scale][row].astype(np.float32), tensors[offset][row].astype(np.float32))
-            for row, n in enumerate(counts)
+            setting: (tensors[scale][row].astype(np.float32), tensors[offset][row].astype(np.float32))
+            for row, setting in enumerate(self.get_nodeattr("settings"))
         }
         return layer
 
@@ -171,7 +174,7 @@ class SwitchableConv(SwitchableLayer):
         stride, in_size, out_size = (self.get_nodeattr(name) for name in ("stride", "in_size", "out_size"))
         return Layer(
             self.get_nodeattr("layer"), "conv", weight, stride, in_size, out_size,
-            tuple(self.get_nodeattr("group_counts")),
+            tuple(sorted({group_count(setting) for setting in self.get_nodeattr("settings")})),
             input=IMAGE if self.get_nodeattr("image") else "before",
             shuffle=bool(self.get_nodeattr("shuffle")), pool=bool(self.get_nodeattr("pool")),
         )  # fmt: skip
@@ -185,7 +188,7 @@ class SwitchableConv(SwitchableLayer):
             residual = np.rint(context[node.input[4]]).astype(np.int64).transpose(0, 3, 1, 2)
         inputs = np.rint(context[node.input[0]]).astype(np.int64).transpose(0, 3, 1, 2)
         stations = run_layers(
-            [layer], {layer.name: self.groups()}, inputs, lambda layer, groups, acc: affine(layer, groups, acc) + residual
+            [layer], {layer.name: self.setting()}, inputs, lambda layer, setting, acc: affine(layer, setting, acc) + residual
         )
         out = stations[layer.name]
         context[node.output[0]] = (out if layer.pool else out.transpose(0, 2, 3, 1)).astype(np.float32)

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.nn.batchnorm import SwitchableBatchNorm2d
+from flow.models.requantisation import MULTIPLIER_LIMIT
+from flow.nn.batchnorm import SwitchableBatchNorm2d, affine_of
 from flow.nn.conv import SwitchableConv2d
 from flow.nn.linear import SwitchableLinear
 
@@ -27,9 +28,39 @@ class IntegerConv:
         self._input_scale = input_scale
         self._output_scale = output_scale
 
-    def affine(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """(A, B) of group count n: float32 [Co] each, in units of the output scale."""
-        a, b = (t.cpu().numpy() for t in self._norm.affine(n))
+    def affine(self, n: int, mode: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(A, B): float32 [Co] each, in units of the output scale.
+
+        Args:
+            n: group count.
+            mode: a searched mode, for its own statistics, or a uniform one, for those of the group count; None: the active one.
+        """
+        a, b = (t.cpu().numpy() for t in (self._norm.affine(n, mode) if mode else self._norm.affine(n)))
+        return self._in_output_units(a, b)
+
+    def recalibrated(self, n: int, mean: np.ndarray, variance: np.ndarray) -> dict[str, torch.Tensor]:
+        """Batch normalisation of group count n with other statistics.
+
+        Args:
+            mean, variance: of the integer accumulators, float64 [Co].
+
+        Returns:
+            State of the ``nn.BatchNorm2d``; where the multiplier would leave the requantiser's range, the weight is lower.
+        """
+        norm = self._norm.norms[str(n)]
+        unit = self._weight_scale * self._input_scale
+        state = {name: value.detach().clone() for name, value in norm.state_dict().items()}
+        state["running_mean"] = torch.from_numpy(mean * unit).to(state["running_mean"])
+        state["running_var"] = torch.from_numpy(variance * unit**2).to(state["running_var"])
+        multiplier = np.abs(self._in_output_units(*(t.cpu().numpy() for t in affine_of(state, norm.eps)))[0])
+        state["weight"] *= torch.from_numpy(np.minimum(1, MULTIPLIER_LIMIT / np.maximum(multiplier, 1e-30))).to(state["weight"])
+        return state
+
+    def affine_of_state(self, state: dict[str, torch.Tensor], n: int) -> tuple[np.ndarray, np.ndarray]:
+        """(A, B) of a state from ``recalibrated``."""
+        return self._in_output_units(*(t.cpu().numpy() for t in affine_of(state, self._norm.norms[str(n)].eps)))
+
+    def _in_output_units(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scale = a * self._weight_scale * self._input_scale / self._output_scale
         return scale.astype(np.float32), (b / self._output_scale).astype(np.float32)
 

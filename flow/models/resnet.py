@@ -18,6 +18,7 @@ from flow.models.integer import IntegerConv, IntegerLinear, convolve_exactly
 from flow.nn.batchnorm import SwitchableBatchNorm2d
 from flow.nn.conv import SwitchableConv2d
 from flow.nn.linear import SwitchableLinear
+from flow.models.searched import activate_statistics, add_searched
 from flow.nn.modes import group_vector
 from flow.nn.quantisers import ACTIVATION_MAX, Activation, ResidualBranch
 from flow.nn.shuffle import ChannelShuffle
@@ -114,6 +115,7 @@ class SwitchableResNet(nn.Module):
         self.blocks_per_stage = blocks_per_stage
         self.exact = True
         self.quantised = True
+        self.searched: dict[str, dict[str, int]] = {}
         self.shuffle = shuffle
         self.widths = tuple(width << i for i in range(STAGES))
         self.stem = ConvUnit(3, width, 3, 1, switchable=False)
@@ -185,9 +187,14 @@ class SwitchableResNet(nn.Module):
 
     # -- modes --------------------------------------------------------------------------------------------------------
 
+    def add_mode(self, name: str, groups: dict[str, int]) -> None:
+        """Add a named mode with a group count per layer and batch normalisations of its own, at first those of the counts."""
+        add_searched(self, name, groups)
+
     def set_mode(self, mode: str | dict[str, int]) -> None:
-        """Select a named group mode, or a group count per layer name (layers not named keep theirs)."""
+        """Select a named mode, or a group count per layer name (layers not named keep theirs)."""
         vector = group_vector(self, mode) if isinstance(mode, str) else mode
+        activate_statistics(self, mode if isinstance(mode, str) and mode in self.searched else None)
         names = {spec.name for spec in self._layers}
         for name, n in vector.items():
             if name not in names:

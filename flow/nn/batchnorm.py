@@ -1,5 +1,7 @@
 """Switchable batch normalisation: one per group count (Yu et al., arXiv:1812.08928; WeNet, section III-C)."""
 
+import copy
+
 import torch
 from torch import Tensor, distributed, nn
 
@@ -56,20 +58,38 @@ class _BatchNorm(torch.autograd.Function):
         return grad_x.view(n, h, w, c).permute(0, 3, 1, 2), grad_weight, grad_bias, None
 
 
+def affine_of(state: dict[str, Tensor], eps: float) -> tuple[Tensor, Tensor]:
+    """Batch normalisation in eval as y = a*v + b: float64 tensors a, b [C] from the state of an ``nn.BatchNorm2d``."""
+    a = state["weight"].detach().double() / torch.sqrt(state["running_var"].double() + eps)
+    return a, state["bias"].detach().double() - state["running_mean"].double() * a
+
+
 class SwitchableBatchNorm2d(nn.Module):
     """Batch normalisation [N, C, H, W] with its own parameters and statistics per group count.
 
     Args:
         channels: C.
         group_counts: the group counts n that may be selected.
+
+    Attributes:
+        mode: a mode with statistics of its own (see ``add``) that is active, or None.
     """
 
     def __init__(self, channels: int, group_counts: tuple[int, ...], eps: float = 1e-5, momentum: float = 0.1):
         super().__init__()
         self.norms = nn.ModuleDict({str(n): nn.BatchNorm2d(channels, eps, momentum) for n in group_counts})
+        self.mode: str | None = None
+
+    def add(self, mode: str, n: int) -> nn.BatchNorm2d:
+        """Give a mode its own parameters and statistics, at first those of group count n."""
+        self.norms[mode] = copy.deepcopy(self.norms[str(n)])
+        return self.norms[mode]
+
+    def _norm(self, n: int, mode: str | None) -> nn.BatchNorm2d:
+        return self.norms[mode if mode in self.norms else str(n)]
 
     def forward(self, x: Tensor, n: int) -> Tensor:
-        norm = self.norms[str(n)]
+        norm = self._norm(n, self.mode)
         together = _shared()
         if not norm.training or not together and (x.is_cuda or not x.is_contiguous(memory_format=torch.channels_last)):
             return norm(x)
@@ -93,8 +113,7 @@ class SwitchableBatchNorm2d(nn.Module):
         for norm in self.norms.values():
             norm.load_state_dict(self.norms["1"].state_dict())
 
-    def affine(self, n: int) -> tuple[Tensor, Tensor]:
-        """Eval as y = a*v + b: float64 tensors a, b [C] of group count n."""
-        norm = self.norms[str(n)]
-        a = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        return a, norm.bias.detach().double() - norm.running_mean.double() * a
+    def affine(self, n: int, mode: str | None = None) -> tuple[Tensor, Tensor]:
+        """Eval as y = a*v + b: float64 tensors a, b [C] of group count n, or of a mode (the active one if omitted)."""
+        norm = self._norm(n, mode or self.mode)
+        return affine_of(norm.state_dict(keep_vars=True), norm.eps)

@@ -12,6 +12,11 @@ def check_mode(mode: str) -> None:
         raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
 
 
+def mode_names(model) -> list[str]:
+    """``MODES``, and then the modes that a search gave the model."""
+    return [*MODES, *getattr(model, "searched", {})]
+
+
 def mode_of_groups(n: int) -> str:
     """Name of the mode in which every layer has n groups, as far as it can."""
     return next(mode for mode, count in _COUNTS.items() if count == n)
@@ -20,13 +25,21 @@ def mode_of_groups(n: int) -> str:
 def group_vector(model, mode: str) -> dict[str, int]:
     """Group count of every layer in a named mode: layers that cannot have that many groups take the most they have.
 
+    Depthwise convolutions have one group per channel in every mode.
+
     Args:
         model: network with ``layers()``.
-        mode: one of ``MODES``.
+        mode: one of ``MODES``, or of the model's searched modes.
 
     Returns:
         Layer name to group count, in execution order.
     """
-    check_mode(mode)
+    searched = getattr(model, "searched", {})
+    if mode in searched:
+        return dict(searched[mode])
+    if mode not in _COUNTS:
+        raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join(mode_names(model))}.")
     n = _COUNTS[mode]
-    return {spec.name: max(c for c in spec.group_counts if c <= n) for spec in model.layers()}
+    return {
+        spec.name: max((c for c in spec.group_counts if c <= n), default=min(spec.group_counts)) for spec in model.layers()
+    }

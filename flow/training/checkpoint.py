@@ -46,7 +46,10 @@ def load_training_state(path: Path) -> dict:
 def save_model(model, path: Path, record: dict) -> None:
     """Write ``path`` (.safetensors) and beside it a .json with the record: model, classes, and what was reached."""
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    record = {"model": model.name, "num_classes": model.num_classes, "quantised": model.quantised, **record}
+    own = {"model": model.name, "num_classes": model.num_classes, "quantised": model.quantised}
+    if getattr(model, "searched", None):
+        own["searched"] = model.searched
+    record = {**own, **record}
     write_atomically(path, lambda temporary: save_file(tensors, temporary))
     text = json.dumps(record, indent=2) + "\n"
     write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text))
@@ -95,6 +98,8 @@ def load_model(name_or_path: str | Path):
     try:
         tensors = load_file(path)
         model = create(record["model"], record["num_classes"])
+        for name, groups in record.get("searched", {}).items():
+            model.add_mode(name, groups)
         model.load_state_dict(tensors)
     except (SafetensorError, OSError, RuntimeError, KeyError, TypeError):
         raise GatefoldError(f"The weights {path} are damaged or of another version; restore or train them again.") from None

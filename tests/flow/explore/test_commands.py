@@ -5,20 +5,25 @@ import json
 import numpy as np
 import pytest
 import torch
+from qonnx.core.onnx_exec import execute_onnx
 from torch import nn
 
 from flow import models
 from flow.cli import main
-from flow.engine.build import searched_modes, weights_digest
-from flow.engine.compile import keep_modes
+from flow.engine.compile import compile_graph
+from flow.engine.config import EngineConfig
 from flow.engine.from_model import layer_graph
 from flow.engine.integer import run
+from flow.engine.requant import hardware
 from flow.errors import GatefoldError
 from flow.explore.profile import profile
 from flow.export.importer import import_graph
+from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
+from flow.finn.convert import build_layer_graph
+from flow.finn.convert import layer_graph as finn_graph
 from flow.nn.modes import MODES, group_vector
-from flow.training.checkpoint import save_model
+from flow.training.checkpoint import load_model, read_record, save_model
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,7 @@ def folder(tmp_path_factory):
     model.set_mode("1/2")
     labels = model.integer_logits(images).argmax(1)
     np.savez(folder / "own.npz", train_x=images, train_y=labels, test_x=images[:5], test_y=labels[:5])
-    assert search(folder, "--threshold", "0.5", "--points", "3") == 0
+    assert search(folder, "--threshold", "0.2", "--points", "3") == 0
     return folder
 
 
@@ -41,31 +46,41 @@ def search(folder, *options):
                  "--output", str(folder), *options])  # fmt: skip
 
 
-def test_search_writes_modes_that_a_build_takes(folder):
-    model = models.initialise(models.create("resnet8"))
-    contents = json.loads((folder / "search.json").read_text())
-    modes, accuracy = searched_modes(folder / "search.json", model)
-    assert list(accuracy) == list(modes) == list(contents["modes"])
-    assert contents["held_out_images"] == 20 and contents["test_images"] == 5
-    graph = import_graph(export(layer_graph(model, modes)))
-    assert list(graph.modes) == MODES + list(modes)
+def test_the_modes_of_a_search_go_down_to_the_hardware(folder, tmp_path):
+    """Model, QONNX in a mode, layer graph, FINN nodes and the engine's integers agree, images included."""
+    model = load_model(folder / "resnet8.safetensors")
+    record = read_record(folder / "resnet8.safetensors")
+    assert model.searched and list(record["accuracy"]) == list(model.searched)
+    assert record["search"]["held_out_images"] == 20 and record["search"]["test_images"] == 5
+    qonnx = export(layer_graph(model), 3)
+    graph = import_graph(qonnx)
+    assert list(graph.modes) == MODES + list(model.searched)
+    back = finn_graph(build_layer_graph(graph))
     images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    for name, groups in modes.items():
-        assert graph.modes[name] == groups
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    compiled = compile_graph(graph, EngineConfig())
+    for name, groups in model.searched.items():
+        assert {layer.name: graph.groups(name, layer) for layer in graph.layers} == groups
+        model.set_mode(name)
+        expected = model.integer_logits(images)
+        assert np.array_equal(run(graph, planes, name).logits, expected)
+        assert np.array_equal(run(graph, planes, name, hardware(compiled.table)).logits, expected)
+        assert np.array_equal(run(back, planes, name).logits, expected)
+        found = execute_onnx(qonnx.transform(ApplyMode(name)), {"image": planes.astype(np.float32)})["logits"]
+        assert np.array_equal(found, expected)
         model.set_mode(groups)
-        found = run(keep_modes(graph, ["full", name]), images.transpose(0, 3, 1, 2), name).logits
-        assert np.array_equal(found, model.integer_logits(images))
+        assert not np.array_equal(model.integer_logits(images), expected), "the mode has no statistics of its own"
+    model.set_mode("1/2")
+    assert np.array_equal(run(graph, planes, "1/2").logits, model.integer_logits(images))
 
 
-def test_modes_of_other_weights_are_refused(folder):
-    other = models.initialise(models.create("resnet8"), seed=1)
-    assert weights_digest(other) != json.loads((folder / "search.json").read_text())["weights"]
-    with pytest.raises(GatefoldError, match="other weights"):
-        searched_modes(folder / "search.json", other)
+def test_a_network_is_searched_once(folder):
+    words = ["--data", str(folder / "own.npz"), "--images", "20", "--output", str(folder / "again")]
+    assert main(["search", "resnet8", "--checkpoint", str(folder / "resnet8.safetensors"), *words]) == 2
 
 
 def test_resume_and_json(folder, capsys):
-    assert search(folder, "--resume", "--test-images", "5", "--json") == 0
+    assert search(folder, "--resume", "--threshold", "0.2", "--points", "3", "--json") == 0
     captured = capsys.readouterr()
     shown = json.loads(captured.out)
     assert shown["modes"].keys() == json.loads((folder / "search.json").read_text())["modes"].keys()
@@ -74,12 +89,20 @@ def test_resume_and_json(folder, capsys):
 
 
 def test_evaluate_knows_the_modes(folder, capsys):
-    words = ["evaluate", "resnet8", "--checkpoint", str(folder / "weights.safetensors"), "--data", str(folder / "own.npz")]
-    assert main([*words, "--search", str(folder / "search.json"), "--mode", "pareto-1", "--json"]) == 0
+    words = ["evaluate", "resnet8", "--checkpoint", str(folder / "resnet8.safetensors"), "--data", str(folder / "own.npz")]
+    assert main([*words, "--mode", "pareto-1", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["mode"] == "pareto-1"
-    assert shown["accuracy"] == json.loads((folder / "search.json").read_text())["test_accuracy"]["pareto-1"]
-    assert main([*words, "--search", str(folder / "search.json"), "--mode", "pareto-99"]) == 2
+    assert shown["accuracy"] == read_record(folder / "resnet8.safetensors")["accuracy"]["pareto-1"]
+    assert main([*words, "--mode", "pareto-99"]) == 2
+
+
+def test_modes_of_other_networks_are_refused():
+    model = models.create("resnet8")
+    groups = group_vector(model, "1/4")
+    for name, vector in (("1/4", groups), ("a.b", groups), ("x", {**groups, "stem": 2}), ("x", {"stem": 1})):
+        with pytest.raises(GatefoldError):
+            model.add_mode(name, vector)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +127,6 @@ def test_profile_runs_real_grouped_convolutions(monkeypatch):
     groups = []
     convolve = nn.functional.conv2d
     monkeypatch.setattr(nn.functional, "conv2d", lambda *args, **keys: groups.append((args + (1,))[6]) or convolve(*args, **keys))
-    profile(model, {"1/8": group_vector(model, "1/8")}, [1], "cpu", repeats=1)
+    profile(model, ["1/8"], [1], "cpu", repeats=1)
     once = [max(c for c in spec.group_counts if c <= 8) for spec in model.layers() if spec.kind == "conv"]
     assert sorted(groups) == sorted(once * 4)

@@ -5,6 +5,7 @@ import json
 import joblib
 import numpy as np
 import pytest
+import torch
 
 from flow import models
 from flow.engine.cost import frame_cost
@@ -12,7 +13,7 @@ from flow.engine.config import EngineConfig
 from flow.engine.from_model import layer_graph
 from flow.errors import GatefoldError
 from flow.explore.evaluator import Evaluator
-from flow.explore.search import Search, read_modes, write_result
+from flow.explore.search import Search, write_result
 from flow.explore.times import layer_seconds, read_table, time_table, total
 from flow.nn.modes import MODES, group_vector
 from flow.training.evaluate import predict
@@ -30,41 +31,72 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
 
 
-def test_predictions_are_those_of_the_integer_model(resnet8, images):
+@pytest.fixture(scope="module")
+def others():
+    return np.random.default_rng(5).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+
+
+def test_predictions_are_those_of_the_model_with_these_statistics(images, others):
+    """The mode that the states make has the evaluated accuracy, whatever was evaluated before."""
+    model = models.initialise(models.create("resnet8"))
     rng = np.random.default_rng(1)
-    full = group_vector(resnet8, "full")
-    vectors = [group_vector(resnet8, mode) for mode in MODES]
-    vectors += [{s.name: int(rng.choice(s.group_counts)) for s in resnet8.layers()} for _ in range(3)]
-    vectors += [{**full, "stage2.block1.shortcut": 16}, {**full, "stage3.block1.conv2": 4}]
-    for vector in vectors:
-        labels = predict(resnet8, images, vector)
-        assert Evaluator(resnet8, images, labels).accuracy(vector) == 1
-        based = Evaluator(resnet8, images, labels)
+    full = group_vector(model, "full")
+    vectors = [{s.name: int(rng.choice(s.group_counts)) for s in model.layers()} for _ in range(3)]
+    vectors += [{**full, "stage2.block1.shortcut": 16}, {**full, "stage3.block1.conv2": 4}, full]
+    for index, vector in enumerate(vectors):
+        plain = Evaluator(model, images, np.zeros(COUNT, np.int64), others).rebase(vector)
+        model.add_mode(f"mode-{index}", vector)
+        for layer, state in plain.states.items():
+            model.get_submodule(layer).norm.norms[f"mode-{index}"].load_state_dict(state)
+        labels = predict(model, images, f"mode-{index}")
+        assert Evaluator(model, images, labels, others).evaluate(vector).accuracy == 1
+        based = Evaluator(model, images, labels, others)
         based.rebase(full)
-        assert based.accuracy(vector) == 1
-        based.rebase(vectors[-3])
-        assert based.accuracy(vector) == 1
+        assert based.evaluate(vector).accuracy == 1
+        based.rebase(vectors[0])
+        assert based.evaluate(vector).accuracy == 1
         labels[: COUNT // 2] ^= 1
-        assert based.rebase(vector) == 0.5
+        assert Evaluator(model, images, labels, others).rebase(vector).accuracy == 0.5
 
 
-def test_only_what_changed_is_computed_again(resnet8, images, monkeypatch):
-    evaluator = Evaluator(resnet8, images, np.zeros(COUNT, np.int64))
+def test_statistics_are_those_of_batch_normalisation_in_training(images, others):
+    """Measured layer after layer, they are what the network itself measures on the same images in fake quantisation."""
+    model = models.initialise(models.create("resnet8"))
+    vector = {spec.name: spec.group_counts[len(spec.group_counts) // 2] for spec in model.layers()}
+    states = Evaluator(model, images, np.zeros(COUNT, np.int64), others).rebase(vector).states
+    model.set_mode(vector)
+    sums = {}
+    for spec in model.layers()[:-1]:
+        unit = model.get_submodule(spec.name)
+        unit.conv.register_forward_hook(lambda module, _, out, name=spec.name: sums.update({name: out.detach()}))
+    model.train()
+    with torch.no_grad():
+        model(torch.from_numpy(others).permute(0, 3, 1, 2).float() / 255)
+    for name in ("stem", "stage1.block1.conv1"):
+        torch.testing.assert_close(states[name]["running_mean"], sums[name].mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(states[name]["running_var"], sums[name].var((0, 2, 3)), rtol=1e-2, atol=1e-4)
+
+
+def test_only_what_changed_is_computed_again(resnet8, images, others, monkeypatch):
+    evaluator = Evaluator(resnet8, images, np.zeros(COUNT, np.int64), others)
     full = group_vector(resnet8, "full")
     evaluator.rebase(full)
     computed = []
-    layer = evaluator._layer
-    monkeypatch.setattr(evaluator, "_layer", lambda spec, n: computed.append(spec.name) or layer(spec, n))
-    evaluator.accuracy({**full, "stage3.block1.shortcut": 2})
+    for kind in ("_convolution", "_linear"):
+        compute = getattr(evaluator, kind)
+        monkeypatch.setattr(
+            evaluator, kind, lambda spec, *rest, compute=compute: computed.append(spec.name) or compute(spec, *rest)
+        )
+    evaluator.evaluate({**full, "stage3.block1.shortcut": 2})
     assert computed == ["stage3.block1.shortcut", "stage3.block1.conv2", "classifier"]
 
 
-def test_a_search_resumes_where_it_was_killed(resnet8, images, tmp_path):
+def test_a_search_resumes_where_it_was_killed(resnet8, images, others, tmp_path):
     labels = predict(resnet8, images, "full")
     table = time_table(resnet8, "macs")
 
     def search(folder):
-        return Search(resnet8, images, labels, table, folder)
+        return Search(resnet8, images, labels, others, table, folder)
 
     whole = search(tmp_path / "whole").run(0.3)
 
@@ -76,7 +108,8 @@ def test_a_search_resumes_where_it_was_killed(resnet8, images, tmp_path):
         search(tmp_path / "killed").run(0.3, on_step=stop)
     again = search(tmp_path / "killed")
     assert again.resume() > 2
-    again._evaluator.accuracy = lambda vector, evaluate=again._evaluator.accuracy: evaluated.append(vector) or evaluate(vector)
+    evaluate = again._evaluator.evaluate
+    again._evaluator.evaluate = lambda vector: evaluated.append(vector) or evaluate(vector)
     evaluated = []
     result = again.run(0.3)
     assert result == whole
@@ -86,39 +119,33 @@ def test_a_search_resumes_where_it_was_killed(resnet8, images, tmp_path):
     with pytest.raises(GatefoldError, match="without --resume"):
         search(tmp_path / "killed").resume()
     with pytest.raises(GatefoldError, match="other weights or images"):
-        Search(resnet8, images, labels ^ 1, table, tmp_path / "whole").resume()
+        Search(resnet8, images, labels ^ 1, others, table, tmp_path / "whole").resume()
 
 
 @pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
-def test_workers_find_the_same(resnet8, images, tmp_path, backend):
+def test_workers_find_the_same(resnet8, images, others, tmp_path, backend):
     labels = predict(resnet8, images, "full")
     table = time_table(resnet8, "cycles")
-    one = Search(resnet8, images, labels, table, tmp_path / "1").run(0.7)
+    one = Search(resnet8, images, labels, others, table, tmp_path / "1").run(0.7)
     with joblib.parallel_config(backend=backend):
-        assert Search(resnet8, images, labels, table, tmp_path / "2", jobs=2).run(0.7) == one
+        assert Search(resnet8, images, labels, others, table, tmp_path / "2", jobs=2).run(0.7) == one
 
 
-def test_result_and_modes(resnet8, images, tmp_path):
-    labels = predict(resnet8, images, "full")
-    result = Search(resnet8, images, labels, time_table(resnet8, "cycles"), tmp_path).run(0.5, count=3)
+def test_result_and_modes(images, others, tmp_path):
+    model = models.initialise(models.create("resnet8"))
+    labels = predict(model, images, "full")
+    search = Search(model, images, labels, others, time_table(model, "cycles"), tmp_path)
+    result = search.run(0.2, count=3)
     assert set(result.dominated) == set(MODES)
-    assert result.uniform["full"].accuracy == 1
     times = [point.time for point in result.modes.values()]
     assert list(result.modes) == [f"pareto-{i + 1}" for i in range(len(times))]
     assert times == sorted(times, reverse=True)
-    path = tmp_path / "search.json"
-    write_result(path, "resnet8", result, {"by": "cycles"})
-    modes = read_modes(path, resnet8)
-    assert modes == {name: point.groups for name, point in result.modes.items()}
-    with pytest.raises(GatefoldError, match="not one of resnet20"):
-        read_modes(path, models.create("resnet20"))
-    contents = json.loads(path.read_text())
-    contents["modes"]["pareto-1"]["groups"]["stem"] = 2
-    path.write_text(json.dumps(contents))
-    with pytest.raises(GatefoldError, match="pareto-1"):
-        read_modes(path, resnet8)
-    with pytest.raises(GatefoldError, match="gatefold search"):
-        read_modes(tmp_path / "none.json", resnet8)
+    write_result(tmp_path / "search.json", "resnet8", result, {"by": "cycles"})
+    contents = json.loads((tmp_path / "search.json").read_text())
+    assert [mode["groups"] for mode in contents["modes"].values()] == [point.groups for point in result.modes.values()]
+    search.add_modes(result)
+    for name, point in result.modes.items():
+        assert (predict(model, images, name) == labels).mean() == point.accuracy
 
 
 def test_times_of_the_cycle_model_and_of_a_deploy_folder(resnet8, tmp_path):
