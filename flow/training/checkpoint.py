@@ -49,6 +49,8 @@ def save_model(model, path: Path, record: dict) -> None:
     own = {"model": model.name, "num_classes": model.num_classes, "quantised": model.quantised}
     if getattr(model, "searched", None):
         own["searched"] = model.searched
+    if getattr(model, "options", None):
+        own["options"] = model.options
     record = {**own, **record}
     write_atomically(path, lambda temporary: save_file(tensors, temporary))
     text = json.dumps(record, indent=2) + "\n"
@@ -97,7 +99,7 @@ def load_model(name_or_path: str | Path):
     record = read_record(path)
     try:
         tensors = load_file(path)
-        model = create(record["model"], record["num_classes"])
+        model = create(record["model"], record["num_classes"], **record.get("options", {}))
         for name, groups in record.get("searched", {}).items():
             model.add_mode(name, groups)
         model.load_state_dict(tensors)

@@ -36,6 +36,10 @@ class Phase:
         self.epochs = epochs
         self.quantised = quantised
 
+    def wanted(self) -> bool:
+        """Whether the phase is due after those before it; asked once, when they are over. The first phase always is."""
+        return True
+
     def parameters(self, model: nn.Module) -> Iterable[tuple[str, nn.Parameter]]:
         """(name, parameter) of what the optimiser of this phase trains, if the phase restarts it."""
         return model.named_parameters()

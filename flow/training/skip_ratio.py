@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from flow.nn.trace import Trace
@@ -39,3 +41,16 @@ def flipped_alpha(alpha: float, skipped: float, target: float) -> float:
     """Weight of the cost in a batch (DDI: Wang et al., JSTSP 2020, section IV-A): +alpha below the target skip ratio, -alpha
     above it."""
     return alpha if skipped < target else -alpha if skipped > target else 0.0
+
+
+@torch.no_grad()
+def measure_skip_ratio(model, images: np.ndarray, batch: int = 128) -> float:
+    """Skip ratio of a gated network in inference, in its mode, over images uint8 [N, 32, 32, 3]; leaves it in eval."""
+    model.eval()
+    device = next(model.parameters()).device
+    total = 0.0
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        model(torch.from_numpy(part).to(device).permute(0, 3, 1, 2).float() / 255)
+        total += float(skip_ratio(model.trace)) * len(part)
+    return total / len(images)

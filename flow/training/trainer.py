@@ -167,6 +167,13 @@ class Trainer:
         done = (self.epoch - first) * self.steps_per_epoch + step
         return self.settings.lr * leader.rate * cosine(done, steps, warm_up=math.ceil(leader.warm_up * steps))
 
+    def _pass_over_unwanted(self) -> None:
+        while self.epoch < self.total_epochs:
+            index, start = self._locate(self.epoch)
+            if self.epoch > start or self.phases[index].wanted():
+                return
+            self.epoch += self.phases[index].epochs
+
     def _enter_phase(self) -> tuple[int, Phase]:
         index, start = self._locate(self.epoch)
         phase = self.phases[index]
@@ -218,9 +225,11 @@ class Trainer:
             on_step(step + 1, steps, losses[0])
         phase.leave(self.model)
         self.epoch += 1
+        done = self.epoch
+        self._pass_over_unwanted()
         x, y = self.dataset.test_x[:MONITOR_IMAGES], self.dataset.test_y[:MONITOR_IMAGES]
         record = {
-            "epoch": self.epoch,
+            "epoch": done,
             "phase": phase.name,
             "loss": [round(total / steps, 4) for total in sums],
             "accuracy": {mode: accuracy(self.model, x, y, mode) for mode in self.method.monitored(phase)},

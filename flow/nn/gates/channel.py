@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from flow.nn.gates.acs import INITIAL_BIAS
 from flow.nn.gates.unit import GateConv
 from flow.nn.linear import SwitchableLinear
 from flow.nn.spec import LayerSpec
@@ -18,6 +19,7 @@ class ChannelGate(nn.Module):
         super().__init__()
         self.conv = GateConv.dense(in_channels, in_channels, 3, 2)
         self.linear = SwitchableLinear(in_channels, out_channels, switchable=False)
+        nn.init.constant_(self.linear.bias, INITIAL_BIAS)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sigmoid(self.linear(self.conv(x).mean((2, 3))))

@@ -4,6 +4,7 @@ Fig. 2a)."""
 import torch
 from torch import Tensor, nn
 
+from flow.nn.gates.acs import INITIAL_BIAS
 from flow.nn.linear import SwitchableLinear
 from flow.nn.spec import LayerSpec
 
@@ -27,6 +28,7 @@ class LayerGate(nn.Module):
             self.add_module(f"project{width}", SwitchableLinear(width, HIDDEN, switchable=False))
         self.lstm = SwitchableLinear(2 * HIDDEN, 4 * HIDDEN, switchable=False)
         self.output = SwitchableLinear(HIDDEN, 1, switchable=False)
+        nn.init.constant_(self.output.bias, INITIAL_BIAS)
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One step.

@@ -1,0 +1,86 @@
+"""What the training methods of gated networks share."""
+
+import torch
+from torch import nn
+
+from flow.models import create
+from flow.models.requantisation import limit_multipliers
+from flow.nn.batchnorm import SwitchableBatchNorm2d
+from flow.training.checkpoint import load_model
+from flow.training.phase import Phase
+
+# Steps between two checks of the requantisation multipliers, which drift slowly.
+LIMIT_STEPS = 20
+
+
+def on_backbone(model: str, num_classes: int, backbone: str | None, **options) -> nn.Module:
+    """A gated network, on trained weights if ``backbone`` names some (see ``load_model``); else in floating point."""
+    network = create(model, num_classes, float=backbone is None, **options)
+    if backbone is not None:
+        trained = load_model(backbone)
+        network.load_backbone(trained)
+        network.set_quantised(trained.quantised)
+    return network
+
+
+def is_backbone(name: str) -> bool:
+    """Whether a parameter or module of a ``GatedResNet`` belongs neither to a gate nor to an exit."""
+    return not name.startswith(("gates.", "exits."))
+
+
+def freeze_backbone(model: nn.Module, frozen: bool) -> None:
+    """Stop or start the gradients of the backbone; if frozen, its batch normalisations keep their statistics."""
+    for name, parameter in model.named_parameters():
+        if is_backbone(name):
+            parameter.requires_grad_(not frozen)
+    if frozen:
+        for name, module in model.named_modules():
+            if is_backbone(name) and isinstance(module, SwitchableBatchNorm2d):
+                module.eval()
+
+
+class GatedPhase(Phase):
+    """Keeps the requantisation multipliers of a 4-bit network in what the hardware can hold."""
+
+    def after_step(self, model, step):
+        if self.quantised and step % LIMIT_STEPS == 0:
+            limit_multipliers(model)
+
+    def leave(self, model):
+        if self.quantised:
+            limit_multipliers(model)
+
+
+@torch.no_grad()
+def calibrate_hard(model: nn.Module, batches: list[torch.Tensor], modes: list[str]) -> None:
+    """Measure the batch-normalisation statistics of some modes with the decisions of inference.
+
+    Soft decisions train the network on other maps than it sees later.
+
+    Args:
+        model: gated network; left in eval and in the last mode.
+        batches: float images [N, 3, 32, 32] in 0..1.
+        modes: names of group modes; norms that only others use stay.
+    """
+    soft, model.soft_gates = model.soft_gates, False
+    model.train()
+    used: dict[nn.Module, float] = {}
+
+    def first_use(module, args):
+        norm = module.norms[str(args[1])]
+        if norm not in used:
+            used[norm] = norm.momentum
+            norm.reset_running_stats()
+            norm.momentum = None  # cumulative average
+
+    hooks = [m.register_forward_pre_hook(first_use) for m in model.modules() if isinstance(m, SwitchableBatchNorm2d)]
+    for mode in modes:
+        model.set_mode(mode)
+        for images in batches:
+            model(images)
+    for hook in hooks:
+        hook.remove()
+    for norm, momentum in used.items():
+        norm.momentum = momentum
+    model.soft_gates = soft
+    model.eval()
