@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from flow.errors import GatefoldError
 from flow.models.resnet import Block, SwitchableResNet
 from flow.nn.exits import ExitBranch, exit_positions
+from flow.nn.gates.acs import STATIC_GROUPS
 from flow.nn.gates.acs_gating import AcsGates, FeedForwardGates
 from flow.nn.gates.gating import MGL2S, BlockShape, Decision, Gates, rename
 from flow.nn.gates.skipnet import FFGate1, FFGate2
@@ -23,6 +25,7 @@ GATES: dict[str, Callable[[list[BlockShape]], Gates]] = {
     "iadi": lambda blocks: MGL2S(blocks, layer=False),
     "acs": AcsGates,
     "acs-gn": lambda blocks: AcsGates(blocks, dynamic=False),
+    **{f"acs-gn-{n}": partial(AcsGates, dynamic=False, groups=n) for n in STATIC_GROUPS},
     "ffgate-1": lambda blocks: FeedForwardGates(blocks, FFGate1),
     "ffgate-2": lambda blocks: FeedForwardGates(blocks, FFGate2),
 }

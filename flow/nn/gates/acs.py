@@ -13,6 +13,8 @@ from flow.nn.squeeze_excite import SqueezeExcite
 
 # sigmoid(1) = 0.73: channels start above the threshold of one half.
 INITIAL_BIAS = 1.0
+# Static group counts that the paper compares the learned one with (table 2).
+STATIC_GROUPS = (2, 4, 8)
 
 
 class AcsGate(nn.Module):

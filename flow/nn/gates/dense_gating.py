@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
-from flow.nn.gates.acs import AcsGate
+from flow.nn.gates.acs import STATIC_GROUPS, AcsGate
 from flow.nn.gates.decision import decide
 from flow.nn.gates.dense import DenseGate
 from flow.nn.gates.gating import Decision, rename
@@ -106,9 +107,9 @@ class DenseGates(nn.Module):
         return decision
 
 
-def _acs(dynamic: bool) -> Factory:
+def _acs(dynamic: bool, groups: int | None = None) -> Factory:
     # As wide as the growth rate, or the power of two below: the paper's gates have 32 channels at growth 32.
-    return lambda shape: AcsGate(shape.channels, shape.growth, 1 << (shape.growth.bit_length() - 1), dynamic)
+    return lambda shape: AcsGate(shape.channels, shape.growth, 1 << (shape.growth.bit_length() - 1), dynamic, groups)
 
 
 def _dense(shape: DenseShape) -> DenseGate:
@@ -118,6 +119,7 @@ def _dense(shape: DenseShape) -> DenseGate:
 DENSE_GATES: dict[str, Callable[[list[DenseShape]], DenseGates]] = {
     "acs-gn": lambda shapes: DenseGates(shapes, channel=_acs(False)),
     "acs": lambda shapes: DenseGates(shapes, channel=_acs(True)),
+    **{f"acs-gn-{n}": partial(DenseGates, channel=_acs(False, n)) for n in STATIC_GROUPS},
     "iadi": lambda shapes: DenseGates(shapes, channel=_dense),
     "channel": lambda shapes: DenseGates(shapes, channel=_dense),
     "layer": lambda shapes: DenseGates(shapes, recurrent=True),

@@ -66,7 +66,15 @@ class Gated(Phase):
     """
 
     def __init__(
-        self, name: str, epochs: int, quantised: bool, threshold: float, alpha: float, target: float | None, unit: str, samples: int
+        self,
+        name: str,
+        epochs: int,
+        quantised: bool,
+        threshold: float,
+        alpha: float,
+        target: float | None,
+        unit: str,
+        samples: int,
     ):
         super().__init__(name, epochs, quantised)
         self.threshold = threshold
