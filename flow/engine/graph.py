@@ -40,7 +40,8 @@ class Layer:
         residual: name of the layer whose output is added before the last clamp, or None.
         shuffle: output channel c = a·n' + b is stored in slot b·16 + a, n' = Co / 16.
         pool: the output is the sum over all pixels per channel.
-        affine: setting (n, where the statistics are the group count's) -> (A, B), float32 [Co] each: the output is round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
+        affine: setting (n, where the statistics are the group count's) -> (A, B), float32 [Co] each: the output is
+            round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
         bias: int64 [K], the classifier's only.
         logit_scale: real logits are the integer ones times this.
     """

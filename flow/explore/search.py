@@ -64,6 +64,8 @@ class Search:
         folder: Path,
         jobs: int = 1,
     ):
+        if not hasattr(model, "integer_layer"):
+            raise GatefoldError(f"{model.name} has no integer model, which the search evaluates; choose a CIFAR ResNet.")
         self.model = model
         self.specs = model.layers()
         self.time_of = total(table)

@@ -4,6 +4,8 @@ from flow.errors import GatefoldError
 from flow.models.densenet import SHAPES as DENSENETS
 from flow.models.densenet import DenseNet, create_densenet
 from flow.models.gated import GatedResNet
+from flow.models.imagenet import MODELS as IMAGENET
+from flow.models.imagenet import ImageNetModel
 from flow.models.initialise import initialise
 from flow.models.resnet import SwitchableResNet
 from flow.models.slimmable import SlimmableResNet
@@ -16,12 +18,13 @@ __all__ = ["NAMES", "create", "initialise"]
 
 def create(
     name: str, num_classes: int = 10, float: bool = False, gates: str | None = None, exits: bool = False
-) -> SwitchableResNet | DenseNet:
+) -> SwitchableResNet | DenseNet | ImageNetModel:
     """Build an untrained network.
 
     Args:
-        name: one of ``NAMES`` or ``flow.models.densenet.SHAPES``. Behind the name of a ResNet, ``-unshuffled``: without
-            channel shuffle; ``-slim``: of variable width; ``-w32``: of widths 32/64/128 (the baseline of ACS).
+        name: one of ``NAMES``, ``flow.models.densenet.SHAPES`` or ``flow.models.imagenet.MODELS``. Behind the name of a
+            network with group modes, ``-unshuffled``: without channel shuffle; of a CIFAR ResNet, ``-slim``: of variable
+            width; ``-w32``: of widths 32/64/128 (the baseline of ACS).
         num_classes: number of classes.
         float: start without quantisers, for pre-training; ``set_quantised(True)`` switches them on.
         gates: kind of gates, one of ``flow.models.gated.GATES``, or ``DENSE_GATES`` for a DenseNet.
@@ -32,8 +35,15 @@ def create(
             raise GatefoldError(f"{name} has no exits; create it without them.")
         return create_densenet(name, num_classes, float, gates)
     base, _, variant = name.partition("-")
+    if base in IMAGENET and variant in ("", "unshuffled"):
+        if gates or exits:
+            raise GatefoldError(f"{name} has no gates and exits; choose one of {', '.join(NAMES)}.")
+        model = IMAGENET[base](num_classes, shuffle=not variant)
+        model.name = name
+        model.set_quantised(not float)
+        return model
     if base not in _BLOCKS_PER_STAGE or variant not in ("", "unshuffled", "slim", "w32"):
-        raise GatefoldError(f"There is no model '{name}'; choose one of {', '.join([*NAMES, *DENSENETS])}.")
+        raise GatefoldError(f"There is no model '{name}'; choose one of {', '.join([*NAMES, *DENSENETS, *IMAGENET])}.")
     blocks = _BLOCKS_PER_STAGE[base]
     width = 32 if variant == "w32" else 16
     if variant in ("unshuffled", "slim") and (gates or exits):

@@ -109,9 +109,10 @@ class SwitchableBatchNorm2d(nn.Module):
 
     @torch.no_grad()
     def copy_full(self) -> None:
-        """Start every group count from the parameters and statistics of the full network (n = 1)."""
-        for norm in self.norms.values():
-            norm.load_state_dict(self.norms["1"].state_dict())
+        """Start every group count from the parameters and statistics of the full network, which has the fewest groups."""
+        full, *others = self.norms.values()
+        for norm in others:
+            norm.load_state_dict(full.state_dict())
 
     def affine(self, n: int, mode: str | None = None) -> tuple[Tensor, Tensor]:
         """Eval as y = a*v + b: float64 tensors a, b [C] of group count n, or of a mode (the active one if omitted)."""

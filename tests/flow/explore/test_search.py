@@ -172,3 +172,14 @@ def test_times_of_the_cycle_model_and_of_a_deploy_folder(resnet8, tmp_path):
 def test_measured_time_grows_with_the_work(resnet8):
     spec = next(spec for spec in resnet8.layers() if spec.name == "stage1.block1.conv2")
     assert 0 < layer_seconds(spec, 1, "cpu", 1) < layer_seconds(spec, 1, "cpu", 64)
+
+
+def test_what_cannot_be_searched(resnet8, images, others, tmp_path):
+    labels = np.zeros(COUNT, np.int64)
+    table = time_table(resnet8, "macs")
+    with pytest.raises(GatefoldError, match="no integer model"):
+        Search(models.create("mobilenet_v2"), images, labels, others, table, tmp_path)
+    with pytest.raises(GatefoldError, match="floating point"):
+        Search(models.create("resnet8", float=True), images, labels, others, table, tmp_path)
+    with pytest.raises(GatefoldError, match="held-out"):
+        Search(resnet8, images, labels, others[:0], table, tmp_path)
