@@ -29,7 +29,7 @@ def test_costs_cumulate_up_to_each_exit(model):
     costs = exit_costs(Accounting(model, "macs"), model.trace, 3)
     assert costs.shape == (3, 3)
     stem, block1 = 32 * 32 * 9 * 3 * 16, 2 * 32 * 32 * 9 * 16 * 16
-    branch = 16 * 16 * 9 * 16 * 32 + 8 * 8 * 9 * 32 * 64 + 640
+    branch = 8 * 8 * 9 * 16 * 32 + 4 * 4 * 9 * 32 * 64 + 640
     assert costs[0, 0] == stem + block1 + branch
     assert torch.equal(costs[:, 2], Accounting(model, "macs").of(model.trace).expand(3))
     assert bool((costs.diff(dim=1) > 0).all())
