@@ -27,17 +27,25 @@ def _seeds(text: str) -> list[int]:
     return [_count(part) for part in text.split(",")]
 
 
+def _option(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not KEY=VALUE")
+    return key.replace("-", "_"), value
+
+
 def add_parser(subparsers) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "train",
-        help="train a network for all its group modes",
+        help="train a network for all its group modes, or with gates",
         description="Train a network so that one set of weights serves every group mode (full, 1/2 ... 1/16): first the "
         "full network in floating point, then all modes in floating point, then all modes with 4-bit weights and activations. "
-        "A checkpoint is written after every epoch; --resume goes "
-        "on from it. The trained weights and a record of what they reach end up in the output folder.",
+        "Other methods train gates that skip layers and channels. A checkpoint is written after every epoch; --resume goes "
+        "on from it. The trained weights and a record of what they reach end up in the output folder. torchrun shares the "
+        "batches among several processes.",
     )
-    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
+    parser.add_argument("model", help="network, resnet8 for example; an unknown name lists them all")
     parser.add_argument(
         "--data",
         default="cifar10",
@@ -45,29 +53,44 @@ def add_parser(subparsers) -> None:
         "(default: %(default)s)",
     )
     parser.add_argument(
+        "--method",
+        choices=("wenet", "ddi", "energynet", "acs", "usnet"),
+        default="wenet",
+        help="group modes (wenet, usnet) or gates (ddi, energynet, acs); --full-epochs to --samples are options of wenet "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set",
+        type=_option,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the method, such as target=0.7; an unknown one lists them all",
+    )
+    parser.add_argument(
         "--full-epochs",
         type=_count,
-        default=8,
-        help="epochs of the full network alone, in floating point on 24x24 crops (default: %(default)s)",
+        default=None,
+        help="epochs of the full network alone, in floating point on 24x24 crops (default: 8)",
     )
     parser.add_argument(
-        "--float-epochs", type=_count, default=2, help="epochs of all modes in floating point (default: %(default)s)"
+        "--float-epochs", type=_count, default=None, help="epochs of all modes in floating point (default: 2)"
     )
     parser.add_argument(
-        "--epochs", type=_count, default=6, help="epochs of all modes with 4-bit numbers (default: %(default)s)"
+        "--epochs", type=_count, default=None, help="epochs of all modes with 4-bit numbers (default: 6)"
     )
     parser.add_argument(
         "--refine-epochs",
         type=_count,
-        default=0,
-        help="epochs for each mode, from 1/16 to full, in what no smaller mode uses (default: %(default)s)",
+        default=None,
+        help="epochs for each mode, from 1/16 to full, in what no smaller mode uses (default: 0)",
     )
     parser.add_argument(
         "--samples",
         type=_positive,
-        default=3,
+        default=None,
         help="networks trained in each step of all modes: the full one, the smallest, and this number less two at random "
-        "(default: %(default)s)",
+        "(default: 3)",
     )
     parser.add_argument("--batch", type=_positive, default=128, help="images in each step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.1, help="highest learning rate (default: %(default)s)")
@@ -107,19 +130,16 @@ def run(args: argparse.Namespace) -> int:
     from flow.data import load
     from flow.nn.modes import MODES
     from flow.training import distributed
-    from flow.training.methods.wenet import WeNet
     from flow.training.trainer import Settings, Trainer
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise GatefoldError("There is no CUDA device here; train with --device cpu.")
-    if args.full_epochs + args.float_epochs + args.epochs + args.refine_epochs == 0:
-        raise GatefoldError("There is nothing to train; give --full-epochs, --float-epochs or --epochs.")
     if not args.lr > 0:
         raise GatefoldError(f"The learning rate {args.lr} is not positive; give --lr 0.1, for example.")
     if args.threads:
         torch.set_num_threads(args.threads)
     settings = Settings(args.model, batch=args.batch, lr=args.lr, seed=args.seed, steps=args.steps)
-    method = WeNet(args.full_epochs, args.float_epochs, args.epochs, args.refine_epochs, args.samples)
+    method = _method(args)
     folder = args.output or Path("build/train") / args.model
     command = shlex.join(["gatefold", *sys.argv[1:]])
     if args.seeds:
@@ -159,6 +179,18 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.model} on {record['test_images']} test images of {record['data']}: {reached}")
         print(f"weights: {folder / (args.model + '.safetensors')}")
     return 0
+
+
+def _method(args: argparse.Namespace):
+    from flow.training.methods.registry import make
+
+    flags = {"full_epochs": args.full_epochs, "float_epochs": args.float_epochs, "epochs": args.epochs}
+    flags.update({"refine_epochs": args.refine_epochs, "samples": args.samples})
+    options = {key: str(value) for key, value in flags.items() if value is not None} | dict(args.set)
+    method = make(args.method, options)
+    if not any(phase.epochs for phase in method.phases()):
+        raise GatefoldError("There is nothing to train; give --full-epochs, --float-epochs or --epochs.")
+    return method
 
 
 def _sweep(args: argparse.Namespace, settings, method, folder: Path, command: str) -> int:
