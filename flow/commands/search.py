@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from flow.errors import GatefoldError
@@ -47,6 +48,15 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard, for cycles (default: %(default)s)")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the shipped ones)")
     parser.add_argument("--jobs", type=int, default=None, help="parallel evaluations (default: one per core)")
+    parser.add_argument(
+        "--backend",
+        choices=("threads", "processes", "ray"),
+        default="threads",
+        help="where evaluations go: threads or processes of this machine, or Ray (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--ray-address", default=None, metavar="HOST:PORT", help="Ray cluster for --backend ray (default: start one here)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted search in the output folder")
     parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: build/search/MODEL)")
     parser.add_argument("--json", action="store_true", help="print the modes and the uniform modes as JSON")
@@ -64,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.engine.boards import find_board
     from flow.engine.select import choose
     from flow.explore.algorithm import steps_at_most
+    from flow.explore.parallel import workers
     from flow.explore.search import RESULT, Search, write_result
     from flow.explore.times import time_table
     from flow.rtlsim.settings import build_root
@@ -85,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     table = time_table(model, args.by, choose(find_board(args.board)), args.batch)
     folder = args.output or build_root() / "search" / args.model
-    search = Search(model, images, labels, calibration, table, folder, args.jobs or os.cpu_count() or 1)
+    jobs = args.jobs or os.cpu_count() or 1
+    search = Search(model, images, labels, calibration, table, folder, jobs)
     console = Console(stderr=True, soft_wrap=True)
     if args.resume:
         console.print(f"{search.resume()} networks are known already", highlight=False)
@@ -97,7 +109,8 @@ def run(args: argparse.Namespace) -> int:
         TimeRemainingColumn(),
         TextColumn("accuracy {task.fields[accuracy]:.1f} %"),
     )
-    with Progress(*columns, console=console) as progress:
+    parallel = nullcontext() if args.backend == "threads" else workers(jobs, args.backend, args.ray_address)
+    with parallel, Progress(*columns, console=console) as progress:
         task = progress.add_task("steps", total=steps_at_most(model.layers()), accuracy=0.0)
         result = search.run(
             args.threshold,

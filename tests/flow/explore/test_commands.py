@@ -130,3 +130,15 @@ def test_profile_runs_real_grouped_convolutions(monkeypatch):
     profile(model, ["1/8"], [1], "cpu", repeats=1)
     once = [max(c for c in spec.group_counts if c <= 8) for spec in model.layers() if spec.kind == "conv"]
     assert sorted(groups) == sorted(once * 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["processes", "ray"])
+def test_search_on_other_workers(folder, tmp_path, backend):
+    if backend == "ray":
+        pytest.importorskip("ray")
+    options = ["--threshold", "0.8", "--points", "3", "--test-images", "0"]
+    assert search(folder, *options, "--output", str(tmp_path / "threads")) == 0
+    assert search(folder, *options, "--output", str(tmp_path / backend), "--jobs", "2", "--backend", backend) == 0
+    here, there = (json.loads((tmp_path / name / "search.json").read_text()) for name in ("threads", backend))
+    assert here == there
