@@ -9,13 +9,17 @@ from flow.nn.quantisers import Activation
 from flow.nn.spec import LayerSpec
 
 
+# Maps inside a gate can become constant, and 1/sqrt(eps) is what their gradients are multiplied by.
+EPS = 1e-3
+
+
 class GateConv(nn.Module):
     """Convolution with 4-bit weights, batch normalisation, 4-bit ReLU: [N, Ci, H, W] to [N, Co, H', W']."""
 
     def __init__(self, conv: SwitchableConv2d | DynamicGroupConv2d):
         super().__init__()
         self.conv = conv
-        self.norm = SwitchableBatchNorm2d(conv.out_channels, (1,))
+        self.norm = SwitchableBatchNorm2d(conv.out_channels, (1,), EPS)
         self.activation = Activation()
 
     @classmethod

@@ -26,6 +26,9 @@ RUN_ALL = 0.0
 DECIDE = 0.5
 # The sign of alpha turns within this distance of the target.
 BAND = 0.05
+# Largest norm of the gradient. With a large alpha the maps inside a gate can become constant; their batch normalisations then
+# multiply gradients by tens, one after the other, on the way to the backbone.
+LARGEST_NORM = 5.0
 # Steps between two checks of the requantisation multipliers, which drift slowly.
 LIMIT_STEPS = 20
 
@@ -101,6 +104,7 @@ class Gated(Phase):
             loss, entropy, regularisation = acs_loss(logits, y, cost, self._accounting.full, alpha)
             loss.backward()
             record.append([part.detach().item() for part in (loss, entropy, regularisation)] + [skipped])
+        nn.utils.clip_grad_norm_(model.parameters(), LARGEST_NORM)
         return record[0]
 
     def after_step(self, model: nn.Module, step: int) -> None:
@@ -124,6 +128,7 @@ class Acs:
         target: skip ratio that the sign of alpha holds; None: alpha is as it is.
         unit: of the cost, one of ``flow.costs.UNITS``.
         samples: networks of different group modes in every step, as in Algorithm 1 of WeNet.
+        rate: peak of a cosine of its own for the second step, as a share of the learning rate; None: one cosine for both.
     """
 
     gates: str = "acs"
@@ -134,6 +139,7 @@ class Acs:
     target: float | None = 0.5
     unit: str = "macs"
     samples: int = 1
+    rate: float | None = None
     name = "acs"
 
     def create(self, model: str, num_classes: int) -> nn.Module:
@@ -143,10 +149,13 @@ class Acs:
     def phases(self) -> list[Phase]:
         """Both steps, the first in floating point and in 4-bit numbers."""
         first = (RUN_ALL, 0.0, None, self.unit, self.samples)
+        second = Gated("skipping", self.epochs, True, DECIDE, self.alpha, self.target, self.unit, self.samples)
+        if self.rate is not None:
+            second.restart, second.rate = True, self.rate
         return [
             Gated("all run, float", self.float_epochs, False, *first),
             Gated("all run, 4-bit", self.first_epochs, True, *first),
-            Gated("skipping", self.epochs, True, DECIDE, self.alpha, self.target, self.unit, self.samples),
+            second,
         ]
 
     def monitored(self, phase: Phase) -> list[str]:

@@ -134,3 +134,18 @@ def test_resumed_run_equals_an_unbroken_one(digits, tmp_path, name):
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert whole.finish("test")["accuracy"]["full"] >= 0
     assert whole.model.gates.threshold == 0.5
+
+
+def test_large_alpha_stays_finite():
+    """Gates whose maps become constant once multiplied gradients until nothing was a number."""
+    model = network("resnet", "acs").train()
+    phase = Acs(alpha=20.0, target=0.7).phases()[-1]
+    phase.enter(model)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    torch.manual_seed(1)
+    x, y = torch.rand(16, 3, 32, 32), torch.randint(0, 10, (16,))
+    for _ in range(40):
+        optimiser.zero_grad()
+        loss, *_ = phase.losses(model, x, y, random.Random(0))
+        assert abs(loss) < 100
+        optimiser.step()

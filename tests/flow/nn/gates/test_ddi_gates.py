@@ -74,7 +74,7 @@ def test_channel_gate_is_conv_pool_linear_sigmoid():
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.5, 2)
     y = F.conv2d(x, gate.conv.conv.weight, stride=2, padding=1)
-    y = F.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    y = F.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
     y = y.clamp(0, 15 * gate.conv.activation.scale).mean((2, 3))
     expected = torch.sigmoid(y @ gate.linear.weight.t() + gate.linear.bias)
     assert expected.shape == (3, 32)
