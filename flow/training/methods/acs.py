@@ -9,7 +9,7 @@ step takes about a third.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from flow.costs import Accounting
 from flow.models import create
 from flow.models.requantisation import limit_multipliers
+from flow.nn.trace import Trace
 from flow.training import distributed
 from flow.training.phase import Phase
 from flow.training.sampling import sample_networks
@@ -47,6 +48,15 @@ def acs_loss(logits: Tensor, labels: Tensor, cost: Tensor, full: float, alpha: f
     entropy = F.cross_entropy(logits, labels)
     regularisation = (cost / full).mean().to(entropy.dtype)
     return entropy + alpha * regularisation, entropy, regularisation
+
+
+def per_channel(trace: Trace) -> Trace:
+    """The trace with all input channels active: "determined by the number of channels involved" (section 3.3).
+
+    Every output channel then has its fixed price. With the price of what really ran, a convolution whose inputs are all
+    skipped costs nothing, and the gate of its outputs learns nothing any more.
+    """
+    return Trace(replace(use, inputs=None) for use in trace)
 
 
 def signed_alpha(alpha: float, skipped: float, target: float | None) -> float:
@@ -100,7 +110,7 @@ class Gated(Phase):
             logits = model(x)
             skipped = skip_ratio(model.trace).detach().item()
             alpha = signed_alpha(self.alpha, distributed.average([skipped])[0], self.target)
-            cost = self._accounting.of(model.trace)
+            cost = self._accounting.of(per_channel(model.trace))
             loss, entropy, regularisation = acs_loss(logits, y, cost, self._accounting.full, alpha)
             loss.backward()
             record.append([part.detach().item() for part in (loss, entropy, regularisation)] + [skipped])

@@ -12,7 +12,7 @@ from flow.models.densenet import DenseNet, Shape
 from flow.models.gated import GATES
 from flow.nn.gates.dense_gating import DENSE_GATES
 from flow.nn.trace import Trace, Use
-from flow.training.methods.acs import Acs, acs_loss, signed_alpha
+from flow.training.methods.acs import Acs, acs_loss, per_channel, signed_alpha
 from flow.training.skip_ratio import skip_ratio
 from flow.training.trainer import Settings, Trainer
 
@@ -65,7 +65,7 @@ def test_cost_gradient_reaches_every_gate(family, gates, unit):
     model.soft_gates = gates == "ddi"  # else a skipped layer's channel gate costs nothing, whatever it says
     x = torch.rand(8, 3, 32, 32)
     model(x)
-    (Accounting(model, unit).of(model.trace) / Accounting(model, unit).full).mean().backward()
+    (Accounting(model, unit).of(per_channel(model.trace)) / Accounting(model, unit).full).mean().backward()
     assert model.gates is not None
     still = []
     for name, parameter in model.gates.named_parameters():
@@ -105,6 +105,21 @@ def test_second_step_holds_the_target(family, target):
         ratios.append(phase.losses(model, x, y, random.Random(0))[3])
         optimiser.step()
     assert sum(ratios[-20:]) / 20 == pytest.approx(target, abs=0.06)
+
+
+def test_cost_reaches_gates_behind_a_convolution_that_is_skipped_whole():
+    model = network("resnet", "acs").train()
+    Acs().phases()[-1].enter(model)
+    with torch.no_grad():
+        model.gates.conv1["stage2_block1"].linear.bias.fill_(-1e3)
+    for trace, learns in ((lambda t: t, False), (per_channel, True)):
+        model(torch.rand(8, 3, 32, 32))
+        model.zero_grad()
+        Accounting(model, "macs").of(trace(model.trace)).sum().backward()
+        use = next(use for use in model.trace if use.name == "stage2.block1.conv2")
+        assert use.inputs.sum() == 0
+        gradient = model.gates.conv2["stage2_block1"].linear.bias.grad
+        assert bool((gradient > 0).all()) is learns
 
 
 @pytest.fixture(scope="module")
