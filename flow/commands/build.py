@@ -26,7 +26,7 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
     parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
-    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 8)")
+    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
     parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
     parser.add_argument("--output", type=Path, metavar="DIR", help="build folder (default: build/MODEL)")
     parser.add_argument("--json", action="store_true", help="print what was built as JSON")

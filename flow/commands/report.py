@@ -11,15 +11,17 @@ def add_parser(subparsers) -> None:
         help="resources, cycles and frames per second of a network's accelerator",
         description="Show what the accelerator of a network takes of a board's part (LUT, FF, DSP, BRAM, estimated by yosys "
         "before place and route), how many clock cycles each layer takes in each mode, and the frames per second that "
-        "follow. Where it does not fit, say which parameter to lower. Needs no trained weights; what `gatefold build` "
-        "has simulated is shown beside the formula. The first synthesis of a design takes minutes, its result is kept.",
+        "follow. Where it does not fit, say what is missing and which parameter to lower; that is a result and no error: the "
+        "exit code is 0, and `fits` in the JSON is false. Needs no trained weights; what `gatefold build` has simulated is "
+        "shown beside the formula, a dash (null in the JSON) where nothing is built yet. The first synthesis of a design "
+        "takes minutes, its result is kept.",
     )
     parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     parser.add_argument("--modes", metavar="LIST", help="modes to hold, separated by commas (default: all)")
     parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
     parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
-    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 8)")
+    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
     parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
     parser.add_argument("--no-synthesis", action="store_true", help="leave out the resources: cycles at once")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

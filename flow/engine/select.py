@@ -1,6 +1,9 @@
 """The engine's parameters, chosen per model and part."""
 
+from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
+from flow.engine.memories import block_memories, weight_blocks
+from flow.engine.plan import plan
 from flow.errors import GatefoldError
 
 LANE_DSPS = 9
@@ -13,22 +16,29 @@ def choose(board, p=None, pe=None, r=None, v=16, dsp=True):
     """EngineConfig for a board; what is given stays as given.
 
     With DSP blocks: 64 pixels × 2 channels and 64 requantisers, the remaining DSP blocks in the lanes. Without any,
-    a requantiser takes about 760 logic cells, so there are fewer of them and one channel at a time.
+    a requantiser takes about 340 LUTs, so there are half as many of them and one channel at a time.
     """
     p = p or 64
     pe = pe or (2 if dsp else 1)
-    r = min(r or (64 if dsp else 8), p)
+    r = min(r or (64 if dsp else 32), p)
     spare = int(board.dsp * DSP_SHARE) - r - v
     pairs = max(0, min(p // 2, spare // LANE_DSPS)) if dsp and pe == 2 else 0
     return EngineConfig(p=p, pe=pe, r=r, v=v, mult_dsp=pairs)
 
 
-def block_memories(config):
-    """BRAM36 that the memories take: weights 4096 × 9 per column, requantisation 1024 × 54, program 512 × 128."""
-    weights = 4 * -(-config.weight_depth // 4096)
-    requantisation = 1.5 * -(-config.requant_depth // 1024)
-    program = 2 * -(-config.modes * config.layers // 512)
-    return weights + requantisation + program
+def smaller_selections(graph, config, board):
+    """Selections of modes whose memories fit the part where those of `config` need not.
+
+    Returns:
+        [(mode names, BRAM36)], largest first; only such as take less than `config`.
+    """
+    found = []
+    for names in (["full", "1/4"], ["full"]):
+        if len(names) < len(graph.modes) and all(name in graph.modes for name in names):
+            need = block_memories(plan(keep_modes(graph, names), config).config)
+            if need < block_memories(config) and need <= board.bram36:
+                found.append((names, need))
+    return found
 
 
 def check_fit(graph, config, board):
@@ -36,13 +46,10 @@ def check_fit(graph, config, board):
     need = block_memories(config)
     if need <= board.bram36:
         return
-    weights = 4 * -(-config.weight_depth // 4096)
-    remedy = (
-        "build it for fewer modes, for example --modes full,1/4"
-        if len(graph.modes) > 1 and weights < board.bram36
-        else "choose a smaller model"
-    )
+    weights = weight_blocks(config.weight_depth) / 2
+    smaller = smaller_selections(graph, config, board)
+    remedy = f"build it for fewer modes, for example --modes {','.join(smaller[0][0])}" if smaller else "choose a smaller model"
     raise GatefoldError(
-        f"{graph.name} does not fit {board.part}: its memories need {need:g} BRAM36 ({weights} of them for weights) and the "
-        f"part has {board.bram36}; {remedy}."
+        f"{graph.name} does not fit {board.part}: its memories need {need:g} BRAM36 ({weights:g} of them for weights) "
+        f"and the part has {board.bram36}; {remedy}."
     )

@@ -14,8 +14,8 @@ from qonnx.core.datatype import DataType
 from flow.engine.cost import layer_cost
 from flow.engine.graph import IMAGE, Layer, group_count
 from flow.engine.integer import affine, run_layers
+from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
 from flow.engine.plan import NIBBLE_CHANNELS
-from flow.finn import resources
 from flow.finn.folding import attribute_types, engine_config
 
 
@@ -148,7 +148,7 @@ class SwitchableConv(SwitchableLayer):
         """18-kbit blocks that the kernels and the requantisation entries of the modes in use would fill."""
         inputs = NIBBLE_CHANNELS if self.get_nodeattr("image") else self.get_nodeattr("in_channels")
         entries = len(set(self.get_nodeattr("mode_settings"))) * self.get_nodeattr("out_channels")
-        return resources.weight_blocks(inputs * self.get_nodeattr("out_channels")) + resources.requant_blocks(entries)
+        return weight_blocks(inputs * self.get_nodeattr("out_channels")) + requant_blocks(entries)
 
     def shape_only(self):
         """The layer with zero weights: enough for the cost model."""
@@ -232,7 +232,7 @@ class SwitchableLinear(SwitchableLayer):
 
     def bram_estimation(self, fpgapart):
         lanes = self.get_nodeattr("V")
-        return resources.fc_blocks(self.get_nodeattr("classes") * -(-self.get_nodeattr("in_channels") // lanes), lanes)
+        return rom_blocks(self.get_nodeattr("classes") * -(-self.get_nodeattr("in_channels") // lanes), 8 * lanes)
 
     def shape_only(self):
         """The layer with zero weights: enough for the cost model."""

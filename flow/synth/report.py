@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from flow.engine.select import smaller_selections
 from flow.synth.resources import KINDS
 
 COMFORT = {"lut": 0.85, "ff": 1.0, "dsp": 1.0, "bram36": 0.95}
@@ -91,16 +92,15 @@ def contents(design, estimate=None):
 
     Returns:
         JSON-ready dictionary: model, board, part, clock_mhz, parameters;
-        resources.{lut,ff,dsp,bram36}.{used,available} (used None without an estimate), units (name, parent, count and
-        the four kinds, of all instances together), fits (None without an estimate), advice (sentences);
-        modes.<name>.{cycles_model,cycles_rtl,frames_per_s,latency_ms,accuracy,layers}: cycles of a frame by the formula
-        and, None before a build, as simulated; the rate is that of the simulated cycles where there are any;
-        layers: layer name -> cycles by the formula.
+        resources.{lut,ff,dsp,bram36}.{used,available,short} (used and short, what is missing of the part, None without an
+        estimate), units (name, parent, count and the four kinds, of all instances together), fits (None without an
+        estimate), advice (sentences);
+        modes.<name>.{cycles_model,cycles_rtl,frames_per_s,latency_ms,accuracy,layers,layers_rtl}: cycles of a frame by
+        the formula and, None before a build, as simulated; the rate is that of the simulated cycles where there are any;
+        layers, layers_rtl: layer name -> cycles by the formula and, None before a build, as simulated.
     """
     board = design.board
-    resources = {
-        kind: {"used": getattr(estimate.total, kind) if estimate else None, "available": getattr(board, kind)} for kind in KINDS
-    }
+    resources = {kind: _entry(getattr(estimate.total, kind) if estimate else None, getattr(board, kind)) for kind in KINDS}
     return {
         "model": design.graph.name,
         "board": board.name,
@@ -109,17 +109,22 @@ def contents(design, estimate=None):
         "parameters": design.config.parameters(),
         "resources": resources,
         "units": [vars(unit) for unit in estimate.units if any(getattr(unit, kind) for kind in KINDS)] if estimate else [],
-        "fits": all(entry["used"] <= entry["available"] for entry in resources.values()) if estimate else None,
-        "advice": advice(resources, design.config) if estimate else [],
+        "fits": not any(entry["short"] for entry in resources.values()) if estimate else None,
+        "advice": advice(resources, design.config, smaller_selections(design.graph, design.config, board)) if estimate else [],
         "modes": {name: _mode(design, name) for name in design.graph.modes},
     }
+
+
+def _entry(used, available):
+    return {"used": used, "available": available, "short": None if used is None else max(0, used - available)}
 
 
 def _mode(design, name):
     from flow.engine.cost import frame_cost, mode_costs
 
     model = frame_cost(design.graph, name, design.config).cycles
-    simulated = next((mode["cycles_rtl"] for mode in design.built["modes"] if mode["name"] == name), None) if design.built else None
+    built = next((mode for mode in design.built["modes"] if mode["name"] == name), {}) if design.built else {}
+    simulated, layers = built.get("cycles_rtl"), built.get("cycles_per_layer_rtl", {})
     cycles = simulated or model
     return {
         "cycles_model": model,
@@ -128,17 +133,20 @@ def _mode(design, name):
         "latency_ms": cycles / (design.board.clock_mhz * 1e3),
         "accuracy": design.accuracy.get(name),
         "layers": {layer: cost.cycles for layer, cost in mode_costs(design.graph, name, design.config).items()},
+        "layers_rtl": {layer.name: layers.get(layer.name) for layer in design.graph.layers},
     }
 
 
-def advice(resources, config):
+def advice(resources, config, smaller=()):
     """What to lower, one sentence for each kind of resource that is short or nearly so.
 
     Args:
         resources: kind -> {"used", "available"}.
         config: EngineConfig of the design.
+        smaller: (mode names, BRAM36) of selections of modes whose memories would fit, largest first.
     """
-    remedies = {"lut": _fewer_luts(config), "ff": _fewer_luts(config), "dsp": _fewer_dsps(config), "bram36": _fewer_memories(config)}
+    luts = _fewer_luts(config)
+    remedies = {"lut": luts, "ff": luts, "dsp": _fewer_dsps(config), "bram36": _fewer_memories(smaller)}
     sentences = []
     for kind, entry in resources.items():
         share = entry["used"] / entry["available"]
@@ -166,9 +174,10 @@ def _fewer_dsps(config):
     return "build without DSP blocks (--no-dsp)"
 
 
-def _fewer_memories(config):
-    if config.modes > 1:
-        return "hold fewer modes (--modes full,1/4), which shrinks the requantisation memory"
+def _fewer_memories(smaller):
+    if smaller:
+        needs = " or ".join(f"--modes {','.join(names)} ({need:g} BRAM36)" for names, need in smaller)
+        return f"hold fewer modes, {needs}, which shrinks the requantisation memory"
     return "choose a smaller model"
 
 
@@ -200,6 +209,8 @@ def _resource_table(report, table_type):
     table.add_row("total", *(f"{entries[kind]['used']:,g}" for kind in KINDS))
     table.add_row("part", *(f"{entries[kind]['available']:,}" for kind in KINDS))
     table.add_row("share", *(f"{entries[kind]['used'] / entries[kind]['available']:.0%}" for kind in KINDS))
+    if not report["fits"]:
+        table.add_row("missing", *(f"{entries[kind]['short']:,g}" if entries[kind]["short"] else "–" for kind in KINDS))
     return table
 
 
@@ -210,23 +221,25 @@ def _figures(title):
     return Column(title, justify="right")
 
 
+def _number(value, form="{:,}"):
+    return "–" if value is None else form.format(value)
+
+
 def _layer_table(report, table_type):
-    modes = report["modes"]
-    table = table_type("layer", *(_figures(name) for name in modes), title="Cycles per layer (formula)")
-    for layer in next(iter(modes.values()))["layers"]:
-        table.add_row(layer, *(f"{mode['layers'][layer]:,}" for mode in modes.values()))
+    modes = list(report["modes"].values())
+    table = table_type("layer", "", *(_figures(name) for name in report["modes"]), title="Cycles per layer")
+    for layer in modes[0]["layers"]:
+        table.add_row(layer, "formula", *(_number(mode["layers"][layer]) for mode in modes))
+        table.add_row("", "simulated", *(_number(mode["layers_rtl"][layer]) for mode in modes))
     return table
 
 
 def _mode_table(report, table_type):
-    def number(value, form):
-        return "–" if value is None else form.format(value)
-
     table = table_type("per frame", *(_figures(name) for name in report["modes"]), title="Modes")
     modes = list(report["modes"].values())
     table.add_row("cycles, formula", *(f"{mode['cycles_model']:,}" for mode in modes))
-    table.add_row("cycles, simulated", *(number(mode["cycles_rtl"], "{:,}") for mode in modes))
+    table.add_row("cycles, simulated", *(_number(mode["cycles_rtl"]) for mode in modes))
     table.add_row("latency, ms", *(f"{mode['latency_ms']:.3f}" for mode in modes))
     table.add_row("frames/s", *(f"{mode['frames_per_s']:,.0f}" for mode in modes))
-    table.add_row("accuracy, %", *(number(mode["accuracy"] and 100 * mode["accuracy"], "{:.2f}") for mode in modes))
+    table.add_row("accuracy, %", *(_number(mode["accuracy"] and 100 * mode["accuracy"], "{:.2f}") for mode in modes))
     return table

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flow.errors import GatefoldError
+from flow.synth.mapping import SOFT_MULTIPLIER
 
 TOP = "gatefold_top"
 KINDS = ("lut", "ff", "dsp", "bram36")
@@ -85,10 +86,9 @@ def estimate(parameters, top=TOP, dsp=True):
     with tempfile.TemporaryDirectory(dir=cache, prefix="run-") as name:
         folder = Path(name)
         sources = accelerator_sources(folder)
-        options = "" if dsp else "-nodsp"
-        kept = cache / f"{_key(sources, parameters, top, options)}.json"
+        kept = cache / f"{_key(sources, parameters, top, dsp)}.json"
         if not kept.is_file():
-            os.replace(_synthesise(folder, sources, parameters, top, options, kept.with_suffix(".log")), kept)
+            os.replace(_synthesise(folder, sources, parameters, top, dsp, kept.with_suffix(".log")), kept)
     return count(json.loads(kept.read_text()), top)
 
 
@@ -155,21 +155,21 @@ def _primitive(cell):
     raise GatefoldError(f"the synthesised design holds a cell {cell} of unknown size; add it to flow/synth/resources.py.")
 
 
-def _key(sources, parameters, top, options):
+def _key(sources, parameters, top, dsp):
     digest = hashlib.sha256()
-    for file in [*sources, *(Path(__file__).with_name(name) for name in ("worker.py", "merge.py"))]:
+    tools = [Path(__file__).with_name(name) for name in ("worker.py", "merge.py", "mapping.py")]
+    for file in [*sources, *tools, *([] if dsp else [SOFT_MULTIPLIER])]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    digest.update(json.dumps([parameters, top, options, importlib.metadata.version("pyosys")]).encode())
+    digest.update(json.dumps([parameters, top, dsp, importlib.metadata.version("pyosys")]).encode())
     return digest.hexdigest()[:20]
 
 
-def _synthesise(folder, sources, parameters, top, options, log):
+def _synthesise(folder, sources, parameters, top, dsp, log):
     """File with what yosys' `stat -json` says; the log stays beside the cache when it fails."""
     _write_memories(folder, parameters)
     result, job = folder / "statistics.json", folder / "job.json"
-    job.write_text(
-        json.dumps({"sources": [str(file) for file in sources], "top": top, "parameters": parameters, "options": options, "result": str(result)})
-    )
+    sources = [str(file) for file in sources]
+    job.write_text(json.dumps({"sources": sources, "top": top, "parameters": parameters, "dsp": dsp, "result": str(result)}))
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     with log.open("w") as output:

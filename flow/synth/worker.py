@@ -2,9 +2,8 @@
 
 yosys ends its process on an error and writes to standard output; both stay away from the caller this way.
 
-The job names `sources` (absolute paths, packages first), `top`, `parameters` (name -> integer), `options`
-(more `synth_xilinx` options) and `result`, the file that receives yosys' `stat -json`. The working directory holds
-the memory images (*.mem).
+The job names `sources` (absolute paths, packages first), `top`, `parameters` (name -> integer), `dsp` (allow DSP
+blocks) and `result`, the file that receives yosys' `stat -json`. The working directory holds the memory images (*.mem).
 """
 
 import json
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from pyosys import libyosys
 
+from flow.synth.mapping import commands
 from flow.synth.merge import equal_modules
 
 
@@ -41,7 +41,8 @@ def main(job_file):
             if merged.get(name, name) != name:
                 cell.type = libyosys.IdString("\\" + merged[name])
     run(f"hierarchy -purge_lib -top {top}")
-    run(f"synth_xilinx -family xc7 -top {top} -noiopad -noclkbuf {job['options']}")
+    for command in commands(f"-family xc7 -top {top} -noiopad -noclkbuf", job["dsp"]):
+        run(command)
     run(f"tee -q -o {job['result']} stat -json -tech xilinx")
 
 

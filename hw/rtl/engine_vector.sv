@@ -26,9 +26,7 @@ module engine_vector
     output logic                           done
 );
     localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V), BW = $clog2(CLASSES);
-    (* ram_style = "block" *) logic [V*8-1:0] weights[DEPTH];
     logic [31:0] biases[CLASSES];
-    initial $readmemh("fc_weights.mem", weights);
     initial $readmemh("fc_bias.mem", biases);
 
     // Cycle 0: addresses.
@@ -53,6 +51,8 @@ module engine_vector
         end
     end
     assign pool_addr = word[$clog2(POOL_DEPTH)-1:0];
+    wire [V*8-1:0] weight_word;
+    engine_rom #(.DEPTH(DEPTH), .WIDTH(V * 8), .FILE("fc_weights.mem")) weights (.clk, .addr(weight_addr), .data(weight_word));
 
     // Cycle 1: operands. Cycle 2: products. Cycle 3: their sum. Cycle 4: logit.
     typedef struct packed {
@@ -63,7 +63,6 @@ module engine_vector
         logic [8:0] out;
     } step_t;
     step_t step1, step2, step3, step4;
-    logic [V*8-1:0] weight_word;
     logic signed [V-1:0][18:0] product;
     logic signed [31:0] sum, acc, total;
     logic [31:0] bias;
@@ -83,7 +82,6 @@ module engine_vector
             step3.valid <= 1'b0;
             step4.valid <= 1'b0;
         end
-        weight_word <= weights[weight_addr];
         for (int unsigned v = 0; v < V; v++)
             product[v] <= 19'($signed(weight_word[8*v+:8]) * $signed({1'b0, pool_data[v]}));
         sum <= total;

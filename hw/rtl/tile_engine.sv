@@ -42,11 +42,10 @@ module tile_engine
     localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS);
 
     // ---- program and control
-    (* ram_style = "block" *) logic [DESCRIPTOR_WIDTH-1:0] program_memory[MODES*LAYERS];
-    logic [DESCRIPTOR_WIDTH-1:0] program_word;
+    wire  [DESCRIPTOR_WIDTH-1:0] program_word;
     wire  [PROGRAM_AW-1:0]       program_addr;
-    initial $readmemh("program.mem", program_memory);
-    always_ff @(posedge clk) program_word <= program_memory[program_addr];
+    engine_rom #(.DEPTH(MODES * LAYERS), .WIDTH(DESCRIPTOR_WIDTH), .FILE("program.mem")) program_memory (
+        .clk, .addr(program_addr), .data(program_word));
 
     wire         image_valid, image_buffer, image_release, buffer, side;
     wire  [7:0]  image_mode, mode;

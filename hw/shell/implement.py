@@ -81,7 +81,7 @@ def openxc7(build, work, contents, sources, until):
     job.write_text(
         json.dumps({
             "sources": [str(file) for file in [*sources, SHELL / "axi3_lite_bridge.sv", SHELL / "zynq_top.sv"]],
-            "options": "" if dsp else "-nodsp",
+            "dsp": dsp,
             "netlist": str(netlist),
         })
     )

@@ -1,6 +1,6 @@
 """yosys for implement.py: `python synthesise.py JOB.json`, in the folder of the memory images.
 
-The job names `sources`, `options` (more of synth_xilinx) and `netlist`, the JSON file for nextpnr. The top is zynq_top.
+The job names `sources`, `dsp` (allow DSP blocks) and `netlist`, the JSON file for nextpnr. The top is zynq_top.
 """
 
 import json
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from pyosys import libyosys
+
+from flow.synth.mapping import commands
 
 
 def main(job_file):
@@ -20,7 +22,7 @@ def main(job_file):
         "read_slang -j 1 -Wno-implicit-port-type-mismatch -Wno-unconnected-inout-port --no-implicit-memories "
         f"--best-effort-hierarchy --empty-blackboxes --top zynq_top {' '.join(job['sources'])}",
         "hierarchy -check -top zynq_top",
-        f"synth_xilinx -flatten -abc9 -arch xc7 -noiopad -top zynq_top {job['options']}",
+        *commands("-flatten -abc9 -arch xc7 -noiopad -top zynq_top", job["dsp"]),
         "tee -q -o statistics.txt stat -tech xilinx".replace("statistics.txt", str(Path(job["netlist"]).with_suffix(".txt"))),
         f"write_json {job['netlist']}",
     ):

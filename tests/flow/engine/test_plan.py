@@ -3,17 +3,20 @@
 import numpy as np
 import pytest
 
+from flow import models
 from flow.engine.boards import find_board
 from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost, layer_cost
+from flow.engine.from_model import layer_graph
 from flow.engine.graph import Layer
 from flow.engine.interface import load_interface
+from flow.engine.memories import block_memories, rom_blocks, rom_luts
 from flow.engine.plan import M, Place, X, map_words, plan
 from flow.engine.program import program_words
 from flow.engine.random_graph import random_resnet
 from flow.engine.requant import requantise
-from flow.engine.select import block_memories, check_fit, choose
+from flow.engine.select import check_fit, choose, smaller_selections
 from flow.errors import GatefoldError
 
 
@@ -124,6 +127,33 @@ def test_a_model_that_is_too_large_names_the_remedy():
     big = EngineConfig(**{**config.__dict__, "weight_depth": 129120, "requant_depth": 13824, "modes": 5, "layers": 128})
     with pytest.raises(GatefoldError, match="does not fit xc7z020clg400-1.*--modes"):
         check_fit(graph, big, board)
+
+
+def test_resnet74_fits_with_fewer_modes():
+    graph, board = layer_graph(models.create("resnet74")), find_board("pynq-z2")
+    config = plan(graph, choose(board)).config
+    assert block_memories(config) == 153
+    assert smaller_selections(graph, config, board) == [(["full", "1/4"], 139), (["full"], 132.5)]
+    with pytest.raises(GatefoldError, match=r"need 153 BRAM36 \(128 of them for weights\).*--modes full,1/4"):
+        check_fit(graph, config, board)
+    full = keep_modes(graph, ["full"])
+    config = plan(full, choose(board)).config
+    check_fit(full, config, board)
+    assert smaller_selections(full, config, board) == []
+
+
+def test_a_small_rom_is_no_block_memory():
+    assert (rom_blocks(128, 128), rom_luts(128, 128)) == (0, 256)
+    assert (rom_blocks(129, 128), rom_luts(129, 128)) == (4, 0)
+    assert rom_blocks(640, 128) == 8
+
+
+@pytest.mark.parametrize("dsp, pe, r", [(True, 2, 64), (False, 1, 32)])
+def test_overhead_of_a_layer_at_the_default_size(dsp, pe, r):
+    config = choose(find_board("pynq-z2"), dsp=dsp)
+    assert (config.pe, config.r) == (pe, r) and (config.mult_dsp > 0) == dsp
+    layer = Layer("a", "conv", np.zeros((64, 64, 3, 3), np.int64), in_size=8, out_size=8, input="b")
+    assert layer_cost(layer, 1, config).cycles - 64 * 64 // pe <= 20
 
 
 def test_an_engine_for_one_mode_takes_only_the_full_network():

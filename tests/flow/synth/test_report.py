@@ -1,12 +1,21 @@
 """The report's figures and advice."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
+from flow import models
 from flow.cli import main
+from flow.engine.boards import find_board
+from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
-from flow.synth.report import advice
+from flow.engine.from_model import layer_graph
+from flow.engine.plan import plan
+from flow.engine.select import choose
+from flow.synth.report import Design, advice, contents, show
+from flow.synth.resources import Estimate, Unit
 
 FULL = {"lut": 53200, "ff": 106400, "dsp": 220, "bram36": 140}
 
@@ -29,6 +38,7 @@ def test_figures_of_each_mode(capsys, model):
     for mode in seen["modes"].values():
         assert {"cycles_model", "cycles_rtl", "frames_per_s", "latency_ms", "accuracy"} <= set(mode)
         assert sum(mode["layers"].values()) == mode["cycles_model"]
+        assert mode["layers_rtl"].keys() == mode["layers"].keys()
         cycles = mode["cycles_rtl"] or mode["cycles_model"]
         assert mode["frames_per_s"] == pytest.approx(100e6 / cycles)
         assert mode["latency_ms"] == pytest.approx(1e3 / mode["frames_per_s"])
@@ -41,10 +51,86 @@ def test_targets_of_resnet38(capsys):
     assert modes["1/4"]["frames_per_s"] >= 3.6 * modes["full"]["frames_per_s"]
 
 
+def test_rate_of_resnet74(capsys):
+    for modes in ("full,1/4", "full"):
+        seen = report(capsys, "resnet74", "--modes", modes)["modes"]
+        assert list(seen) == modes.split(",") and seen["full"]["frames_per_s"] >= 600
+
+
+def test_rates_without_dsp_blocks(capsys):
+    seen = report(capsys, "resnet38", "--no-dsp")
+    assert (seen["parameters"]["PE"], seen["parameters"]["R"], seen["parameters"]["MULT_DSP"]) == (1, 32, 0)
+    assert seen["modes"]["full"]["frames_per_s"] >= 650 and seen["modes"]["1/16"]["frames_per_s"] >= 6000
+
+
+def shown(report):
+    """What `show` prints, and its rows: first cell of a table row -> the others."""
+    output = io.StringIO()
+    show(report, Console(file=output, width=120))
+    text = output.getvalue()
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
+    return text, {row[0]: row[1:] for row in rows}
+
+
 def test_table_of_cycles(capsys):
     assert main(["report", "resnet8", "--no-synthesis"]) == 0
     text = capsys.readouterr().out
     assert "stage2.block1.shortcut" in text and "cycles, formula" in text
+
+
+def simulated(graph, board, config):
+    """What a build would have left: every layer one cycle slower than the formula says, and no two layers alike."""
+    report = contents(Design(graph, board, config, None, {}))["modes"]
+    modes = []
+    for name, mode in report.items():
+        layers = {layer: cycles + 1 for layer, cycles in mode["layers"].items()}
+        modes.append({"name": name, "cycles_rtl": sum(layers.values()), "cycles_per_layer_rtl": layers})
+    return {"modes": modes}
+
+
+def test_cycles_of_a_layer_by_formula_and_simulated():
+    graph, board = keep_modes(layer_graph(models.create("resnet8")), ["full", "1/4"]), find_board("pynq-z2")
+    config = plan(graph, choose(board)).config
+    before = contents(Design(graph, board, config, None, {}))
+    assert all(set(mode["layers_rtl"].values()) == {None} for mode in before["modes"].values())
+    assert json.loads(json.dumps(before))["modes"]["full"]["layers_rtl"]["stem"] is None
+    assert shown(before)[1][""] == ["simulated", "–", "–"]
+
+    built = contents(Design(graph, board, config, simulated(graph, board, config), {}))
+    for mode in built["modes"].values():
+        assert mode["layers_rtl"] == {layer: cycles + 1 for layer, cycles in mode["layers"].items()}
+        assert sum(mode["layers_rtl"].values()) == mode["cycles_rtl"]
+    text, rows = shown(built)
+    full, quarter = (built["modes"][name] for name in ("full", "1/4"))
+    assert rows["stem"] == ["formula", *(f"{mode['layers']['stem']:,}" for mode in (full, quarter))]
+    assert rows[""] == ["simulated", *(f"{mode['layers_rtl']['classifier']:,}" for mode in (full, quarter))]
+    assert f"{full['layers_rtl']['stage3.block1.conv2']:,}" in text
+
+
+def test_a_build_from_before_simulated_layers_shows_its_frames():
+    graph, board = layer_graph(models.create("resnet8")), find_board("pynq-z2")
+    config = plan(graph, choose(board)).config
+    built = simulated(graph, board, config)
+    for mode in built["modes"]:
+        del mode["cycles_per_layer_rtl"]
+    seen = contents(Design(graph, board, config, built, {}))["modes"]["1/4"]
+    assert seen["cycles_rtl"] == built["modes"][2]["cycles_rtl"] and set(seen["layers_rtl"].values()) == {None}
+
+
+def test_what_does_not_fit_is_a_result(monkeypatch, capsys):
+    """resnet74 in all modes: resources, what is missing, the remedy, and the rates all the same."""
+    memory = Unit("engine_weights", "gatefold_top", 1, 1000, 200, 0, 128.0)
+    total = Unit("gatefold_top", "", 1, 38000, 26000, 206, 153.0)
+    monkeypatch.setattr("flow.synth.resources.estimate", lambda parameters, dsp: Estimate(total, (memory,)))
+    assert main(["report", "resnet74", "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert seen["fits"] is False and seen["units"][0]["bram36"] == 128
+    assert seen["resources"]["bram36"] == {"used": 153, "available": 140, "short": 13} and seen["resources"]["lut"]["short"] == 0
+    (sentence,) = seen["advice"]
+    assert "--modes full,1/4 (139 BRAM36) or --modes full (132.5 BRAM36)" in sentence
+    assert seen["modes"]["full"]["frames_per_s"] >= 600
+    text, rows = shown(seen)
+    assert sentence in text and rows["missing"] == ["–", "–", "–", "13"] and "frames/s" in rows
 
 
 def test_no_advice_where_it_fits():
@@ -60,13 +146,17 @@ def test_no_advice_where_it_fits():
         ({"lut": 60000}, EngineConfig(p=32, pe=1, r=8), "larger part"),
         ({"lut": 50000}, EngineConfig(), "leave the placer little room"),
         ({"dsp": 230}, EngineConfig(), "lower R to 32"),
-        ({"bram36": 153}, EngineConfig(modes=5), "fewer modes"),
         ({"bram36": 153}, EngineConfig(), "smaller model"),
     ],
 )
 def test_advice_names_what_to_lower(amounts, config, remedy):
     (sentence,) = advice(used(**amounts), config)
     assert remedy in sentence
+
+
+def test_advice_on_memories_names_the_modes_that_fit():
+    (sentence,) = advice(used(bram36=138), EngineConfig(), [(["full"], 132.5)])
+    assert "little room" in sentence and "--modes full (132.5 BRAM36)" in sentence
 
 
 @pytest.mark.parametrize(

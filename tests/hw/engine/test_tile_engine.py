@@ -22,6 +22,7 @@ SIZES = {
     "half": dict(p=32, pe=2, r=32, v=16),
     "narrow-drain": dict(p=64, pe=2, r=16, v=16),
     "single": dict(p=64, pe=1, r=16, v=4),
+    "no-dsp": dict(p=64, pe=1, r=32, v=16),
 }
 FAST = ("default", "small")
 

@@ -1,0 +1,37 @@
+"""Block memory that the engine's memories take, in blocks of 18 kbit, as yosys counts them."""
+
+ROM_BLOCK_WORDS = 129
+"""From so many words on, hw/rtl/engine_rom.sv is block memory."""
+ROM_LUT_WORDS = 64
+"""Words that one LUT per bit holds."""
+
+
+def weight_blocks(words):
+    """For 36-bit kernel words: four columns of 4096 × 9 bits in 36-kbit blocks, true dual port."""
+    return 2 * 4 * -(-words // 4096)
+
+
+def requant_blocks(entries):
+    """For 54-bit requantisation entries, 1024 × 54 bits in three."""
+    return 3 * -(-entries // 1024)
+
+
+def rom_blocks(words, width):
+    """For the words of an engine_rom, 512 × 36 bits each; none where they are so few that it is made of LUTs."""
+    return -(-width // 36) * -(-words // 512) if words >= ROM_BLOCK_WORDS else 0
+
+
+def rom_luts(words, width):
+    """LUTs of an engine_rom of few words."""
+    return width * -(-words // ROM_LUT_WORDS) if words < ROM_BLOCK_WORDS else 0
+
+
+def roms(config):
+    """(words, bits a word) of the engine's ROMs: the classifier's weights and the program."""
+    return (config.fc_depth, 8 * config.v), (config.modes * config.layers, 128)
+
+
+def block_memories(config):
+    """BRAM36 of a whole engine, an EngineConfig with its depths."""
+    blocks = weight_blocks(config.weight_depth) + requant_blocks(config.requant_depth)
+    return (blocks + sum(rom_blocks(*rom) for rom in roms(config))) / 2
