@@ -13,7 +13,8 @@ def add_parser(subparsers) -> None:
         "evaluate",
         help="measure the accuracy of a trained network",
         description="Run a trained network on test images, with the very integers that the hardware computes, and print how "
-        "many it gets right. A mode is a share of the weights that is used: full, 1/2, 1/4, 1/8 or 1/16.",
+        "many it gets right. A mode is a share of the weights that is used: full, 1/2, 1/4, 1/8 or 1/16. Of a network with "
+        "gates, also what they skip: the share of their decisions, and the multiply-accumulates that are left.",
     )
     parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
     parser.add_argument("--mode", default="all", help="one mode, or all of them (default: %(default)s)")
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.nn.modes import group_vector, mode_names
     from flow.training.checkpoint import load_model
     from flow.training.evaluate import predict
+    from flow.training.work import Work
 
     if args.model not in NAMES:
         raise GatefoldError(f"There is no model '{args.model}'; choose one of {', '.join(NAMES)}.")
@@ -68,16 +70,20 @@ def run(args: argparse.Namespace) -> int:
         task = progress.add_task("images", total=len(modes) * len(images))
         for mode in modes:
             progress.update(task, description=f"mode {mode}")
-            classes = predict(model, images, mode, on_batch=lambda n: progress.advance(task, n))
+            model.set_mode(mode)
+            work = Work(model)
+            classes = predict(model, images, mode, on_batch=lambda n: (work.add(n), progress.advance(task, n)))
             results[mode] = {
                 "model": model.name,
                 "mode": mode,
                 "accuracy": float((classes == labels).mean()),
                 "predictions": classes.tolist(),
+                **work.record(),
             }
     if args.json:
         print(json.dumps(results if args.mode == "all" else results[args.mode]))
     else:
         for mode, result in results.items():
-            print(f"{model.name} {mode}: {100 * result['accuracy']:.2f} % of {len(labels)} images")
+            skipped = f", skip ratio {result['skip_ratio']:.3f}, {100 * result['macs']:.1f} % of the products" if "macs" in result else ""
+            print(f"{model.name} {mode}: {100 * result['accuracy']:.2f} % of {len(labels)} images{skipped}")
     return 0

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from flow.data import load
-    from flow.data.held_out import held_out
+    from flow.data.held_out import split
     from flow.engine.boards import find_board
     from flow.engine.select import choose
     from flow.explore.algorithm import steps_at_most
@@ -91,14 +91,20 @@ def run(args: argparse.Namespace) -> int:
     dataset = load(args.data)
     if model.searched:
         raise GatefoldError(f"{source} holds the modes of a search already; search with the weights from training.")
-    images, labels = held_out(dataset, args.images)
-    calibration = dataset.train_x[: min(args.calibration, len(dataset.train_x) - args.images)]
+    rest, images, labels = split(dataset, args.images)
+    calibration = rest.train_x[: args.calibration]
     torch.set_num_threads(1)
     table = time_table(model, args.by, choose(find_board(args.board)), args.batch)
     folder = args.output or build_root() / "search" / args.model
     jobs = args.jobs or os.cpu_count() or 1
     search = Search(model, images, labels, calibration, table, folder, jobs)
     console = Console(stderr=True, soft_wrap=True)
+    trained = read_record(source)
+    if trained.get("held_out", 0) < args.images:
+        console.print(
+            f"the weights were trained on some of the {args.images} held-out images: their accuracy will look better than it is",
+            highlight=False,
+        )
     if args.resume:
         console.print(f"{search.resume()} networks are known already", highlight=False)
     columns = (
@@ -138,7 +144,6 @@ def run(args: argparse.Namespace) -> int:
     }
     path = Path(folder) / RESULT
     write_result(path, model.name, result, record)
-    trained = read_record(source)
     reached = {mode: value for mode, value in trained.get("accuracy", {}).items() if mode in MODES}
     model.set_mode("full")
     weights = Path(folder) / f"{model.name}.safetensors"

@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 from flow.errors import GatefoldError
@@ -94,6 +95,9 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("--batch", type=_positive, default=128, help="images in each step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.1, help="highest learning rate (default: %(default)s)")
+    parser.add_argument(
+        "--weight-decay", type=float, default=None, help="of the weights (default: the paper's 1e-4, for wenet and usnet 5e-4)"
+    )
     parser.add_argument("--seed", type=_count, default=0, help="the same seed repeats a run (default: %(default)s)")
     parser.add_argument(
         "--seeds", type=_seeds, default=None, metavar="N,N", help="one run for each of these seeds, in OUTPUT/seed-N, resumed by itself"
@@ -107,6 +111,14 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument(
         "--steps", type=_positive, default=None, help="end every epoch after so many steps (default: whole epochs)"
+    )
+    parser.add_argument(
+        "--held-out",
+        type=_count,
+        default=1000,
+        metavar="N",
+        help="leave N training images, at most a tenth, to later choices such as a search; the accuracy of every epoch "
+        "is theirs (default: %(default)s)",
     )
     parser.add_argument(
         "--test-images", type=_positive, default=None, metavar="N", help="evaluate on the first N test images (default: all)"
@@ -134,12 +146,15 @@ def run(args: argparse.Namespace) -> int:
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise GatefoldError("There is no CUDA device here; train with --device cpu.")
+    if args.weight_decay is not None and not 0 <= args.weight_decay < 1:
+        raise GatefoldError(f"The weight decay {args.weight_decay} is not from 0 to 1; give --weight-decay 1e-4, for example.")
     if not args.lr > 0:
         raise GatefoldError(f"The learning rate {args.lr} is not positive; give --lr 0.1, for example.")
     if args.threads:
         torch.set_num_threads(args.threads)
-    settings = Settings(args.model, batch=args.batch, lr=args.lr, seed=args.seed, steps=args.steps)
     method = _method(args)
+    decay = method.weight_decay if args.weight_decay is None else args.weight_decay
+    settings = Settings(args.model, args.batch, args.lr, decay, args.seed, args.steps, args.held_out)
     folder = args.output or Path("build/train") / args.model
     command = shlex.join(["gatefold", *sys.argv[1:]])
     if args.seeds:
@@ -200,8 +215,10 @@ def _sweep(args: argparse.Namespace, settings, method, folder: Path, command: st
     from flow.training.sweep import summary, sweep
 
     console = Console(stderr=True)
-    with console.status(f"{len(args.seeds)} runs, {args.jobs} at a time"), workers(args.jobs, args.backend, args.ray_address):
-        records = sweep(args.seeds, settings, method, args.data, folder.resolve(), command, args.device, args.test_images)
+    where = partial(workers, args.jobs, args.backend, args.ray_address)
+    run = (settings, method, args.data, folder.resolve(), command, args.device, args.test_images)
+    with console.status(f"{len(args.seeds)} runs, {args.jobs} at a time"):
+        records = sweep(args.seeds, *run, workers=where)
     result = summary(records)
     if args.json:
         print(json.dumps(result, indent=2))

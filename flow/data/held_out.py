@@ -1,13 +1,22 @@
 """The part of the training set on which choices are made, so that the test set stays unseen."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from flow.data.dataset import Dataset
 from flow.errors import GatefoldError
 
 
-def held_out(dataset: Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The last ``count`` training images, uint8 [count, H, W, 3], and their labels, int64 [count]."""
-    if not 0 < count < len(dataset.train_x):
-        raise GatefoldError(f"{dataset.name} has {len(dataset.train_x)} training images; hold out between 1 and one less.")
-    return dataset.train_x[-count:], dataset.train_y[-count:]
+def split(dataset: Dataset, count: int) -> tuple[Dataset, np.ndarray, np.ndarray]:
+    """The data set without ``count`` training images; these, uint8 [count, H, W, 3]; their labels, int64 [count].
+
+    Which images they are depends on nothing but the number of training images; a smaller count gives some of them.
+    """
+    total = len(dataset.train_x)
+    if not 0 <= count < total:
+        raise GatefoldError(f"{dataset.name} has {total} training images; hold out between 0 and one less.")
+    order = np.random.default_rng(0).permutation(total)
+    held, kept = order[:count], np.sort(order[count:])
+    rest = replace(dataset, train_x=dataset.train_x[kept], train_y=dataset.train_y[kept])
+    return rest, dataset.train_x[held], dataset.train_y[held]

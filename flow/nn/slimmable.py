@@ -43,7 +43,12 @@ class SlimmableConv2d(SwitchableConv2d):
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """Convolve with the active part of the full weights [Co, Ci, k, k]."""
         inputs, outputs = self.active_channels
-        return F.conv2d(x, weight[:outputs, :inputs], None, self.stride, self.padding)
+        stride = self.stride
+        if self.kernel_size == (1, 1):
+            # The same by hand: with few inputs, the gradient of a strided 1x1 convolution writes beyond its memory
+            # (uxlfoundation/oneDNN issue 6035).
+            x, stride = x[:, :, :: stride[0], :: stride[1]], 1
+        return F.conv2d(x, weight[:outputs, :inputs], None, stride, self.padding)
 
     @torch.no_grad()
     def integer_weight(self) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from flow.nn.trace import Trace
 
+# The sign of alpha turns within this distance of the target.
+BAND = 0.05
+
 
 def skip_ratio(trace: Trace) -> Tensor:
     """Share of the decisions in a trace that are to skip, 0..1: scalar, differentiable.
@@ -41,6 +44,13 @@ def flipped_alpha(alpha: float, skipped: float, target: float) -> float:
     """Weight of the cost in a batch (DDI: Wang et al., JSTSP 2020, section IV-A): +alpha below the target skip ratio, -alpha
     above it."""
     return alpha if skipped < target else -alpha if skipped > target else 0.0
+
+
+def signed_alpha(alpha: float, skipped: float, target: float | None) -> float:
+    """As ``flipped_alpha``, but through 0 linearly, within ``BAND`` of the target. Without a target: alpha."""
+    if target is None:
+        return alpha
+    return alpha * max(-1.0, min(1.0, (target - skipped) / BAND))
 
 
 @torch.no_grad()

@@ -2,6 +2,8 @@
 
 import json
 import statistics
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,36 +27,50 @@ def train_one(
     device: str = "cpu",
     test_images: int | None = None,
 ) -> dict:
-    """One run in its folder: goes on from a checkpoint, and gives the record at once where the run has ended.
+    """One run in its folder; goes on from a checkpoint.
 
     Args:
         data: data set, as for ``flow.data.load``.
         command: the command line, for the record.
         test_images: evaluate on so many test images only (None: all).
     """
-    finished = folder / RECORD
-    if finished.exists():
-        record = json.loads(finished.read_text())
-        if record["settings"] != {"method": method.name, **vars(settings), **vars(method)}:
-            raise GatefoldError(f"{folder} holds a run of other settings; give another --output or delete it.")
-        return record
     torch.set_num_threads(1)
     trainer = Trainer(settings, method, load(data), folder, device, resume=(folder / CHECKPOINT).exists())
     while trainer.epoch < trainer.total_epochs:
         trainer.run_epoch()
     record = trainer.finish(command, test_images)
-    finished.write_text(json.dumps(record, indent=2) + "\n")
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
     return record
 
 
-def sweep(seeds: list[int], settings: Settings, method: Method, data: str, folder: Path, *others) -> list[dict]:
-    """Records of one run per seed, in folder/seed-N; choose where they run with ``flow.explore.parallel.workers``.
+def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
+    """The record of a run that has ended."""
+    finished = folder / RECORD
+    if not finished.exists():
+        return None
+    record = json.loads(finished.read_text())
+    if record["settings"] != {"method": method.name, **vars(settings), **vars(method)}:
+        raise GatefoldError(f"{folder} holds a run of other settings; give another --output or delete it.")
+    return record
+
+
+def sweep(
+    seeds: list[int], settings: Settings, method: Method, data: str, folder: Path, *others, workers: Callable[[], AbstractContextManager]
+) -> list[dict]:
+    """Records of one run per seed, in folder/seed-N; what has ended is not run again.
 
     Args:
         others: the further arguments of ``train_one``.
+        workers: where runs go, a call of ``flow.explore.parallel.workers``; entered only if there is something to run. (A local
+            Ray that is stopped before it has run anything sometimes takes the process with it.)
     """
-    runs = [(replace(settings, seed=seed), method, data, folder / f"seed-{seed}", *others) for seed in seeds]
-    return joblib.Parallel()(joblib.delayed(train_one)(*run) for run in runs)
+    runs = {seed: (replace(settings, seed=seed), method, data, folder / f"seed-{seed}", *others) for seed in seeds}
+    records = {seed: _ended(run[0], method, run[3]) for seed, run in runs.items()}
+    missing = [seed for seed, record in records.items() if record is None]
+    if missing:
+        with workers():
+            records.update(zip(missing, joblib.Parallel()(joblib.delayed(train_one)(*runs[seed]) for seed in missing)))
+    return list(records.values())
 
 
 def summary(records: list[dict]) -> dict[str, dict[str, float]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from flow.data import Dataset
+from flow.data.held_out import split
 from flow.errors import GatefoldError
 from flow.nn.modes import MODES
 from flow.training import augment, distributed
@@ -19,9 +20,9 @@ from flow.training.evaluate import accuracy
 from flow.training.methods import Method
 from flow.training.phase import Phase
 from flow.training.schedule import cosine
+from flow.training.work import Work, exit_table
 
 CHECKPOINT = "checkpoint.pt"
-MONITOR_IMAGES = 1000
 CALIBRATION_BATCHES = 16
 
 
@@ -36,6 +37,7 @@ class Settings:
         weight_decay: on weights of convolutions and of linear layers.
         seed: of weights, order, augmentation and sampling.
         steps: cut every epoch short after so many steps (None: whole epochs).
+        held_out: training images that are kept out of training, for choices such as those of a search; at most a tenth of them.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Settings:
     weight_decay: float = 5e-4
     seed: int = 0
     steps: int | None = None
+    held_out: int = 1000
 
 
 class Trainer:
@@ -66,15 +69,16 @@ class Trainer:
             raise GatefoldError(
                 f"A batch of {settings.batch} cannot be shared by {distributed.size()} processes; give a multiple as --batch."
             )
-        if settings.batch > len(dataset.train_x):
+        rest, self.held_x, self.held_y = split(dataset, min(settings.held_out, len(dataset.train_x) // 10))
+        if settings.batch > len(rest.train_x):
             raise GatefoldError(
-                f"The data set has {len(dataset.train_x)} training images, fewer than one batch; lower --batch below that."
+                f"The data set has {len(rest.train_x)} images to train on, fewer than one batch; lower --batch below that."
             )
         keep_freed_memory()
         self.settings = settings
         self.method = method
         self.phases = [phase for phase in method.phases() if phase.epochs]
-        self.dataset = dataset
+        self.dataset = rest
         self.folder = Path(folder)
         torch.manual_seed(settings.seed)
         self.model = method.create(settings.model, dataset.num_classes).to(self.device)
@@ -84,8 +88,8 @@ class Trainer:
         self.optimiser = self._new_optimiser(self.phases[0])
         if resume:
             self._restore()
-        self.padded = augment.pad(torch.from_numpy(dataset.train_x)).to(self.device)
-        self.labels = torch.from_numpy(dataset.train_y).to(self.device)
+        self.padded = augment.pad(torch.from_numpy(rest.train_x)).to(self.device)
+        self.labels = torch.from_numpy(rest.train_y).to(self.device)
 
     @property
     def total_epochs(self) -> int:
@@ -193,7 +197,7 @@ class Trainer:
             on_step: called as on_step(step, steps, first of the phase's losses) after every step.
 
         Returns:
-            Record of the epoch: epoch, phase, mean losses, accuracy of the modes in training on the first test images.
+            Record of the epoch: epoch, phase, mean losses, accuracy of the modes in training on held-out images.
         """
         s = self.settings
         start = time.monotonic()
@@ -227,12 +231,11 @@ class Trainer:
         self.epoch += 1
         done = self.epoch
         self._pass_over_unwanted()
-        x, y = self.dataset.test_x[:MONITOR_IMAGES], self.dataset.test_y[:MONITOR_IMAGES]
         record = {
             "epoch": done,
             "phase": phase.name,
             "loss": [round(total / steps, 4) for total in sums],
-            "accuracy": {mode: accuracy(self.model, x, y, mode) for mode in self.method.monitored(phase)},
+            "accuracy": self._monitor(self.method.monitored(phase)),
             "processes": distributed.size(),
         }
         self.seconds += time.monotonic() - start
@@ -241,6 +244,9 @@ class Trainer:
         self.save()
         distributed.wait()
         return record
+
+    def _monitor(self, modes: list[str]) -> dict[str, float]:
+        return {mode: accuracy(self.model, self.held_x, self.held_y, mode) for mode in modes if len(self.held_x)}
 
     def _calibration_batches(self) -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(self.settings.seed)
@@ -263,10 +269,21 @@ class Trainer:
         index, _ = self._locate(self.epoch - 1)
         self.method.finish(self.model, self._calibration_batches, self.phases[: index + 1])
         x, y = self.dataset.test_x[:test_images], self.dataset.test_y[:test_images]
+        reached, work = {}, {}
+        for mode in MODES:
+            self.model.set_mode(mode)
+            measured = Work(self.model)
+            reached[mode] = accuracy(self.model, x, y, mode, lambda n: (measured.add(n), on_batch(n)))
+            work[mode] = measured.record()
+        self.model.set_mode("full")
+        exits = exit_table(self.model, x, y)
         record = {
             "data": self.dataset.name,
-            "accuracy": {mode: accuracy(self.model, x, y, mode, on_batch) for mode in MODES},
+            "accuracy": reached,
+            **({"work": work} if work["full"] else {}),
+            **({"exits": exits} if exits else {}),
             "test_images": len(y),
+            "held_out": len(self.held_x),
             "command": command,
             "settings": {"method": self.method.name, **asdict(self.settings), **asdict(self.method)},
             "epochs_done": self.epoch,
@@ -274,7 +291,6 @@ class Trainer:
             "device": self.device.type,
             "processes": distributed.size(),
         }
-        self.model.set_mode("full")
         if distributed.rank() == 0:
             save_model(self.model, self.folder / f"{self.model.name}.safetensors", record)
         return record

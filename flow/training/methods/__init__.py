@@ -13,9 +13,11 @@ class Method(Protocol):
 
     Attributes:
         name: ``"wenet"``, for example.
+        weight_decay: of the paper, or what does where it names none.
     """
 
     name: str
+    weight_decay: float
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """Untrained floating-point network for the model name of the command line."""

@@ -15,23 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flow.costs import Accounting
-from flow.models import create
-from flow.models.requantisation import limit_multipliers
 from flow.nn.trace import Trace
 from flow.training import distributed
+from flow.training.methods.gated import GatedPhase, on_backbone
 from flow.training.phase import Phase
 from flow.training.sampling import sample_networks
-from flow.training.skip_ratio import skip_ratio
+from flow.training.skip_ratio import signed_alpha, skip_ratio
 
 RUN_ALL = 0.0
 DECIDE = 0.5
-# The sign of alpha turns within this distance of the target.
-BAND = 0.05
 # Largest norm of the gradient. With a large alpha the maps inside a gate can become constant; their batch normalisations then
 # multiply gradients by tens, one after the other, on the way to the backbone.
 LARGEST_NORM = 5.0
-# Steps between two checks of the requantisation multipliers, which drift slowly.
-LIMIT_STEPS = 20
 
 
 def acs_loss(logits: Tensor, labels: Tensor, cost: Tensor, full: float, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -59,17 +54,7 @@ def per_channel(trace: Trace) -> Trace:
     return Trace(replace(use, inputs=None) for use in trace)
 
 
-def signed_alpha(alpha: float, skipped: float, target: float | None) -> float:
-    """alpha of eq. (5) for a batch: positive while too little is skipped, negative while too much (DDI, section IV-A).
-
-    DDI turns the sign at once; here alpha goes through 0 linearly, within ``BAND`` of the target. Without a target: alpha.
-    """
-    if target is None:
-        return alpha
-    return alpha * max(-1.0, min(1.0, (target - skipped) / BAND))
-
-
-class Gated(Phase):
+class Gated(GatedPhase):
     """Some epochs of a network with gates. Losses: L, L_ce, L_reg, skip ratio, of the full network.
 
     Args:
@@ -117,20 +102,13 @@ class Gated(Phase):
         nn.utils.clip_grad_norm_(model.parameters(), LARGEST_NORM)
         return record[0]
 
-    def after_step(self, model: nn.Module, step: int) -> None:
-        if self.quantised and step % LIMIT_STEPS == 0:
-            self.leave(model)
-
-    def leave(self, model: nn.Module) -> None:
-        if self.quantised and hasattr(model, "integer_layer"):
-            limit_multipliers(model)
-
 
 @dataclass(frozen=True)
 class Acs:
     """Options of a run.
 
     Attributes:
+        backbone: trained weights to start from, the name of a shipped network or a file; None: start untrained.
         gates: kind of gates, one of ``flow.models.gated.GATES``, for a DenseNet of ``DENSE_GATES``.
         float_epochs, first_epochs: of the first step, in floating point and with 4-bit numbers.
         epochs: of the second step.
@@ -141,6 +119,7 @@ class Acs:
         rate: peak of a cosine of its own for the second step, as a share of the learning rate; None: one cosine for both.
     """
 
+    backbone: str | None = None
     gates: str = "acs"
     float_epochs: int = 60
     first_epochs: int = 20
@@ -151,10 +130,11 @@ class Acs:
     samples: int = 1
     rate: float | None = None
     name = "acs"
+    weight_decay = 1e-4
 
     def create(self, model: str, num_classes: int) -> nn.Module:
-        """The network in floating point."""
-        return create(model, num_classes, float=True, gates=self.gates)
+        """The backbone with untrained gates."""
+        return on_backbone(model, num_classes, self.backbone, gates=self.gates)
 
     def phases(self) -> list[Phase]:
         """Both steps, the first in floating point and in 4-bit numbers."""

@@ -160,6 +160,7 @@ class Ddi:
     quantised: bool = True
     samples: int = 1
     name = "ddi"
+    weight_decay = 1e-4
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The backbone with untrained gates and exits."""

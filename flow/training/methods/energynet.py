@@ -17,6 +17,7 @@ from flow.costs import Accounting
 from flow.training import distributed
 from flow.training.methods.gated import GatedPhase, calibrate_hard, on_backbone
 from flow.training.phase import Phase
+from flow.training.skip_ratio import harden, signed_alpha, skip_ratio
 
 RATE = 0.5
 
@@ -36,11 +37,11 @@ def energynet_loss(logits: Tensor, labels: Tensor, energy: Tensor, full: float, 
 
 
 class Step(GatedPhase):
-    """One step. Losses: the loss, E.
+    """One step. Losses: the loss, E, skip ratio of the hard decisions.
 
     Args:
         name, epochs, quantised: see ``Phase``.
-        alpha, unit: see ``EnergyNet``.
+        alpha: weight of the energy; target, unit: see ``EnergyNet``.
         soft: whether gates decide by their probabilities.
         trigger: (earlier step, later step, threshold): run only if the accuracy fell by more than that from one to the other.
 
@@ -59,12 +60,14 @@ class Step(GatedPhase):
         alpha: float,
         unit: str,
         soft: bool = False,
+        target: float | None = None,
         trigger: "tuple[Step, Step, float] | None" = None,
     ):
         super().__init__(name, epochs, quantised)
         self.alpha = alpha
         self.unit = unit
         self.soft = soft
+        self.target = target
         self.trigger = trigger
         self.accuracy: float | None = None
         self._correct = self._seen = 0
@@ -86,11 +89,13 @@ class Step(GatedPhase):
 
     def losses(self, model, x, y, rng):
         logits = model(x)
-        loss, share = energynet_loss(logits, y, self._accounting.of(model.trace), self._accounting.full, self.alpha)
+        skipped = distributed.average([float(skip_ratio(harden(model.trace, model.gates.threshold)))])[0]
+        alpha = signed_alpha(self.alpha, skipped, self.target)
+        loss, share = energynet_loss(logits, y, self._accounting.of(model.trace), self._accounting.full, alpha)
         loss.backward()
         self._correct += int((logits.argmax(1) == y).sum())
         self._seen += len(y)
-        return [float(loss.detach()), float(share.detach())]
+        return [float(loss.detach()), float(share.detach()), skipped]
 
     def leave(self, model):
         super().leave(model)
@@ -116,6 +121,7 @@ class EnergyNet:
         unit: of the cost, one of ``flow.costs.UNITS``.
         quantised: whether to train with 4-bit numbers.
         soft: whether gates decide by their probabilities in training; else hard, with the gradient of the probabilities.
+        target: skip ratio that the sign of alpha holds, as in DDI; None, as in the paper: alpha is as it is.
     """
 
     backbone: str | None = None
@@ -128,7 +134,9 @@ class EnergyNet:
     unit: str = "energy"
     quantised: bool = True
     soft: bool = False
+    target: float | None = None
     name = "energynet"
+    weight_decay = 1e-4
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The backbone with untrained gates."""
@@ -136,10 +144,12 @@ class EnergyNet:
 
     def phases(self) -> list[Phase]:
         """The three steps."""
-        first = Step("step 1", self.first_epochs, self.quantised, self.low, self.unit, self.soft)
-        second = Step("step 2", self.epochs, self.quantised, self.high, self.unit, self.soft)
-        trigger = (first, second, self.threshold)
-        return [first, second, Step("step 3", self.last_epochs, self.quantised, self.low, self.unit, self.soft, trigger)]
+
+        def step(name, epochs, alpha, trigger=None):
+            return Step(name, epochs, self.quantised, alpha, self.unit, self.soft, self.target, trigger)
+
+        first, second = step("step 1", self.first_epochs, self.low), step("step 2", self.epochs, self.high)
+        return [first, second, step("step 3", self.last_epochs, self.low, (first, second, self.threshold))]
 
     def monitored(self, phase: Phase) -> list[str]:
         """The full mode."""

@@ -43,11 +43,14 @@ class GatedPhase(Phase):
     """Keeps the requantisation multipliers of a 4-bit network in what the hardware can hold."""
 
     def after_step(self, model, step):
-        if self.quantised and step % LIMIT_STEPS == 0:
-            limit_multipliers(model)
+        if step % LIMIT_STEPS == 0:
+            self._limit(model)
 
     def leave(self, model):
-        if self.quantised:
+        self._limit(model)
+
+    def _limit(self, model):
+        if self.quantised and hasattr(model, "integer_layer"):  # a DenseNet has no integer layers yet
             limit_multipliers(model)
 
 

@@ -70,6 +70,7 @@ class USNet:
     epochs: int = 6
     samples: int = 3
     name = "usnet"
+    weight_decay = 5e-4
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The slimmable network in floating point."""

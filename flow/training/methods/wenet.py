@@ -110,6 +110,7 @@ class WeNet:
     refine_epochs: int = 0
     samples: int = 3
     name = "wenet"
+    weight_decay = 5e-4
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The network in floating point."""

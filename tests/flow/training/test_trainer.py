@@ -9,6 +9,7 @@ import torch
 
 from flow.cli import main
 from flow.data import Dataset, load
+from flow.data.held_out import split
 from flow.errors import GatefoldError
 from flow.models import create, initialise
 from flow.training import checkpoint
@@ -30,7 +31,6 @@ def train(data, folder, resume=False, **keys):
     method = {"full_epochs": 1, "float_epochs": 1, "epochs": 1}
     method.update({key: keys.pop(key) for key in set(keys) & set(WeNet.__dataclass_fields__)})
     return Trainer(Settings("resnet8", **{"batch": 16, "steps": 2, **keys}), WeNet(**method), data, folder, resume=resume)
-
 
 
 def run(trainer, epochs):
@@ -82,6 +82,19 @@ def test_loss_that_is_not_a_number_keeps_the_last_checkpoint(digits, tmp_path):
     with pytest.raises(GatefoldError, match="--resume and a smaller --lr"):
         trainer.run_epoch()
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("wanted, held", [(0, 0), (10, 10), (1000, 25)])
+def test_held_out_images_are_not_trained_on(digits, tmp_path, wanted, held):
+    trainer = train(digits, tmp_path, held_out=wanted)
+    rest, images, labels = split(digits, held)
+    assert np.array_equal(trainer.labels.numpy(), rest.train_y) and len(rest.train_y) == 256 - held
+    assert np.array_equal(trainer.held_x, images) and np.array_equal(trainer.held_y, labels)
+    seen = {image.tobytes() for image in rest.train_x}
+    assert not any(image.tobytes() in seen for image in images)
+    assert np.array_equal(split(digits, 100)[1][:held], images)
+    accuracy = trainer.run_epoch()["accuracy"]
+    assert list(accuracy) == (["full"] if held else [])
 
 
 def test_full_disk_keeps_the_last_checkpoint(digits, tmp_path, monkeypatch):
@@ -173,6 +186,7 @@ def test_command_line(digits, tmp_path, capsys):
         (["train", "vgg", "--data", "digits"], "no model 'vgg'"),
         (["train", "resnet8", "--data", "missing.npz"], "no file missing.npz"),
         (["train", "resnet8", "--data", "digits", "--lr", "-1"], "not positive"),
+        (["train", "resnet8", "--data", "digits", "--weight-decay", "2"], "from 0 to 1"),
         (["train", "resnet8", "--data", "digits", "--resume"], "no checkpoint"),
         (["evaluate", "vgg"], "no model 'vgg'"),
         (["evaluate", "resnet8", "--mode", "1/3"], "no mode '1/3'"),
