@@ -2,6 +2,9 @@
 
 import argparse
 import json
+from pathlib import Path
+
+from flow.errors import GatefoldError
 
 
 def add_parser(subparsers) -> None:
@@ -24,6 +27,14 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
     parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
     parser.add_argument("--no-synthesis", action="store_true", help="leave out the resources: cycles at once")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR",
+        help="also draw, into this folder: accuracy against multiply-accumulates, cycles and modelled energy; of a network with "
+        "gates, skip ratios per layer, the images of which most and least is skipped, and feature maps with skipping on and off",
+    )  # fmt: skip
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights for the pictures (default: the shipped ones)")
+    parser.add_argument("--data", default="cifar10", help="data set of the pictures, as for `gatefold evaluate` (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=1000, metavar="N", help="test images for the pictures (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
@@ -47,8 +58,35 @@ def run(args: argparse.Namespace) -> int:
         with Console(stderr=True).status(f"{args.model}: yosys estimates the resources (minutes the first time)"):
             estimate = synthesise(design.config.parameters(), dsp=not args.no_dsp)
     contents = report.contents(design, estimate)
+    if args.pictures:
+        contents["pictures"] = [str(file) for file in _pictures(args)]
     if args.json:
         print(json.dumps(contents, indent=2))
     else:
         report.show(contents, Console())
+        for file in contents.get("pictures", ()):
+            print(file)
     return 0
+
+
+def _pictures(args: argparse.Namespace) -> list[Path]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from flow.data import load_test
+    from flow.nn.modes import mode_names
+    from flow.pictures.album import album
+    from flow.training.checkpoint import load_model
+
+    if args.images < 1:
+        raise GatefoldError(f"--images {args.images} leaves no image; give at least 1.")
+    model = load_model(args.checkpoint or args.model)
+    if model.name != args.model:
+        raise GatefoldError(f"{args.checkpoint} holds {model.name}, not {args.model}; name that model.")
+    images, labels = load_test(args.data)
+    images, labels = images[: args.images], labels[: args.images]
+    passes = len(mode_names(model)) * (2 if getattr(model, "gates_on", False) else 1)
+    columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("pictures", total=passes * len(images))
+        return album(model, images, labels, args.pictures, lambda count: progress.advance(task, count))

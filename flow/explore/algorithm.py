@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from flow.nn.spec import LayerSpec
 
@@ -92,11 +93,16 @@ def dominates(a: Point, b: Point) -> bool:
     return a.time <= b.time and a.accuracy >= b.accuracy
 
 
-def pareto_front(points: list[Point]) -> list[Point]:
-    """Points that no other one beats, slowest first; one of several equal ones."""
-    front: list[Point] = []
+def pareto_front(points: list, time: Callable[[Any], float] = lambda point: point.time) -> list:
+    """Points that no other one beats, slowest first; one of several equal ones.
+
+    Args:
+        points: ``Point``, or others that have an accuracy.
+        time: cost of a point.
+    """
+    front = []
     best = -1.0
-    for point in sorted(points, key=lambda p: (p.time, -p.accuracy)):
+    for point in sorted(points, key=lambda p: (time(p), -p.accuracy)):
         if point.accuracy > best:
             front.append(point)
             best = point.accuracy

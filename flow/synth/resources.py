@@ -185,12 +185,14 @@ def _synthesise(folder, sources, parameters, top, dsp, log):
 
 def _write_memories(folder, parameters):
     """Memory images of the right size. Their contents are random: constant ones would be optimised away."""
-    get = {"V": 16, "WEIGHT_DEPTH": 4096, "REQUANT_DEPTH": 512, "FC_DEPTH": 64, "MODES": 5, "LAYERS": 16, "CLASSES": 10} | parameters
+    get = {"V": 16, "WEIGHT_DEPTH": 4096, "REQUANT_DEPTH": 512, "FC_DEPTH": 64, "MODES": 5, "LAYERS": 16, "CLASSES": 10}
+    get |= {"DEPTH": 512, "WIDTH": 128} | parameters
     shapes = {f"weights_{column}": (get["WEIGHT_DEPTH"], 9) for column in range(4)} | {
         "requant": (get["REQUANT_DEPTH"], 54),
         "fc_weights": (get["FC_DEPTH"], 8 * get["V"]),
         "fc_bias": (get["CLASSES"], 32),
         "program": (get["MODES"] * get["LAYERS"], 128),
+        "rom": (get["DEPTH"], get["WIDTH"]),
     }
     chance = random.Random(0)
     for name, (words, width) in shapes.items():

@@ -35,20 +35,24 @@ class Work:
         return {"skip_ratio": self._skipped / self._images, "macs": self._share / self._images}
 
 
-def exit_table(model, images: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
-    """Accuracy and multiply-accumulates of halting every image at each exit, the network's own classifier last.
+def exit_accuracies(model, images: np.ndarray, labels: np.ndarray, accounting: Accounting) -> list[tuple[float, float]]:
+    """(accuracy 0..1, mean cost of an image) of halting every image at each exit, the network's own classifier last.
 
     Args:
         model: network with exits switched on, in its mode; images: uint8 [N, 32, 32, 3]; labels: int64 [N].
-
-    Returns:
-        ``accuracy`` 0..1 and ``macs`` (as in ``Work``) of each exit; nothing for a network without exits.
+        accounting: unit of the cost.
     """
+    found = []
+    for exit in range(len(model.exits) + 1):
+        reached, spent, _ = evaluate_exits(model, images, labels, accounting, lambda _, costs: torch.full((len(costs),), exit))
+        found.append((reached, spent))
+    return found
+
+
+def exit_table(model, images: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
+    """``accuracy`` and ``macs`` (as in ``Work``) of each exit; nothing for a network without exits. See ``exit_accuracies``."""
     if not getattr(model, "exits_on", False):
         return []
     accounting = Accounting(model, "macs")
-    table = []
-    for exit in range(len(model.exits) + 1):
-        reached, spent, _ = evaluate_exits(model, images, labels, accounting, lambda _, costs: torch.full((len(costs),), exit))
-        table.append({"accuracy": reached, "macs": spent / accounting.full})
-    return table
+    rows = exit_accuracies(model, images, labels, accounting)
+    return [{"accuracy": reached, "macs": spent / accounting.full} for reached, spent in rows]

@@ -2,7 +2,7 @@
 module engine_rom #(
     parameter int unsigned DEPTH = 512,  /// words
     parameter int unsigned WIDTH = 128,
-    parameter              FILE  = "",   /// $readmemh image, one word a line
+    parameter              FILE  = "rom.mem",  /// $readmemh image, one word a line
     localparam int unsigned BLOCK_DEPTH = 129  /// fewer words than this: LUTs, two per bit of 128 words
 ) (
     input  wire                      clk,
@@ -11,11 +11,11 @@ module engine_rom #(
 );
     if (DEPTH >= BLOCK_DEPTH) begin : block_memory
         (* ram_style = "block" *) logic [WIDTH-1:0] mem[DEPTH];
-        initial if (FILE != "") $readmemh(FILE, mem);
+        initial $readmemh(FILE, mem);
         always_ff @(posedge clk) data <= mem[addr];
     end else begin : luts
         logic [WIDTH-1:0] mem[DEPTH];
-        initial if (FILE != "") $readmemh(FILE, mem);
+        initial $readmemh(FILE, mem);
         always_ff @(posedge clk) data <= mem[addr];
     end
 endmodule

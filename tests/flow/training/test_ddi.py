@@ -15,7 +15,7 @@ from flow.training.exits import joint_loss
 from flow.training.methods.ddi import Ddi, ResourceLoss, Skip
 from flow.training.methods.energynet import EnergyNet, Step, energynet_loss
 from flow.training.methods.gated import calibrate_hard
-from flow.training.skip_ratio import harden, skip_ratio
+from flow.training.skip_ratio import harden, signed_alpha, skip_ratio
 from flow.training.trainer import Settings, Trainer
 
 
@@ -138,11 +138,18 @@ def test_energynet_step_uses_the_energy_of_what_ran():
     x, y = batch()
     phase = Step("step 2", 1, True, 0.9, "macs")
     phase.enter(model)
-    loss, share = phase.losses(model, x, y, random.Random(0))
+    loss, share, skipped = phase.losses(model, x, y, random.Random(0))
+    assert skipped == pytest.approx(skip_ratio(model.trace).item())
     accounting = Accounting(model, "macs")
     assert share == pytest.approx(float(accounting.of(model.trace).detach().mean() / accounting.full), rel=1e-5)
     assert all(bool(((u.executed == 0) | (u.executed == 1)).all()) for u in model.trace if u.executed is not None)
     assert model.gates.layer.output.bias.grad.abs().sum() > 0
+    first, second, third = EnergyNet(target=0.25, low=0.1, high=0.9).phases()
+    assert [p.target for p in (first, second, third)] == [0.25] * 3 and [p.alpha for p in (first, second, third)] == [0.1, 0.9, 0.1]
+    second.enter(model)
+    above, share, skipped = second.losses(model, x, y, random.Random(0))
+    logits = model(x)
+    assert above == pytest.approx(float(F.cross_entropy(logits, y)) + signed_alpha(0.9, skipped, 0.25) * share, rel=1e-4)
 
 
 @pytest.mark.parametrize("drop, phases", [(0.0005, 2), (0.002, 3)])

@@ -1,0 +1,115 @@
+"""The figures behind the pictures, measured on images with the integers of the hardware."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from flow.costs import Accounting
+from flow.nn.modes import mode_names
+from flow.nn.trace import Use
+from flow.training.evaluate import predict
+from flow.training.work import exit_accuracies
+
+UNITS = ("macs", "cycles", "energy")
+BATCH = 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a network gives in one setting, and what it costs.
+
+    Attributes:
+        name: its mode; for gates and exits, what of them is on.
+        accuracy: 0..1.
+        costs: unit (``UNITS``) to the mean cost of an image, gates and exits included. Energy is modelled.
+    """
+
+    name: str
+    accuracy: float
+    costs: dict[str, float]
+
+
+def settings(model, images: np.ndarray, labels: np.ndarray, on_batch: Callable[[int], None] = lambda _: None) -> list[Setting]:
+    """Every mode of a network, with and without gates, and every exit of the full mode.
+
+    Args:
+        model: quantised network; left in eval, in the full mode, with its gates and exits as they were.
+        images: uint8 [N, 32, 32, 3]; labels: int64 [N].
+        on_batch: called with the number of images of each batch.
+    """
+    accounting = {unit: Accounting(model, unit) for unit in UNITS}
+    gates, exits = getattr(model, "gates_on", False), getattr(model, "exits_on", False)
+    found = []
+    if exits:
+        model.set_exits(False)
+    for mode in mode_names(model):
+        for gated in (False, True) if gates else (False,):
+            if gates:
+                model.set_gates(gated)
+            model.set_mode(mode)
+            spent = dict.fromkeys(UNITS, 0.0)
+
+            def count(n):
+                for unit, costs in accounting.items():
+                    spent[unit] += n * (float(costs.of(model.trace).mean()) if gated else costs.full)
+                on_batch(n)
+
+            right = float((predict(model, images, mode, BATCH, count) == labels).mean())
+            found.append(Setting(f"{mode}, gates" if gated else mode, right, {u: v / len(images) for u, v in spent.items()}))
+    model.set_mode("full")
+    if exits:
+        model.set_exits(True)
+        rows = {unit: exit_accuracies(model, images, labels, costs) for unit, costs in accounting.items()}
+        for i, (right, _) in enumerate(rows["macs"]):
+            found.append(Setting(f"exit {i + 1}", right, {unit: row[i][1] for unit, row in rows.items()}))
+    return found
+
+
+@dataclass(frozen=True)
+class Skips:
+    """What the gates of a network skip.
+
+    Attributes:
+        layers: layer name to the share of its decisions that are to skip, 0..1; layers without gates are left out.
+        images: skip ratio of every image, float64 [N].
+    """
+
+    layers: dict[str, float]
+    images: np.ndarray
+
+
+@torch.no_grad()
+def skips(model, images: np.ndarray) -> Skips:
+    """Run a network with gates in its mode over images uint8 [N, 32, 32, 3]."""
+    kept: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(images), BATCH):
+        part = images[start : start + BATCH]
+        model.integer_logits(part)
+        for use in model.trace:
+            decisions = _decisions(use)
+            if decisions is not None:
+                kept.setdefault(use.name, []).append(decisions)
+    whole = {name: np.concatenate(parts) for name, parts in kept.items()}
+    return Skips({name: 1 - float(k.mean()) for name, k in whole.items()}, 1 - np.concatenate(list(whole.values()), 1).mean(1))
+
+
+def _decisions(use: Use) -> np.ndarray | None:
+    """[N, decisions], 1 for what ran; counted as in ``flow.training.skip_ratio``."""
+    if use.name.startswith("gates.") or use.executed is None and use.outputs is None:
+        return None
+    if use.outputs is None:
+        return use.executed[:, None].cpu().double().numpy()
+    ran = use.outputs if use.executed is None else use.outputs * use.executed[:, None]
+    return ran.cpu().double().numpy()
+
+
+def features(model, image: np.ndarray, layer: str) -> tuple[np.ndarray, np.ndarray]:
+    """Output of a layer for one image uint8 [32, 32, 3], gates on and off: int64 [C, H, W] each."""
+    with_gates = model.integer_stations(image[None])[layer][0]
+    model.set_gates(False)
+    try:
+        return with_gates, model.integer_stations(image[None])[layer][0]
+    finally:
+        model.set_gates(True)
