@@ -50,8 +50,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--data",
         default="cifar10",
-        help="cifar10, svhn or tiny-imagenet (downloaded once), digits (small, no download) or an .npz file with train_x, train_y, test_x, test_y "
-        "(default: %(default)s)",
+        help="cifar10, svhn or tiny-imagenet (downloaded once), imagenet (from its archives in the cache), digits (small, no "
+        "download) or an .npz file with train_x, train_y, test_x, test_y (default: %(default)s)",
     )
     parser.add_argument(
         "--method",

@@ -9,24 +9,40 @@ import numpy as np
 
 from flow.data.cifar10 import load_cifar10
 from flow.data.digits import load_digits
+from flow.data.imagenet import load_imagenet
+from flow.data.jpegs import Jpegs
 from flow.data.svhn import load_svhn
 from flow.data.tiny_imagenet import load_tiny_imagenet
 from flow.errors import GatefoldError
 
-PUBLISHED = {"cifar10": load_cifar10, "digits": load_digits, "svhn": load_svhn, "tiny-imagenet": load_tiny_imagenet}
+PUBLISHED = {
+    "cifar10": load_cifar10,
+    "digits": load_digits,
+    "svhn": load_svhn,
+    "tiny-imagenet": load_tiny_imagenet,
+    "imagenet": load_imagenet,
+}
 # Mirrored digits are no digits.
 NOT_MIRRORED = ("digits", "svhn")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images uint8 [N, 32, 32, 3] (Tiny ImageNet: 64, 64) and labels int64 [N], for training and for testing."""
+    """Images uint8 [N, 32, 32, 3] and labels int64 [N], for training and for testing.
+
+    Tiny ImageNet has images of 64x64; those of ImageNet are decoded by ``np.asarray``, 256x256 and 224x224.
+    """
 
     name: str
-    train_x: np.ndarray
+    train_x: np.ndarray | Jpegs
     train_y: np.ndarray
-    test_x: np.ndarray
+    test_x: np.ndarray | Jpegs
     test_y: np.ndarray
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images that a network sees."""
+        return self.test_x.shape[1]
 
     @property
     def num_classes(self) -> int:
@@ -63,8 +79,8 @@ def load(source: str = "cifar10") -> Dataset:
     """Read a data set for training.
 
     Args:
-        source: ``"cifar10"``, ``"svhn"``, ``"tiny-imagenet"`` (downloaded once), ``"digits"`` (part of scikit-learn) or the
-            path of an .npz file with train_x, train_y, test_x, test_y.
+        source: ``"cifar10"``, ``"svhn"``, ``"tiny-imagenet"`` (downloaded once), ``"imagenet"`` (from archives in the cache),
+            ``"digits"`` (part of scikit-learn) or the path of an .npz file with train_x, train_y, test_x, test_y.
     """
     if source in PUBLISHED:
         return Dataset(source, *PUBLISHED[source]())

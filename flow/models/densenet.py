@@ -110,6 +110,7 @@ class DenseNet(nn.Module):
         self.name = name
         self.num_classes = num_classes
         self.shape = shape
+        self.image_size = shape.image_size
         self.quantised = True
         self.options = {"gates": gates}
         self.soft_gates = True

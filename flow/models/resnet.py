@@ -108,6 +108,8 @@ class SwitchableResNet(nn.Module):
     shuffled.
     """
 
+    image_size = IMAGE_SIZE
+
     def __init__(self, name: str, blocks_per_stage: int, num_classes: int = 10, shuffle: bool = True, width: int = 16):
         super().__init__()
         self.name = name

@@ -1,10 +1,13 @@
-"""Data augmentation on uint8 images in memory: random crop after zero padding, random flip."""
+"""Data augmentation on uint8 images: random crop after zero padding, random flip."""
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from flow.data.jpegs import Jpegs
 
 PADDING = 4
 
@@ -14,11 +17,32 @@ def pad(images: Tensor) -> Tensor:
     return F.pad(images, (0, 0, PADDING, PADDING, PADDING, PADDING))
 
 
+class Images:
+    """Training images, padded, from which batches are taken.
+
+    Args:
+        images: uint8 [N, H, W, 3]; an array goes to the device at once, ``Jpegs`` are decoded batch by batch.
+        device: where batches go.
+    """
+
+    def __init__(self, images: np.ndarray | Jpegs, device: torch.device):
+        self.size = images.shape[1]
+        self.device = device
+        self._images = images
+        self._padded = pad(torch.from_numpy(images)).to(device) if isinstance(images, np.ndarray) else None
+
+    def take(self, index: Tensor) -> Tensor:
+        """uint8 [B, H+8, W+8, 3] of the images ``index``, int64 [B]."""
+        if self._padded is not None:
+            return self._padded[index.to(self.device)]
+        return pad(torch.from_numpy(np.asarray(self._images[index.cpu().numpy()]))).to(self.device)
+
+
 def crop_and_flip(
-    padded: Tensor,
+    images: Images,
     index: Tensor,
     generator: torch.Generator,
-    size: int = 32,
+    size: int,
     flip: bool = True,
     move: bool = True,
     share: Callable[[Tensor], Tensor] = lambda batch: batch,
@@ -26,7 +50,7 @@ def crop_and_flip(
     """Augmented batch.
 
     Args:
-        padded: uint8 [N, H+8, W+8, 3] from ``pad``.
+        images: where they come from.
         index: int64 [B], the images of the batch.
         generator: source of the random offsets.
         size: height and width of the crops; crops smaller than the images are taken inside of them, without padding.
@@ -38,15 +62,16 @@ def crop_and_flip(
         float32 [b, 3, size, size] in 0..1, channels last.
     """
     b = len(index)
-    image = padded.shape[1] - 2 * PADDING
-    first, choices = (0, 2 * PADDING + 1) if size == image else (PADDING, image - size + 1)
-    offset = first + torch.randint(0, choices, (2, b), generator=generator).to(padded.device)
+    first, choices = (0, 2 * PADDING + 1) if size == images.size else (PADDING, images.size - size + 1)
+    offset = first + torch.randint(0, choices, (2, b), generator=generator).to(images.device)
     if not move:
         offset = torch.full_like(offset, first + choices // 2)
-    mirrored = (torch.rand(b, generator=generator) < 0.5).to(padded.device) & flip
+    mirrored = (torch.rand(b, generator=generator) < 0.5).to(images.device) & flip
     index, offset, mirrored = share(index), share(offset.t()).t(), share(mirrored)
-    line = torch.arange(size, device=padded.device)
+    line = torch.arange(size, device=images.device)
     rows = offset[0][:, None] + line
     columns = offset[1][:, None] + torch.where(mirrored[:, None], line.flip(0), line)
-    batch = padded[index.to(padded.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    padded = images.take(index)
+    every = torch.arange(len(index), device=images.device)
+    batch = padded[every[:, None, None], rows[:, :, None], columns[:, None, :]]
     return batch.permute(0, 3, 1, 2).float().mul_(1 / 255)

@@ -6,6 +6,12 @@ import numpy as np
 import torch
 
 
+def as_input(model, images: np.ndarray) -> torch.Tensor:
+    """uint8 [N, H, W, 3] as what the network takes: float [N, 3, H, W] in 0..1 on its device."""
+    pixels = torch.from_numpy(np.asarray(images)).to(next(model.parameters()).device)
+    return pixels.permute(0, 3, 1, 2).float() / 255
+
+
 @torch.no_grad()
 def predict(
     model,
@@ -33,8 +39,7 @@ def predict(
         if model.quantised and hasattr(model, "integer_logits"):
             logits = model.integer_logits(part)
         else:
-            pixels = torch.from_numpy(part).to(next(model.parameters()).device).permute(0, 3, 1, 2)
-            logits = model(pixels.float() / 255).cpu().numpy()
+            logits = model(as_input(model, part)).cpu().numpy()
         classes.append(logits.argmax(1))
         on_batch(len(part))
     return np.concatenate(classes).astype(np.int64) if classes else np.zeros(0, np.int64)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from flow.costs import Accounting
 from flow.nn.trace import Trace
+from flow.training.evaluate import as_input
 
 
 def joint_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ def evaluate_exits(
     correct, spent = 0, 0.0
     taken = np.zeros(len(model.exits) + 1, np.int64)
     for start in range(0, len(images), 128):
-        x = torch.from_numpy(images[start : start + 128]).to(next(model.parameters()).device).permute(0, 3, 1, 2).float() / 255
+        x = as_input(model, images[start : start + 128])
         final = model(x)
         logits = [*model.exit_logits, final]
         costs = exit_costs(accounting, model.trace, len(x))

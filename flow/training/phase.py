@@ -5,8 +5,6 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from flow.models.resnet import IMAGE_SIZE
-
 
 class Phase:
     """Some epochs of one kind. Methods make their own by overriding what differs.
@@ -20,7 +18,7 @@ class Phase:
         rate: peak of that cosine, as a share of the run's learning rate.
         warm_up: share of that cosine's steps in which the rate rises linearly.
         decay: whether that optimiser decays weights.
-        crop: height and width of the training images.
+        crop: height and width of the training images, as a share of those that the network is for.
         move: whether crops are taken at random places, or in the centre.
     """
 
@@ -28,7 +26,7 @@ class Phase:
     rate = 1.0
     warm_up = 0.0
     decay = True
-    crop = IMAGE_SIZE
+    crop = 1.0
     move = True
 
     def __init__(self, name: str, epochs: int, quantised: bool = False):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flow.nn.trace import Trace
+from flow.training.evaluate import as_input
 
 # The sign of alpha turns within this distance of the target.
 BAND = 0.05
@@ -57,10 +58,9 @@ def signed_alpha(alpha: float, skipped: float, target: float | None) -> float:
 def measure_skip_ratio(model, images: np.ndarray, batch: int = 128) -> float:
     """Skip ratio of a gated network in inference, in its mode, over images uint8 [N, 32, 32, 3]; leaves it in eval."""
     model.eval()
-    device = next(model.parameters()).device
     total = 0.0
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
-        model(torch.from_numpy(part).to(device).permute(0, 3, 1, 2).float() / 255)
+        model(as_input(model, part))
         total += float(skip_ratio(model.trace)) * len(part)
     return total / len(images)

@@ -82,13 +82,18 @@ class Trainer:
         self.folder = Path(folder)
         torch.manual_seed(settings.seed)
         self.model = method.create(settings.model, dataset.num_classes).to(self.device)
+        if self.model.image_size not in (None, dataset.image_size):
+            raise GatefoldError(
+                f"{settings.model} takes images of {self.model.image_size}x{self.model.image_size} pixels and {dataset.name} has "
+                f"{dataset.image_size}x{dataset.image_size}; choose another of them."
+            )
         self.epoch = 0
         self.seconds = 0.0
         self.history: list[dict] = []
         self.optimiser = self._new_optimiser(self.phases[0])
         if resume:
             self._restore()
-        self.padded = augment.pad(torch.from_numpy(rest.train_x)).to(self.device)
+        self.images = augment.Images(rest.train_x, self.device)
         self.labels = torch.from_numpy(rest.train_y).to(self.device)
 
     @property
@@ -208,10 +213,11 @@ class Trainer:
         torch.manual_seed(s.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.labels), generator=generator)
         steps = self.steps_per_epoch
+        size = round(phase.crop * self.dataset.image_size)
         sums = None
         for step in range(steps):
             batch = order[step * s.batch : (step + 1) * s.batch]
-            x = augment.crop_and_flip(self.padded, batch, generator, phase.crop, self.dataset.mirrored, phase.move, distributed.share)
+            x = augment.crop_and_flip(self.images, batch, generator, size, self.dataset.mirrored, phase.move, distributed.share)
             y = self.labels[distributed.share(batch).to(self.device)]
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(index, step)
@@ -253,7 +259,8 @@ class Trainer:
         order = torch.randperm(len(self.labels), generator=generator)
         batch = self.settings.batch
         chosen = [order[i * batch : (i + 1) * batch] for i in range(min(CALIBRATION_BATCHES, len(order) // batch))]
-        return [augment.crop_and_flip(self.padded, index, generator, flip=False) for index in chosen]
+        size = self.dataset.image_size
+        return [augment.crop_and_flip(self.images, index, generator, size, flip=False) for index in chosen]
 
     def finish(self, command: str, test_images: int | None = None, on_batch: Callable[[int], None] = lambda _: None) -> dict:
         """Finish as the method says, evaluate the named modes on the test set, write the weights.

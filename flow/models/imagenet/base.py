@@ -78,6 +78,7 @@ class ImageNetModel(nn.Module):
     """
 
     name = ""
+    image_size = None  # any
 
     def __init__(self, num_classes: int = 1000, shuffle: bool = True):
         super().__init__()

@@ -17,7 +17,7 @@ from flow.training.refine import freeze_shared_statistics, keep_own_gradients, k
 from flow.training.sampling import accumulate_gradients, sample_networks
 
 # Crops of the first phase: 24x24 pixels cost 0.56 of 32x32 ones.
-SMALL_CROP = 24
+SMALL_CROP = 0.75
 WARM_UP = 0.08
 # Steps between two checks of the requantisation multipliers, which drift slowly.
 LIMIT_STEPS = 20

@@ -1,5 +1,6 @@
 """Reading data sets."""
 
+import hashlib
 import io
 import pickle
 import tarfile
@@ -10,8 +11,11 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from flow.data import archive, cifar10, load, load_test, svhn, tiny_imagenet
+from flow.data import archive, cifar10, imagenet, load, load_test, svhn, tiny_imagenet
+from flow.data.held_out import split
 from flow.errors import GatefoldError
+from flow.training.methods.wenet import WeNet
+from flow.training.trainer import Settings, Trainer
 
 
 def test_digits_need_no_network():
@@ -77,6 +81,79 @@ def test_tiny_imagenet_archive(tmp_path, monkeypatch):
     assert data.train_x.shape == (2, 64, 64, 3) and data.train_y.tolist() == [1, 0]
     assert abs(int(data.train_x[0, 0, 0, 2]) - 30) < 4 and abs(int(data.train_x[1, 5, 5, 0]) - 200) < 4
     assert data.test_y.tolist() == [0] and data.mirrored
+
+
+@pytest.fixture
+def imagenet_archives(tmp_path, monkeypatch):
+    """The three archives with two classes, one synset that is none, three training pictures and two test pictures."""
+    monkeypatch.setenv("GATEFOLD_CACHE", str(tmp_path))
+    folder = tmp_path / "imagenet"
+    folder.mkdir()
+
+    def picture(size, level):
+        content = io.BytesIO()
+        Image.new("RGB", size, (level, level, level)).save(content, "JPEG")
+        return content.getvalue()
+
+    def pack(mode, files):
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode=mode) as file:
+            for name, data in files:
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                file.addfile(member, io.BytesIO(data))
+        return content.getvalue()
+
+    fields = [("ILSVRC2012_ID", int), ("WNID", object), ("num_children", int)]
+    meta = io.BytesIO()
+    savemat(meta, {"synsets": np.array([(1, "n02", 0), (2, "n01", 0), (3, "n00", 2)], fields)})
+    devkit = [("kit/data/meta.mat", meta.getvalue()), ("kit/data/ILSVRC2012_validation_ground_truth.txt", b"1\n2\n")]
+    first = pack("w", [("n01_7.JPEG", picture((300, 500), 40)), ("n01_9.JPEG", picture((100, 80), 80))])
+    second = pack("w", [("n02_1.JPEG", picture((256, 256), 120))])
+    test = [("ILSVRC2012_val_00000002.JPEG", picture((400, 300), 200)), ("ILSVRC2012_val_00000001.JPEG", picture((300, 400), 160))]
+    contents = {
+        imagenet.TRAIN: pack("w", [("n02.tar", second), ("n01.tar", first)]),
+        imagenet.TEST: pack("w", test),
+        imagenet.DEVKIT: pack("w:gz", devkit),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+        monkeypatch.setitem(imagenet.CHECKSUMS, name, hashlib.md5(content).hexdigest())
+    return folder
+
+
+def test_imagenet_archives_are_read_in_place(imagenet_archives, monkeypatch):
+    data = load("imagenet")
+    assert data.train_x.shape == (3, 256, 256, 3) and data.test_x.shape == (2, 224, 224, 3) and data.image_size == 224
+    assert data.train_y.tolist() == [1, 0, 0] and data.test_y.tolist() == [1, 0]
+    assert [round(float(image.mean()) / 40) for image in np.asarray(data.train_x)] == [3, 1, 2]
+    assert [round(float(image.mean()) / 40) for image in np.asarray(data.test_x)] == [4, 5]
+    part = np.asarray(data.train_x[np.array([2, 0])][:1])
+    assert part.shape == (1, 256, 256, 3) and part.dtype == np.uint8 and abs(float(part.mean()) - 80) < 3
+    for name in imagenet.CHECKSUMS:
+        monkeypatch.setitem(imagenet.CHECKSUMS, name, "checked once")
+    assert load("imagenet").train_y.tolist() == [1, 0, 0]
+    rest, held, labels = split(data, 1)
+    assert len(rest.train_x) == 2 and len(held) == len(labels) == 1
+
+
+def test_imagenet_missing_or_damaged(imagenet_archives):
+    path = imagenet_archives / imagenet.TEST
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(GatefoldError, match="damaged"):
+        load("imagenet")
+    path.unlink()
+    with pytest.raises(GatefoldError, match=f"lacks {path.name}: it needs an account"):
+        load("imagenet")
+    assert not (imagenet_archives / imagenet.INDEX).exists()
+
+
+def test_imagenet_trains(imagenet_archives, tmp_path):
+    method = WeNet(full_epochs=1, float_epochs=0, epochs=0)
+    trainer = Trainer(Settings("mobilenet_v2", batch=2, steps=1), method, load("imagenet"), tmp_path / "run")
+    assert np.isfinite(trainer.run_epoch()["loss"]).all()
+    with pytest.raises(GatefoldError, match="resnet8 takes images of 32x32 pixels and imagenet has 224x224"):
+        Trainer(Settings("resnet8", batch=2), method, load("imagenet"), tmp_path / "other")
 
 
 def test_cache_folder(monkeypatch, tmp_path):

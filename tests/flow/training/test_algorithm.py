@@ -65,9 +65,10 @@ def test_disconnected_weights_get_no_gradient_in_the_smallest_network():
 def test_augmentation_only_moves_and_mirrors():
     images = torch.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).remainder(251).add(1).to(torch.uint8)
     padded = augment.pad(images)
+    source = augment.Images(images.numpy(), torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     for size in (32, 24):
-        x = augment.crop_and_flip(padded, torch.tensor([1, 0]), generator, size)
+        x = augment.crop_and_flip(source, torch.tensor([1, 0]), generator, size)
         assert x.shape == (2, 3, size, size)
         pixels = (x * 255).round().to(torch.uint8)[0].permute(1, 2, 0)
         windows = []

@@ -1,0 +1,59 @@
+"""Three ablations on CIFAR-10, equal budgets on both sides, several seeds: prints mean and standard deviation.
+
+    .venv/bin/python bench/ablations.py --data cifar10.npz --output build/ablations
+
+1. WeNet with channel shuffle against without. 2. WeNet's group modes against US-Net's widths, whose smallest take as many
+multiply-accumulates. 3. ACS' gates trained with the cost of what they run (eq. 5) against gates that only see the
+cross-entropy. A run that was interrupted goes on where it was.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from flow.explore.parallel import workers
+from flow.training.methods.registry import make
+from flow.training.sweep import summary, sweep
+from flow.training.trainer import Settings
+
+GROUPS = {"full_epochs": "3", "float_epochs": "2", "epochs": "1"}
+GATES = {"float_epochs": "2", "first_epochs": "1", "epochs": "3", "rate": "0.5"}
+SIDES = {
+    "shuffle": ("resnet8", "wenet", GROUPS),
+    "no shuffle": ("resnet8-unshuffled", "wenet", GROUPS),
+    "US-Net": ("resnet8", "usnet", GROUPS),
+    "cost-aware gates": ("resnet8", "acs", {**GATES, "alpha": "1.0", "target": "0.5"}),
+    "plain gates": ("resnet8", "acs", {**GATES, "alpha": "0.0", "target": "none"}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="cifar10")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--steps", type=int, default=80, help="steps of an epoch, of 128 images (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=2000, help="test images (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("build/ablations"))
+    args = parser.parse_args()
+    seeds = [int(seed) for seed in args.seeds.split(",")]
+    where = partial(workers, args.jobs)
+    for side, (model, name, options) in SIDES.items():
+        method = make(name, options)
+        settings = Settings(model, weight_decay=method.weight_decay, steps=args.steps)
+        folder = (args.output / side.replace(" ", "-")).resolve()
+        command = f"bench/ablations.py --steps {args.steps} --images {args.images}"
+        records = sweep(seeds, settings, method, args.data, folder, command, "cpu", args.images, workers=where)
+        modes = summary(records)
+        shown = modes if name != "acs" else {"full": modes["full"]}
+        print(f"{side} ({len(seeds)} seeds):", flush=True)
+        for mode, value in shown.items():
+            print(f"  {mode:5} {100 * value['mean']:.2f} % (standard deviation {100 * value['deviation']:.2f})")
+        if name == "acs":
+            for key, label in (("skip_ratio", "skip ratio"), ("macs", "products, of all")):
+                values = [record["work"]["full"][key] for record in records]
+                print(f"  {label}: {', '.join(f'{value:.3f}' for value in values)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
