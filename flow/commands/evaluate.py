@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.training.evaluate import predict
     from flow.training.work import Work
 
-    if args.model not in NAMES:
+    if args.checkpoint is None and args.model not in NAMES:
         raise GatefoldError(f"There is no model '{args.model}'; choose one of {', '.join(NAMES)}.")
     if args.count is not None and args.count < 1:
         raise GatefoldError(f"--count {args.count} leaves no image; give at least 1.")

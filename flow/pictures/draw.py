@@ -95,5 +95,5 @@ def feature_maps(image: np.ndarray, maps: dict[str, tuple[np.ndarray, np.ndarray
             for panel in row:
                 panel.set_xticks([])
                 panel.set_yticks([])
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(title, fontsize=9, y=0.93)
     return _save(figure, path)
