@@ -16,7 +16,7 @@ from flow.training.trainer import Settings, Trainer
 
 PRESETS = {
     "ddi": "alpha=1.0 gate_epochs=1 epochs=1 hard_epochs=4 exit_epochs=0",
-    "energynet": "low=0.1 high=0.9 first_epochs=1 epochs=4 last_epochs=1",
+    "energynet": "low=8 high=8 first_epochs=3 epochs=5 last_epochs=3",
     "acs": "alpha=15 float_epochs=0 first_epochs=1 epochs=6 rate=0.5",
 }
 """Options for runs of minutes: the papers' weights of the cost need hours."""

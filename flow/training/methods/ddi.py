@@ -181,14 +181,10 @@ class Ddi:
         return ["full", "1/4", "1/16"] if phase.samples > 1 else ["full"]
 
     def finish(self, model, batches, done) -> None:
-        """Measure the statistics of the hard decisions."""
-        finish_gated(model, batches, done, self.samples)
-
-
-def finish_gated(model: nn.Module, batches, done: list[Phase], samples: int) -> None:
-    """Measure the statistics of the hard decisions in the modes that were trained."""
-    model.set_gates(True)
-    if model.exits:
-        model.set_exits(done[-1].exits)
-    calibrate_hard(model, batches(), MODES if samples > 1 else ["full"])
-    done[-1].leave(model)
+        """Measure the statistics of the hard decisions in the modes that were trained, unless training has just done so."""
+        model.set_gates(True)
+        if model.exits:
+            model.set_exits(done[-1].exits)
+        if done[-1].soft or self.samples > 1:
+            calibrate_hard(model, batches(), MODES if self.samples > 1 else ["full"])
+        done[-1].leave(model)

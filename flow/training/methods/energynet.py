@@ -156,6 +156,7 @@ class EnergyNet:
         return ["full"]
 
     def finish(self, model, batches, done) -> None:
-        """Measure the statistics of the hard decisions."""
-        calibrate_hard(model, batches(), ["full"])
+        """Measure the statistics of the hard decisions, unless training has just done so."""
+        if self.soft:
+            calibrate_hard(model, batches(), ["full"])
         done[-1].leave(model)
