@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.data import load_test
     from flow.models import NAMES
     from flow.nn.modes import group_vector, mode_names
-    from flow.training.checkpoint import load_model
+    from flow.training.checkpoint import load_named
     from flow.training.evaluate import predict
     from flow.training.work import Work
 
@@ -53,9 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"--count {args.count} leaves no image; give at least 1.")
     if args.threads is not None:
         torch.set_num_threads(max(1, args.threads))
-    model = load_model(args.checkpoint or args.model)
-    if model.name != args.model:
-        raise GatefoldError(f"{args.checkpoint} holds {model.name}, not {args.model}; name that model.")
+    model = load_named(args.model, args.checkpoint)
     if args.mode != "all":
         group_vector(model, args.mode)  # an unknown mode is refused before the data set is read
     modes = mode_names(model) if args.mode == "all" else [args.mode]
@@ -70,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
         task = progress.add_task("images", total=len(modes) * len(images))
         for mode in modes:
             progress.update(task, description=f"mode {mode}")
-            model.set_mode(mode)
             work = Work(model)
             classes = predict(model, images, mode, on_batch=lambda n: (work.add(n), progress.advance(task, n)))
             results[mode] = {

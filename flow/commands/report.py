@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     config = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     modes = args.modes.split(",") if args.modes else None
     design = report.Design.of(args.model, board, config, modes)
+    # Before the synthesis: a wrong file shows at once.
+    pictures = [str(file) for file in _pictures(args)] if args.pictures else []
     estimate = None
     if not args.no_synthesis:
         from flow.synth.resources import estimate as synthesise
@@ -58,13 +60,13 @@ def run(args: argparse.Namespace) -> int:
         with Console(stderr=True).status(f"{args.model}: yosys estimates the resources (minutes the first time)"):
             estimate = synthesise(design.config.parameters(), dsp=not args.no_dsp)
     contents = report.contents(design, estimate)
-    if args.pictures:
-        contents["pictures"] = [str(file) for file in _pictures(args)]
+    if pictures:
+        contents["pictures"] = pictures
     if args.json:
         print(json.dumps(contents, indent=2))
     else:
         report.show(contents, Console())
-        for file in contents.get("pictures", ()):
+        for file in pictures:
             print(file)
     return 0
 
@@ -76,13 +78,11 @@ def _pictures(args: argparse.Namespace) -> list[Path]:
     from flow.data import load_test
     from flow.nn.modes import mode_names
     from flow.pictures.album import album
-    from flow.training.checkpoint import load_model
+    from flow.training.checkpoint import load_named
 
     if args.images < 1:
         raise GatefoldError(f"--images {args.images} leaves no image; give at least 1.")
-    model = load_model(args.checkpoint or args.model)
-    if model.name != args.model:
-        raise GatefoldError(f"{args.checkpoint} holds {model.name}, not {args.model}; name that model.")
+    model = load_named(args.model, args.checkpoint)
     images, labels = load_test(args.data)
     images, labels = images[: args.images], labels[: args.images]
     passes = len(mode_names(model)) * (2 if getattr(model, "gates_on", False) else 1)

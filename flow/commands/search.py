@@ -79,15 +79,13 @@ def run(args: argparse.Namespace) -> int:
     from flow.explore.times import time_table
     from flow.rtlsim.settings import build_root
     from flow.nn.modes import MODES
-    from flow.training.checkpoint import load_model, read_record, save_model
+    from flow.training.checkpoint import load_named, read_record, save_model
     from flow.training.evaluate import accuracy
 
     if args.points < 1 or args.batch < 1 or (args.jobs is not None and args.jobs < 1):
         raise GatefoldError("--points, --batch and --jobs count things; give at least 1.")
     source = args.checkpoint or args.model
-    model = load_model(source)
-    if model.name != args.model:
-        raise GatefoldError(f"{args.checkpoint} holds {model.name}, not {args.model}; name that model.")
+    model = load_named(args.model, args.checkpoint)
     dataset = load(args.data)
     if model.searched:
         raise GatefoldError(f"{source} holds the modes of a search already; search with the weights from training.")

@@ -5,13 +5,14 @@ Training images are cut to 256 pixels, of which training takes moving crops, tes
 
 import hashlib
 import io
-import os
 import re
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from flow.atomic import write_atomically
 from flow.data.archive import cache_folder
 from flow.data.jpegs import SHORTER_SIDE, Jpegs
 from flow.errors import GatefoldError
@@ -63,20 +64,20 @@ def _index(folder: Path) -> dict[str, np.ndarray]:
     if len(test) != len(truth):
         raise GatefoldError(f"{folder / TEST} holds {len(test)} pictures for {len(truth)} labels; fetch the archives again.")
     index = {"train": train, "train_y": train_y, "test": test, "test_y": np.array([classes[names[i]] for i in truth], np.int64)}
-    part = kept.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez(file, state=state, **index)
-    os.replace(part, kept)
+
+    def write(path):
+        with path.open("wb") as file:
+            np.savez(file, state=state, **index)
+
+    write_atomically(kept, write, "type the command again")
     return index
 
 
 def _check(path: Path, checksum: str) -> None:
     from rich.progress import wrap_file
 
-    digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as raw, wrap_file(raw, path.stat().st_size, description=f"checking {path.name}", transient=True) as file:
-        while block := file.read(1 << 24):
-            digest.update(block)
+        digest = hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False))
     if digest.hexdigest() != checksum:
         raise GatefoldError(f"{path} is damaged or of another version; fetch it again.")
 

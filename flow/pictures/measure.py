@@ -8,9 +8,9 @@ import torch
 
 from flow.costs import Accounting
 from flow.nn.modes import mode_names
-from flow.nn.trace import Use
 from flow.training.evaluate import predict
-from flow.training.work import exit_accuracies
+from flow.training.exits import exit_accuracies
+from flow.training.skip_ratio import decisions
 
 UNITS = ("macs", "cycles", "energy")
 BATCH = 100
@@ -48,22 +48,20 @@ def settings(model, images: np.ndarray, labels: np.ndarray, on_batch: Callable[[
         for gated in (False, True) if gates else (False,):
             if gates:
                 model.set_gates(gated)
-            model.set_mode(mode)
-            spent = dict.fromkeys(UNITS, 0.0)
+            spent = {unit: 0.0 if gated else costs.of_mode(mode) for unit, costs in accounting.items()}
 
             def count(n):
-                for unit, costs in accounting.items():
-                    spent[unit] += n * (float(costs.of(model.trace).mean()) if gated else costs.full)
+                for unit, costs in accounting.items() if gated else ():
+                    spent[unit] += float(costs.of(model.trace).sum()) / len(images)
                 on_batch(n)
 
             right = float((predict(model, images, mode, BATCH, count) == labels).mean())
-            found.append(Setting(f"{mode}, gates" if gated else mode, right, {u: v / len(images) for u, v in spent.items()}))
+            found.append(Setting(f"{mode}, gates" if gated else mode, right, spent))
     model.set_mode("full")
     if exits:
         model.set_exits(True)
-        rows = {unit: exit_accuracies(model, images, labels, costs) for unit, costs in accounting.items()}
-        for i, (right, _) in enumerate(rows["macs"]):
-            found.append(Setting(f"exit {i + 1}", right, {unit: row[i][1] for unit, row in rows.items()}))
+        for i, (right, spent) in enumerate(exit_accuracies(model, images, labels, list(accounting.values())), 1):
+            found.append(Setting(f"exit {i}", right, dict(zip(accounting, spent))))
     return found
 
 
@@ -88,21 +86,11 @@ def skips(model, images: np.ndarray) -> Skips:
         part = images[start : start + BATCH]
         model.integer_logits(part)
         for use in model.trace:
-            decisions = _decisions(use)
-            if decisions is not None:
-                kept.setdefault(use.name, []).append(decisions)
+            ran = decisions(use)
+            if ran is not None:
+                kept.setdefault(use.name, []).append(ran.cpu().double().numpy())
     whole = {name: np.concatenate(parts) for name, parts in kept.items()}
     return Skips({name: 1 - float(k.mean()) for name, k in whole.items()}, 1 - np.concatenate(list(whole.values()), 1).mean(1))
-
-
-def _decisions(use: Use) -> np.ndarray | None:
-    """[N, decisions], 1 for what ran; counted as in ``flow.training.skip_ratio``."""
-    if use.name.startswith("gates.") or use.executed is None and use.outputs is None:
-        return None
-    if use.outputs is None:
-        return use.executed[:, None].cpu().double().numpy()
-    ran = use.outputs if use.executed is None else use.outputs * use.executed[:, None]
-    return ran.cpu().double().numpy()
 
 
 def features(model, image: np.ndarray, layer: str) -> tuple[np.ndarray, np.ndarray]:

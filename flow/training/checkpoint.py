@@ -1,7 +1,6 @@
 """Reading and writing weights and training state."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -9,23 +8,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import flow
+from flow.atomic import write_atomically
 from flow.errors import GatefoldError
 
 SHIPPED = Path(flow.__file__).parent.parent / "models"
-
-
-def write_atomically(path: Path, write) -> None:
-    """Call ``write(temporary_path)`` and rename the result to ``path``, so that a file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise GatefoldError(f"{path} could not be written ({error}); free some space and continue with --resume.") from error
 
 
 def save_training_state(path: Path, state: dict) -> None:
@@ -107,4 +93,12 @@ def load_model(name_or_path: str | Path):
         raise GatefoldError(f"The weights {path} are damaged or of another version; restore or train them again.") from None
     model.set_quantised(record["quantised"])
     model.eval()
+    return model
+
+
+def load_named(name: str, path: Path | None):
+    """``load_model`` of a file that must hold the network called ``name``; without a file, its shipped weights."""
+    model = load_model(path or name)
+    if model.name != name:
+        raise GatefoldError(f"{path} holds {model.name}, not {name}; name that model.")
     return model

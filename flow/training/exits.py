@@ -1,6 +1,6 @@
 """Early exits of DDI (Wang et al., JSTSP 2020, section III-B): their loss, and where inference halts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -48,6 +48,14 @@ def halt_by_margin(logits: list[Tensor], margin: float | list[float]) -> Tensor:
 
 
 @torch.no_grad()
+def _batches(model, images: np.ndarray) -> Iterator[tuple[int, list[Tensor]]]:
+    """(first image, logits [n, classes] of the exits and of the network's own classifier) of each batch; leaves it in eval."""
+    model.eval()
+    for start in range(0, len(images), 128):
+        final = model(as_input(model, images[start : start + 128]))
+        yield start, [*model.exit_logits, final]
+
+
 def evaluate_exits(
     model, images: np.ndarray, labels: np.ndarray, accounting: Accounting, halt: Callable[[list[Tensor], Tensor], Tensor]
 ) -> tuple[float, float, np.ndarray]:
@@ -60,17 +68,30 @@ def evaluate_exits(
     Returns:
         Accuracy 0..1, mean cost of an image in the unit of ``accounting``, and the share of images per exit.
     """
-    model.eval()
     correct, spent = 0, 0.0
     taken = np.zeros(len(model.exits) + 1, np.int64)
-    for start in range(0, len(images), 128):
-        x = as_input(model, images[start : start + 128])
-        final = model(x)
-        logits = [*model.exit_logits, final]
-        costs = exit_costs(accounting, model.trace, len(x))
+    for start, logits in _batches(model, images):
+        costs = exit_costs(accounting, model.trace, len(logits[-1]))
         at = halt(logits, costs)[:, None]
         chosen = torch.stack(logits, 1).take_along_dim(at[..., None], 1)[:, 0]
-        correct += int((chosen.argmax(1).cpu().numpy() == labels[start : start + 128]).sum())
+        correct += int((chosen.argmax(1).cpu().numpy() == labels[start : start + len(chosen)]).sum())
         spent += float(costs.take_along_dim(at, 1).sum())
         taken += np.bincount(at[:, 0].cpu().numpy(), minlength=len(taken))
     return correct / len(images), spent / len(images), taken / len(images)
+
+
+def exit_accuracies(
+    model, images: np.ndarray, labels: np.ndarray, accountings: list[Accounting]
+) -> list[tuple[float, list[float]]]:
+    """Accuracy 0..1 and mean cost of an image, in each unit, of halting every image at each exit, the last one at last.
+
+    Args:
+        model, images, labels: see ``evaluate_exits``.
+    """
+    exits = range(len(model.exits) + 1)
+    correct, spent = np.zeros(len(exits)), np.zeros((len(exits), len(accountings)))
+    for start, logits in _batches(model, images):
+        truth = labels[start : start + len(logits[-1])]
+        correct += [(logits[i].argmax(1).cpu().numpy() == truth).sum() for i in exits]
+        spent += np.stack([exit_costs(a, model.trace, len(truth)).sum(0).cpu().numpy() for a in accountings], 1)
+    return [(float(correct[i] / len(images)), (spent[i] / len(images)).tolist()) for i in exits]

@@ -6,30 +6,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.nn.trace import Trace
+from flow.nn.trace import Trace, Use
 from flow.training.evaluate import as_input
 
 # The sign of alpha turns within this distance of the target.
 BAND = 0.05
 
 
+def decisions(use: Use) -> Tensor | None:
+    """What the gates decided on a layer, [N, D], 1 for what ran: D channels, or the layer; None without a decision of gates.
+
+    The channels of a skipped layer are skipped. Gates' own layers, which may be skipped with their layer, do not count.
+    """
+    if use.name.startswith("gates.") or use.executed is None and use.outputs is None:
+        return None
+    if use.outputs is None:
+        return use.executed[:, None]
+    return use.outputs if use.executed is None else use.outputs * use.executed[:, None]
+
+
 def skip_ratio(trace: Trace) -> Tensor:
     """Share of the decisions in a trace that are to skip, 0..1: scalar, differentiable.
 
-    A decision on channels counts once per channel, one on a layer once per convolution; the channels of a skipped layer are
-    skipped. Gates' own layers, which may be skipped with their layer, do not count.
+    A decision on channels counts once per channel, one on a layer once per convolution.
     """
-    ran, decisions = 0.0, 0
-    for use in trace:
-        if use.name.startswith("gates.") or use.executed is None and use.outputs is None:
-            continue
-        if use.outputs is None:
-            kept = use.executed
-        else:
-            kept = use.outputs if use.executed is None else use.outputs * use.executed[:, None]
-        ran = ran + kept.sum()
-        decisions += kept.numel()
-    return 1 - ran / max(decisions, 1)
+    taken = [kept for kept in map(decisions, trace) if kept is not None]
+    ran = sum((kept.sum() for kept in taken), 0.0)
+    return 1 - ran / max(sum(kept.numel() for kept in taken), 1)
 
 
 def harden(trace: Trace, threshold: float = 0.5) -> Trace:

@@ -278,7 +278,6 @@ class Trainer:
         x, y = self.dataset.test_x[:test_images], self.dataset.test_y[:test_images]
         reached, work = {}, {}
         for mode in MODES:
-            self.model.set_mode(mode)
             measured = Work(self.model)
             reached[mode] = accuracy(self.model, x, y, mode, lambda n: (measured.add(n), on_batch(n)))
             work[mode] = measured.record()

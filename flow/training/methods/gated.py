@@ -58,8 +58,7 @@ class GatedPhase(Phase):
 def calibrate_hard(model: nn.Module, batches: list[torch.Tensor], modes: list[str]) -> None:
     """Measure the batch-normalisation statistics of some modes with the decisions of inference.
 
-    Soft decisions train the network on other maps than it sees later. After hard ones the statistics of training stay: new ones,
-    of images without augmentation, move the skip ratio by some points.
+    Soft decisions train the network on other maps than it sees later.
 
     Args:
         model: gated network; left in eval and in the last mode.

@@ -149,7 +149,7 @@ def test_energynet_step_uses_the_energy_of_what_ran():
     second.enter(model)
     above, share, skipped = second.losses(model, x, y, random.Random(0))
     logits = model(x)
-    assert above == pytest.approx(float(F.cross_entropy(logits, y)) + signed_alpha(0.9, skipped, 0.25) * share, rel=1e-4)
+    assert above == pytest.approx(F.cross_entropy(logits, y).item() + signed_alpha(0.9, skipped, 0.25) * share, rel=1e-4)
 
 
 @pytest.mark.parametrize("drop, phases", [(0.0005, 2), (0.002, 3)])

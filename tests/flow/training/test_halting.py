@@ -6,7 +6,7 @@ import torch
 
 from flow.costs import Accounting
 from flow.models import create, initialise
-from flow.training.exits import evaluate_exits, exit_costs, halt_by_budget, halt_by_margin, joint_loss
+from flow.training.exits import evaluate_exits, exit_accuracies, exit_costs, halt_by_budget, halt_by_margin, joint_loss
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +59,5 @@ def test_evaluation_takes_the_chosen_logits(model):
         reached = evaluate_exits(model, images, labels, accounting, lambda logits, costs: halt_by_budget(costs, costs[0, exit]))
         assert reached[0] == 0.6 and reached[1] == pytest.approx(float(costs.mean()))
         assert reached[2].tolist() == [float(i == exit) for i in range(3)]
+        alone, (spent, twice) = exit_accuracies(model, images, labels, [accounting, accounting])[exit]
+        assert alone == reached[0] and spent == twice == pytest.approx(reached[1])
