@@ -96,8 +96,8 @@ def load_model(name_or_path: str | Path):
     return model
 
 
-def load_named(name: str, path: Path | None):
-    """``load_model`` of a file that must hold the network called ``name``; without a file, its shipped weights."""
+def load_named(name: str, path: str | Path | None):
+    """``load_model`` of what must be the network called ``name``; None: its shipped weights."""
     model = load_model(path or name)
     if model.name != name:
         raise GatefoldError(f"{path} holds {model.name}, not {name}; name that model.")

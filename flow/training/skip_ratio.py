@@ -44,9 +44,11 @@ def harden(trace: Trace, threshold: float = 0.5) -> Trace:
     return Trace(replace(use, executed=hard(use.executed), inputs=hard(use.inputs), outputs=hard(use.outputs)) for use in trace)
 
 
-def flipped_alpha(alpha: float, skipped: float, target: float) -> float:
+def flipped_alpha(alpha: float, skipped: float, target: float | None) -> float:
     """Weight of the cost in a batch (DDI: Wang et al., JSTSP 2020, section IV-A): +alpha below the target skip ratio, -alpha
-    above it."""
+    above it. Without a target: alpha."""
+    if target is None:
+        return alpha
     return alpha if skipped < target else -alpha if skipped > target else 0.0
 
 

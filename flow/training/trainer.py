@@ -255,12 +255,13 @@ class Trainer:
         return {mode: accuracy(self.model, self.held_x, self.held_y, mode) for mode in modes if len(self.held_x)}
 
     def _calibration_batches(self) -> list[torch.Tensor]:
+        """Training images as inference sees them: the zeros around moved crops shift the statistics, and with them the gates."""
         generator = torch.Generator().manual_seed(self.settings.seed)
         order = torch.randperm(len(self.labels), generator=generator)
         batch = self.settings.batch
         chosen = [order[i * batch : (i + 1) * batch] for i in range(min(CALIBRATION_BATCHES, len(order) // batch))]
         size = self.dataset.image_size
-        return [augment.crop_and_flip(self.images, index, generator, size, flip=False) for index in chosen]
+        return [augment.crop_and_flip(self.images, index, generator, size, flip=False, move=False) for index in chosen]
 
     def finish(self, command: str, test_images: int | None = None, on_batch: Callable[[int], None] = lambda _: None) -> dict:
         """Finish as the method says, evaluate the named modes on the test set, write the weights.

@@ -17,7 +17,7 @@ from flow.costs import Accounting
 from flow.training import distributed
 from flow.training.methods.gated import GatedPhase, calibrate_hard, on_backbone
 from flow.training.phase import Phase
-from flow.training.skip_ratio import harden, signed_alpha, skip_ratio
+from flow.training.skip_ratio import flipped_alpha, harden, skip_ratio
 
 RATE = 0.5
 
@@ -90,7 +90,7 @@ class Step(GatedPhase):
     def losses(self, model, x, y, rng):
         logits = model(x)
         skipped = distributed.average([float(skip_ratio(harden(model.trace, model.gates.threshold)))])[0]
-        alpha = signed_alpha(self.alpha, skipped, self.target)
+        alpha = flipped_alpha(self.alpha, skipped, self.target)
         loss, share = energynet_loss(logits, y, self._accounting.of(model.trace), self._accounting.full, alpha)
         loss.backward()
         self._correct += int((logits.argmax(1) == y).sum())
@@ -156,7 +156,6 @@ class EnergyNet:
         return ["full"]
 
     def finish(self, model, batches, done) -> None:
-        """Measure the statistics of the hard decisions, unless training has just done so."""
-        if self.soft:
-            calibrate_hard(model, batches(), ["full"])
+        """Measure the statistics of the hard decisions."""
+        calibrate_hard(model, batches(), ["full"])
         done[-1].leave(model)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from flow.errors import GatefoldError
 from flow.models import create
 from flow.models.initialise import calibrate
 from flow.models.requantisation import limit_multipliers
 from flow.nn.batchnorm import SwitchableBatchNorm2d
-from flow.nn.modes import MODES, mode_of_groups
+from flow.nn.modes import mode_of_groups
+from flow.training.checkpoint import load_named
 from flow.training.phase import Phase
 from flow.training.refine import freeze_shared_statistics, keep_own_gradients, keep_weight_scales, weight_bounds
 from flow.training.sampling import accumulate_gradients, sample_networks
@@ -98,12 +100,14 @@ class WeNet:
     """Options of a run.
 
     Attributes:
+        backbone: trained weights of the same network to go on from, the name of a shipped one or a file; None: start untrained.
         full_epochs, float_epochs, epochs: passes over the training set with the full network alone, with Algorithm 1 in
             floating point, and with Algorithm 1 on 4-bit numbers.
         refine_epochs: then so many epochs for each mode, from 1/16 to full.
         samples: s of Algorithm 1, sampled networks per step.
     """
 
+    backbone: str | None = None
     full_epochs: int = 8
     float_epochs: int = 2
     epochs: int = 6
@@ -113,8 +117,15 @@ class WeNet:
     weight_decay = 5e-4
 
     def create(self, model: str, num_classes: int) -> nn.Module:
-        """The network in floating point."""
-        return create(model, num_classes, float=True)
+        """The network in floating point, or as it was trained."""
+        if self.backbone is None:
+            return create(model, num_classes, float=True)
+        network = load_named(model, self.backbone)
+        if network.num_classes != num_classes:
+            raise GatefoldError(
+                f"{self.backbone} tells {network.num_classes} classes apart and the data set has {num_classes}; choose another."
+            )
+        return network
 
     def phases(self) -> list[Phase]:
         """Full, float, 4-bit, and a refinement for every mode."""

@@ -15,7 +15,7 @@ from flow.training.exits import joint_loss
 from flow.training.methods.ddi import Ddi, ResourceLoss, Skip
 from flow.training.methods.energynet import EnergyNet, Step, energynet_loss
 from flow.training.methods.gated import calibrate_hard
-from flow.training.skip_ratio import harden, signed_alpha, skip_ratio
+from flow.training.skip_ratio import flipped_alpha, harden, skip_ratio
 from flow.training.trainer import Settings, Trainer
 
 
@@ -149,7 +149,7 @@ def test_energynet_step_uses_the_energy_of_what_ran():
     second.enter(model)
     above, share, skipped = second.losses(model, x, y, random.Random(0))
     logits = model(x)
-    assert above == pytest.approx(F.cross_entropy(logits, y).item() + signed_alpha(0.9, skipped, 0.25) * share, rel=1e-4)
+    assert above == pytest.approx(F.cross_entropy(logits, y).item() + flipped_alpha(0.9, skipped, 0.25) * share, rel=1e-4)
 
 
 @pytest.mark.parametrize("drop, phases", [(0.0005, 2), (0.002, 3)])

@@ -21,6 +21,16 @@ def test_bad_options(options, message):
         make("wenet", options)
 
 
+def test_wenet_goes_on_from_trained_weights():
+    method = make("wenet", {"backbone": "resnet8"})
+    trained, network = load_model("resnet8").state_dict(), method.create("resnet8", 10).state_dict()
+    assert trained.keys() == network.keys() and all(bool((trained[key] == network[key]).all()) for key in trained)
+    with pytest.raises(GatefoldError, match="holds resnet8, not resnet20"):
+        method.create("resnet20", 10)
+    with pytest.raises(GatefoldError, match="10 classes apart and the data set has 200"):
+        method.create("resnet8", 200)
+
+
 @pytest.mark.parametrize(
     ("method", "options"),
     [

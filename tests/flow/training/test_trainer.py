@@ -84,6 +84,14 @@ def test_loss_that_is_not_a_number_keeps_the_last_checkpoint(digits, tmp_path):
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
+def test_statistics_are_those_of_images_as_inference_sees_them(digits, tmp_path):
+    trainer = train(digits, tmp_path, batch=16)
+    known = {image.tobytes() for image in trainer.dataset.train_x}
+    (first, *_) = trainer._calibration_batches()
+    images = (255 * first).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    assert len(images) == 16 and all(image.tobytes() in known for image in images)
+
+
 @pytest.mark.parametrize("wanted, held", [(0, 0), (10, 10), (1000, 25)])
 def test_held_out_images_are_not_trained_on(digits, tmp_path, wanted, held):
     trainer = train(digits, tmp_path, held_out=wanted)
