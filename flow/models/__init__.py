@@ -31,9 +31,7 @@ def create(
         exits: whether it has early exits.
     """
     if name in DENSENETS:
-        if exits:
-            raise GatefoldError(f"{name} has no exits; create it without them.")
-        return create_densenet(name, num_classes, float, gates)
+        return create_densenet(name, num_classes, float, gates, exits)
     base, _, variant = name.partition("-")
     if base in IMAGENET and variant in ("", "unshuffled"):
         if gates or exits:

@@ -1,4 +1,4 @@
-"""Dense blocks whose layers and channels can be skipped."""
+"""Dense blocks whose layers and channels can be skipped, and the exits after their layers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from flow.nn.batchnorm import SwitchableBatchNorm2d
 from flow.nn.conv import SwitchableConv2d
+from flow.nn.exits import ExitBranch
 from flow.nn.gates.gating import Decision
 from flow.nn.quantisers import Activation, Stored
 
 Ask = Callable[[Tensor, Tensor | None], Decision]
+Leave = Callable[[str, "Features"], None]
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,18 @@ def or_previous(execute: Tensor, new: Features, previous: Features) -> Features:
     return Features(maps, execute[:, None] * run + (1 - execute)[:, None] * kept)
 
 
+class DenseExit(ExitBranch):
+    """Exit branch that normalises the maps of its block anew, as every reader of them does."""
+
+    def __init__(self, channels: int, size: int, num_classes: int):
+        super().__init__(channels, size, num_classes)
+        self.norm = SwitchableBatchNorm2d(channels, (1,))
+        self.activation = Activation()
+
+    def forward(self, features: Features) -> Tensor:
+        return super().forward(features.masked(self.activation(self.norm(features.maps, 1))))
+
+
 class DenseBlock(nn.Module):
     """Dense layers on maps of one size.
 
@@ -107,14 +121,16 @@ class DenseBlock(nn.Module):
         """(name, layer) in order."""
         return [(name, module) for name, module in self.named_children() if name.startswith("layer")]
 
-    def forward(self, x: Tensor, asks: dict[str, Ask]) -> Features:
+    def forward(self, x: Tensor, asks: dict[str, Ask], leave: Leave = lambda *_: None) -> Features:
         """All maps of the block, its input first.
 
         Args:
             x: [N, C, H, W].
             asks: ``ask`` of ``DenseLayer.forward`` by layer name.
+            leave: called after each layer with its name and all maps made so far.
         """
         features = Features(self.stored(x))
         for name, layer in self.layers():
             features = features.with_new(layer(features, self.stored, asks[name]))
+            leave(name, features)
         return features

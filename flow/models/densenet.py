@@ -6,7 +6,8 @@ growth rate, BN, ReLU, 3x3 convolution. Maps are stored in 8 bits before their b
 ``densenet41`` and ``densenet53`` are those of ACS (Zou et al., 2023, section 4.1.2): three blocks of 6 or 8 layers, growth 32,
 a transition after each block. The paper does not give the stem. The one of the ImageNet networks, on 32x32 pixels, gives the
 0.06965 GFLOPs of its tables (two per product); a 3x3 stem would give fifteen times as many.
-``densenet100`` (growth 12) and ``densenet201`` (growth 32) are those of DDI (Wang et al., JSTSP 2020, section IV-A).
+``densenet100`` (growth 12) and ``densenet201`` (growth 32) are those of DDI (Wang et al., JSTSP 2020, section IV-A), which gives
+the places of their exits too.
 """
 
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flow.errors import GatefoldError
-from flow.models.dense_block import DenseBlock, Features
+from flow.models.adaptive import Adaptive
+from flow.models.dense_block import DenseBlock, DenseExit, Features
 from flow.nn.batchnorm import SwitchableBatchNorm2d
 from flow.nn.conv import SwitchableConv2d
+from flow.nn.exits import exit_positions
 from flow.nn.gates.dense_gating import DENSE_GATES, DenseShape
 from flow.nn.gates.gating import Decision, rename
 from flow.nn.linear import SwitchableLinear
@@ -41,6 +44,7 @@ class Shape:
         last_transition: whether a transition follows the last block too.
         image_size: height and width of the images.
         classes: of the data set the paper trains on.
+        exits: for each block, the shares of its depth at which exits branch off.
     """
 
     blocks: tuple[int, ...]
@@ -50,13 +54,14 @@ class Shape:
     last_transition: bool
     image_size: int
     classes: int
+    exits: tuple[tuple[float, ...], ...] = ((0.25, 0.75),) * 3
 
 
 SHAPES = {
     "densenet41": Shape((6, 6, 6), 32, 64, True, True, 32, 10),
     "densenet53": Shape((8, 8, 8), 32, 64, True, True, 32, 10),
     "densenet100": Shape((16, 16, 16), 12, 24, False, False, 32, 10),
-    "densenet201": Shape((6, 12, 48, 32), 32, 64, True, False, 224, 1000),
+    "densenet201": Shape((6, 12, 48, 32), 32, 64, True, False, 224, 1000, ((0.5,), (0.25,), (0.75,))),
 }
 
 BOTTLENECK = 4
@@ -91,30 +96,33 @@ class Transition(nn.Module):
         return F.avg_pool2d(self.conv(x), 2)
 
 
-class DenseNet(nn.Module):
-    """A DenseNet for square images, with or without gates.
+class DenseNet(Adaptive):
+    """A DenseNet for square images, with or without gates and exits.
 
     ``forward`` takes float images [N, 3, H, W] in 0..1 and gives float logits [N, classes]. It leaves in ``trace`` what it
     executed (``Trace``).
 
     Args:
         gates: one of ``DENSE_GATES``, or None.
+        exits: whether there are exits; they start switched on.
 
     Attributes:
         trace: the ``Trace`` of the last batch.
         soft_gates: whether gates decide by probabilities in training.
     """
 
-    def __init__(self, name: str, shape: Shape, num_classes: int, gates: str | None = None):
+    def __init__(self, name: str, shape: Shape, num_classes: int, gates: str | None = None, exits: bool = False):
         super().__init__()
         self.name = name
         self.num_classes = num_classes
         self.shape = shape
         self.image_size = shape.image_size
         self.quantised = True
-        self.options = {"gates": gates}
+        self.options = {"gates": gates, "exits": exits}
         self.soft_gates = True
         self.gates_on = gates is not None
+        self.exits_on = exits
+        self.exit_logits = []
         self.trace = Trace()
         self.stem = Stem(shape.stem, shape.large_stem)
         channels = shape.stem
@@ -129,7 +137,13 @@ class DenseNet(nn.Module):
         self.activation = Activation()
         self.classifier = SwitchableLinear(channels, num_classes, switchable=False)
         self._layers = self._describe()
-        self.gates = DENSE_GATES[gates](self._dense_shapes()) if gates else None
+        shapes = self._dense_shapes()
+        self.gates = DENSE_GATES[gates](shapes) if gates else None
+        self.exits = nn.ModuleDict()
+        self._exit_specs: list[LayerSpec] = []
+        for before, after in self._exit_places(shapes) if exits else []:
+            self.exits[before.key] = branch = DenseExit(after.channels, before.size, num_classes)
+            self._exit_specs += rename(branch.layers(before.size), f"exits.{before.key}", f"{before.name}.conv2")
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
@@ -146,8 +160,17 @@ class DenseNet(nn.Module):
         return list(self._layers)
 
     def gate_layers(self) -> list[LayerSpec]:
-        """The layers of all gates, named as in the trace."""
-        return [] if self.gates is None else rename(self.gates.layers(), "gates")
+        """The layers of all gates and exits, named as in the trace."""
+        gates = [] if self.gates is None else rename(self.gates.layers(), "gates")
+        return [*gates, *self._exit_specs]
+
+    def _exit_places(self, shapes: list[DenseShape]) -> list[tuple[DenseShape, DenseShape]]:
+        """(dense layer that an exit follows, the next one, which reads the same maps); none after the last of a block."""
+        places = []
+        for i, depths in enumerate(self.shape.exits[: len(self.shape.blocks)]):
+            block = [shape for shape in shapes if shape.name.startswith(f"block{i + 1}.")]
+            places += [(block[at - 1], block[at]) for at in exit_positions(len(block), depths) if at < len(block)]
+        return places
 
     def _dense_shapes(self) -> list[DenseShape]:
         specs = {spec.name: spec for spec in self._layers}
@@ -205,12 +228,6 @@ class DenseNet(nn.Module):
             if hasattr(module, "quantised"):
                 module.quantised = quantised
 
-    def set_gates(self, on: bool) -> None:
-        """Switch the gates; without them everything runs."""
-        if on and self.gates is None:
-            raise GatefoldError(f"This {self.name} has no gates; create it with gates=... to switch them on.")
-        self.gates_on = on
-
     # -- computation --------------------------------------------------------------------------------------------------
 
     def _ask(self, name: str, state: dict, x: Tensor, active: Tensor | None) -> Decision:
@@ -222,22 +239,33 @@ class DenseNet(nn.Module):
         self.trace.append(Use(f"{name}.conv2", executed=decision.executed, outputs=decision.conv2))
         return decision
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _leave(self, block: str, layer: str, features: Features) -> None:
+        key = f"{block}_{layer}"
+        if not self.exits_on or key not in self.exits:
+            return
+        self.exit_logits.append(self.exits[key](features))
+        for spec in self.exits[key].layers(features.maps.shape[-1]):
+            self.trace.append(Use(f"exits.{key}.{spec.name}", inputs=features.active if spec.name == "conv1" else None))
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         self.trace = Trace([Use("stem")])
+        self.exit_logits = []
         state: dict = {}
         features = Features(self.stem(x.contiguous(memory_format=torch.channels_last)))
         for i, (block_name, block) in enumerate(self.blocks()):
             asks = {name: partial(self._ask, f"{block_name}.{name}", state) for name, _ in block.layers()}
-            features = block(features.maps, asks)
+            features = block(features.maps, asks, partial(self._leave, block_name))
             transition = getattr(self, f"transition{i + 1}", None)
             if transition is not None:
                 self.trace.append(Use(f"transition{i + 1}", inputs=features.active))
                 features = Features(transition(features))
         self.trace.append(Use("classifier", inputs=features.active))
-        return self.classifier(features.masked(self.activation(self.norm(features.maps, 1))).mean((2, 3)))
+        return self.all_logits(self.classifier(features.masked(self.activation(self.norm(features.maps, 1))).mean((2, 3))))
 
 
-def create_densenet(name: str, num_classes: int | None = None, float: bool = False, gates: str | None = None) -> DenseNet:
+def create_densenet(
+    name: str, num_classes: int | None = None, float: bool = False, gates: str | None = None, exits: bool = False
+) -> DenseNet:
     """Build an untrained DenseNet.
 
     Args:
@@ -245,11 +273,12 @@ def create_densenet(name: str, num_classes: int | None = None, float: bool = Fal
         num_classes: number of classes; by default that of the paper's data set.
         float: start without quantisers.
         gates: None or one of ``DENSE_GATES``.
+        exits: whether it has early exits.
     """
     if name not in SHAPES:
         raise GatefoldError(f"There is no DenseNet '{name}'; choose one of {', '.join(SHAPES)}.")
     if gates is not None and gates not in DENSE_GATES:
         raise GatefoldError(f"A DenseNet cannot have the gates '{gates}'; choose one of {', '.join(DENSE_GATES)}.")
-    model = DenseNet(name, SHAPES[name], num_classes or SHAPES[name].classes, gates)
+    model = DenseNet(name, SHAPES[name], num_classes or SHAPES[name].classes, gates, exits)
     model.set_quantised(not float)
     return model

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flow.errors import GatefoldError
+from flow.models.adaptive import Adaptive
 from flow.models.resnet import Block, SwitchableResNet
 from flow.nn.exits import ExitBranch, exit_positions
 from flow.nn.gates.acs import STATIC_GROUPS
@@ -32,14 +33,12 @@ GATES: dict[str, Callable[[list[BlockShape]], Gates]] = {
 """Gates by name, made for the blocks of a network."""
 
 
-class GatedResNet(SwitchableResNet):
+class GatedResNet(Adaptive, SwitchableResNet):
     """A ``SwitchableResNet`` with gates and exits; every group mode works with every setting of them.
 
     DDI, eq. (1)-(3): a block's output is G^L G^C C(F) + (1 - G^L G^C) F, with the shortcut's output for F where a block has a
     shortcut. In training the gates decide softly, unless ``soft_gates`` is off; in eval they always decide hard, and a quantised
     network keeps to integers: the gates read the maps in real numbers and give 0 or 1.
-
-    In training ``forward`` gives the logits of all exits, the network's own at last, if exits are on; else the own logits only.
 
     Args:
         gates: one of ``GATES``, or None.
@@ -47,7 +46,6 @@ class GatedResNet(SwitchableResNet):
 
     Attributes:
         trace: the ``Trace`` of the last batch.
-        exit_logits: float [N, classes] of each exit for the last batch, without the network's own.
         soft_gates: whether gates decide by probabilities in training.
     """
 
@@ -104,18 +102,6 @@ class GatedResNet(SwitchableResNet):
         gates = [] if self.gates is None else rename(self.gates.layers(), "gates")
         return [*gates, *self._exit_specs]
 
-    def set_gates(self, on: bool) -> None:
-        """Switch the gates; without them everything runs."""
-        if on and self.gates is None:
-            raise GatefoldError(f"This {self.name} has no gates; create it with gates=... to switch them on.")
-        self.gates_on = on
-
-    def set_exits(self, on: bool) -> None:
-        """Switch the exits; without them their branches are not computed."""
-        if on and not self.exits:
-            raise GatefoldError(f"This {self.name} has no exits; create it with exits=True to switch them on.")
-        self.exits_on = on
-
     def set_quantised(self, quantised: bool) -> None:
         self.quantised = quantised
         for module in self.modules():
@@ -135,8 +121,7 @@ class GatedResNet(SwitchableResNet):
         return _Visit(self)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        logits = super().forward(x)
-        return [*self.exit_logits, logits] if self.training and self.exits_on else logits
+        return self.all_logits(super().forward(x))
 
 
 @dataclass

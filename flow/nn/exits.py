@@ -13,12 +13,15 @@ EXIT_WIDTH = 64
 EXIT_SIZE = 8
 
 
-def exit_positions(blocks: int) -> list[int]:
+def exit_positions(blocks: int, depths: tuple[float, ...] = (0.25, 0.75)) -> list[int]:
     """Blocks of a stage after which exits branch off, counted from 1: at about 1/4 and 3/4 of its depth, the 2nd and 6th of 8.
 
     Few blocks have fewer distinct places.
+
+    Args:
+        blocks: their number; depths: shares of it.
     """
-    return sorted({max(1, math.floor(blocks * part + 0.5)) for part in (0.25, 0.75)})
+    return sorted({max(1, math.floor(blocks * part + 0.5)) for part in depths})
 
 
 class ExitBranch(nn.Module):

@@ -14,9 +14,9 @@ from flow.nn.gates.dense_gating import DENSE_GATES
 SMALL = Shape((3, 2), 8, 16, True, True, 32, 10)
 
 
-def small(gates: str | None = None) -> DenseNet:
+def small(gates: str | None = None, exits: bool = False) -> DenseNet:
     torch.manual_seed(0)
-    return DenseNet("small", SMALL, 10, gates)
+    return DenseNet("small", SMALL, 10, gates, exits)
 
 
 @pytest.mark.parametrize("name, gflops", [("densenet41", 0.06965), ("densenet100", 0.58), ("densenet201", 2 * 4.3)])
@@ -169,6 +169,45 @@ def test_dense_gates_cost_a_ninth_of_densenet100():
     assert gates / accounting.full == pytest.approx(0.11, abs=0.015)
 
 
+@pytest.mark.parametrize(
+    "name, places",
+    [
+        ("densenet100", [f"block{i}_layer{layer}" for i in (1, 2, 3) for layer in (4, 12)]),
+        ("densenet201", ["block1_layer3", "block2_layer3", "block3_layer36"]),
+    ],
+)
+def test_exits_stand_where_the_paper_puts_them(name, places):
+    """DDI, section IV-A, "Branch Position": at 1/4 and 3/4 of every block on CIFAR-10, three in all on ImageNet."""
+    assert list(create(name, exits=True).exits) == places
+
+
+def test_exits_classify_what_was_made_so_far():
+    model = small("acs", exits=True)
+    assert list(model.exits) == ["block1_layer1", "block1_layer2", "block2_layer1"]
+    x = torch.rand(2, 3, 32, 32)
+    assert [logits.shape for logits in model.train()(x)] == [(2, 10)] * 4
+    model.eval()
+    final, first = model(x), model.exit_logits[0]
+    assert final.shape == (2, 10) and len(model.exit_logits) == 3
+    names = {use.name for use in model.trace}
+    assert names == {spec.name for spec in [*model.layers(), *model.gate_layers()]}
+    ends = [use.name for use in model.trace if use.name.endswith("classifier")]
+    assert ends == [f"exits.{key}.classifier" for key in model.exits] + ["classifier"]
+    with torch.no_grad():
+        model.gates.channel["block1_layer1"].linear.bias[:3] = -1e3
+    model(x)
+    active = next(use.inputs for use in model.trace if use.name == "exits.block1_layer1.conv1")
+    assert active.shape == (2, 24) and active[:, 16:19].sum() == 0
+    with torch.no_grad():
+        model.block1.layer2.conv2.weight.zero_()
+        model.gates.channel["block1_layer1"].linear.bias[:3] = 1e3
+    model(x)
+    assert torch.equal(model.exit_logits[0], first)
+    model.set_exits(False)
+    model(x)
+    assert model.exit_logits == [] and not any(use.name.startswith("exits.") for use in model.trace)
+
+
 def test_wrong_names_are_explained():
     with pytest.raises(GatefoldError, match="densenet41"):
         create("densenet42")
@@ -176,5 +215,7 @@ def test_wrong_names_are_explained():
         create("densenet41", gates="none")
     with pytest.raises(GatefoldError, match="no gates"):
         create("densenet41").set_gates(True)
+    with pytest.raises(GatefoldError, match="no exits"):
+        create("densenet41").set_exits(True)
     with pytest.raises(GatefoldError, match="no layer 'stage9'"):
         create("densenet41").set_mode({"stage9": 1})

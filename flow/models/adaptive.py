@@ -1,0 +1,42 @@
+"""Switches of networks with gates and early exits."""
+
+from torch import Tensor, nn
+
+from flow.errors import GatefoldError
+
+
+class Adaptive(nn.Module):
+    """What networks share that skip work image by image.
+
+    In training ``forward`` gives the logits of all exits, the network's own at last, if exits are on; else the own logits only.
+
+    Attributes:
+        name: of the network.
+        gates: its gates, or None.
+        exits: its exits by name; empty: none.
+        gates_on, exits_on: what is switched on.
+        exit_logits: float [N, classes] of each exit for the last batch, without the network's own.
+    """
+
+    name: str
+    gates: nn.Module | None
+    exits: nn.ModuleDict
+    gates_on: bool
+    exits_on: bool
+    exit_logits: list[Tensor]
+
+    def set_gates(self, on: bool) -> None:
+        """Switch the gates; without them everything runs."""
+        if on and self.gates is None:
+            raise GatefoldError(f"This {self.name} has no gates; create it with gates=... to switch them on.")
+        self.gates_on = on
+
+    def set_exits(self, on: bool) -> None:
+        """Switch the exits; without them their branches are not computed."""
+        if on and not self.exits:
+            raise GatefoldError(f"This {self.name} has no exits; create it with exits=True to switch them on.")
+        self.exits_on = on
+
+    def all_logits(self, logits: Tensor) -> Tensor | list[Tensor]:
+        """What ``forward`` gives, from the network's own logits [N, classes]."""
+        return [*self.exit_logits, logits] if self.training and self.exits_on else logits
