@@ -6,7 +6,7 @@ from flow.errors import GatefoldError
 
 
 class Adaptive(nn.Module):
-    """What networks share that skip work image by image.
+    """What networks share that skip work image by image. They have ``layers()``.
 
     In training ``forward`` gives the logits of all exits, the network's own at last, if exits are on; else the own logits only.
 
@@ -37,6 +37,19 @@ class Adaptive(nn.Module):
             raise GatefoldError(f"This {self.name} has no exits; create it with exits=True to switch them on.")
         self.exits_on = on
 
+    def set_quantised(self, quantised: bool) -> None:
+        """Switch all quantisers on or off, those of gates and exits too (off: floating-point pre-training)."""
+        for module in self.modules():
+            if hasattr(module, "quantised"):
+                module.quantised = quantised
+
     def all_logits(self, logits: Tensor) -> Tensor | list[Tensor]:
         """What ``forward`` gives, from the network's own logits [N, classes]."""
         return [*self.exit_logits, logits] if self.training and self.exits_on else logits
+
+    def load_backbone(self, backbone: nn.Module) -> None:
+        """Take over the weights of a network without gates or exits."""
+        own = {spec.name: spec for spec in self.layers()}
+        if own != {spec.name: spec for spec in backbone.layers()}:
+            raise GatefoldError(f"{backbone.name} cannot be the backbone of {self.name}; give the weights of a {self.name}.")
+        self.load_state_dict(backbone.state_dict(), strict=False)

@@ -222,12 +222,6 @@ class DenseNet(Adaptive):
             module = self.get_submodule(name)
             getattr(module, "conv", module).set_groups(n)
 
-    def set_quantised(self, quantised: bool) -> None:
-        """Switch all quantisers on or off (off: floating-point pre-training)."""
-        for module in self.modules():
-            if hasattr(module, "quantised"):
-                module.quantised = quantised
-
     # -- computation --------------------------------------------------------------------------------------------------
 
     def _ask(self, name: str, state: dict, x: Tensor, active: Tensor | None) -> Decision:

@@ -102,19 +102,6 @@ class GatedResNet(Adaptive, SwitchableResNet):
         gates = [] if self.gates is None else rename(self.gates.layers(), "gates")
         return [*gates, *self._exit_specs]
 
-    def set_quantised(self, quantised: bool) -> None:
-        self.quantised = quantised
-        for module in self.modules():
-            if hasattr(module, "quantised"):
-                module.quantised = quantised
-
-    def load_backbone(self, backbone: SwitchableResNet) -> None:
-        """Take over the weights of a network without gates or exits."""
-        own = {spec.name: spec for spec in self.layers()}
-        if own != {spec.name: spec for spec in backbone.layers()}:
-            raise GatefoldError(f"{backbone.name} cannot be the backbone of {self.name}; give the weights of a {self.name}.")
-        self.load_state_dict(backbone.state_dict(), strict=False)
-
     # -- one batch ----------------------------------------------------------------------------------------------------
 
     def _visit(self) -> "_Visit":

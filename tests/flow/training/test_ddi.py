@@ -109,6 +109,21 @@ def test_whole_method_resumes_to_the_same_weights_and_loads_again(digits, tmp_pa
     assert torch.equal(loaded(x), trainer.model(x)) and len(loaded.exit_logits) == 2
 
 
+def test_densenet_learns_to_skip_and_to_exit(digits, tmp_path):
+    backbone = create("densenet41")
+    save_model(backbone, tmp_path / "b.safetensors", {})
+    method = Ddi(str(tmp_path / "b.safetensors"), gate_epochs=0, epochs=1, hard_epochs=0, exit_epochs=1, alpha=0.01)
+    model = method.create("densenet41", 10)
+    assert torch.equal(model.block2.layer1.conv1.weight, backbone.block2.layer1.conv1.weight)
+    trainer = Trainer(Settings("densenet41", batch=8, steps=1), method, digits, tmp_path / "run")
+    run(trainer)
+    record = trainer.finish("test", test_images=8)
+    assert len(record["exits"]) == 7 and 0 <= record["work"]["full"]["skip_ratio"] < 1
+    loaded = load_model(tmp_path / "run" / "densenet41.safetensors")
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.equal(loaded(x), trainer.model(x)) and len(loaded.exit_logits) == 6
+
+
 def test_calibration_sees_hard_decisions_in_the_modes_given():
     model = initialise(create("resnet8", gates="ddi"), 1)
     before = {name: t.clone() for name, t in model.state_dict().items()}
