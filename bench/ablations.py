@@ -22,7 +22,7 @@ SIDES = {
     "shuffle": ("resnet8", "wenet", GROUPS),
     "no shuffle": ("resnet8-unshuffled", "wenet", GROUPS),
     "US-Net": ("resnet8", "usnet", GROUPS),
-    "cost-aware gates": ("resnet8", "acs", {**GATES, "alpha": "1.0", "target": "0.5"}),
+    "cost-aware gates": ("resnet8", "acs", {**GATES, "alpha": "15", "target": "0.5"}),
     "plain gates": ("resnet8", "acs", {**GATES, "alpha": "0.0", "target": "none"}),
 }
 

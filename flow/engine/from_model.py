@@ -1,11 +1,24 @@
 """The layer graph of a PyTorch model."""
 
 from flow.engine.graph import OWN_STATISTICS, Layer, LayerGraph
+from flow.errors import GatefoldError
 from flow.nn.modes import MODES, group_vector, mode_names
 
 
 def layer_graph(model):
-    """LayerGraph of a quantised network of `flow.models`, with its five named modes and its searched ones after them."""
+    """LayerGraph of a quantised network of `flow.models`, with its five named modes and its searched ones after them.
+
+    Raises:
+        GatefoldError: the network has no integers, or gates or exits, which the engine cannot run.
+    """
+    if not hasattr(model, "integer_layer"):
+        raise GatefoldError(f"The engine cannot run {model.name}, which has no integer model; choose a CIFAR ResNet.")
+    adaptive = model.gate_layers() if hasattr(model, "gate_layers") else []
+    if adaptive:
+        raise GatefoldError(
+            f"The engine cannot run layer {adaptive[0].name}: it has no gates and exits yet; give weights of {model.name} "
+            "without them."
+        )
     modes = {mode: group_vector(model, mode) for mode in mode_names(model)}
     searched = [mode for mode in modes if mode not in MODES]
     layers = []

@@ -28,6 +28,7 @@ from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
 from flow.rtlsim.compile import verilator_root
 from flow.rtlsim.settings import build_root
+from flow.training.checkpoint import SHIPPED
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
 
@@ -186,6 +187,8 @@ def test_simulate_refuses_parts_of_different_builds(build, tmp_path, capsys):
         (["build", "resnet8", "--untrained", "--board", "arty"], "no board 'arty'; choose one of pynq-z1"),
         (["build", "resnet8", "--untrained", "--modes", "full,1/3"], "mode '1/3'; resnet8 has full"),
         (["build", "resnet8", "--checkpoint", "missing.safetensors"], "missing.safetensors"),
+        (["build", "resnet8", "--checkpoint", str(SHIPPED / "resnet8-ddi.safetensors")], "cannot run layer gates.layer.project16"),
+        (["build", "densenet41", "--untrained"], "cannot run densenet41, which has no integer model"),
         (["build", "resnet8", "--untrained", "--r", "24"], "R = 24 is not possible"),
         (["simulate", "resnet8"], "run `gatefold build resnet8`"),
     ],
