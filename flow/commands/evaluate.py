@@ -26,6 +26,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, default=None, metavar="FILE", help="weights to use (default: those shipped in models/)"
     )
+    parser.add_argument(
+        "--gates", choices=("on", "off"), default=None, help="switch the gates of a network that has some (default: on)"
+    )
     parser.add_argument("--count", type=int, default=None, metavar="N", help="only the first N images (default: all)")
     parser.add_argument("--threads", type=int, default=None, help="processor threads (default: all cores)")
     parser.add_argument(
@@ -56,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     model = load_named(args.model, args.checkpoint)
     if args.mode != "all":
         group_vector(model, args.mode)  # an unknown mode is refused before the data set is read
+    if args.gates is not None:
+        _switch(model, args.gates == "on")
     modes = mode_names(model) if args.mode == "all" else [args.mode]
     images, labels = load_test(args.data)
     images, labels = images[: args.count], labels[: args.count]
@@ -84,3 +89,13 @@ def run(args: argparse.Namespace) -> int:
             skipped = f", skip ratio {result['skip_ratio']:.3f}, {100 * result['macs']:.1f} % of the products" if "macs" in result else ""
             print(f"{model.name} {mode}: {100 * result['accuracy']:.2f} % of {len(labels)} images{skipped}")
     return 0
+
+
+def _switch(model, on: bool) -> None:
+    if getattr(model, "gates", None) is None:
+        raise GatefoldError(f"These weights of {model.name} have no gates; leave --gates out.")
+    if not on and not model.ungated:
+        raise GatefoldError(
+            f"These weights of {model.name} were not trained for gates switched off; train with --set samples=3, or leave --gates out."
+        )
+    model.set_gates(on)

@@ -17,7 +17,12 @@ __all__ = ["NAMES", "create", "initialise"]
 
 
 def create(
-    name: str, num_classes: int = 10, float: bool = False, gates: str | None = None, exits: bool = False
+    name: str,
+    num_classes: int = 10,
+    float: bool = False,
+    gates: str | None = None,
+    exits: bool = False,
+    ungated: bool = False,
 ) -> SwitchableResNet | DenseNet | ImageNetModel:
     """Build an untrained network.
 
@@ -29,12 +34,13 @@ def create(
         float: start without quantisers, for pre-training; ``set_quantised(True)`` switches them on.
         gates: kind of gates, one of ``flow.models.gated.GATES``, or ``DENSE_GATES`` for a DenseNet.
         exits: whether it has early exits.
+        ungated: whether it also works with the gates switched off, through batch normalisations of its own for that.
     """
     if name in DENSENETS:
-        return create_densenet(name, num_classes, float, gates, exits)
+        return create_densenet(name, num_classes, float, gates, exits, ungated)
     base, _, variant = name.partition("-")
     if base in IMAGENET and variant in ("", "unshuffled"):
-        if gates or exits:
+        if gates or exits or ungated:
             raise GatefoldError(f"{name} has no gates and exits; choose one of {', '.join(NAMES)}.")
         model = IMAGENET[base](num_classes, shuffle=not variant)
         model.name = name
@@ -44,10 +50,10 @@ def create(
         raise GatefoldError(f"There is no model '{name}'; choose one of {', '.join([*NAMES, *DENSENETS, *IMAGENET])}.")
     blocks = _BLOCKS_PER_STAGE[base]
     width = 32 if variant == "w32" else 16
-    if variant in ("unshuffled", "slim") and (gates or exits):
+    if variant in ("unshuffled", "slim") and (gates or exits or ungated):
         raise GatefoldError(f"{name} has no gates and exits; choose {base}.")
-    if gates or exits:
-        model = GatedResNet(name, blocks, num_classes, gates, exits, width)
+    if gates or exits or ungated:
+        model = GatedResNet(name, blocks, num_classes, gates, exits, width, ungated)
     elif variant == "slim":
         model = SlimmableResNet(name, blocks, num_classes)
     else:

@@ -1,8 +1,11 @@
 """Switches of networks with gates and early exits."""
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 from flow.errors import GatefoldError
+from flow.nn.batchnorm import SwitchableBatchNorm2d
 
 
 class Adaptive(nn.Module):
@@ -15,6 +18,7 @@ class Adaptive(nn.Module):
         gates: its gates, or None.
         exits: its exits by name; empty: none.
         gates_on, exits_on: what is switched on.
+        ungated: whether it has batch normalisations of its own for gates switched off (see ``separate``).
         exit_logits: float [N, classes] of each exit for the last batch, without the network's own.
     """
 
@@ -23,6 +27,7 @@ class Adaptive(nn.Module):
     exits: nn.ModuleDict
     gates_on: bool
     exits_on: bool
+    ungated: bool = False
     exit_logits: list[Tensor]
 
     def set_gates(self, on: bool) -> None:
@@ -30,6 +35,23 @@ class Adaptive(nn.Module):
         if on and self.gates is None:
             raise GatefoldError(f"This {self.name} has no gates; create it with gates=... to switch them on.")
         self.gates_on = on
+        for norm in self._norms():
+            norm.ungated = not on
+
+    def _norms(self) -> Iterator[SwitchableBatchNorm2d]:
+        """The batch normalisations that see other maps when the gates are off."""
+        for name, module in self.named_modules():
+            if isinstance(module, SwitchableBatchNorm2d) and not name.startswith("gates."):
+                yield module
+
+    def separate(self) -> None:
+        """Give the network a second set of batch normalisations, for gates switched off: without zeros among its inputs a layer
+        has other statistics."""
+        if self.gates is None:
+            raise GatefoldError(f"This {self.name} has no gates to be switched off; create it with gates=... for that.")
+        for norm in self._norms():
+            norm.separate()
+        self.ungated = True
 
     def set_exits(self, on: bool) -> None:
         """Switch the exits; without them their branches are not computed."""
@@ -53,3 +75,5 @@ class Adaptive(nn.Module):
         if own != {spec.name: spec for spec in backbone.layers()}:
             raise GatefoldError(f"{backbone.name} cannot be the backbone of {self.name}; give the weights of a {self.name}.")
         self.load_state_dict(backbone.state_dict(), strict=False)
+        if self.ungated and not getattr(backbone, "ungated", False):
+            self.separate()

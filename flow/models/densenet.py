@@ -105,20 +105,23 @@ class DenseNet(Adaptive):
     Args:
         gates: one of ``DENSE_GATES``, or None.
         exits: whether there are exits; they start switched on.
+        ungated: whether there are batch normalisations for gates switched off, see ``Adaptive.separate``.
 
     Attributes:
         trace: the ``Trace`` of the last batch.
         soft_gates: whether gates decide by probabilities in training.
     """
 
-    def __init__(self, name: str, shape: Shape, num_classes: int, gates: str | None = None, exits: bool = False):
+    def __init__(
+        self, name: str, shape: Shape, num_classes: int, gates: str | None = None, exits: bool = False, ungated: bool = False
+    ):
         super().__init__()
         self.name = name
         self.num_classes = num_classes
         self.shape = shape
         self.image_size = shape.image_size
         self.quantised = True
-        self.options = {"gates": gates, "exits": exits}
+        self.options = {"gates": gates, "exits": exits, "ungated": ungated}
         self.soft_gates = True
         self.gates_on = gates is not None
         self.exits_on = exits
@@ -147,6 +150,8 @@ class DenseNet(Adaptive):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
+        if ungated:
+            self.separate()
         self.to(memory_format=torch.channels_last)
 
     # -- structure ----------------------------------------------------------------------------------------------------
@@ -258,7 +263,12 @@ class DenseNet(Adaptive):
 
 
 def create_densenet(
-    name: str, num_classes: int | None = None, float: bool = False, gates: str | None = None, exits: bool = False
+    name: str,
+    num_classes: int | None = None,
+    float: bool = False,
+    gates: str | None = None,
+    exits: bool = False,
+    ungated: bool = False,
 ) -> DenseNet:
     """Build an untrained DenseNet.
 
@@ -268,11 +278,12 @@ def create_densenet(
         float: start without quantisers.
         gates: None or one of ``DENSE_GATES``.
         exits: whether it has early exits.
+        ungated: whether it also works with the gates switched off.
     """
     if name not in SHAPES:
         raise GatefoldError(f"There is no DenseNet '{name}'; choose one of {', '.join(SHAPES)}.")
     if gates is not None and gates not in DENSE_GATES:
         raise GatefoldError(f"A DenseNet cannot have the gates '{gates}'; choose one of {', '.join(DENSE_GATES)}.")
-    model = DenseNet(name, SHAPES[name], num_classes or SHAPES[name].classes, gates, exits)
+    model = DenseNet(name, SHAPES[name], num_classes or SHAPES[name].classes, gates, exits, ungated)
     model.set_quantised(not float)
     return model

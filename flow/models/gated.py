@@ -43,6 +43,7 @@ class GatedResNet(Adaptive, SwitchableResNet):
     Args:
         gates: one of ``GATES``, or None.
         exits: whether there are exits; they start switched on.
+        ungated: whether there are batch normalisations for gates switched off, see ``Adaptive.separate``.
 
     Attributes:
         trace: the ``Trace`` of the last batch.
@@ -57,11 +58,12 @@ class GatedResNet(Adaptive, SwitchableResNet):
         gates: str | None = None,
         exits: bool = False,
         width: int = 16,
+        ungated: bool = False,
     ):
         super().__init__(name, blocks_per_stage, num_classes, width=width)
         if gates is not None and gates not in GATES:
             raise GatefoldError(f"There are no gates '{gates}'; choose one of {', '.join(GATES)}.")
-        self.options = {"gates": gates, "exits": exits}
+        self.options = {"gates": gates, "exits": exits, "ungated": ungated}
         shapes = self.block_shapes()
         self.gates = GATES[gates](shapes) if gates else None
         places = {shape.key: shape for shape in self._exit_blocks(shapes)} if exits else {}
@@ -76,6 +78,8 @@ class GatedResNet(Adaptive, SwitchableResNet):
         self.soft_gates = True
         self.trace = Trace()
         self.exit_logits: list[Tensor] = []
+        if ungated:
+            self.separate()
         self.to(memory_format=torch.channels_last)
 
     # -- structure ----------------------------------------------------------------------------------------------------

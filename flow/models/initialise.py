@@ -3,9 +3,8 @@
 import torch
 from torch import nn
 
+from flow.models.calibrate import calibrate
 from flow.models.requantisation import limit_multipliers
-from flow.nn.batchnorm import SwitchableBatchNorm2d
-from flow.nn.modes import MODES
 
 
 def initialise(model, seed: int = 0, batch: int = 16):
@@ -32,27 +31,3 @@ def initialise(model, seed: int = 0, batch: int = 16):
     if hasattr(model, "integer_layer"):
         limit_multipliers(model)
     return model
-
-
-@torch.no_grad()
-def calibrate(model, batches) -> None:
-    """Replace the batch-normalisation statistics by those of the given images in each named mode.
-
-    Args:
-        model: network; left in eval and in the full mode.
-        batches: list of float images [N, 3, 32, 32] in 0..1.
-    """
-    norms = [norm for module in model.modules() if isinstance(module, SwitchableBatchNorm2d) for norm in module.norms.values()]
-    momenta = [norm.momentum for norm in norms]
-    model.train()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # cumulative average
-    for mode in MODES:
-        model.set_mode(mode)
-        for images in batches:
-            model(images)
-    for norm, momentum in zip(norms, momenta):
-        norm.momentum = momentum
-    model.set_mode("full")
-    model.eval()

@@ -5,6 +5,8 @@ inputs (1x1 convolution, 16 groups) can ask for more; its batch-normalisation ga
 so that the network adapts to it.
 """
 
+from itertools import product
+
 import numpy as np
 import torch
 
@@ -23,10 +25,13 @@ def limit_multipliers(model, only: int | None = None) -> None:
         if spec.kind != "conv":
             continue
         integers = model.integer_layer(spec.name)
-        norms = model.get_submodule(spec.name).norm.norms
-        for n in spec.group_counts if only is None else {only} & set(spec.group_counts):
+        norm = model.get_submodule(spec.name).norm
+        now = norm.ungated
+        counts = spec.group_counts if only is None else {only} & set(spec.group_counts)
+        for norm.ungated, n in product((False, True) if norm.separated else (now,), counts):
             multiplier = np.abs(integers.affine(n)[0])
             if multiplier.max() > MULTIPLIER_LIMIT:
                 gain = np.minimum(1, MULTIPLIER_LIMIT / np.maximum(multiplier, 1e-30))
-                weight = norms[str(n)].weight
+                weight = norm.active(n).weight
                 weight.mul_(torch.from_numpy(gain).to(weight))
+        norm.ungated = now

@@ -64,6 +64,9 @@ def affine_of(state: dict[str, Tensor], eps: float) -> tuple[Tensor, Tensor]:
     return a, state["bias"].detach().double() - state["running_mean"].double() * a
 
 
+UNGATED = "-ungated"
+
+
 class SwitchableBatchNorm2d(nn.Module):
     """Batch normalisation [N, C, H, W] with its own parameters and statistics per group count.
 
@@ -73,23 +76,38 @@ class SwitchableBatchNorm2d(nn.Module):
 
     Attributes:
         mode: a mode with statistics of its own (see ``add``) that is active, or None.
+        ungated: whether those of the network without its gates are active, where there are some (see ``separate``).
     """
 
     def __init__(self, channels: int, group_counts: tuple[int, ...], eps: float = 1e-5, momentum: float = 0.1):
         super().__init__()
         self.norms = nn.ModuleDict({str(n): nn.BatchNorm2d(channels, eps, momentum) for n in group_counts})
         self.mode: str | None = None
+        self.ungated = False
+
+    def separate(self) -> None:
+        """Give the network without its gates its own parameters and statistics, at first (or anew) those of the one with them."""
+        for key in [key for key in self.norms if not key.endswith(UNGATED)]:
+            self.norms[key + UNGATED] = copy.deepcopy(self.norms[key])
+
+    @property
+    def separated(self) -> bool:
+        """Whether ``separate`` was called."""
+        return any(key.endswith(UNGATED) for key in self.norms)
 
     def add(self, mode: str, n: int) -> nn.BatchNorm2d:
         """Give a mode its own parameters and statistics, at first those of group count n."""
         self.norms[mode] = copy.deepcopy(self.norms[str(n)])
         return self.norms[mode]
 
-    def _norm(self, n: int, mode: str | None) -> nn.BatchNorm2d:
-        return self.norms[mode if mode in self.norms else str(n)]
+    def active(self, n: int, mode: str | None = None) -> nn.BatchNorm2d:
+        """The batch normalisation of group count n, or of a mode (the active one if omitted) that has its own."""
+        mode = mode or self.mode
+        key = mode if mode in self.norms else str(n)
+        return self.norms[key + UNGATED if self.ungated and key + UNGATED in self.norms else key]
 
     def forward(self, x: Tensor, n: int) -> Tensor:
-        norm = self._norm(n, self.mode)
+        norm = self.active(n)
         together = _shared()
         if not norm.training or not together and (x.is_cuda or not x.is_contiguous(memory_format=torch.channels_last)):
             return norm(x)
@@ -116,5 +134,5 @@ class SwitchableBatchNorm2d(nn.Module):
 
     def affine(self, n: int, mode: str | None = None) -> tuple[Tensor, Tensor]:
         """Eval as y = a*v + b: float64 tensors a, b [C] of group count n, or of a mode (the active one if omitted)."""
-        norm = self._norm(n, mode or self.mode)
+        norm = self.active(n, mode)
         return affine_of(norm.state_dict(keep_vars=True), norm.eps)

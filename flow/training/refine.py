@@ -44,7 +44,7 @@ def keep_own_gradients(model, n: int) -> None:
         counts = unit.conv.group_counts
         if n not in counts or len(counts) == 1:
             continue
-        own.update(unit.norm.norms[str(n)].parameters())
+        own.update(unit.norm.active(n).parameters())
         weight = unit.conv.weight
         frozen = _largest(weight)
         if 2 * n in counts:

@@ -25,6 +25,16 @@ def sample_networks(model, samples: int, rng: random.Random) -> Iterator[dict[st
             yield {spec.name: rng.choice(spec.group_counts) for spec in specs}
 
 
+def sample_settings(model, samples: int, rng: random.Random) -> Iterator[tuple[dict[str, int], bool]]:
+    """(group vector, gates on) of a step: those of ``sample_networks``; if they are several, one of them once more with the
+    gates off."""
+    vectors = list(sample_networks(model, samples, rng))
+    for vector in vectors:
+        yield vector, True
+    if samples > 1:
+        yield rng.choice(vectors), False
+
+
 def accumulate_gradients(model, x: Tensor, y: Tensor, vectors) -> list[float]:
     """Forward and backward through every sampled network.
 

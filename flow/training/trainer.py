@@ -264,12 +264,13 @@ class Trainer:
         return [augment.crop_and_flip(self.images, index, generator, size, flip=False, move=False) for index in chosen]
 
     def finish(self, command: str, test_images: int | None = None, on_batch: Callable[[int], None] = lambda _: None) -> dict:
-        """Finish as the method says, evaluate the named modes on the test set, write the weights.
+        """Finish as the method says, evaluate the named modes on the test set (if they were trained with the gates off, that
+        too), write the weights.
 
         Args:
             command: the command line, for the record.
             test_images: evaluate on so many test images only (None: all).
-            on_batch: called with the number of images of each evaluated batch.
+            on_batch: called with the number of images of each evaluated batch of a mode.
 
         Returns:
             The record that is written beside the weights.
@@ -284,11 +285,18 @@ class Trainer:
             work[mode] = measured.record()
         self.model.set_mode("full")
         exits = exit_table(self.model, x, y)
+        ungated = {}
+        if getattr(self.model, "ungated", False):
+            self.model.set_gates(False)
+            ungated = {mode: accuracy(self.model, x, y, mode) for mode in MODES}
+            self.model.set_gates(True)
+            self.model.set_mode("full")
         record = {
             "data": self.dataset.name,
             "accuracy": reached,
             **({"work": work} if work["full"] else {}),
             **({"exits": exits} if exits else {}),
+            **({"ungated": ungated} if ungated else {}),
             "test_images": len(y),
             "held_out": len(self.held_x),
             "command": command,

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flow.costs import Accounting
+from flow.models.calibrate import calibrate
 from flow.nn.trace import Trace
 from flow.training import distributed
 from flow.training.methods.gated import GatedPhase, on_backbone
 from flow.training.phase import Phase
-from flow.training.sampling import sample_networks
+from flow.training.sampling import sample_settings
 from flow.training.skip_ratio import signed_alpha, skip_ratio
 
 RUN_ALL = 0.0
@@ -90,15 +91,20 @@ class Gated(GatedPhase):
 
     def losses(self, model: nn.Module, x: Tensor, y: Tensor, rng: random.Random) -> list[float]:
         record = []
-        for vector in sample_networks(model, self.samples, rng):
+        for vector, gates in sample_settings(model, self.samples, rng):
             model.set_mode(vector)
+            model.set_gates(gates)
             logits = model(x)
+            if not gates:
+                F.cross_entropy(logits, y).backward()
+                continue
             skipped = skip_ratio(model.trace).detach().item()
             alpha = signed_alpha(self.alpha, distributed.average([skipped])[0], self.target)
             cost = self._accounting.of(per_channel(model.trace))
             loss, entropy, regularisation = acs_loss(logits, y, cost, self._accounting.full, alpha)
             loss.backward()
             record.append([part.detach().item() for part in (loss, entropy, regularisation)] + [skipped])
+        model.set_gates(True)
         nn.utils.clip_grad_norm_(model.parameters(), LARGEST_NORM)
         return record[0]
 
@@ -115,7 +121,8 @@ class Acs:
         alpha: weight of the cost.
         target: skip ratio that the sign of alpha holds; None: alpha is as it is.
         unit: of the cost, one of ``flow.costs.UNITS``.
-        samples: networks of different group modes in every step, as in Algorithm 1 of WeNet.
+        samples: networks of different group modes in every step, as in Algorithm 1 of WeNet, and one of them once more with the
+            gates off; the paper has the full one only, with gates.
         rate: peak of a cosine of its own for the second step, as a share of the learning rate; None: one cosine for both.
     """
 
@@ -134,7 +141,7 @@ class Acs:
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The backbone with untrained gates."""
-        return on_backbone(model, num_classes, self.backbone, gates=self.gates)
+        return on_backbone(model, num_classes, self.backbone, gates=self.gates, ungated=self.samples > 1)
 
     def phases(self) -> list[Phase]:
         """Both steps, the first in floating point and in 4-bit numbers."""
@@ -149,9 +156,12 @@ class Acs:
         ]
 
     def monitored(self, phase: Phase) -> list[str]:
-        """The full mode."""
-        return ["full"]
+        """The modes in training."""
+        return ["full", "1/4", "1/16"] if self.samples > 1 else ["full"]
 
     def finish(self, model: nn.Module, batches, done: list[Phase]) -> None:
-        """The last phase has left the network as it is to be used."""
+        """Measure the statistics of all settings, if several were trained; of one, training has just done so."""
         model.gates.threshold = DECIDE
+        if self.samples > 1:
+            calibrate(model, batches())
+            done[-1].leave(model)

@@ -14,20 +14,20 @@ gradient of the probabilities (docs/decisions/004).
 """
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flow.costs import Accounting
+from flow.models.calibrate import calibrate
 from flow.nn.modes import MODES
 from flow.nn.trace import Trace
 from flow.training import distributed
 from flow.training.exits import joint_loss
-from flow.training.methods.gated import GatedPhase, calibrate_hard, freeze_backbone, on_backbone
+from flow.training.methods.gated import GatedPhase, freeze_backbone, on_backbone
 from flow.training.phase import Phase
-from flow.training.sampling import sample_networks
+from flow.training.sampling import sample_settings
 from flow.training.skip_ratio import flipped_alpha, harden, skip_ratio
 
 # Share of the run's learning rate, by default 0.1, that makes the paper's 0.05.
@@ -107,7 +107,7 @@ class Skip(GatedPhase):
 
     def losses(self, model, x, y, rng):
         record = []
-        for vector, gates in self._settings(model, rng):
+        for vector, gates in sample_settings(model, self.samples, rng):
             model.set_mode(vector)
             model.set_gates(gates)
             output = model(x)
@@ -121,14 +121,6 @@ class Skip(GatedPhase):
             total.backward()
         model.set_gates(True)
         return record[0]
-
-    def _settings(self, model: nn.Module, rng: random.Random) -> Iterator[tuple[dict[str, int], bool]]:
-        """(group vector, gates on) of a step: the sampled networks, one of them once more without gates if there are several."""
-        vectors = list(sample_networks(model, self.samples, rng))
-        for vector in vectors:
-            yield vector, True
-        if self.samples > 1:
-            yield rng.choice(vectors), False
 
 
 @dataclass(frozen=True)
@@ -145,7 +137,8 @@ class Ddi:
         target: skip ratio, 0..1.
         unit: of the cost, one of ``flow.costs.UNITS``.
         quantised: whether to train with 4-bit numbers.
-        samples: networks of different group modes in every step, as in Algorithm 1 of WeNet; the paper has the full one only.
+        samples: networks of different group modes in every step, as in Algorithm 1 of WeNet, and one of them once more with the
+            gates off; the paper has the full one only, with gates.
     """
 
     backbone: str | None = None
@@ -164,7 +157,7 @@ class Ddi:
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The backbone with untrained gates and exits."""
-        return on_backbone(model, num_classes, self.backbone, gates=self.gates, exits=self.exit_epochs > 0)
+        return on_backbone(model, num_classes, self.backbone, gates=self.gates, exits=self.exit_epochs > 0, ungated=self.samples > 1)
 
     def phases(self) -> list[Phase]:
         """Gates alone, all together, exits."""
@@ -186,5 +179,5 @@ class Ddi:
         if model.exits:
             model.set_exits(done[-1].exits)
         if done[-1].soft or self.samples > 1:
-            calibrate_hard(model, batches(), MODES if self.samples > 1 else ["full"])
+            calibrate(model, batches(), MODES if self.samples > 1 else ["full"])
         done[-1].leave(model)

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flow.costs import Accounting
+from flow.models.calibrate import calibrate
 from flow.training import distributed
-from flow.training.methods.gated import GatedPhase, calibrate_hard, on_backbone
+from flow.training.methods.gated import GatedPhase, on_backbone
 from flow.training.phase import Phase
 from flow.training.skip_ratio import flipped_alpha, harden, skip_ratio
 
@@ -157,5 +158,5 @@ class EnergyNet:
 
     def finish(self, model, batches, done) -> None:
         """Measure the statistics of the hard decisions."""
-        calibrate_hard(model, batches(), ["full"])
+        calibrate(model, batches(), ["full"])
         done[-1].leave(model)

@@ -1,6 +1,5 @@
 """What the training methods of gated networks share."""
 
-import torch
 from torch import nn
 
 from flow.models import create
@@ -52,38 +51,3 @@ class GatedPhase(Phase):
     def _limit(self, model):
         if self.quantised and hasattr(model, "integer_layer"):  # a DenseNet has no integer layers yet
             limit_multipliers(model)
-
-
-@torch.no_grad()
-def calibrate_hard(model: nn.Module, batches: list[torch.Tensor], modes: list[str]) -> None:
-    """Measure the batch-normalisation statistics of some modes with the decisions of inference.
-
-    Soft decisions train the network on other maps than it sees later.
-
-    Args:
-        model: gated network; left in eval and in the last mode.
-        batches: float images [N, 3, 32, 32] in 0..1.
-        modes: names of group modes; norms that only others use stay.
-    """
-    soft, model.soft_gates = model.soft_gates, False
-    model.train()
-    used: dict[nn.Module, float] = {}
-
-    def first_use(module, args):
-        norm = module.norms[str(args[1])]
-        if norm not in used:
-            used[norm] = norm.momentum
-            norm.reset_running_stats()
-            norm.momentum = None  # cumulative average
-
-    hooks = [m.register_forward_pre_hook(first_use) for m in model.modules() if isinstance(m, SwitchableBatchNorm2d)]
-    for mode in modes:
-        model.set_mode(mode)
-        for images in batches:
-            model(images)
-    for hook in hooks:
-        hook.remove()
-    for norm, momentum in used.items():
-        norm.momentum = momentum
-    model.soft_gates = soft
-    model.eval()

@@ -9,7 +9,7 @@ from torch import nn
 
 from flow.errors import GatefoldError
 from flow.models import create
-from flow.models.initialise import calibrate
+from flow.models.calibrate import calibrate
 from flow.models.requantisation import limit_multipliers
 from flow.nn.batchnorm import SwitchableBatchNorm2d
 from flow.nn.modes import mode_of_groups

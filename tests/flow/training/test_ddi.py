@@ -10,11 +10,11 @@ from torch.nn import functional as F
 from flow.costs import Accounting
 from flow.data import Dataset, load
 from flow.models import create, initialise
+from flow.models.calibrate import calibrate
 from flow.training.checkpoint import load_model, save_model
 from flow.training.exits import joint_loss
 from flow.training.methods.ddi import Ddi, ResourceLoss, Skip
 from flow.training.methods.energynet import EnergyNet, Step, energynet_loss
-from flow.training.methods.gated import calibrate_hard
 from flow.training.skip_ratio import flipped_alpha, harden, skip_ratio
 from flow.training.trainer import Settings, Trainer
 
@@ -130,7 +130,7 @@ def test_calibration_sees_hard_decisions_in_the_modes_given():
     images = [torch.rand(8, 3, 32, 32), torch.rand(8, 3, 32, 32)]
     inputs = []
     hook = model.stage1.block1.conv2.conv.register_forward_hook(lambda m, a, y: inputs.append(y))
-    calibrate_hard(model, images, ["full"])
+    calibrate(model, images, ["full"])
     hook.remove()
     norm = model.stage1.block1.conv2.norm.norms
     expected = (inputs[0].mean((0, 2, 3)) + inputs[1].mean((0, 2, 3))) / 2
