@@ -4,8 +4,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from flow.errors import GatefoldError
 
 
@@ -22,6 +20,6 @@ def write_atomically(path: Path, write: Callable[[Path], object], remedy: str = 
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
         raise GatefoldError(f"{path} could not be written ({error}); free some space and {remedy}.") from error

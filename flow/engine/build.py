@@ -96,16 +96,21 @@ class Build:
         Raises:
             GatefoldError: weights are missing or damaged, or the network does not fit the engine or the part.
         """
-        model, record = weights_of(self.request)
-        with exclusive(self.folder, self.steps.report):
-            return self._run(model, record)
+        from flow.engine.from_model import layer_graph
 
-    def _run(self, model, record):
+        model, record = weights_of(self.request)
+        layers = layer_graph(model)  # what the engine cannot run is refused before anything is written
+        if self.request.modes:
+            keep_modes(layers, self.request.modes)
+        with exclusive(self.folder, self.steps.report):
+            return self._run(model, layers, record)
+
+    def _run(self, model, layers, record):
         from flow.export.importer import import_graph, load
 
         onnx = self.folder / "model.onnx"
         key = digest(code_digest("engine", "export", "models", "nn"), _weights_digest(model))
-        self.steps.run("export", "exporting to QONNX", key, [onnx], lambda: self._export(model, onnx))
+        self.steps.run("export", "exporting to QONNX", key, [onnx], lambda: self._export(layers, onnx))
 
         graph = import_graph(load(onnx))
         if self.request.modes:
@@ -131,13 +136,12 @@ class Build:
         )
         return contents
 
-    def _export(self, model, path):
-        from flow.engine.from_model import layer_graph
+    def _export(self, layers, path):
         from flow.export.qonnx_export import export
 
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.onnx")
-        export(layer_graph(model)).save(str(part))
+        export(layers).save(str(part))
         part.replace(path)
 
     def _compile(self, graph, key):

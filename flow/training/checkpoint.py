@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 import flow
 from flow.atomic import write_atomically
@@ -38,7 +38,7 @@ def save_model(model, path: Path, record: dict) -> None:
     if getattr(model, "options", None):
         own["options"] = model.options
     record = {**own, **record}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary))
+    write_atomically(path, lambda temporary: temporary.write_bytes(save(tensors)))
     text = json.dumps(record, indent=2) + "\n"
     write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text))
 

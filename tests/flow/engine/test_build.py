@@ -199,7 +199,7 @@ def test_bad_input_is_one_sentence(tmp_path, capsys, arguments, words):
     assert main([*arguments, *place]) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gatefold:")]
     assert len(error) == 1 and words in error[0]
-    assert not (folder / "deploy").exists()
+    assert not folder.exists()
 
 
 @pytest.mark.slow
