@@ -16,7 +16,7 @@ from flow.training.methods.registry import make
 from flow.training.sweep import summary, sweep
 from flow.training.trainer import Settings
 
-GROUPS = {"full_epochs": "3", "float_epochs": "2", "epochs": "1"}
+GROUPS = {"full_epochs": "3", "float_epochs": "2", "epochs": "1", "samples": "3"}
 GATES = {"float_epochs": "2", "first_epochs": "1", "epochs": "3", "rate": "0.5"}
 SIDES = {
     "shuffle": ("resnet8", "wenet", GROUPS),
@@ -40,7 +40,7 @@ def main() -> None:
     where = partial(workers, args.jobs)
     for side, (model, name, options) in SIDES.items():
         method = make(name, options)
-        settings = Settings(model, weight_decay=method.weight_decay, steps=args.steps)
+        settings = Settings(model, steps=args.steps)
         folder = (args.output / side.replace(" ", "-")).resolve()
         command = f"bench/ablations.py --steps {args.steps} --images {args.images}"
         records = sweep(seeds, settings, method, args.data, folder, command, "cpu", args.images, workers=where)

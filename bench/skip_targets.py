@@ -41,7 +41,7 @@ def main() -> None:
         start = time.monotonic()
         options = dict(part.split("=", 1) for part in [*PRESETS[args.method].split(), *args.set])
         method = make(args.method, {**options, "target": target})
-        settings = Settings(args.model, args.batch, args.lr, method.weight_decay, args.seed, args.steps)
+        settings = Settings(args.model, args.batch, args.lr, seed=args.seed, steps=args.steps)
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(settings, method, data, Path(folder))
             while trainer.epoch < trainer.total_epochs:

@@ -7,13 +7,26 @@ from pathlib import Path
 from flow.errors import GatefoldError
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those around it, unless they exist; GatefoldError if that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GatefoldError(f"{path} cannot be made a folder ({error.strerror}); choose another place.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file in one step; its folder is made."""
+    write_atomically(Path(path), lambda temporary: temporary.write_text(text), "run the command again")
+
+
 def write_atomically(path: Path, write: Callable[[Path], object], remedy: str = "continue with --resume") -> None:
     """Call ``write(temporary_path)`` and rename the result to ``path``.
 
     Args:
         remedy: what to do once there is space, for the GatefoldError when writing fails.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(path.name + ".part")
     try:
         write(temporary)

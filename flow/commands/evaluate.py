@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 from flow.errors import GatefoldError
@@ -14,9 +15,10 @@ def add_parser(subparsers) -> None:
         help="measure the accuracy of a trained network",
         description="Run a trained network on test images, with the very integers that the hardware computes, and print how "
         "many it gets right. A mode is a share of the weights that is used: full, 1/2, 1/4, 1/8 or 1/16. Of a network with "
-        "gates, also what they skip: the share of their decisions, and the multiply-accumulates that are left.",
+        "gates, also what they skip: the share of their decisions, and the multiply-accumulates that are left; of one with early "
+        "exits, what each of them gives.",
     )
-    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
+    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74, or with --checkpoint any other")
     parser.add_argument("--mode", default="all", help="one mode, or all of them (default: %(default)s)")
     parser.add_argument(
         "--data",
@@ -28,6 +30,21 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument(
         "--gates", choices=("on", "off"), default=None, help="switch the gates of a network that has some (default: on)"
+    )
+    halt = parser.add_mutually_exclusive_group()
+    halt.add_argument(
+        "--budget",
+        type=float,
+        default=None,
+        metavar="SHARE",
+        help="halt every image at the last exit that costs no more than this share of the multiply-accumulates of its mode, "
+        "0.5 for example; at the first exit where none is so cheap",
+    )
+    halt.add_argument(
+        "--margin",
+        type=float,
+        default=None,
+        help="halt every image at the first exit whose largest logit leads the second by this much, 2 for example",
     )
     parser.add_argument("--count", type=int, default=None, metavar="N", help="only the first N images (default: all)")
     parser.add_argument("--threads", type=int, default=None, help="processor threads (default: all cores)")
@@ -44,14 +61,15 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from flow.data import load_test
-    from flow.models import NAMES
+    from flow.models import NAMES, create
     from flow.nn.modes import group_vector, mode_names
     from flow.training.checkpoint import load_named
     from flow.training.evaluate import predict
-    from flow.training.work import Work
+    from flow.training.work import Work, exit_table
 
     if args.checkpoint is None and args.model not in NAMES:
-        raise GatefoldError(f"There is no model '{args.model}'; choose one of {', '.join(NAMES)}.")
+        create(args.model)  # refuses an unknown name
+        raise GatefoldError(f"No weights of {args.model} are shipped; give some with --checkpoint.")
     if args.count is not None and args.count < 1:
         raise GatefoldError(f"--count {args.count} leaves no image; give at least 1.")
     if args.threads is not None:
@@ -61,6 +79,13 @@ def run(args: argparse.Namespace) -> int:
         group_vector(model, args.mode)  # an unknown mode is refused before the data set is read
     if args.gates is not None:
         _switch(model, args.gates == "on")
+    halting = args.budget is not None or args.margin is not None
+    for option, value in (("--budget", args.budget), ("--margin", args.margin)):
+        if value is not None and not 0 <= value < math.inf:
+            raise GatefoldError(f"{option} {value} is no limit; give a number from 0 on.")
+    exits = getattr(model, "exits_on", False)
+    if halting and not exits:
+        raise GatefoldError(f"These weights of {model.name} have no exits to halt at; leave --budget and --margin out.")
     modes = mode_names(model) if args.mode == "all" else [args.mode]
     images, labels = load_test(args.data)
     images, labels = images[: args.count], labels[: args.count]
@@ -82,12 +107,20 @@ def run(args: argparse.Namespace) -> int:
                 "predictions": classes.tolist(),
                 **work.record(),
             }
+            if exits:
+                results[mode]["exits"] = exit_table(model, images, labels)
+            if halting:
+                results[mode]["halted"] = _halt(model, images, labels, args)
     if args.json:
         print(json.dumps(results if args.mode == "all" else results[args.mode]))
     else:
         for mode, result in results.items():
-            skipped = f", skip ratio {result['skip_ratio']:.3f}, {100 * result['macs']:.1f} % of the products" if "macs" in result else ""
-            print(f"{model.name} {mode}: {100 * result['accuracy']:.2f} % of {len(labels)} images{skipped}")
+            print(f"{model.name} {mode}: {100 * result['accuracy']:.2f} % of {len(labels)} images{_skipped(result)}")
+            for i, row in enumerate(result.get("exits", []), 1):
+                print(f"  exit {i}: {_row(row)}")
+            if halting:
+                shares = ", ".join(f"{100 * share:.1f}" for share in result["halted"]["taken"])
+                print(f"  halted: {_row(result['halted'])}; {shares} % of the images at the exits, the last one at last")
     return 0
 
 
@@ -99,3 +132,30 @@ def _switch(model, on: bool) -> None:
             f"These weights of {model.name} were not trained for gates switched off; train with --set samples=3, or leave --gates out."
         )
     model.set_gates(on)
+
+
+def _skipped(result: dict) -> str:
+    if "macs" not in result:
+        return ""
+    share, own = 100 * result["macs"], 100 * result["overhead"]
+    return f", skip ratio {result['skip_ratio']:.3f}, {share:.1f} % of the products, of which gates and exits take {own:.1f}"
+
+
+def _row(row: dict) -> str:
+    return f"{100 * row['accuracy']:.2f} %, {100 * row['macs']:.1f} % of the products"
+
+
+def _halt(model, images, labels, args: argparse.Namespace) -> dict:
+    """Accuracy and mean products of images that halt as asked, and the share of them per exit."""
+    from flow.costs import Accounting
+    from flow.training.exits import evaluate_exits, halt_by_budget, halt_by_margin
+
+    accounting = Accounting(model, "macs")
+
+    def halt(logits, costs):
+        if args.margin is not None:
+            return halt_by_margin(logits, args.margin)
+        return halt_by_budget(costs, args.budget * accounting.full)
+
+    accuracy, spent, taken = evaluate_exits(model, images, labels, accounting, halt)
+    return {"accuracy": accuracy, "macs": spent / accounting.full, "taken": taken.tolist()}

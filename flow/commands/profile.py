@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.explore.profile import profile
     from flow.models import create
     from flow.nn.modes import mode_names
-    from flow.training.checkpoint import load_model
+    from flow.training.checkpoint import load_named
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise GatefoldError("There is no CUDA device here; profile with --device cpu.")
@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"--repeats {args.repeats} measures nothing; give at least 1.")
     if args.threads is not None:
         torch.set_num_threads(max(1, args.threads))
-    model = load_model(args.checkpoint) if args.checkpoint else create(args.model)
+    model = load_named(args.model, args.checkpoint) if args.checkpoint else create(args.model)
+    if getattr(model, "gates", None) is not None:
+        raise GatefoldError(f"A processor cannot skip what the gates in {args.checkpoint} turn off; give weights without gates.")
     modes = mode_names(model)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("modes", total=len(modes) * len(args.batch))

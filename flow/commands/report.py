@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from flow.engine.select import choose
     from flow.synth import report
 
+    if args.checkpoint and not args.pictures:
+        raise GatefoldError("--checkpoint names the weights of the pictures; give --pictures DIR too, or leave it out.")
     board = find_board(args.board)
     config = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     modes = args.modes.split(",") if args.modes else None
@@ -78,6 +80,7 @@ def _pictures(args: argparse.Namespace) -> list[Path]:
     from flow.data import load_test
     from flow.nn.modes import mode_names
     from flow.pictures.album import album
+    from flow.pictures.measure import gate_settings
     from flow.training.checkpoint import load_named
 
     if args.images < 1:
@@ -85,7 +88,7 @@ def _pictures(args: argparse.Namespace) -> list[Path]:
     model = load_named(args.model, args.checkpoint)
     images, labels = load_test(args.data)
     images, labels = images[: args.images], labels[: args.images]
-    passes = len(mode_names(model)) * (2 if getattr(model, "gates_on", False) else 1)
+    passes = len(mode_names(model)) * len(gate_settings(model))
     columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("pictures", total=passes * len(images))

@@ -82,11 +82,21 @@ def run(args: argparse.Namespace) -> int:
     from flow.training.checkpoint import load_named, read_record, save_model
     from flow.training.evaluate import accuracy
 
-    if args.points < 1 or args.batch < 1 or (args.jobs is not None and args.jobs < 1):
-        raise GatefoldError("--points, --batch and --jobs count things; give at least 1.")
+    if min(args.points, args.batch, args.images, args.calibration, 1 if args.jobs is None else args.jobs) < 1:
+        raise GatefoldError("--points, --batch, --images, --calibration and --jobs count things; give at least 1.")
+    if args.test_images is not None and args.test_images < 0:
+        raise GatefoldError(f"There are no {args.test_images} test images; give --test-images 0 to leave them out.")
+    if not 0 <= args.threshold <= 1:
+        raise GatefoldError(f"--threshold {args.threshold} is no accuracy; give a number from 0 to 1.")
     source = args.checkpoint or args.model
     model = load_named(args.model, args.checkpoint)
+    if getattr(model, "gates", None) is not None or getattr(model, "exits", None):
+        raise GatefoldError(f"{source} has gates or exits, which the search does not know; search with weights without them.")
     dataset = load(args.data)
+    if dataset.num_classes > model.num_classes:
+        raise GatefoldError(
+            f"{source} tells {model.num_classes} classes apart and {args.data} has {dataset.num_classes}; choose another of them."
+        )
     if model.searched:
         raise GatefoldError(f"{source} holds the modes of a search already; search with the weights from training.")
     rest, images, labels = split(dataset, args.images)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from functools import partial
@@ -90,8 +91,8 @@ def add_parser(subparsers) -> None:
         "--samples",
         type=_positive,
         default=None,
-        help="networks trained in each step of all modes: the full one, the smallest, and this number less two at random "
-        "(default: 3)",
+        help="networks trained in each step of all modes: the full one, the smallest, and this number less two at random; the "
+        "time of a step grows with it (default: 20, as in the paper; usnet: 4, as in its own)",
     )
     parser.add_argument("--batch", type=_positive, default=128, help="images in each step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.1, help="highest learning rate (default: %(default)s)")
@@ -140,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from flow.data import load
-    from flow.nn.modes import MODES
+    from flow.nn.modes import mode_names
     from flow.training import distributed
     from flow.training.trainer import Settings, Trainer
 
@@ -148,13 +149,12 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError("There is no CUDA device here; train with --device cpu.")
     if args.weight_decay is not None and not 0 <= args.weight_decay < 1:
         raise GatefoldError(f"The weight decay {args.weight_decay} is not from 0 to 1; give --weight-decay 1e-4, for example.")
-    if not args.lr > 0:
-        raise GatefoldError(f"The learning rate {args.lr} is not positive; give --lr 0.1, for example.")
+    if not 0 < args.lr < math.inf:
+        raise GatefoldError(f"The learning rate {args.lr} is not a positive number; give --lr 0.1, for example.")
     if args.threads:
         torch.set_num_threads(args.threads)
     method = _method(args)
-    decay = method.weight_decay if args.weight_decay is None else args.weight_decay
-    settings = Settings(args.model, args.batch, args.lr, decay, args.seed, args.steps, args.held_out)
+    settings = Settings(args.model, args.batch, args.lr, args.weight_decay, args.seed, args.steps, args.held_out)
     folder = args.output or Path("build/train") / args.model
     command = shlex.join(["gatefold", *sys.argv[1:]])
     if args.seeds:
@@ -162,6 +162,8 @@ def run(args: argparse.Namespace) -> int:
     trainer = Trainer(settings, method, load(args.data), folder, args.device, args.resume)
     first = distributed.rank() == 0
     console = Console(stderr=True, soft_wrap=True, quiet=not first)
+    for name, (before, after) in trainer.changed.items():
+        console.print(f"going on with {name} {after} instead of {before}", highlight=False)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -182,7 +184,7 @@ def run(args: argparse.Namespace) -> int:
                 highlight=False,
             )
         images = min(args.test_images or len(trainer.dataset.test_x), len(trainer.dataset.test_x))
-        task = progress.add_task("evaluation", total=len(MODES) * images, loss=0.0)
+        task = progress.add_task("evaluation", total=len(mode_names(trainer.model)) * images, loss=0.0)
         record = trainer.finish(command, images, lambda count: progress.advance(task, count))
     distributed.leave()
     if not first:

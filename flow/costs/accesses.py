@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.engine.steps import write_text
+from flow.atomic import write_text
 from flow.rtlsim.settings import build_root
 
 ARRAY = (12, 14)

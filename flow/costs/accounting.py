@@ -5,14 +5,14 @@ from torch import Tensor
 
 from flow.costs.activity import Activity, activity
 from flow.costs.cycles import layer_cycles
-from flow.costs.energy import layer_energy
+from flow.costs.energy import MEMORIES, layer_accesses, layer_energy
 from flow.engine.config import EngineConfig
 from flow.errors import GatefoldError
 from flow.nn.modes import group_vector
 from flow.nn.spec import LayerSpec
 from flow.nn.trace import Trace, Use
 
-UNITS = ("macs", "params", "energy", "cycles")
+UNITS = ("macs", "params", *MEMORIES, "energy", "cycles")
 
 
 def active_groups(model) -> dict[str, int]:
@@ -25,7 +25,8 @@ class Accounting:
     """Costs of a model's layers, of its gates too, in one unit.
 
     ``"macs"``: multiply-accumulates. ``"params"``: weights used, each counted once however often a shared layer runs.
-    ``"energy"``: see ``flow.costs.energy``. ``"cycles"``: see ``flow.costs.cycles``.
+    ``"register"``, ``"cache"``, ``"main"``: accesses of these memories, and ``"energy"``: see ``flow.costs.energy``; the weights
+    of a shared layer are read from main memory once. ``"cycles"``: see ``flow.costs.cycles``.
 
     Args:
         model: network with ``layers()``; one with gates describes their layers in ``gate_layers()``, named as in its trace.
@@ -54,7 +55,7 @@ class Accounting:
     def layer_costs(self, mode: str | dict[str, int]) -> dict[str, float]:
         """``of_mode`` of every layer by name."""
         vector = group_vector(self.model, mode) if isinstance(mode, str) else mode
-        return {spec.name: float(self._cost(Use(spec.name, vector[spec.name]))) for spec in self.model.layers()}
+        return {spec.name: float(sum(self._cost(Use(spec.name, vector[spec.name])))) for spec in self.model.layers()}
 
     def of(self, trace: Trace) -> Tensor:
         """Cost of each image, gates included: float64 [N], differentiable in the decisions."""
@@ -66,24 +67,31 @@ class Accounting:
         if len(images) > 1:
             raise GatefoldError(f"The trace mixes batches of {sorted(images)} images; take it from one forward pass.")
         count = images.pop() if images else 1
-        costs: dict[str, Tensor] = {}
+        runs: dict[str, Tensor] = {}
+        once: dict[str, Tensor] = {}
         for use in trace:
-            cost = self._cost(use).expand(count)
-            if use.name in costs:
-                cost = torch.maximum(costs[use.name], cost) if self.unit == "params" else costs[use.name] + cost
-            costs[use.name] = cost
-        return costs
+            run, shared = (part.expand(count) for part in self._cost(use))
+            known = use.name in runs
+            runs[use.name] = runs[use.name] + run if known else run
+            once[use.name] = torch.maximum(once[use.name], shared) if known else shared
+        return {name: run + once[name] for name, run in runs.items()}
 
-    def _cost(self, use: Use) -> Tensor:
+    def _cost(self, use: Use) -> tuple[Tensor, Tensor]:
+        """What the layer costs whenever it is used, and what only once however often."""
         if use.name not in self._specs:
             raise GatefoldError(f"The model does not describe the layer '{use.name}' of the trace; use the model's own trace.")
         spec = self._specs[use.name]
-        cost = self._when_run(spec, activity(spec, use))
-        return cost if use.executed is None else cost * use.executed.double()
+        run, once = self._when_run(spec, activity(spec, use))
+        return (run, once) if use.executed is None else (run * use.executed.double(), once * use.executed.double())
 
-    def _when_run(self, spec: LayerSpec, active: Activity) -> Tensor:
+    def _when_run(self, spec: LayerSpec, active: Activity) -> tuple[Tensor, Tensor]:
+        nothing = torch.zeros_like(active.pairs)
         if self.unit == "cycles":
-            return layer_cycles(spec, active, self.config)
+            return layer_cycles(spec, active, self.config), nothing
         if self.unit == "energy":
             return layer_energy(spec, active)
-        return active.pairs * (spec.kernel**2 * (spec.out_size**2 if self.unit == "macs" else 1))
+        if self.unit in MEMORIES:
+            accesses, weights = layer_accesses(spec, active)
+            return accesses[self.unit], weights if self.unit == "main" else nothing
+        weights = active.pairs * spec.kernel**2
+        return (weights * spec.out_size**2, nothing) if self.unit == "macs" else (nothing, weights)

@@ -62,6 +62,10 @@ def _checked(path: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndar
         )
     if labels.shape != (len(images),):
         raise GatefoldError(f"{path} holds {len(images)} images but labels of shape {list(labels.shape)}; save one each.")
+    if not len(labels):
+        raise GatefoldError(f"{path} holds no images; save at least one to train on and one to test with.")
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise GatefoldError(f"{path} holds labels of type {labels.dtype} from {labels.min()} on; save integers from 0 on.")
     return images, labels.astype(np.int64)
 
 

@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flow.atomic import write_text
 from flow.engine.boards import Board
 from flow.engine.compile import build_hash, compile_graph, keep_modes
 from flow.engine.config import EngineConfig
@@ -13,7 +14,7 @@ from flow.engine.interface import INTERFACE_FILE, write_package
 from flow.engine.plan import plan
 from flow.engine.samples import sample_images
 from flow.engine.select import check_fit
-from flow.engine.steps import Steps, code_digest, digest, exclusive, file_hash, replace_folder, write_text
+from flow.engine.steps import Steps, code_digest, digest, exclusive, file_hash, replace_folder
 from flow.engine.top import NAME as TOP_NAME
 from flow.engine.top import top_text
 from flow.engine.verify import Verification, compare, layer_cycles

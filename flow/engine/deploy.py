@@ -13,10 +13,10 @@ import shutil
 
 import numpy as np
 
+from flow.atomic import write_text
 from flow.deploy.hwh import write_hwh
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.interface import INTERFACE_FILE, load_interface
-from flow.engine.steps import write_text
 
 FORMAT = 1
 LIBRARY = "accelerator.so"

@@ -3,12 +3,12 @@
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import flow
+from flow.atomic import make_folder, write_text
 
 SOURCES = Path(flow.__file__).parent
 
@@ -77,7 +77,7 @@ class Steps:
 def exclusive(folder, report):
     """Hold a build folder for this process; waits, and reports so, while another one holds it."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with open(folder / ".lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,15 +85,6 @@ def exclusive(folder, report):
             report("waiting for another build of this folder")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def write_text(path, text):
-    """Write a file in one step; its folder is made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)
 
 
 def replace_folder(path, fill):

@@ -28,7 +28,8 @@ def profile(
         Mode name to batch size (as text, as JSON has it) to seconds.
     """
     model.set_quantised(False)
-    model.set_grouped(True)
+    if hasattr(model, "set_grouped"):  # a DenseNet has no groups
+        model.set_grouped(True)
     model.to(device).eval()
     size = model.layers()[0].in_size
     images = {batch: torch.rand(batch, 3, size, size, device=device) for batch in batches}

@@ -8,7 +8,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from flow.engine.steps import digest, write_text
+from flow.atomic import write_text
+from flow.engine.steps import digest
 from flow.errors import GatefoldError
 from flow.explore.algorithm import Point, Vector, dominates, explore, pareto_front, spread
 from flow.explore.evaluator import Evaluator

@@ -47,7 +47,10 @@ def create(
         model.set_quantised(not float)
         return model
     if base not in _BLOCKS_PER_STAGE or variant not in ("", "unshuffled", "slim", "w32"):
-        raise GatefoldError(f"There is no model '{name}'; choose one of {', '.join([*NAMES, *DENSENETS, *IMAGENET])}.")
+        raise GatefoldError(
+            f"There is no model '{name}'; choose one of {', '.join([*NAMES, *DENSENETS, *IMAGENET])} (a resnet8 to resnet74 may end "
+            "in -w32, -unshuffled or -slim, an ImageNet network in -unshuffled)."
+        )
     blocks = _BLOCKS_PER_STAGE[base]
     width = 32 if variant == "w32" else 16
     if variant in ("unshuffled", "slim") and (gates or exits or ungated):

@@ -23,6 +23,7 @@ class Adaptive(nn.Module):
     """
 
     name: str
+    num_classes: int
     gates: nn.Module | None
     exits: nn.ModuleDict
     gates_on: bool
@@ -73,7 +74,10 @@ class Adaptive(nn.Module):
         """Take over the weights of a network without gates or exits."""
         own = {spec.name: spec for spec in self.layers()}
         if own != {spec.name: spec for spec in backbone.layers()}:
-            raise GatefoldError(f"{backbone.name} cannot be the backbone of {self.name}; give the weights of a {self.name}.")
+            raise GatefoldError(
+                f"{backbone.name} of {backbone.num_classes} classes cannot be the backbone of {self.name} of {self.num_classes}; give "
+                "weights of the same network and data set."
+            )
         self.load_state_dict(backbone.state_dict(), strict=False)
         if self.ungated and not getattr(backbone, "ungated", False):
             self.separate()

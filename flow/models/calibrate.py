@@ -1,6 +1,6 @@
 """Batch-normalisation statistics measured on images, with the decisions of inference."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -8,12 +8,12 @@ from torch import nn
 
 from flow.models.adaptive import Adaptive
 from flow.nn.batchnorm import SwitchableBatchNorm2d
-from flow.nn.modes import MODES
+from flow.nn.modes import mode_names
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, batches: list[torch.Tensor], modes: Sequence[str] = tuple(MODES)) -> None:
-    """Replace the statistics that some modes use by those of the given images.
+def calibrate(model: nn.Module, batches: list[torch.Tensor]) -> None:
+    """Replace the statistics of the model's modes by those of the given images.
 
     Gates decide hard meanwhile: soft decisions train a network on other maps than it sees later. A network that is ``ungated``
     too is measured with its gates on and off.
@@ -21,12 +21,11 @@ def calibrate(model: nn.Module, batches: list[torch.Tensor], modes: Sequence[str
     Args:
         model: network; left in eval and in the full mode, with its gates as they were.
         batches: float images [N, 3, H, W] in 0..1.
-        modes: names of group modes; statistics that only others use stay.
     """
     model.train()
     with _cumulative_statistics(model):
         for _ in _gate_settings(model):
-            for mode in modes:
+            for mode in mode_names(model):
                 model.set_mode(mode)
                 for images in batches:
                     model(images)

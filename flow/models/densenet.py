@@ -26,7 +26,7 @@ from flow.nn.exits import exit_positions
 from flow.nn.gates.dense_gating import DENSE_GATES, DenseShape
 from flow.nn.gates.gating import Decision, rename
 from flow.nn.linear import SwitchableLinear
-from flow.nn.modes import group_vector
+from flow.nn.modes import MODES, group_vector
 from flow.nn.quantisers import Activation
 from flow.nn.spec import LayerSpec
 from flow.nn.trace import Trace, Use
@@ -110,6 +110,7 @@ class DenseNet(Adaptive):
     Attributes:
         trace: the ``Trace`` of the last batch.
         soft_gates: whether gates decide by probabilities in training.
+        modes: the full one: every layer has one group.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class DenseNet(Adaptive):
         self.quantised = True
         self.options = {"gates": gates, "exits": exits, "ungated": ungated}
         self.soft_gates = True
+        self.modes = MODES[:1]
         self.gates_on = gates is not None
         self.exits_on = exits
         self.exit_logits = []

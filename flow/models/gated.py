@@ -15,6 +15,7 @@ from flow.nn.gates.acs import STATIC_GROUPS
 from flow.nn.gates.acs_gating import AcsGates, FeedForwardGates
 from flow.nn.gates.gating import MGL2S, BlockShape, Decision, Gates, rename
 from flow.nn.gates.skipnet import FFGate1, FFGate2
+from flow.nn.modes import MODES
 from flow.nn.spec import LayerSpec
 from flow.nn.trace import Trace, Use
 
@@ -48,6 +49,7 @@ class GatedResNet(Adaptive, SwitchableResNet):
     Attributes:
         trace: the ``Trace`` of the last batch.
         soft_gates: whether gates decide by probabilities in training.
+        modes: the group modes that training is for: the full one, or if ``ungated`` all.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class GatedResNet(Adaptive, SwitchableResNet):
         self.gates_on = gates is not None
         self.exits_on = exits
         self.soft_gates = True
+        self.modes = MODES if ungated or gates is None else MODES[:1]
         self.trace = Trace()
         self.exit_logits: list[Tensor] = []
         if ungated:

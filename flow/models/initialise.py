@@ -28,6 +28,5 @@ def initialise(model, seed: int = 0, batch: int = 16):
                     module.bias.zero_()
     images = torch.rand(batch, 3, 32, 32, generator=generator)
     calibrate(model, [images])
-    if hasattr(model, "integer_layer"):
-        limit_multipliers(model)
+    limit_multipliers(model)
     return model

@@ -18,10 +18,10 @@ def limit_multipliers(model, only: int | None = None) -> None:
     """Lower batch-normalisation gains in place until every |A| <= 0.2499.
 
     Args:
-        model: network with ``layers()``.
+        model: network with ``layers()``; nothing is done to one without an integer model, for which there is no engine yet.
         only: look at this group count of the convolutions that have it (None: at all convolutions and group counts).
     """
-    for spec in model.layers():
+    for spec in model.layers() if hasattr(model, "integer_layer") else ():
         if spec.kind != "conv":
             continue
         integers = model.integer_layer(spec.name)

@@ -64,6 +64,28 @@ def affine_of(state: dict[str, Tensor], eps: float) -> tuple[Tensor, Tensor]:
     return a, state["bias"].detach().double() - state["running_mean"].double() * a
 
 
+def normalise(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+    """``norm(x)``; in a distributed run with the statistics of the batches of all processes."""
+    together = _shared()
+    if not norm.training or not together and (x.is_cuda or not x.is_contiguous(memory_format=torch.channels_last)):
+        return norm(x)
+    if together:
+        x = x.contiguous(memory_format=torch.channels_last)
+    channels = x.shape[1]
+    weight, bias = (norm.weight, norm.bias) if norm.affine else (x.new_ones(channels), x.new_zeros(channels))
+    y, mean, inv_std = _BatchNorm.apply(x, weight, bias, norm.eps)
+    with torch.no_grad():
+        count = x.numel() // channels * (distributed.get_world_size() if together else 1)
+        variance = (inv_std**-2 - norm.eps) * (count / (count - 1))
+        momentum = norm.momentum
+        norm.num_batches_tracked += 1
+        if momentum is None:
+            momentum = 1.0 / float(norm.num_batches_tracked)
+        norm.running_mean.lerp_(mean, momentum)
+        norm.running_var.lerp_(variance, momentum)
+    return y
+
+
 UNGATED = "-ungated"
 
 
@@ -107,23 +129,7 @@ class SwitchableBatchNorm2d(nn.Module):
         return self.norms[key + UNGATED if self.ungated and key + UNGATED in self.norms else key]
 
     def forward(self, x: Tensor, n: int) -> Tensor:
-        norm = self.active(n)
-        together = _shared()
-        if not norm.training or not together and (x.is_cuda or not x.is_contiguous(memory_format=torch.channels_last)):
-            return norm(x)
-        if together:
-            x = x.contiguous(memory_format=torch.channels_last)
-        y, mean, inv_std = _BatchNorm.apply(x, norm.weight, norm.bias, norm.eps)
-        with torch.no_grad():
-            count = x.numel() // x.shape[1] * (distributed.get_world_size() if together else 1)
-            variance = (inv_std**-2 - norm.eps) * (count / (count - 1))
-            momentum = norm.momentum
-            norm.num_batches_tracked += 1
-            if momentum is None:
-                momentum = 1.0 / float(norm.num_batches_tracked)
-            norm.running_mean.lerp_(mean, momentum)
-            norm.running_var.lerp_(variance, momentum)
-        return y
+        return normalise(x, self.active(n))
 
     @torch.no_grad()
     def copy_full(self) -> None:

@@ -13,8 +13,8 @@ def check_mode(mode: str) -> None:
 
 
 def mode_names(model) -> list[str]:
-    """``MODES``, and then the modes that a search gave the model."""
-    return [*MODES, *getattr(model, "searched", {})]
+    """The named modes that the model is for (its ``modes``, else all of ``MODES``), and then those that a search gave it."""
+    return [*getattr(model, "modes", MODES), *getattr(model, "searched", {})]
 
 
 def mode_of_groups(n: int) -> str:
@@ -38,7 +38,7 @@ def group_vector(model, mode: str) -> dict[str, int]:
     if mode in searched:
         return dict(searched[mode])
     if mode not in _COUNTS:
-        raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join(mode_names(model))}.")
+        raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join([*MODES, *searched])}.")
     n = _COUNTS[mode]
     return {
         spec.name: max((c for c in spec.group_counts if c <= n), default=min(spec.group_counts)) for spec in model.layers()

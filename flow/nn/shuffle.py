@@ -21,7 +21,7 @@ def shuffle_permutation(channels: int, groups: int = SHUFFLE_GROUPS) -> torch.Te
 
 
 class ChannelShuffle(nn.Module):
-    """Permutes the channels of a map: [N, C, H, W] to the same shape; the identity for C <= 16."""
+    """Permutes the channels of a map [N, C, H, W] or the features of a dense layer [N, C]; the identity for C <= 16."""
 
     def __init__(self, channels: int, groups: int = SHUFFLE_GROUPS):
         super().__init__()
@@ -31,6 +31,8 @@ class ChannelShuffle(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.width == 1:
             return x
+        if x.dim() == 2:
+            return x.reshape(-1, self.groups, self.width).transpose(1, 2).reshape(x.shape)
         n, c, h, w = x.shape
         x = x.permute(0, 2, 3, 1).reshape(n, h, w, self.groups, self.width)
         return x.transpose(3, 4).reshape(n, h, w, c).permute(0, 3, 1, 2)

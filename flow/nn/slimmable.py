@@ -8,6 +8,7 @@ from brevitas.nn import QuantConv2d, QuantLinear
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flow.nn.batchnorm import normalise
 from flow.nn.conv import SwitchableConv2d
 from flow.nn.linear import SwitchableLinear
 
@@ -72,7 +73,7 @@ class SlimmableBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor, n: int = 1) -> Tensor:
         count = x.shape[1]
-        y = self.norms[str(self.width)](x)
+        y = normalise(x, self.norms[str(self.width)])
         return y * self.weight[:count, None, None] + self.bias[:count, None, None]
 
     def affine(self, n: int = 1) -> tuple[Tensor, Tensor]:

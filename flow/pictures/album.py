@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flow.atomic import make_folder
 from flow.pictures import draw
 from flow.pictures.measure import features, settings, skips
 
@@ -23,7 +24,7 @@ def album(
     Returns:
         The files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     among = f"{model.name}, {len(images)} images"
     found = settings(model, images, labels, on_batch)
     files = [draw.accuracy_against_cost(found, among, folder / "accuracy.png")]

@@ -31,8 +31,15 @@ class Setting:
     costs: dict[str, float]
 
 
+def gate_settings(model) -> tuple[bool, ...]:
+    """What the gates of a network can be: off if it has none or was trained for that (``ungated``), on if it has some."""
+    if not getattr(model, "gates_on", False):
+        return (False,)
+    return (False, True) if model.ungated else (True,)
+
+
 def settings(model, images: np.ndarray, labels: np.ndarray, on_batch: Callable[[int], None] = lambda _: None) -> list[Setting]:
-    """Every mode of a network, with and without gates, and every exit of the full mode.
+    """Every mode of a network, with gates and without as it was trained, and every exit of the full mode.
 
     Args:
         model: quantised network; left in eval, in the full mode, with its gates and exits as they were.
@@ -45,7 +52,7 @@ def settings(model, images: np.ndarray, labels: np.ndarray, on_batch: Callable[[
     if exits:
         model.set_exits(False)
     for mode in mode_names(model):
-        for gated in (False, True) if gates else (False,):
+        for gated in gate_settings(model):
             if gates:
                 model.set_gates(gated)
             spent = {unit: 0.0 if gated else costs.of_mode(mode) for unit, costs in accounting.items()}

@@ -20,6 +20,7 @@ class Phase:
         decay: whether that optimiser decays weights.
         crop: height and width of the training images, as a share of those that the network is for.
         move: whether crops are taken at random places, or in the centre.
+        largest_norm: to which the norm of the gradient is cut down, or None.
     """
 
     restart = False
@@ -28,6 +29,7 @@ class Phase:
     decay = True
     crop = 1.0
     move = True
+    largest_norm: float | None = None
 
     def __init__(self, name: str, epochs: int, quantised: bool = False):
         self.name = name

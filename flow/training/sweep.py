@@ -10,6 +10,7 @@ from pathlib import Path
 import joblib
 import torch
 
+from flow.atomic import write_text
 from flow.data import load
 from flow.errors import GatefoldError
 from flow.training.methods import Method
@@ -39,16 +40,16 @@ def train_one(
     while trainer.epoch < trainer.total_epochs:
         trainer.run_epoch()
     record = trainer.finish(command, test_images)
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+    write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
     return record
 
 
 def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
-    """The record of a run that has ended."""
-    finished = folder / RECORD
-    if not finished.exists():
+    """The record of a run that has ended; None if it has not, or its record is damaged."""
+    try:
+        record = json.loads((folder / RECORD).read_text())
+    except (FileNotFoundError, ValueError):
         return None
-    record = json.loads(finished.read_text())
     if record["settings"] != {"method": method.name, **vars(settings), **vars(method)}:
         raise GatefoldError(f"{folder} holds a run of other settings; give another --output or delete it.")
     return record
@@ -64,7 +65,7 @@ def sweep(
         workers: where runs go, a call of ``flow.explore.parallel.workers``; entered only if there is something to run. (A local
             Ray that is stopped before it has run anything sometimes takes the process with it.)
     """
-    runs = {seed: (replace(settings, seed=seed), method, data, folder / f"seed-{seed}", *others) for seed in seeds}
+    runs = {seed: (replace(settings.of(method), seed=seed), method, data, folder / f"seed-{seed}", *others) for seed in seeds}
     records = {seed: _ended(run[0], method, run[3]) for seed, run in runs.items()}
     missing = [seed for seed, record in records.items() if record is None]
     if missing:

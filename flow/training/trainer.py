@@ -4,15 +4,16 @@ import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
+from flow.atomic import make_folder
 from flow.data import Dataset
 from flow.data.held_out import split
 from flow.errors import GatefoldError
-from flow.nn.modes import MODES
+from flow.nn.modes import mode_names
 from flow.training import augment, distributed
 from flow.training.allocator import keep_freed_memory
 from flow.training.checkpoint import load_training_state, save_model, save_training_state
@@ -34,7 +35,7 @@ class Settings:
         model: name of the network.
         batch: images per step.
         lr: peak learning rate.
-        weight_decay: on weights of convolutions and of linear layers.
+        weight_decay: on weights of convolutions and of linear layers; None: that of the method.
         seed: of weights, order, augmentation and sampling.
         steps: cut every epoch short after so many steps (None: whole epochs).
         held_out: training images that are kept out of training, for choices such as those of a search; at most a tenth of them.
@@ -43,14 +44,18 @@ class Settings:
     model: str
     batch: int = 128
     lr: float = 0.1
-    weight_decay: float = 5e-4
+    weight_decay: float | None = None
     seed: int = 0
     steps: int | None = None
     held_out: int = 1000
 
+    def of(self, method: Method) -> "Settings":
+        """With the weight decay of the method if there is none."""
+        return replace(self, weight_decay=method.weight_decay) if self.weight_decay is None else self
+
 
 class Trainer:
-    """One training run in a folder.
+    """One training run in a folder: stochastic gradient descent with Nesterov's momentum of 0.9 and cosines of the learning rate.
 
     Args:
         settings: see ``Settings``.
@@ -59,6 +64,9 @@ class Trainer:
         folder: checkpoints go to folder/checkpoint.pt, weights to folder/MODEL.safetensors.
         device: ``"cpu"`` or ``"cuda"``.
         resume: continue from the folder's checkpoint.
+
+    Attributes:
+        changed: options that are others than in the checkpoint, each with its old and new value.
     """
 
     def __init__(
@@ -75,7 +83,7 @@ class Trainer:
                 f"The data set has {len(rest.train_x)} images to train on, fewer than one batch; lower --batch below that."
             )
         keep_freed_memory()
-        self.settings = settings
+        self.settings = settings.of(method)
         self.method = method
         self.phases = [phase for phase in method.phases() if phase.epochs]
         self.dataset = rest
@@ -90,9 +98,11 @@ class Trainer:
         self.epoch = 0
         self.seconds = 0.0
         self.history: list[dict] = []
+        self.changed: dict[str, tuple] = {}
         self.optimiser = self._new_optimiser(self.phases[0])
         if resume:
             self._restore()
+        make_folder(self.folder)
         self.images = augment.Images(rest.train_x, self.device)
         self.labels = torch.from_numpy(rest.train_y).to(self.device)
 
@@ -138,7 +148,7 @@ class Trainer:
         if distributed.rank() > 0:
             return
         state = {
-            "settings": {"method": self.method.name, **asdict(self.settings), **asdict(self.method)},
+            "settings": self._all_settings(),
             "data": self.dataset.name,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -149,16 +159,33 @@ class Trainer:
         }
         save_training_state(self.folder / CHECKPOINT, state)
 
+    def _all_settings(self) -> dict:
+        return {"method": self.method.name, **asdict(self.settings), **asdict(self.method)}
+
     def _restore(self) -> None:
         state = load_training_state(self.folder / CHECKPOINT)
-        wanted = {"method": self.method.name, "model": self.settings.model, "seed": self.settings.seed}
+        saved = {**state["settings"], "data": state["data"]}
+        wanted = {"method": self.method.name, "model": self.settings.model, "seed": self.settings.seed, "data": self.dataset.name}
         for key, value in wanted.items():
-            if state["settings"].get(key) != value:
+            if saved.get(key) != value:
                 raise GatefoldError(
-                    f"The checkpoint in {self.folder} is of {key} {state['settings'].get(key)}, not {value}; "
+                    f"The checkpoint in {self.folder} is of {key} {saved.get(key)}, not {value}; "
                     "use its value or another --output."
                 )
-        self.model.load_state_dict(state["model"])
+        now = self._all_settings()
+        self.changed = {key: (old, now[key]) for key, old in saved.items() if key in now and old != now[key]}
+        if state["epoch"] > self.total_epochs:
+            raise GatefoldError(
+                f"The checkpoint in {self.folder} has {state['epoch']} epochs behind it and the options ask for {self.total_epochs}; "
+                "ask for as many or more, or use another --output."
+            )
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError:
+            raise GatefoldError(
+                f"The checkpoint in {self.folder} is of a {self.settings.model} with other gates, exits or classes; use its options "
+                "or another --output."
+            ) from None
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
         for phase, kept in zip(self.phases, state["phases"]):
             phase.load_state_dict(kept)
@@ -229,6 +256,8 @@ class Trainer:
                     f"--resume and a smaller --lr than {s.lr}."
                 )
             distributed.average_gradients(self.model.parameters())
+            if phase.largest_norm is not None:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), phase.largest_norm)
             self.optimiser.step()
             phase.after_step(self.model, step)
             sums = [total + loss for total, loss in zip(sums or [0.0] * len(losses), losses)]
@@ -264,7 +293,7 @@ class Trainer:
         return [augment.crop_and_flip(self.images, index, generator, size, flip=False, move=False) for index in chosen]
 
     def finish(self, command: str, test_images: int | None = None, on_batch: Callable[[int], None] = lambda _: None) -> dict:
-        """Finish as the method says, evaluate the named modes on the test set (if they were trained with the gates off, that
+        """Finish as the method says, evaluate the modes on the test set (if they were trained with the gates off, that
         too), write the weights.
 
         Args:
@@ -279,7 +308,7 @@ class Trainer:
         self.method.finish(self.model, self._calibration_batches, self.phases[: index + 1])
         x, y = self.dataset.test_x[:test_images], self.dataset.test_y[:test_images]
         reached, work = {}, {}
-        for mode in MODES:
+        for mode in mode_names(self.model):
             measured = Work(self.model)
             reached[mode] = accuracy(self.model, x, y, mode, lambda n: (measured.add(n), on_batch(n)))
             work[mode] = measured.record()
@@ -288,7 +317,7 @@ class Trainer:
         ungated = {}
         if getattr(self.model, "ungated", False):
             self.model.set_gates(False)
-            ungated = {mode: accuracy(self.model, x, y, mode) for mode in MODES}
+            ungated = {mode: accuracy(self.model, x, y, mode) for mode in mode_names(self.model)}
             self.model.set_gates(True)
             self.model.set_mode("full")
         record = {
@@ -300,7 +329,7 @@ class Trainer:
             "test_images": len(y),
             "held_out": len(self.held_x),
             "command": command,
-            "settings": {"method": self.method.name, **asdict(self.settings), **asdict(self.method)},
+            "settings": self._all_settings(),
             "epochs_done": self.epoch,
             "seconds": round(self.seconds),
             "device": self.device.type,

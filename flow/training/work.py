@@ -6,6 +6,9 @@ from flow.costs import Accounting
 from flow.training.exits import exit_accuracies
 from flow.training.skip_ratio import skip_ratio
 
+OWN = ("gates.", "exits.")
+"""How the layers of gates and exits are named in a trace."""
+
 
 class Work:
     """Skip ratio and multiply-accumulates over the batches of one mode.
@@ -17,24 +20,28 @@ class Work:
     def __init__(self, model):
         self._model = model if getattr(model, "gates_on", False) else None
         self._accounting = Accounting(model, "macs") if self._model else None
-        self._skipped = self._spent = 0.0
+        self._skipped = self._spent = self._overhead = 0.0
         self._images = 0
 
     def add(self, images: int) -> None:
         """Take in the model's last batch, of so many images."""
         if self._model:
+            costs = self._accounting.per_layer(self._model.trace)
             self._skipped += images * float(skip_ratio(self._model.trace))
-            self._spent += images * float(self._accounting.of(self._model.trace).mean())
+            self._spent += images * float(sum(costs.values()).mean())
+            self._overhead += images * sum(float(costs[name].mean()) for name in costs if name.startswith(OWN))
             self._images += images
 
     def record(self) -> dict[str, float]:
-        """``skip_ratio``, and ``macs``: multiply-accumulates, gates and exits included, as a share of the mode without them.
+        """``skip_ratio``; ``macs``: multiply-accumulates, gates and exits included, as a share of the mode without them; and
+        ``overhead``: those of the gates and exits alone.
 
         The model must still be in the mode of the batches.
         """
         if not self._images:
             return {}
-        return {"skip_ratio": self._skipped / self._images, "macs": self._spent / self._images / self._accounting.full}
+        whole = self._images * self._accounting.full
+        return {"skip_ratio": self._skipped / self._images, "macs": self._spent / whole, "overhead": self._overhead / whole}
 
 
 def exit_table(model, images: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:

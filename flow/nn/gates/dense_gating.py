@@ -123,6 +123,7 @@ DENSE_GATES: dict[str, Callable[[list[DenseShape]], DenseGates]] = {
     "iadi": lambda shapes: DenseGates(shapes, channel=_dense),
     "channel": lambda shapes: DenseGates(shapes, channel=_dense),
     "layer": lambda shapes: DenseGates(shapes, recurrent=True),
+    "energynet": lambda shapes: DenseGates(shapes, recurrent=True),
     "ddi": lambda shapes: DenseGates(shapes, channel=_dense, recurrent=True),
     "ffgate-1": lambda shapes: DenseGates(shapes, layer=lambda shape: FFGate1(shape.channels)),
     "ffgate-2": lambda shapes: DenseGates(shapes, layer=lambda shape: FFGate2(shape.channels)),

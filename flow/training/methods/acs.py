@@ -25,9 +25,6 @@ from flow.training.skip_ratio import signed_alpha, skip_ratio
 
 RUN_ALL = 0.0
 DECIDE = 0.5
-# Largest norm of the gradient. With a large alpha the maps inside a gate can become constant; their batch normalisations then
-# multiply gradients by tens, one after the other, on the way to the backbone.
-LARGEST_NORM = 5.0
 
 
 def acs_loss(logits: Tensor, labels: Tensor, cost: Tensor, full: float, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,6 +60,10 @@ class Gated(GatedPhase):
         threshold: of the gates.
         alpha, target, unit, samples: see ``Acs``.
     """
+
+    # With a large alpha the maps inside a gate can become constant; their batch normalisations then multiply gradients by tens,
+    # one after the other, on the way to the backbone.
+    largest_norm = 5.0
 
     def __init__(
         self,
@@ -105,7 +106,6 @@ class Gated(GatedPhase):
             loss.backward()
             record.append([part.detach().item() for part in (loss, entropy, regularisation)] + [skipped])
         model.set_gates(True)
-        nn.utils.clip_grad_norm_(model.parameters(), LARGEST_NORM)
         return record[0]
 
 

@@ -5,8 +5,8 @@ the target skip ratio, eq. (5), L + alpha * E, where the sign of alpha follows t
 the exits (RADI), trained with all the rest, eq. (4).
 
 The paper's settings for CIFAR-10: batch 128, learning rate 0.05, weight decay 1e-4, alpha 2e-4, 50,000 iterations (128 epochs)
-for IADI and as many with the exits. E is in millions of multiply-accumulates: the alphas for CIFAR-10 and ImageNet (4e-6) are as
-far apart as the products of their networks.
+for IADI and as many with the exits. Here each of the four phases has a cosine of its own that falls from that rate to zero.
+E is in millions of multiply-accumulates (docs/decisions/004).
 
 The paper trains with soft decisions to the end. With those a network learns on maps that it never sees in inference, unless all
 probabilities end near 0 or 1, so the last third of the second step and the exits are trained with hard decisions and the
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flow.costs import Accounting
+from flow.errors import GatefoldError
 from flow.models.calibrate import calibrate
-from flow.nn.modes import MODES
 from flow.nn.trace import Trace
 from flow.training import distributed
 from flow.training.exits import joint_loss
@@ -128,7 +128,8 @@ class Ddi:
     """Options of a run.
 
     Attributes:
-        backbone: trained weights to start from, the name of a shipped network or a file; None: start untrained.
+        backbone: trained weights to start from, the name of a shipped network or a file; None: start untrained, without the
+            first step, which trains gates beside a network that is frozen.
         gates: kind of gates, one of ``flow.models.gated.GATES``.
         gate_epochs, epochs: of the two steps of IADI.
         hard_epochs: more of the second step, with the hard decisions of inference.
@@ -156,7 +157,12 @@ class Ddi:
     weight_decay = 1e-4
 
     def create(self, model: str, num_classes: int) -> nn.Module:
-        """The backbone with untrained gates and exits."""
+        """The backbone with untrained gates and exits; GatefoldError for a first step without a trained backbone."""
+        if self.backbone is None and self.gate_epochs:
+            raise GatefoldError(
+                f"DDI first trains the gates of a trained network; name its weights with --set backbone={model}, or start "
+                "untrained with --set gate_epochs=0."
+            )
         return on_backbone(model, num_classes, self.backbone, gates=self.gates, exits=self.exit_epochs > 0, ungated=self.samples > 1)
 
     def phases(self) -> list[Phase]:
@@ -179,5 +185,5 @@ class Ddi:
         if model.exits:
             model.set_exits(done[-1].exits)
         if done[-1].soft or self.samples > 1:
-            calibrate(model, batches(), MODES if self.samples > 1 else ["full"])
+            calibrate(model, batches())
         done[-1].leave(model)

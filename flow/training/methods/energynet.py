@@ -158,5 +158,5 @@ class EnergyNet:
 
     def finish(self, model, batches, done) -> None:
         """Measure the statistics of the hard decisions."""
-        calibrate(model, batches(), ["full"])
+        calibrate(model, batches())
         done[-1].leave(model)

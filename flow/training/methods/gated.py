@@ -49,5 +49,5 @@ class GatedPhase(Phase):
         self._limit(model)
 
     def _limit(self, model):
-        if self.quantised and hasattr(model, "integer_layer"):  # a DenseNet has no integer layers yet
+        if self.quantised:
             limit_multipliers(model)

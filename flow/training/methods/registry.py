@@ -1,5 +1,6 @@
 """The methods by name, with their options from text."""
 
+import math
 import types
 import typing
 from dataclasses import fields
@@ -14,6 +15,17 @@ from flow.training.methods.wenet import WeNet
 
 METHODS = {method.name: method for method in (WeNet, Ddi, EnergyNet, Acs, USNet)}
 _WORDS = {"true": True, "false": False}
+
+
+# Options that are shares, and the least value of others; the least of the rest is 0.
+_SHARES = ("target", "threshold")
+_LEAST = {"samples": 1}
+
+
+def _in_range(key: str, value) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return True
+    return math.isfinite(value) and value >= _LEAST.get(key, 0) and (key not in _SHARES or value <= 1)
 
 
 def _value(kind, text: str):
@@ -48,6 +60,8 @@ def make(name: str, options: dict[str, str]) -> Method:
             raise GatefoldError(f"Method {name} has no option '{key}'; it has {describe(name)}.")
         try:
             values[key] = _value(kinds[key], text)
+            if not _in_range(key, values[key]):
+                raise ValueError(text)
         except ValueError:
             raise GatefoldError(f"'{text}' is no value of option {key} of method {name}; it has {describe(name)}.") from None
     return METHODS[name](**values)

@@ -63,12 +63,12 @@ class Sandwich(Phase):
 
 @dataclass(frozen=True)
 class USNet:
-    """Options of a run; as in ``WeNet``, with ``samples`` widths in each step (4 in the paper)."""
+    """Options of a run; as in ``WeNet``, with ``samples`` widths in each step, 4 as in the paper."""
 
     full_epochs: int = 8
     float_epochs: int = 2
     epochs: int = 6
-    samples: int = 3
+    samples: int = 4
     name = "usnet"
     weight_decay = 5e-4
 

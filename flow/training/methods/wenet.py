@@ -104,7 +104,7 @@ class WeNet:
         full_epochs, float_epochs, epochs: passes over the training set with the full network alone, with Algorithm 1 in
             floating point, and with Algorithm 1 on 4-bit numbers.
         refine_epochs: then so many epochs for each mode, from 1/16 to full.
-        samples: s of Algorithm 1, sampled networks per step.
+        samples: s of Algorithm 1, sampled networks per step; 20 in the paper, and every one takes its time.
     """
 
     backbone: str | None = None
@@ -112,14 +112,17 @@ class WeNet:
     float_epochs: int = 2
     epochs: int = 6
     refine_epochs: int = 0
-    samples: int = 3
+    samples: int = 20
     name = "wenet"
     weight_decay = 5e-4
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The network in floating point, or as it was trained."""
         if self.backbone is None:
-            return create(model, num_classes, float=True)
+            network = create(model, num_classes, float=True)
+            if all(len(spec.group_counts) == 1 for spec in network.layers()):
+                raise GatefoldError(f"{model} has no group modes to train; train its gates with --method acs or ddi.")
+            return network
         network = load_named(model, self.backbone)
         if network.num_classes != num_classes:
             raise GatefoldError(

@@ -55,6 +55,19 @@ def test_resnet8_macs_and_weights_by_hand(resnet8):
     assert Accounting(resnet8, "params").full == sum(i * o * k for i, o, k, _ in shapes)
 
 
+@pytest.mark.parametrize("n", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_products_of_n_groups(n, stride):
+    """WeNet, eq. (3), and the cost of eq. (1): T_n = T_1 / n, with one product per output pixel, weight and channel pair."""
+    model = Small()
+    model.specs = [
+        LayerSpec("x", "conv", 16, 32, 3, stride, 8 * stride, 8, (1, 2, 4, 8, 16), input="image"),
+        LayerSpec("y", "linear", 32, 16, 1, 1, 1, 1, (1, 2, 4, 8, 16), input="x"),
+    ]
+    costs = Accounting(model, "macs").layer_costs({"x": n, "y": n})
+    assert costs == {"x": 8 * 8 * 16 * 32 * 3 * 3 / n, "y": 32 * 16 / n}
+
+
 def test_full_follows_the_active_mode(resnet8):
     accounting = Accounting(resnet8, "macs")
     resnet8.set_mode("1/4")
@@ -156,6 +169,38 @@ def test_energy_equation():
     e = UNIT_ENERGY
     expected = 4 * macs * e["register"] + cache * e["cache"] + main * e["main"] + macs * e["mac"]
     assert Accounting(Small(), "energy").of(Trace([Use("a", 2)])).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_energy_is_the_sum_over_the_memories():
+    trace = Trace([Use("gate"), Use("a", 2), Use("gate"), Use("b", 1), Use("c")])
+    energy, macs, *accesses = (Accounting(Small(), unit).of(trace).item() for unit in ("energy", "macs", "register", "cache", "main"))
+    e = UNIT_ENERGY
+    expected = macs * e["mac"] + sum(count * e[memory] for count, memory in zip(accesses, ("register", "cache", "main")))
+    assert energy == pytest.approx(expected, rel=1e-12) and accesses[0] == 4 * macs and min(accesses) > 0
+
+
+def test_energy_of_masks_by_hand():
+    """Products, their weights and the cache follow the pairs of active channels; maps in main memory follow the channels."""
+    inputs = torch.tensor([[1.0, 0, 1, 0]])
+    outputs = torch.tensor([[1.0, 1, 1, 0, 0, 0, 0, 0]])
+    counts, e = group_accesses(Small.specs[0], 1), UNIT_ENERGY
+    macs = 2 * 3 * 9 * 64
+    pairs = 2 * 3 / (4 * 8)
+    cache = pairs * (counts.cache_inputs + counts.cache_weights + counts.cache_outputs)
+    main = counts.main_inputs * 2 / 4 + counts.main_outputs * 3 / 8 + pairs * counts.main_weights
+    expected = 4 * macs * e["register"] + cache * e["cache"] + main * e["main"] + macs * e["mac"]
+    assert Accounting(Small(), "energy").of(Trace([Use("a", 1, None, inputs, outputs)])).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_shared_gates_load_their_weights_once():
+    """EnergyNet, section 2: its gates share their weights "to further reduce the energy cost due to loading parameters"."""
+    counts, e = group_accesses(Small.gates[0], 1), UNIT_ENERGY
+    once = 200 * counts.main_weights
+    accounting = Accounting(Small(), "energy")
+    one, two = (accounting.of(Trace([Use("gate")] * times)).item() for times in (1, 2))
+    assert two == pytest.approx(2 * (one - once) + once, rel=1e-12) and once > 0
+    run = Trace([Use("gate", executed=torch.tensor([1.0, 0, 1])), Use("gate", executed=torch.tensor([1.0, 1, 0]))])
+    assert accounting.of(run).tolist() == pytest.approx([two, one, one], rel=1e-12)
 
 
 def test_what_does_not_belong_together_is_refused():

@@ -1,10 +1,13 @@
 """Reading data sets."""
 
 import hashlib
+import http.server
 import io
 import pickle
 import tarfile
+import threading
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -149,11 +152,35 @@ def test_imagenet_missing_or_damaged(imagenet_archives):
 
 
 def test_imagenet_trains(imagenet_archives, tmp_path):
-    method = WeNet(full_epochs=1, float_epochs=0, epochs=0)
+    method = WeNet(full_epochs=1, float_epochs=0, epochs=1, samples=2)
     trainer = Trainer(Settings("mobilenet_v2", batch=2, steps=1), method, load("imagenet"), tmp_path / "run")
     assert np.isfinite(trainer.run_epoch()["loss"]).all()
+    record = trainer.run_epoch()
+    assert record["phase"] == "4-bit" and len(record["loss"]) == 2 and np.isfinite(record["loss"]).all()
     with pytest.raises(GatefoldError, match="resnet8 takes images of 32x32 pixels and imagenet has 224x224"):
         Trainer(Settings("resnet8", batch=2), method, load("imagenet"), tmp_path / "other")
+
+
+def test_fetch_checks_what_it_downloads_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("GATEFOLD_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "images.zip").write_bytes(b"pictures")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "published"))
+    monkeypatch.setattr(handler.func, "log_message", lambda *_: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        site = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(GatefoldError, match="not what was published.*put images.zip"):
+            archive.fetch("Some images", f"{site}/images.zip", "sha256:" + hashlib.sha256(b"others").hexdigest())
+        assert not (tmp_path / "cache" / "images.zip").exists()
+        with pytest.raises(GatefoldError, match="could not be downloaded.*put absent.zip into"):
+            archive.fetch("Some images", f"{site}/absent.zip", "sha256:" + "0" * 64)
+        right = "sha256:" + hashlib.sha256(b"pictures").hexdigest()
+        path = archive.fetch("Some images", f"{site}/images.zip", right)
+        server.shutdown()
+    with open(path, "rb") as file:
+        assert file.read() == b"pictures"
+    assert archive.fetch("Some images", f"{site}/images.zip", right) == path  # without the server
 
 
 def test_cache_folder(monkeypatch, tmp_path):
@@ -177,6 +204,9 @@ def test_npz_for_evaluation(tmp_path):
         ({"x": np.zeros((3, 28, 28, 3), np.uint8), "y": np.zeros(3)}, r"\[3, 28, 28, 3\]"),
         ({"x": np.zeros((3, 32, 32, 3), np.uint8), "y": np.zeros(2)}, "one each"),
         ({"images": np.zeros(1)}, "lacks images and labels"),
+        ({"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.array([1, -1])}, "integers from 0 on"),
+        ({"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.array([1.0, 2.0])}, "integers from 0 on"),
+        ({"x": np.zeros((0, 32, 32, 3), np.uint8), "y": np.zeros(0, np.int64)}, "holds no images"),
     ],
 )
 def test_bad_npz(tmp_path, arrays, message):
@@ -186,7 +216,7 @@ def test_bad_npz(tmp_path, arrays, message):
 
 
 def test_damaged_and_incomplete_npz(tmp_path):
-    np.savez(tmp_path / "a.npz", x=np.zeros((3, 32, 32, 3), np.uint8), y=np.zeros(3))
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 32, 32, 3), np.uint8), y=np.zeros(3, np.int64))
     whole = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[:2000])
     with pytest.raises(GatefoldError, match="cannot be read"):

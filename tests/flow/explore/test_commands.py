@@ -23,7 +23,7 @@ from flow.export.qonnx_export import export
 from flow.finn.convert import build_layer_graph
 from flow.finn.convert import layer_graph as finn_graph
 from flow.nn.modes import MODES, group_vector
-from flow.training.checkpoint import load_model, read_record, save_model
+from flow.training.checkpoint import SHIPPED, load_model, read_record, save_model
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +106,39 @@ def test_modes_of_other_networks_are_refused():
 
 
 @pytest.mark.parametrize(
-    "options", [["--images", "30"], ["--points", "0"], ["--by", "nowhere"], ["--by", "cuda"], ["--jobs", "0"]]
+    "options",
+    [
+        ["--images", "30"],
+        ["--points", "0"],
+        ["--by", "nowhere"],
+        ["--by", "cuda"],
+        ["--jobs", "0"],
+        ["--threshold", "nan"],
+        ["--test-images", "-3"],
+        ["--calibration", "0"],
+        ["--checkpoint", str(SHIPPED / "resnet8-acs.safetensors")],
+    ],
 )
 def test_search_refuses(folder, options):
     if options == ["--by", "cuda"] and torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     assert search(folder, *options) == 2
+
+
+@pytest.mark.slow
+def test_a_build_offers_the_modes_of_a_search(folder, tmp_path):
+    weights = ["--checkpoint", str(folder / "resnet8.safetensors")]
+    assert main(["build", "resnet8", *weights, "--output", str(tmp_path)]) == 0
+    model = load_model(folder / "resnet8.safetensors")
+    found = json.loads((tmp_path / "deploy" / "modes.json").read_text())["modes"]
+    assert [mode["name"] for mode in found] == MODES + list(model.searched)
+    for mode in found[len(MODES) :]:
+        assert mode["group_counts"] == model.searched[mode["name"]] and mode["cycles_rtl"] == mode["cycles_model"]
+
+
+def test_a_densenet_has_one_mode_to_time(capsys):
+    assert main(["profile", "densenet41", "--repeats", "1", "--threads", "1", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["seconds"]) == ["full"]
 
 
 def test_profile_times_every_mode_and_batch(capsys):

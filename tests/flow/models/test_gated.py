@@ -241,6 +241,18 @@ def test_a_skipped_layer_does_not_compute_its_channel_gate(images):
             assert torch.equal(uses[layer].executed, uses[f"gates.channel.{key}.conv"].executed)
 
 
+def test_the_layer_gate_remembers_from_block_to_block():
+    """EnergyNet, Fig. 2: one RNN runs along the blocks, from zeros for every batch."""
+    model = gated("energynet")
+    seen = []
+    model.gates.layer.register_forward_hook(lambda gate, args, out: seen.append((args[1], out[1])))
+    model.train()(torch.rand(2, 3, 32, 32))
+    model(torch.rand(2, 3, 32, 32))
+    assert len(seen) == 6 and seen[0][0] is None and seen[3][0] is None
+    for before, after in zip(seen, seen[1:3]):
+        assert after[0] is before[1]
+
+
 def test_trace_lists_layers_in_order_and_masks_as_the_layers_read_them(images):
     model = gated(exits=True, spread=1.0)
     model(as_float(images))
@@ -329,7 +341,7 @@ def test_gates_off_have_batch_normalisations_of_their_own(name):
 def test_calibration_measures_both_settings_on_what_each_of_them_sees():
     model = gated(spread=1.0, ungated=True)
     x = torch.rand(8, 3, 32, 32)
-    calibrate(model, [x], ["full"])
+    calibrate(model, [x])
     assert model.gates_on and model.soft_gates and not model.training
     conv2 = model.stage1.block1.conv2
     for on in (True, False):

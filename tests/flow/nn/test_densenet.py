@@ -134,6 +134,18 @@ def test_skipped_layer_asks_no_channel_gate():
     assert costs["block1.layer2.conv1"].sum() == 0 and costs["gates.recurrent.lstm"].sum() > 0
 
 
+def test_the_layer_gate_remembers_from_layer_to_layer():
+    """Along all dense layers that can be skipped, from zeros for every batch."""
+    model = small("layer")
+    seen = []
+    model.gates.recurrent.register_forward_hook(lambda gate, args, out: seen.append((args[1], out[1])))
+    model(torch.rand(2, 3, 32, 32))
+    model(torch.rand(2, 3, 32, 32))
+    assert len(seen) == 6 and seen[0][0] is None and seen[3][0] is None
+    for before, after in zip(seen, seen[1:3]):
+        assert after[0] is before[1]
+
+
 @pytest.mark.parametrize("gates", DENSE_GATES)
 def test_trace_is_hard_in_eval_and_names_every_layer(gates):
     model = small(gates).eval()

@@ -42,6 +42,7 @@ def test_shuffle_is_the_paper_transposition(channels):
     order = torch.arange(channels).reshape(g, channels // g).t().reshape(-1)
     x = torch.randn(2, channels, 3, 3)
     assert torch.equal(ChannelShuffle(channels)(x), x[:, order])
+    assert torch.equal(ChannelShuffle(channels)(x[:, :, 0, 0]), x[:, order, 0, 0])  # between dense layers
     permutation = shuffle_permutation(channels)
     assert torch.equal(order[permutation], torch.arange(channels))
 

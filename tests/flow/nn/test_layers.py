@@ -73,6 +73,9 @@ def test_grouped_convolution_equals_masked_dense(n, kernel, stride):
     grouped = conv.convolve(x, weight)
     conv.grouped = False
     assert torch.equal(grouped, conv.convolve(x, weight))
+    for g, (inputs, kernels) in enumerate(zip(x.chunk(n, 1), weight.chunk(n))):
+        own = kernels[:, g * 16 // n : (g + 1) * 16 // n]  # WeNet, eq. (2): group g reads its own channels alone
+        assert torch.equal(grouped.chunk(n, 1)[g], F.conv2d(inputs, own, None, stride, kernel // 2))
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
@@ -85,6 +88,9 @@ def test_switchable_linear(n):
     grouped = linear.multiply(x, weight)
     linear.grouped = False
     assert torch.equal(grouped, linear.multiply(x, weight))
+    for g, (inputs, rows) in enumerate(zip(x.chunk(n, 1), weight.chunk(n))):
+        own = rows[:, g * 16 // n : (g + 1) * 16 // n]  # WeNet, eq. (1): x_g W_gg
+        assert torch.equal(grouped.chunk(n, 1)[g], inputs @ own.t())
     assert linear(x).shape == (3, 8)
 
 

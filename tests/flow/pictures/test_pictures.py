@@ -11,6 +11,7 @@ from flow.costs import Accounting
 from flow.data import load
 from flow.explore.algorithm import pareto_front
 from flow.models import create, initialise
+from flow.nn.batchnorm import UNGATED, SwitchableBatchNorm2d
 from flow.pictures.measure import Setting, features, settings, skips
 from flow.training.checkpoint import save_model
 from flow.training.evaluate import predict
@@ -25,7 +26,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def gated():
-    model = initialise(create("resnet8", gates="acs", exits=True), seed=0)
+    model = initialise(create("resnet8", gates="acs", exits=True, ungated=True), seed=0)
     for name, bias in model.gates.named_parameters():
         if name.endswith("linear.bias"):
             bias.data.uniform_(-1.0, 1.0)
@@ -59,6 +60,11 @@ def test_settings_with_gates_and_exits(digits, gated):
     assert found["exit 1"].costs["macs"] < found["exit 2"].costs["macs"] < found["exit 3"].costs["macs"]
 
 
+def test_settings_are_those_that_were_trained(digits):
+    model = initialise(create("resnet8", gates="acs"), seed=0)
+    assert [s.name for s in settings(model, *digits)] == ["full, gates"]
+
+
 def test_skips_per_layer_and_image(digits, gated):
     images, _ = digits
     found = skips(gated, images)
@@ -73,6 +79,16 @@ def test_skips_per_layer_and_image(digits, gated):
 def test_features_with_gates_on_and_off(digits, gated):
     on, off = features(gated, digits[0][0], "stage3.block1.conv2")
     assert on.shape == off.shape == (64, 8, 8) and (on != off).any() and gated.gates_on
+    plain = create("resnet8")
+    plain.load_state_dict({name: t for name, t in gated.state_dict().items() if name in plain.state_dict()})
+    for name, norm in plain.named_modules():
+        if isinstance(norm, SwitchableBatchNorm2d):
+            own = gated.get_submodule(name).norms
+            for n in norm.norms:
+                norm.norms[n].load_state_dict(own[n + UNGATED].state_dict())
+    plain.eval()
+    for features_of, network in ((on, gated), (off, plain)):
+        assert np.array_equal(features_of, network.integer_stations(digits[0][:1])["stage3.block1.conv2"][0])
 
 
 def test_front_of_settings():

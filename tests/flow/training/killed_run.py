@@ -21,7 +21,7 @@ def main(folder, epoch=None, step=None):
     data = Dataset("digits", data.train_x[:128], data.train_y[:128], data.test_x[:16], data.test_y[:16])
     settings = Settings("resnet8", batch=16, steps=3)
     resume = (Path(folder) / CHECKPOINT).exists()
-    trainer = Trainer(settings, WeNet(full_epochs=1, float_epochs=1, epochs=1), data, Path(folder), resume=resume)
+    trainer = Trainer(settings, WeNet(full_epochs=1, float_epochs=1, epochs=1, samples=3), data, Path(folder), resume=resume)
     print(f"from epoch {trainer.epoch}", flush=True)
 
     def on_step(done, steps, loss):

@@ -1,18 +1,23 @@
 """Two-step training of ACS: eq. (5), the sign of alpha, and the cost's gradient in every gate."""
 
+import json
 import random
 
+import numpy as np
 import pytest
 import torch
 
+from flow.cli import main
 from flow.costs import Accounting
 from flow.data import Dataset, load
 from flow.models import create
 from flow.models.densenet import DenseNet, Shape
 from flow.models.gated import GATES
 from flow.nn.gates.dense_gating import DENSE_GATES
+from flow.nn.modes import MODES
 from flow.nn.trace import Trace, Use
 from flow.training.methods.acs import Acs, acs_loss, per_channel, signed_alpha
+from flow.training.sampling import sample_settings
 from flow.training.skip_ratio import skip_ratio
 from flow.training.trainer import Settings, Trainer
 
@@ -149,6 +154,44 @@ def test_resumed_run_equals_an_unbroken_one(digits, tmp_path, name):
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert whole.finish("test")["accuracy"]["full"] >= 0
     assert whole.model.gates.threshold == 0.5
+
+
+def test_modes_with_gates_on_and_off_end_in_the_record_and_in_evaluate(digits, tmp_path, capsys):
+    """Group modes and gates in one network: every mode is trained, measured and evaluated with the gates on and off."""
+    method = Acs(float_epochs=0, first_epochs=0, epochs=1, samples=3)
+    trainer = Trainer(Settings("resnet8", batch=8, steps=1), method, digits, tmp_path)
+    record = trainer.run_epoch()
+    assert list(record["accuracy"]) == ["full", "1/4", "1/16"]
+    record = trainer.finish("test")
+    assert list(record["accuracy"]) == list(record["work"]) == list(record["ungated"]) == MODES
+    np.savez(tmp_path / "own.npz", x=digits.test_x, y=digits.test_y)
+    arguments = ["evaluate", "resnet8", "--checkpoint", str(tmp_path / "resnet8.safetensors"), "--data", str(tmp_path / "own.npz")]
+    for gates, reached in (("on", record["accuracy"]), ("off", record["ungated"])):
+        assert main([*arguments, "--gates", gates, "--json"]) == 0
+        results = json.loads(capsys.readouterr().out)
+        assert {mode: result["accuracy"] for mode, result in results.items()} == reached
+        assert all(("skip_ratio" in result) == (gates == "on") for result in results.values())
+        assert all(result["overhead"] < result["macs"] for result in results.values() if gates == "on")
+
+
+def test_a_step_of_several_settings():
+    """Three networks with gates, and one of the three once more without."""
+    model = Acs(samples=3).create("resnet8", 10)
+    seen = list(sample_settings(model, 3, random.Random(0)))
+    assert [on for _, on in seen] == [True, True, True, False] and seen[3][0] in [vector for vector, _ in seen[:3]]
+    assert [on for _, on in sample_settings(model, 1, random.Random(0))] == [True]
+
+
+def test_gates_trained_in_the_full_mode_are_measured_there_alone(digits, tmp_path, capsys):
+    trainer = Trainer(Settings("resnet8", batch=8, steps=1), Acs(float_epochs=0, first_epochs=0, epochs=1), digits, tmp_path)
+    trainer.run_epoch()
+    record = trainer.finish("test")
+    assert list(record["accuracy"]) == ["full"] and "ungated" not in record
+    weights = ["evaluate", "resnet8", "--checkpoint", str(tmp_path / "resnet8.safetensors"), "--data", "digits", "--count", "4"]
+    assert main([*weights, "--gates", "off"]) == 2
+    assert "were not trained for gates switched off" in capsys.readouterr().err
+    assert main(weights) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_large_alpha_stays_finite():

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from flow.costs import Accounting
 from flow.data import Dataset, load
+from flow.errors import GatefoldError
 from flow.models import create, initialise
 from flow.models.calibrate import calibrate
 from flow.training.checkpoint import load_model, save_model
@@ -95,7 +96,8 @@ def test_first_step_leaves_the_backbone_alone(digits, tmp_path):
 
 
 def test_whole_method_resumes_to_the_same_weights_and_loads_again(digits, tmp_path):
-    method = Ddi(gate_epochs=1, epochs=1, hard_epochs=1, exit_epochs=1, alpha=0.01, samples=2)
+    save_model(initialise(create("resnet8"), 4), tmp_path / "b.safetensors", {})
+    method = Ddi(str(tmp_path / "b.safetensors"), gate_epochs=1, epochs=1, hard_epochs=1, exit_epochs=1, alpha=0.01, samples=2)
     unbroken = run(Trainer(settings(), method, digits, tmp_path / "a"))
     run(Trainer(settings(), method, digits, tmp_path / "b"), 2)
     trainer = Trainer(settings(), method, digits, tmp_path / "b", resume=True)
@@ -107,6 +109,21 @@ def test_whole_method_resumes_to_the_same_weights_and_loads_again(digits, tmp_pa
     loaded = load_model(tmp_path / "b" / "resnet8.safetensors")
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(loaded(x), trainer.model(x)) and len(loaded.exit_logits) == 2
+
+
+def test_second_step_has_the_target_and_trains_the_backbone(digits, tmp_path):
+    """Section IV-A: gates alone towards skipping nothing, then all together towards the target."""
+    save_model(initialise(create("resnet8"), 4), tmp_path / "b.safetensors", {})
+    method = Ddi(str(tmp_path / "b.safetensors"), gate_epochs=1, epochs=1, hard_epochs=0, exit_epochs=0, target=0.6)
+    gates, skipping, hard, exits = method.phases()
+    assert gates.target == 0 and [p.target for p in (skipping, hard, exits)] == [0.6] * 3
+    trainer = Trainer(settings(), method, digits, tmp_path / "run")
+    trainer.run_epoch()
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    trainer.run_epoch()
+    assert all(not torch.equal(p, before[name]) for name, p in trainer.model.named_parameters() if name.endswith("conv.weight"))
+    with pytest.raises(GatefoldError, match="--set backbone=resnet8, or start untrained with --set gate_epochs=0"):
+        Ddi().create("resnet8", 10)
 
 
 def test_densenet_learns_to_skip_and_to_exit(digits, tmp_path):
@@ -124,13 +141,13 @@ def test_densenet_learns_to_skip_and_to_exit(digits, tmp_path):
     assert torch.equal(loaded(x), trainer.model(x)) and len(loaded.exit_logits) == 6
 
 
-def test_calibration_sees_hard_decisions_in_the_modes_given():
+def test_calibration_sees_hard_decisions_in_the_modes_of_the_model():
     model = initialise(create("resnet8", gates="ddi"), 1)
     before = {name: t.clone() for name, t in model.state_dict().items()}
     images = [torch.rand(8, 3, 32, 32), torch.rand(8, 3, 32, 32)]
     inputs = []
     hook = model.stage1.block1.conv2.conv.register_forward_hook(lambda m, a, y: inputs.append(y))
-    calibrate(model, images, ["full"])
+    calibrate(model, images)
     hook.remove()
     norm = model.stage1.block1.conv2.norm.norms
     expected = (inputs[0].mean((0, 2, 3)) + inputs[1].mean((0, 2, 3))) / 2
@@ -151,12 +168,16 @@ def test_energynet_loss_is_equation_1():
 def test_energynet_step_uses_the_energy_of_what_ran():
     model = initialise(create("resnet8", gates="energynet"), 1).train()
     x, y = batch()
-    phase = Step("step 2", 1, True, 0.9, "macs")
+    phase = Step("step 2", 1, True, 0.9, "energy")
     phase.enter(model)
     loss, share, skipped = phase.losses(model, x, y, random.Random(0))
     assert skipped == pytest.approx(skip_ratio(model.trace).item())
-    accounting = Accounting(model, "macs")
-    assert share == pytest.approx(float(accounting.of(model.trace).detach().mean() / accounting.full), rel=1e-5)
+    ran = {use.name: use.executed for use in model.trace if use.executed is not None}
+    layers = Accounting(model, "energy").layer_costs("full")
+    gates = Accounting(model, "energy").per_layer(model.trace)
+    energy = sum(float(layers[name] * ran[name].detach().mean()) if name in ran else layers[name] for name in layers)
+    energy += sum(float(cost.mean()) for name, cost in gates.items() if name.startswith("gates."))
+    assert len(ran) == 6 and share == pytest.approx(energy / sum(layers.values()), rel=1e-5)
     assert all(bool(((u.executed == 0) | (u.executed == 1)).all()) for u in model.trace if u.executed is not None)
     assert model.gates.layer.output.bias.grad.abs().sum() > 0
     first, second, third = EnergyNet(target=0.25, low=0.1, high=0.9).phases()

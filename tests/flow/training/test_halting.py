@@ -1,11 +1,15 @@
 """Early exits: eq. (4) of DDI, and where inference halts."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+from flow.cli import main
 from flow.costs import Accounting
 from flow.models import create, initialise
+from flow.training.checkpoint import save_model
 from flow.training.exits import evaluate_exits, exit_accuracies, exit_costs, halt_by_budget, halt_by_margin, joint_loss
 
 
@@ -61,3 +65,24 @@ def test_evaluation_takes_the_chosen_logits(model):
         assert reached[2].tolist() == [float(i == exit) for i in range(3)]
         alone, (spent, twice) = exit_accuracies(model, images, labels, [accounting, accounting])[exit]
         assert alone == reached[0] and spent == twice == pytest.approx(reached[1])
+
+
+def test_evaluate_halts_by_budget_and_by_margin(model, tmp_path, capsys):
+    save_model(model, tmp_path / "weights.safetensors", {})
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "own.npz", x=rng.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8), y=rng.integers(0, 10, 20))
+    arguments = ["evaluate", "resnet8", "--checkpoint", str(tmp_path / "weights.safetensors"), "--mode", "full"]
+    arguments += ["--data", str(tmp_path / "own.npz"), "--json"]
+
+    def evaluate(*options):
+        assert main([*arguments, *options]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    exits = evaluate()["exits"]
+    assert len(exits) == 3 and exits[0]["macs"] < exits[1]["macs"] < exits[2]["macs"]
+    for i, row in enumerate(exits):
+        halted = evaluate("--budget", str(row["macs"] + 1e-6))["halted"]
+        assert halted["taken"][i] == 1 and halted["accuracy"] == row["accuracy"]
+        assert halted["macs"] == pytest.approx(row["macs"])
+    assert evaluate("--margin", "0")["halted"]["taken"] == [1, 0, 0]
+    assert evaluate("--margin", "1e6")["halted"]["taken"] == [0, 0, 1]

@@ -3,9 +3,11 @@
 import pytest
 
 from flow.cli import main
+from flow.data import load
 from flow.errors import GatefoldError
 from flow.training.checkpoint import load_model, read_record
 from flow.training.methods.registry import METHODS, describe, make
+from flow.training.trainer import Settings, Trainer
 
 
 def test_options_take_the_types_of_their_defaults():
@@ -15,10 +17,26 @@ def test_options_take_the_types_of_their_defaults():
     assert "target=0.5" in describe("ddi")
 
 
-@pytest.mark.parametrize(("options", "message"), [({"speed": "1"}, "no option 'speed'"), ({"epochs": "few"}, "'few' is no value")])
+@pytest.mark.parametrize(("options", "message"), [
+    ({"speed": "1"}, "no option 'speed'"),
+    ({"epochs": "few"}, "'few' is no value"),
+    ({"epochs": "-1"}, "'-1' is no value"),
+    ({"samples": "0"}, "'0' is no value"),
+])
 def test_bad_options(options, message):
     with pytest.raises(GatefoldError, match=message):
         make("wenet", options)
+
+
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "nan", "half"])
+def test_a_target_is_a_share(text):
+    with pytest.raises(GatefoldError, match=f"'{text}' is no value of option target"):
+        make("acs", {"target": text})
+
+
+def test_a_densenet_has_no_group_modes_to_train():
+    with pytest.raises(GatefoldError, match="densenet41 has no group modes to train; train its gates"):
+        make("wenet", {}).create("densenet41", 10)
 
 
 def test_wenet_goes_on_from_trained_weights():
@@ -50,3 +68,20 @@ def test_every_method_trains_from_the_command_line(method, options, tmp_path, ca
     assert record["settings"]["method"] == method and 0 <= record["accuracy"]["full"] <= 1
     model = load_model(weights)
     assert model.quantised
+
+
+def test_defaults_are_the_papers():
+    wenet, ddi, energynet, acs, usnet = (make(name, {}) for name in ("wenet", "ddi", "energynet", "acs", "usnet"))
+    assert wenet.samples == 20 and usnet.samples == 4
+    assert ddi.alpha == 2e-4 and ddi.gate_epochs + ddi.epochs + ddi.hard_epochs == ddi.exit_epochs == 128
+    assert (energynet.low, energynet.high, energynet.threshold, energynet.unit) == (0.1, 0.9, 0.001, "energy")
+    assert acs.float_epochs + acs.first_epochs + acs.epochs == 120 and acs.target == 0.5
+    assert {m.weight_decay for m in (ddi, energynet, acs)} == {1e-4}
+    assert [phase.rate * Settings("resnet8").lr for phase in ddi.phases()] == [0.05] * 4
+    assert Settings("resnet8").batch == 128 and Settings("resnet8").lr == 0.1
+
+
+def test_weight_decay_is_the_methods_unless_given(tmp_path):
+    for given, used in ((None, 1e-4), (3e-4, 3e-4)):
+        trainer = Trainer(Settings("resnet8", weight_decay=given), make("acs", {}), load("digits"), tmp_path)
+        assert trainer.settings.weight_decay == trainer.optimiser.param_groups[0]["weight_decay"] == used

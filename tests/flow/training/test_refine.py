@@ -13,7 +13,7 @@ def test_refinement_leaves_modes_of_more_groups_alone(tmp_path):
     data = load("digits")
     digits = Dataset("digits", data.train_x[:64], data.train_y[:64], data.test_x[:8], data.test_y[:8])
     settings = Settings("resnet8", batch=16, steps=2)
-    method = WeNet(full_epochs=0, float_epochs=0, epochs=1, refine_epochs=1)
+    method = WeNet(full_epochs=0, float_epochs=0, epochs=1, refine_epochs=1, samples=3)
     trainer = Trainer(settings, method, digits, tmp_path)
     model = trainer.model
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from flow.data.held_out import split
 from flow.errors import GatefoldError
 from flow.models import create, initialise
 from flow.training import checkpoint
-from flow.training.checkpoint import load_model, load_training_state, read_record, save_model
+from flow.training.checkpoint import SHIPPED, load_model, load_training_state, read_record, save_model
 from flow.training.evaluate import predict
 from flow.training.sampling import accumulate_gradients, sample_networks
 from flow.training.methods.wenet import WeNet
@@ -28,7 +29,7 @@ def digits():
 
 def train(data, folder, resume=False, **keys):
     """A trainer of three short phases; keys change the method's or the common settings."""
-    method = {"full_epochs": 1, "float_epochs": 1, "epochs": 1}
+    method = {"full_epochs": 1, "float_epochs": 1, "epochs": 1, "samples": 3}
     method.update({key: keys.pop(key) for key in set(keys) & set(WeNet.__dataclass_fields__)})
     return Trainer(Settings("resnet8", **{"batch": 16, "steps": 2, **keys}), WeNet(**method), data, folder, resume=resume)
 
@@ -105,6 +106,13 @@ def test_held_out_images_are_not_trained_on(digits, tmp_path, wanted, held):
     assert list(accuracy) == (["full"] if held else [])
 
 
+def test_fewer_epochs_than_done_are_refused(digits, tmp_path):
+    run(train(digits, tmp_path), 2)
+    with pytest.raises(GatefoldError, match="has 2 epochs behind it and the options ask for 1"):
+        train(digits, tmp_path, resume=True, float_epochs=0, epochs=0)
+    assert train(digits, tmp_path, resume=True, lr=0.05).changed == {"lr": (0.1, 0.05)}
+
+
 def test_full_disk_keeps_the_last_checkpoint(digits, tmp_path, monkeypatch):
     trainer = train(digits, tmp_path, full_epochs=0)
     trainer.save()
@@ -133,6 +141,10 @@ def test_damaged_and_missing_checkpoints(digits, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(whole)
     with pytest.raises(GatefoldError, match="seed 0, not 7"):
         train(digits, tmp_path, resume=True, seed=7)
+    with pytest.raises(GatefoldError, match="data digits, not letters"):
+        train(replace(digits, name="letters"), tmp_path, resume=True)
+    with pytest.raises(GatefoldError, match="other gates, exits or classes"):
+        train(replace(digits, train_y=digits.train_y // 2, test_y=digits.test_y // 2), tmp_path, resume=True)
 
 
 def test_batch_larger_than_the_data_set(digits, tmp_path):
@@ -172,8 +184,8 @@ def test_weights_file_round_trip_and_errors(digits, tmp_path):
 def test_command_line(digits, tmp_path, capsys):
     npz = tmp_path / "small.npz"
     np.savez(npz, train_x=digits.train_x, train_y=digits.train_y, test_x=digits.test_x, test_y=digits.test_y)
-    arguments = ["--full-epochs", "0", "--float-epochs", "0", "--epochs", "1", "--steps", "2", "--batch", "16", "--threads", "1"]
-    assert main(["train", "resnet8", "--data", str(npz), *arguments, "--output", str(tmp_path), "--json"]) == 0
+    arguments = ["--full-epochs", "0", "--float-epochs", "0", "--epochs", "1", "--samples", "2", "--steps", "2", "--batch", "16"]
+    assert main(["train", "resnet8", "--data", str(npz), "--threads", "1", *arguments, "--output", str(tmp_path), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert list(record["accuracy"]) == ["full", "1/2", "1/4", "1/8", "1/16"]
     weights = str(tmp_path / "resnet8.safetensors")
@@ -193,7 +205,16 @@ def test_command_line(digits, tmp_path, capsys):
     [
         (["train", "vgg", "--data", "digits"], "no model 'vgg'"),
         (["train", "resnet8", "--data", "missing.npz"], "no file missing.npz"),
-        (["train", "resnet8", "--data", "digits", "--lr", "-1"], "not positive"),
+        (["train", "resnet8", "--data", "digits", "--lr", "-1"], "not a positive number"),
+        (["train", "resnet8", "--data", "digits", "--lr", "inf"], "not a positive number"),
+        (["train", "resnet8", "--data", "digits", "--output", "/dev/null"], "/dev/null cannot be made a folder"),
+        (["evaluate", "densenet41"], "No weights of densenet41 are shipped"),
+        (["evaluate", "resnet8", "--gates", "off"], "have no gates"),
+        (["evaluate", "resnet8", "--budget", "nan"], "is no limit"),
+        (["evaluate", "resnet8", "--budget", "0.5"], "have no exits"),
+        (["report", "resnet8", "--checkpoint", "a.safetensors"], "give --pictures DIR too"),
+        (["profile", "resnet8", "--checkpoint", str(SHIPPED / "resnet20.safetensors")], "holds resnet20, not resnet8"),
+        (["profile", "resnet8", "--checkpoint", str(SHIPPED / "resnet8-acs.safetensors")], "cannot skip what the gates"),
         (["train", "resnet8", "--data", "digits", "--weight-decay", "2"], "from 0 to 1"),
         (["train", "resnet8", "--data", "digits", "--resume"], "no checkpoint"),
         (["evaluate", "vgg"], "no model 'vgg'"),

@@ -107,7 +107,7 @@ def test_a_run_and_what_it_leaves(tmp_path):
     y = np.arange(64) % 4
     x = (rng.integers(0, 60, (64, 32, 32, 3)) + 60 * y[:, None, None, None]).astype(np.uint8)
     data = Dataset("bright", x, y, x[:8], y[:8])
-    trainer = Trainer(Settings("resnet8", batch=16, lr=0.05), USNet(2, 1, 2), data, tmp_path)
+    trainer = Trainer(Settings("resnet8", batch=16, lr=0.05), USNet(2, 1, 2, samples=3), data, tmp_path)
     records = [trainer.run_epoch() for _ in range(trainer.total_epochs)]
     assert [len(record["loss"]) for record in records] == [1, 1, 3, 3, 3]
     assert records[1]["loss"][0] < records[0]["loss"][0]

@@ -80,6 +80,48 @@ def test_acs_gn_is_the_figure():
     assert torch.allclose(gate(x), expected, atol=1e-5)
 
 
+def test_acs_is_the_figure():
+    """As ACS-GN, with M * W (eq. 2) for the weights of both 3x3 convolutions and squeeze-and-excitation between them."""
+    torch.manual_seed(0)
+    gate = AcsGate(24, 32).eval()
+    for module in gate.modules():
+        if hasattr(module, "quantised"):
+            module.quantised = False
+    with torch.no_grad():
+        gate.conv1.conv.gate[:2] = -1
+        gate.conv2.conv.gate[3] = -1
+    eye, ones = torch.eye(2), torch.ones(2, 2)
+    first = torch.kron(torch.kron(torch.kron(eye, eye), ones), ones)
+    second = torch.kron(torch.kron(torch.kron(ones, ones), ones), eye)
+
+    def unit(x, conv, stride, m):
+        y = F.conv2d(x, conv.weight * m, None, stride, conv.padding)
+        return (y / (1 + 1e-3) ** 0.5).clamp(0, 3.75)
+
+    x = torch.rand(2, 24, 8, 8)
+    y = unit(unit(x, gate.bottleneck.conv, 1, 1.0), gate.conv1.conv, 2, first[:, :, None, None])
+    reduce, expand = gate.excite.reduce, gate.excite.expand
+    hidden = (y.mean((2, 3)) @ reduce.weight.t() + reduce.bias).clamp(0, 3.75)
+    y = (y * torch.sigmoid(hidden @ expand.weight.t() + expand.bias)[:, :, None, None]).clamp(0, 3.75)
+    y = unit(y, gate.conv2.conv, 1, second[:, :, None, None])
+    expected = torch.sigmoid(y.mean((2, 3)) @ gate.linear.weight.t() + gate.linear.bias)
+    assert torch.allclose(gate(x), expected, atol=1e-5)
+
+
+def test_dense_gate_is_the_figure():
+    """DDI, Fig. 4(b): 1x1 of stride 2, 3x3, average, linear, sigmoid, in floating point."""
+    torch.manual_seed(0)
+    gate = DenseGate(24, 8, 32).eval()
+    for module in gate.modules():
+        if hasattr(module, "quantised"):
+            module.quantised = False
+    x = torch.rand(2, 24, 8, 8)
+    y = F.conv2d(x, gate.conv1.conv.weight, None, 2).div((1 + 1e-3) ** 0.5).clamp(0, 3.75)
+    y = F.conv2d(y, gate.conv2.conv.weight, None, 1, 1).div((1 + 1e-3) ** 0.5).clamp(0, 3.75)
+    expected = torch.sigmoid(y.mean((2, 3)) @ gate.linear.weight.t() + gate.linear.bias)
+    assert gate.conv1.conv.out_channels == 16 and torch.allclose(gate(x), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind, pool, strides", [(FFGate1, True, (1, 2)), (FFGate2, False, (2,))])
 def test_feed_forward_gates_are_skipnets(kind, pool, strides):
     torch.manual_seed(0)

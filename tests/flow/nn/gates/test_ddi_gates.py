@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from flow.nn.gates.channel import ChannelGate
+from flow.nn.gates.decision import decide
 from flow.nn.gates.recurrent import LayerGate
 
 
@@ -89,3 +90,14 @@ def test_channel_gate_costs_an_eighth_of_a_block(channels, size):
     block = 2 * size**2 * 9 * channels * channels
     assert macs / block == 0.125
     assert (macs + linear.in_channels * linear.out_channels) / block == pytest.approx(0.125, abs=0.001)
+
+
+def test_decisions_are_hard_with_the_gradient_of_the_probability_or_soft():
+    """DDI, section I, and ACS, section 3.1: a probability compared with a threshold."""
+    for soft, values in ((False, [0.0, 1.0, 1.0]), (True, [0.2, 0.5, 0.9])):
+        p = torch.tensor([0.2, 0.5, 0.9], requires_grad=True)
+        taken = decide(p, soft)
+        assert taken.tolist() == pytest.approx(values)
+        (taken * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+        assert p.grad.tolist() == [1, 2, 3]
+    assert decide(torch.tensor([0.2, 0.5]), False, 0.0).tolist() == [1, 1]
