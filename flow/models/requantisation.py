@@ -10,6 +10,8 @@ from itertools import product
 import numpy as np
 import torch
 
+from flow.nn.batchnorm import SwitchableBatchNorm2d
+
 MULTIPLIER_LIMIT = 0.2499
 
 
@@ -18,14 +20,16 @@ def limit_multipliers(model, only: int | None = None) -> None:
     """Lower batch-normalisation gains in place until every |A| <= 0.2499.
 
     Args:
-        model: network with ``layers()``; nothing is done to one without an integer model, for which there is no engine yet.
+        model: network with ``layers()``; nothing is done to one that no engine is for: without an integer model, or US-Net's.
         only: look at this group count of the convolutions that have it (None: at all convolutions and group counts).
     """
     for spec in model.layers() if hasattr(model, "integer_layer") else ():
         if spec.kind != "conv":
             continue
-        integers = model.integer_layer(spec.name)
         norm = model.get_submodule(spec.name).norm
+        if not isinstance(norm, SwitchableBatchNorm2d):
+            continue
+        integers = model.integer_layer(spec.name)
         now = norm.ungated
         counts = spec.group_counts if only is None else {only} & set(spec.group_counts)
         for norm.ungated, n in product((False, True) if norm.separated else (now,), counts):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from flow.costs import Accounting
 from flow.data import Dataset
 from flow.errors import GatefoldError
-from flow.models import create
+from flow.models import create, initialise
 from flow.models.slimmable import MODE_WIDTHS, calibrate_widths
 from flow.nn.modes import MODES
 from flow.training.checkpoint import load_model
@@ -115,6 +115,11 @@ def test_a_run_and_what_it_leaves(tmp_path):
     assert set(record["accuracy"]) == set(MODES)
     again = load_model(tmp_path / "resnet8-slim.safetensors")
     assert np.array_equal(predict(again, x, "1/4"), predict(trainer.model, x, "1/4"))
+
+
+def test_random_weights_of_a_slimmable_network():
+    x = torch.rand(2, 3, 32, 32)
+    assert bool(initialise(create("resnet8-slim"))(x).isfinite().all())
 
 
 def test_variants():
