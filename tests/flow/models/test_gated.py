@@ -295,7 +295,7 @@ def test_backbone_weights_are_taken_over(images):
     model.load_backbone(plain)
     model.eval().set_gates(False)
     assert np.array_equal(model.integer_logits(images), plain.integer_logits(images))
-    with pytest.raises(GatefoldError, match="give the weights of a resnet8"):
+    with pytest.raises(GatefoldError, match="give weights of the same network and data set"):
         model.load_backbone(create("resnet20"))
 
 
