@@ -18,6 +18,7 @@ class Adaptive(nn.Module):
         gates: its gates, or None.
         exits: its exits by name; empty: none.
         gates_on, exits_on: what is switched on.
+        soft_gates: whether gates decide by probabilities in training.
         ungated: whether it has batch normalisations of its own for gates switched off (see ``separate``).
         exit_logits: float [N, classes] of each exit for the last batch, without the network's own.
     """
@@ -28,6 +29,7 @@ class Adaptive(nn.Module):
     exits: nn.ModuleDict
     gates_on: bool
     exits_on: bool
+    soft_gates: bool
     ungated: bool = False
     exit_logits: list[Tensor]
 
@@ -71,7 +73,7 @@ class Adaptive(nn.Module):
         return [*self.exit_logits, logits] if self.training and self.exits_on else logits
 
     def load_backbone(self, backbone: nn.Module) -> None:
-        """Take over the weights of a network without gates or exits."""
+        """Take over the weights of the same network, those of gates and exits too where both have the same."""
         own = {spec.name: spec for spec in self.layers()}
         if own != {spec.name: spec for spec in backbone.layers()}:
             raise GatefoldError(

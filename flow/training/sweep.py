@@ -50,7 +50,7 @@ def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
         record = json.loads((folder / RECORD).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    if record["settings"] != {"method": method.name, **vars(settings), **vars(method)}:
+    if record["settings"] != settings.record(method):
         raise GatefoldError(f"{folder} holds a run of other settings; give another --output or delete it.")
     return record
 

@@ -53,6 +53,10 @@ class Settings:
         """With the weight decay of the method if there is none."""
         return replace(self, weight_decay=method.weight_decay) if self.weight_decay is None else self
 
+    def record(self, method: Method) -> dict:
+        """These and the method's options by name, as they stand in checkpoints and beside weights."""
+        return {"method": method.name, **asdict(self), **asdict(method)}
+
 
 class Trainer:
     """One training run in a folder: stochastic gradient descent with Nesterov's momentum of 0.9 and cosines of the learning rate.
@@ -148,7 +152,7 @@ class Trainer:
         if distributed.rank() > 0:
             return
         state = {
-            "settings": self._all_settings(),
+            "settings": self.settings.record(self.method),
             "data": self.dataset.name,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -158,9 +162,6 @@ class Trainer:
             "history": self.history,
         }
         save_training_state(self.folder / CHECKPOINT, state)
-
-    def _all_settings(self) -> dict:
-        return {"method": self.method.name, **asdict(self.settings), **asdict(self.method)}
 
     def _restore(self) -> None:
         state = load_training_state(self.folder / CHECKPOINT)
@@ -172,7 +173,7 @@ class Trainer:
                     f"The checkpoint in {self.folder} is of {key} {saved.get(key)}, not {value}; "
                     "use its value or another --output."
                 )
-        now = self._all_settings()
+        now = self.settings.record(self.method)
         self.changed = {key: (old, now[key]) for key, old in saved.items() if key in now and old != now[key]}
         if state["epoch"] > self.total_epochs:
             raise GatefoldError(
@@ -329,7 +330,7 @@ class Trainer:
             "test_images": len(y),
             "held_out": len(self.held_x),
             "command": command,
-            "settings": self._all_settings(),
+            "settings": self.settings.record(self.method),
             "epochs_done": self.epoch,
             "seconds": round(self.seconds),
             "device": self.device.type,

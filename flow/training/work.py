@@ -4,10 +4,8 @@ import numpy as np
 
 from flow.costs import Accounting
 from flow.training.exits import exit_accuracies
+from flow.training.methods.gated import is_backbone
 from flow.training.skip_ratio import skip_ratio
-
-OWN = ("gates.", "exits.")
-"""How the layers of gates and exits are named in a trace."""
 
 
 class Work:
@@ -29,7 +27,7 @@ class Work:
             costs = self._accounting.per_layer(self._model.trace)
             self._skipped += images * float(skip_ratio(self._model.trace))
             self._spent += images * float(sum(costs.values()).mean())
-            self._overhead += images * sum(float(costs[name].mean()) for name in costs if name.startswith(OWN))
+            self._overhead += images * sum(float(costs[name].mean()) for name in costs if not is_backbone(name))
             self._images += images
 
     def record(self) -> dict[str, float]:

@@ -23,7 +23,7 @@ def on_backbone(model: str, num_classes: int, backbone: str | None, **options) -
 
 
 def is_backbone(name: str) -> bool:
-    """Whether a parameter or module of a ``GatedResNet`` belongs neither to a gate nor to an exit."""
+    """Whether a parameter, a module or a layer of the trace belongs neither to a gate nor to an exit."""
     return not name.startswith(("gates.", "exits."))
 
 

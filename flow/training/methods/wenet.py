@@ -118,12 +118,9 @@ class WeNet:
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The network in floating point, or as it was trained."""
-        if self.backbone is None:
-            network = create(model, num_classes, float=True)
-            if all(len(spec.group_counts) == 1 for spec in network.layers()):
-                raise GatefoldError(f"{model} has no group modes to train; train its gates with --method acs or ddi.")
-            return network
-        network = load_named(model, self.backbone)
+        network = create(model, num_classes, float=True) if self.backbone is None else load_named(model, self.backbone)
+        if all(len(spec.group_counts) == 1 for spec in network.layers()):
+            raise GatefoldError(f"{model} has no group modes to train; train its gates with --method acs or ddi.")
         if network.num_classes != num_classes:
             raise GatefoldError(
                 f"{self.backbone} tells {network.num_classes} classes apart and the data set has {num_classes}; choose another."
