@@ -1,6 +1,6 @@
 """Three ablations on CIFAR-10, equal budgets on both sides, several seeds: prints mean and standard deviation.
 
-    .venv/bin/python bench/ablations.py --data cifar10.npz --output build/ablations
+    .venv/bin/python bench/ablations.py --data cifar10.npz --output runs/ablations
 
 1. WeNet with channel shuffle against without. 2. WeNet's group modes against US-Net's widths, whose smallest take as many
 multiply-accumulates. 3. ACS' gates trained with the cost of what they run (eq. 5) against gates that only see the
@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from flow.explore.parallel import workers
+from flow.paths import runs_root
 from flow.training.methods.registry import make
 from flow.training.sweep import summary, sweep
 from flow.training.trainer import Settings
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=80, help="steps of an epoch, of 128 images (default: %(default)s)")
     parser.add_argument("--images", type=int, default=2000, help="test images (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("build/ablations"))
+    parser.add_argument("--output", type=Path, default=runs_root() / "ablations")
     args = parser.parse_args()
     seeds = [int(seed) for seed in args.seeds.split(",")]
     where = partial(workers, args.jobs)

@@ -20,7 +20,7 @@ from flow.accelerator.sources import TOP
 from flow.engine.interface import load_interface
 from flow.errors import GatefoldError
 from flow.rtlsim.compile import verilator_root
-from flow.rtlsim.settings import build_root
+from flow.paths import build_root
 
 SIM = Path(__file__).resolve().parents[2] / "hw" / "sim"
 COMPAT = Path(__file__).resolve().parents[1] / "rtlsim" / "cpp"

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.engine.boards import find_board
     from flow.engine.build import STEPS, Build, Request
     from flow.engine.select import choose
-    from flow.rtlsim.settings import build_root
+    from flow.paths import build_root
 
     torch.set_num_threads(1)
     board = find_board(args.board)

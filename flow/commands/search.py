@@ -58,7 +58,7 @@ def add_parser(subparsers) -> None:
         "--ray-address", default=None, metavar="HOST:PORT", help="Ray cluster for --backend ray (default: start one here)"
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted search in the output folder")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: build/search/MODEL)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: runs/search/MODEL)")
     parser.add_argument("--json", action="store_true", help="print the modes and the uniform modes as JSON")
     parser.set_defaults(run=run)
 
@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
     from flow.explore.parallel import workers
     from flow.explore.search import RESULT, Search, write_result
     from flow.explore.times import time_table
-    from flow.rtlsim.settings import build_root
     from flow.nn.modes import MODES
+    from flow.paths import search_folder
     from flow.training.checkpoint import load_named, read_record, save_model
     from flow.training.evaluate import accuracy
 
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     calibration = rest.train_x[: args.calibration]
     torch.set_num_threads(1)
     table = time_table(model, args.by, choose(find_board(args.board)), args.batch)
-    folder = args.output or build_root() / "search" / args.model
+    folder = args.output or search_folder(args.model)
     jobs = args.jobs or os.cpu_count() or 1
     search = Search(model, images, labels, calibration, table, folder, jobs)
     console = Console(stderr=True, soft_wrap=True)

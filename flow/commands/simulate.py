@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.accelerator.simulator import Simulator
     from flow.engine.config import EngineConfig
     from flow.engine.verify import compare
-    from flow.rtlsim.settings import build_root
+    from flow.paths import build_root
 
     folder = args.folder or build_root() / args.model
     contents = _contents(folder, args.model)

@@ -128,7 +128,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--threads", type=_positive, default=None, help="processor threads (default: all cores)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     parser.add_argument(
-        "--output", type=Path, default=None, metavar="DIR", help="output folder (default: build/train/MODEL)"
+        "--output", type=Path, default=None, metavar="DIR", help="output folder (default: runs/train/MODEL)"
     )
     parser.add_argument("--json", action="store_true", help="print the record of the trained network as JSON")
     parser.set_defaults(run=run)
@@ -142,6 +142,7 @@ def run(args: argparse.Namespace) -> int:
 
     from flow.data import load
     from flow.nn.modes import mode_names
+    from flow.paths import train_folder
     from flow.training import distributed
     from flow.training.trainer import Settings, Trainer
 
@@ -155,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     method = _method(args)
     settings = Settings(args.model, args.batch, args.lr, args.weight_decay, args.seed, args.steps, args.held_out)
-    folder = args.output or Path("build/train") / args.model
+    folder = args.output or train_folder(args.model)
     command = shlex.join(["gatefold", *sys.argv[1:]])
     if args.seeds:
         return _sweep(args, settings, method, folder, command)

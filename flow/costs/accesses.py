@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from flow.atomic import write_text
-from flow.rtlsim.settings import build_root
+from flow.paths import build_root
 
 ARRAY = (12, 14)
 BUFFER_KIB = 108

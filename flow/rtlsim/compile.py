@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from flow.errors import GatefoldError
-from flow.rtlsim.settings import build_root
+from flow.paths import build_root
 
 CPP = Path(__file__).parent / "cpp"
 RTL = Path(__file__).parent / "rtl"

@@ -1,13 +1,9 @@
-"""Where simulations and FINN keep their files: the project's build folder, never the home directory."""
+"""Where FINN keeps its files: the project's build folder, never the home directory."""
 
 import os
 from pathlib import Path
 
-
-def build_root() -> Path:
-    """Absolute path of the build folder: `GATEFOLD_BUILD`, or `build/` beside the package `flow`."""
-    named = os.environ.get("GATEFOLD_BUILD")
-    return Path(named).absolute() if named else Path(__file__).resolve().parents[2] / "build"
+from flow.paths import build_root
 
 
 def prepare_finn_environment() -> Path:

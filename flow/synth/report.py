@@ -58,7 +58,7 @@ class Design:
 
 
 def _built(model, board, config, graph):
-    from flow.rtlsim.settings import build_root
+    from flow.paths import build_root
 
     path = build_root() / model / "deploy" / "modes.json"
     try:

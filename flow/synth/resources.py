@@ -78,7 +78,7 @@ def estimate(parameters, top=TOP, dsp=True):
         GatefoldError: yosys refuses the design; names the log.
     """
     from flow.accelerator.sources import accelerator_sources
-    from flow.rtlsim.settings import build_root
+    from flow.paths import build_root
 
     parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "BUILD_HASH"}
     cache = build_root() / "cache" / "synthesis"

@@ -13,7 +13,7 @@ BOARD_PYTHON = ROOT / ".venv-board" / "bin" / "python"
 def build(tmp_path_factory):
     """Folder of a build of resnet8 with random weights, simulated accelerator included."""
     from flow.cli import main
-    from flow.rtlsim.settings import build_root
+    from flow.paths import build_root
 
     folder = build_root() / "test" / "board"
     assert main(["build", "resnet8", "--untrained", "--output", str(folder)]) == 0

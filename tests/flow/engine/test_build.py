@@ -27,7 +27,7 @@ from flow.export.importer import import_graph, load
 from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
 from flow.rtlsim.compile import verilator_root
-from flow.rtlsim.settings import build_root
+from flow.paths import build_root
 from flow.training.checkpoint import SHIPPED
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
