@@ -1,10 +1,28 @@
-"""Writing files so that they are whole or not there."""
+"""Writing files so that they are whole or not there, and what to say when the system refuses."""
 
+import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from flow.errors import GatefoldError
+
+_LITTLE = 1 << 20  # bytes: with less left, a tool that failed has failed for want of space
+
+
+def refusal(error: OSError) -> str:
+    """What the system refused, in one sentence with the remedy."""
+    place = f" for {error.filename}" if error.filename else ""
+    return f"The system says '{error.strerror or error}'{place}; {_first_aid(error)} and run the command again."
+
+
+def check_space(folder: Path, output: str) -> None:
+    """Raise GatefoldError where a tool that writes to `folder`, and said `output`, has failed for want of space."""
+    for place in (folder, Path(tempfile.gettempdir())):
+        if os.strerror(errno.ENOSPC) in output or shutil.disk_usage(place).free < _LITTLE:
+            raise GatefoldError(f"There is no space left in {place}; free some and run the command again.")
 
 
 def make_folder(path: Path) -> None:
@@ -24,7 +42,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], remedy: str = 
     """Call ``write(temporary_path)`` and rename the result to ``path``.
 
     Args:
-        remedy: what to do once there is space, for the GatefoldError when writing fails.
+        remedy: what to do once it can be written, for the GatefoldError when writing fails.
     """
     make_folder(path.parent)
     temporary = path.with_name(path.name + ".part")
@@ -34,5 +52,15 @@ def write_atomically(path: Path, write: Callable[[Path], object], remedy: str = 
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise GatefoldError(f"{path} could not be written ({error}); free some space and {remedy}.") from error
+        if temporary.is_file():
+            temporary.unlink(missing_ok=True)
+        raise GatefoldError(f"{path} could not be written ({error}); {_first_aid(error)} and {remedy}.") from error
+
+
+def _first_aid(error):
+    number = getattr(error, "errno", errno.ENOSPC)  # torch raises a RuntimeError when the disk is full
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space"
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "choose a place that you may write to (--output, or GATEFOLD_BUILD for builds)"
+    return "look at that place"

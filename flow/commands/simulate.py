@@ -52,11 +52,14 @@ def run(args: argparse.Namespace) -> int:
 
     from flow.accelerator.simulator import Simulator
     from flow.engine.config import EngineConfig
+    from flow.engine.deploy import read
     from flow.engine.verify import compare
     from flow.paths import build_root
 
     folder = args.folder or build_root() / args.model
-    contents = _contents(folder, args.model)
+    contents = read(folder / "deploy")
+    if contents["model"] != args.model:
+        raise GatefoldError(f"{folder} holds a build of {contents['model']}, not {args.model}; name that model, or another --folder.")
     names = [mode["name"] for mode in contents["modes"]]
     wanted = args.mode.split(",")
     for name in wanted:
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         library = deploy / contents["simulator"]
         if args.trace:
             status.update(f"{args.model}: compiling a simulator with waveforms")
-            library = _tracing_library(folder)
+            library = _tracing_library(folder, contents)
             status.update(f"{args.model}: simulating {args.count} frames")
         with Simulator(library, deploy / "images") as simulator:
             if args.trace:
@@ -109,16 +112,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _contents(folder, model):
-    path = folder / "deploy" / "modes.json"
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise GatefoldError(f"There is no build in {folder}; run `gatefold build {model}`.") from None
-    except ValueError:
-        raise GatefoldError(f"{path} is damaged; run `gatefold build {model}` again.") from None
-
-
 def _images(args):
     """(uint8 [count, 32, 32, 3], labels or None); images are repeated where there are fewer than frames."""
     import numpy as np
@@ -136,23 +129,21 @@ def _images(args):
 
 def _graph(folder, names, contents):
     from flow.engine.compile import keep_modes
-    from flow.engine.steps import file_hash
     from flow.export.importer import import_graph, load
+    from flow.kept import content_digest
 
-    model = load(folder / "model.onnx")
-    if file_hash(folder / "model.onnx") != contents["qonnx_hash"]:
+    path = folder / "model.onnx"
+    if content_digest(path) != contents["qonnx_hash"]:
         raise GatefoldError(
-            f"{folder} holds a QONNX file and a deploy folder of different builds; "
-            f"run `gatefold build {contents['model']}` again."
+            f"{path} is damaged or of another build than {folder / 'deploy'}; run `gatefold build {contents['model']}` again."
         )
-    return keep_modes(import_graph(model), names)
+    return keep_modes(import_graph(load(path)), names)
 
 
-def _tracing_library(folder):
+def _tracing_library(folder, contents):
     from flow.accelerator.compile import compile_accelerator
-    from flow.accelerator.sources import accelerator_sources
+    from flow.engine.deploy import hardware
 
-    parameters = json.loads((folder / "parameters.json").read_text())
     work = folder / "simulation" / "trace"
-    sources = accelerator_sources(folder / "rtl")
+    parameters, sources = hardware(folder / "deploy", contents, work)
     return compile_accelerator(work, work / "accelerator.so", parameters, sources, trace=True, jobs=os.cpu_count() or 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.atomic import write_text
+from flow.kept import kept
 from flow.paths import build_root
 
 ARRAY = (12, 14)
@@ -53,12 +53,8 @@ def count_accesses(shape: Shape) -> Accesses:
     """Accesses of a shape, from the cache in the build folder or from a run of SCALE-Sim."""
     fields = asdict(shape).values()
     path = build_root() / "cache" / "scalesim" / ("-".join(str(value) for value in fields) + ".json")
-    try:
-        return Accesses(**json.loads(path.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
-        counts = simulate(shape)
-        write_text(path, json.dumps(asdict(counts)) + "\n")
-        return counts
+    kept(path, lambda part: part.write_text(json.dumps(asdict(simulate(shape))) + "\n"))
+    return Accesses(**json.loads(path.read_text()))
 
 
 def simulate(shape: Shape) -> Accesses:

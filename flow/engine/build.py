@@ -5,20 +5,21 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from flow.atomic import write_text
 from flow.engine.boards import Board
-from flow.engine.compile import build_hash, compile_graph, keep_modes
+from flow.engine.bitstream import found
+from flow.engine.compile import build_hash, compile_graph, keep_modes, with_hash
 from flow.engine.config import EngineConfig
-from flow.engine.deploy import FILES, LIBRARY, description, fill
-from flow.engine.interface import INTERFACE_FILE, write_package
+from flow.engine.deploy import LIBRARY, description, fill, read
+from flow.engine.interface import INTERFACE_FILE, package_text
 from flow.engine.plan import plan
 from flow.engine.samples import sample_images
 from flow.engine.select import check_fit
-from flow.engine.steps import Steps, code_digest, digest, exclusive, file_hash, replace_folder
+from flow.engine.steps import Steps, code_digest, digest, exclusive, file_hash
 from flow.engine.top import NAME as TOP_NAME
 from flow.engine.top import top_text
 from flow.engine.verify import Verification, compare, layer_cycles
 from flow.errors import GatefoldError
+from flow.kept import clear, replace_file, replace_folder
 
 STEPS = 6
 VERIFY_FRAMES_PER_MODE = 2
@@ -109,6 +110,9 @@ class Build:
     def _run(self, model, layers, record):
         from flow.export.importer import import_graph, load
 
+        for name in ("rtl", "simulation"):
+            if not (self.folder / name).is_dir():
+                clear(self.folder / name)
         onnx = self.folder / "model.onnx"
         key = digest(code_digest("engine", "export", "models", "nn"), _weights_digest(model))
         self.steps.run("export", "exporting to QONNX", key, [onnx], lambda: self._export(layers, onnx))
@@ -127,42 +131,44 @@ class Build:
             "deploy",
             "writing the deploy folder",
             digest(key, code_digest("deploy"), contents, self.folder / "simulation" / LIBRARY),
-            [deploy / name for name in FILES],
+            [deploy],
             lambda: replace_folder(
                 deploy,
                 lambda part: fill(
-                    part, contents, self.folder / "images", self.folder / "simulation" / LIBRARY, sample_images()
+                    part,
+                    contents,
+                    self.folder / "images",
+                    self.folder / "simulation" / LIBRARY,
+                    sample_images(),
+                    found(self.folder, contents),
                 ),
             ),
         )
-        return contents
+        return read(deploy)
 
     def _export(self, layers, path):
         from flow.export.qonnx_export import export
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.onnx")
-        export(layers).save(str(part))
-        part.replace(path)
+        replace_file(path, lambda part: export(layers).save(str(part)))
 
     def _compile(self, graph, key):
-        from flow.accelerator.sources import accelerator_sources
+        from flow.accelerator.sources import PACKAGE, accelerator_sources
 
         check_fit(graph, plan(graph, self.request.config).config, self.request.board)
         images, rtl = self.folder / "images", self.folder / "rtl"
         self.steps.report("laying out memories and requantisation")
         self.compiled = compile_graph(graph, self.request.config)
         self.sources = accelerator_sources(rtl)
-        self.hash = build_hash(self.compiled, self.sources)
-        self.parameters = {**self.compiled.plan.config.parameters(), "BUILD_HASH": int(self.hash[:8], 16)}
+        parameters = self.compiled.plan.config.parameters()
+        self.hash = build_hash(self.compiled.images, parameters, self.sources)
+        self.parameters = with_hash(parameters, self.hash)
 
         def write():
-            replace_folder(images, lambda part: [(part / n).write_text(t) for n, t in self.compiled.images.items()])
-            write_package(rtl / "gatefold_pkg.sv")
-            write_text(rtl / f"{TOP_NAME}.sv", top_text(self.parameters))
-            write_text(self.folder / "parameters.json", json.dumps(self.parameters, indent=1) + "\n")
+            top = {f"{TOP_NAME}.sv": top_text(self.parameters), PACKAGE: package_text()}
+            for folder, texts in ((images, self.compiled.images), (rtl, top)):
+                replace_folder(folder, lambda part, texts=texts: [(part / n).write_text(t) for n, t in texts.items()])
 
-        self.steps.run("images", "writing memory images", digest(key, self.hash), [images, rtl / f"{TOP_NAME}.sv"], write)
+        self.steps.run("images", "writing memory images", digest(key, self.hash), [images, rtl], write)
 
     def _convert(self, graph, key):
         layers, engine = self.folder / "layers.onnx", self.folder / "engine.onnx"
@@ -172,9 +178,7 @@ class Build:
 
             model = build_layer_graph(graph, self.request.config)
             for path, content in ((layers, model), (engine, model.transform(MapToTileEngine()))):
-                part = path.with_suffix(".part.onnx")
-                content.save(str(part))
-                part.replace(path)
+                replace_file(path, lambda part, content=content: content.save(str(part)))
 
         self.steps.run("finn", "converting to FINN nodes", key, [layers, engine], write)
 
@@ -206,7 +210,7 @@ class Build:
                 self.folder / "images",
                 lambda layer: self.steps.report(f"measuring cycles of {layer}"),
             )
-            write_text(report, json.dumps(asdict(seen), indent=1) + "\n")
+            replace_file(report, lambda part: part.write_text(json.dumps(asdict(seen), indent=1) + "\n"))
 
         title = "running the RTL in every mode against the integer model"
         self.steps.run("verification", title, digest(key, code_digest("engine"), library), [report], verify)

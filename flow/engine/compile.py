@@ -51,17 +51,24 @@ def compile_graph(graph, config, progress=None):
     return Compiled(graph, layout, table, memory_images(graph, layout, table))
 
 
-def build_hash(compiled, sources):
+def build_hash(images, parameters, sources):
     """SHA-256 (hex) of all that makes the hardware what it is: images, parameters, interface and RTL.
 
     Args:
+        images: file name -> text of every memory image.
+        parameters: EngineConfig.parameters().
         sources: paths of the RTL files.
     """
     digest = hashlib.sha256()
-    for name, text in sorted(compiled.images.items()):
+    for name, text in sorted(images.items()):
         digest.update(f"{name}\0{text}\0".encode())
-    digest.update(json.dumps(compiled.plan.config.parameters(), sort_keys=True).encode())
+    digest.update(json.dumps(parameters, sort_keys=True).encode())
     digest.update(INTERFACE_FILE.read_bytes())
     for path in sources:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def with_hash(parameters, build_hash):
+    """The parameters of the hardware with that of the register `build_hash`, the first 32 bits of the build hash."""
+    return {**parameters, "BUILD_HASH": int(build_hash[:8], 16)}

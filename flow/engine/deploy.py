@@ -6,22 +6,32 @@
     accelerator.so   the simulated accelerator (C interface: hw/sim/accelerator_sim.h)
     accelerator.hwh  the hardware handoff that PYNQ reads; a bitstream goes beside it as accelerator.bit
     samples.npz      x: uint8 [N, 32, 32, 3] sample images, names: [N]
+
+modes.json vouches for the folder: `files` holds the SHA-256 (hex) of every other file by its path in the folder, `digest` that
+of the contents themselves, written as JSON with sorted keys and without spaces.
 """
 
+import hashlib
 import json
 import shutil
 
 import numpy as np
 
 from flow.atomic import write_text
+from flow.accelerator.sources import accelerator_sources
 from flow.deploy.hwh import write_hwh
+from flow.engine.compile import build_hash, with_hash
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.interface import INTERFACE_FILE, load_interface
+from flow.engine.top import NAME, top_text
+from flow.errors import GatefoldError
+from flow.kept import content_digest
 
-FORMAT = 1
+FORMAT = 2
+MODES = "modes.json"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
-FILES = ("modes.json", "interface.json", "images", LIBRARY, HANDOFF, "samples.npz")
+BITSTREAM = "accelerator.bit"
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
@@ -32,13 +42,13 @@ def class_names(data, count):
     return [str(number) for number in range(count)]
 
 
-def description(compiled, board, build_hash, qonnx_hash, record, verification):
-    """The contents of modes.json.
+def description(compiled, board, hardware_hash, qonnx_hash, record, verification):
+    """The contents of modes.json, without `files` and `digest`.
 
     Args:
         compiled: Compiled.
         board: Board.
-        build_hash: SHA-256 in hex; the hardware's register holds its first 32 bits.
+        hardware_hash: the build hash, SHA-256 in hex; the hardware's register holds its first 32 bits.
         qonnx_hash: SHA-256 in hex of the QONNX file that it was built from.
         record: what is known of the weights: `data`, `accuracy` (mode name -> 0…1); empty when untrained.
         verification: Verification, from running the RTL.
@@ -74,7 +84,7 @@ def description(compiled, board, build_hash, qonnx_hash, record, verification):
         "board": board.name,
         "part": board.part,
         "clock_mhz": board.clock_mhz,
-        "build_hash": build_hash,
+        "build_hash": hardware_hash,
         "qonnx_hash": qonnx_hash,
         "interface_version": load_interface().version,
         "parameters": config.parameters(),
@@ -85,8 +95,8 @@ def description(compiled, board, build_hash, qonnx_hash, record, verification):
     }
 
 
-def fill(folder, contents, images, library, samples):
-    """Write a deploy folder.
+def fill(folder, contents, images, library, samples, bitstream):
+    """Write a deploy folder; its modes.json comes last.
 
     Args:
         folder: empty folder.
@@ -94,6 +104,7 @@ def fill(folder, contents, images, library, samples):
         images: folder of the memory images.
         library: the simulation library.
         samples: (names, images uint8 [N, 32, 32, 3]).
+        bitstream: file name -> path, what `flow.engine.bitstream.found` has found.
     """
     shutil.copytree(images, folder / "images")
     shutil.copyfile(library, folder / LIBRARY)
@@ -101,4 +112,67 @@ def fill(folder, contents, images, library, samples):
     write_hwh(folder / HANDOFF, part=contents["part"], clock_mhz=contents["clock_mhz"])
     names, pictures = samples
     np.savez_compressed(folder / "samples.npz", x=pictures, names=np.array(names))
-    write_text(folder / "modes.json", json.dumps(contents, indent=1) + "\n")
+    for name, path in bitstream.items():
+        shutil.copyfile(path, folder / name)
+    vouch(folder, contents)
+
+
+def vouch(folder, contents):
+    """Write modes.json: `contents`, with the digests of the other files as they are and its own."""
+    contents = {key: value for key, value in contents.items() if key not in ("files", "digest")}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MODES)
+    contents["files"] = {path.relative_to(folder).as_posix(): content_digest(path) for path in files}
+    contents["digest"] = _digest(contents)
+    write_text(folder / MODES, json.dumps(contents, indent=1) + "\n")
+
+
+def read(folder):
+    """The contents of a whole deploy folder's modes.json.
+
+    Raises:
+        GatefoldError: there is none, it is damaged or of another version, or a file is missing or not the one it names.
+    """
+    path = folder / MODES
+    try:
+        contents = json.loads(path.read_text())
+        if contents["format"] != FORMAT:
+            raise GatefoldError(f"{path} is of another version; run `gatefold build` again.")
+        whole = contents["digest"] == _digest({key: value for key, value in contents.items() if key != "digest"})
+        files = contents["files"].items()
+    except FileNotFoundError:
+        raise GatefoldError(f"There is no finished build in {folder}; run `gatefold build`.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise GatefoldError(f"{path} is damaged; run `gatefold build` again.")
+    for name, digest in files:
+        if content_digest(folder / name) != digest:
+            raise GatefoldError(f"{folder / name} is damaged or of another build; run `gatefold build` again.")
+    return contents
+
+
+def hardware(folder, contents, rtl):
+    """Parameters and RTL files of a build, as they went into it.
+
+    Args:
+        folder: deploy folder.
+        contents: what `read` returns of it.
+        rtl: folder for the generated files, the package and the module `accelerator` with its parameters.
+
+    Returns:
+        (RTL parameter name -> integer, paths without that of the module `accelerator`).
+
+    Raises:
+        GatefoldError: the sources have changed since.
+    """
+    sources = accelerator_sources(rtl)
+    images = {path.name: path.read_text() for path in (folder / "images").glob("*.mem")}
+    if build_hash(images, contents["parameters"], sources) != contents["build_hash"]:
+        raise GatefoldError(f"hw/ has changed since {contents['model']} was built; run `gatefold build {contents['model']}` again.")
+    parameters = with_hash(contents["parameters"], contents["build_hash"])
+    write_text(rtl / f"{NAME}.sv", top_text(parameters))
+    return parameters, sources
+
+
+def _digest(contents):
+    return hashlib.sha256(json.dumps(contents, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

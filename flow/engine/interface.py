@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flow.errors import GatefoldError
+from flow.kept import replace_file
 
 INTERFACE_FILE = Path(__file__).resolve().parents[2] / "hw" / "interface.json"
 
@@ -162,9 +163,8 @@ def package_text(interface=None):
 def write_package(path, interface=None):
     """Write `gatefold_pkg` to `path`; an unchanged file keeps its date, so that nothing is rebuilt."""
     path, text = Path(path), package_text(interface)
-    if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    if not path.is_file() or path.read_bytes() != text.encode():
+        replace_file(path, lambda part: part.write_text(text))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Build steps that are skipped when nothing they depend on has changed, and files that appear whole or not at all."""
+"""Build steps that are skipped when neither what they depend on nor what they made has changed."""
 
 import fcntl
 import hashlib
 import json
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import flow
 from flow.atomic import make_folder, write_text
+from flow.kept import clear, content_digest, sync
 
 SOURCES = Path(flow.__file__).parent
 
@@ -41,6 +41,9 @@ def code_digest(*packages):
 class Steps:
     """The steps of one build folder, with a stamp per step in its `stamps` folder.
 
+    A stamp vouches for what a step made: it holds the step's key and the digest of each output, and is written when they are
+    on the disk. An output that differs from its stamp is made anew.
+
     Args:
         folder: the build folder.
         report: called with a step's title before it runs, and with None after it or when it is skipped.
@@ -51,26 +54,57 @@ class Steps:
         self.report = report
 
     def run(self, name, title, key, outputs, action):
-        """Run `action()` unless the step's stamp holds `key` and all outputs exist.
+        """Run `action()` unless the step's stamp vouches for `key` and all outputs.
 
         Args:
             name: of the stamp.
             title: for the user.
             key: text that changes when the outputs would; see `digest`.
-            outputs: paths that the action makes.
+            outputs: files and folders in the build folder that the action makes; it copes with whatever lies there.
 
         Returns:
             Whether the action ran.
         """
-        stamp = self.folder / "stamps" / name
-        current = stamp.exists() and stamp.read_text() == key and all(Path(path).exists() for path in outputs)
+        current = self.vouches(name, key, outputs)
         if not current:
             self.report(title)
-            stamp.unlink(missing_ok=True)
+            stamp = self.folder / "stamps" / name
+            if not stamp.parent.is_dir():
+                clear(stamp.parent)
+            clear(stamp)
             action()
-            write_text(stamp, key)
+            self.stamp(name, key, outputs)
         self.report(None)
         return not current
+
+    def change(self, name, outputs, action):
+        """Run `action()` on what a step made, and vouch for the result if the stamp vouched for what was there."""
+        key = self._stamp(name).get("key")
+        known = self.vouches(name, key, outputs)
+        action()
+        if known:
+            self.stamp(name, key, outputs)
+
+    def vouches(self, name, key, outputs):
+        """Whether the stamp was written for this key and these outputs as they are."""
+        found = self._digests(outputs)
+        return None not in found.values() and self._stamp(name) == {"key": key, "outputs": found}
+
+    def stamp(self, name, key, outputs):
+        """Vouch for the outputs as they are, once they are on the disk."""
+        for path in outputs:
+            sync(path)
+        write_text(self.folder / "stamps" / name, json.dumps({"key": key, "outputs": self._digests(outputs)}, indent=1) + "\n")
+
+    def _stamp(self, name):
+        try:
+            stamp = json.loads((self.folder / "stamps" / name).read_text())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return stamp if isinstance(stamp, dict) else {}
+
+    def _digests(self, outputs):
+        return {str(Path(path).relative_to(self.folder)): content_digest(path) for path in outputs}
 
 
 @contextmanager
@@ -78,28 +112,13 @@ def exclusive(folder, report):
     """Hold a build folder for this process; waits, and reports so, while another one holds it."""
     folder = Path(folder)
     make_folder(folder)
-    with open(folder / ".lock", "w") as file:
+    lock = folder / ".lock"
+    if lock.is_dir():
+        clear(lock)
+    with open(lock, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             report("waiting for another build of this folder")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def replace_folder(path, fill):
-    """Make `path` hold exactly what `fill(temporary folder)` writes; an interrupted call leaves the old folder or none."""
-    path = Path(path)
-    part, old = (path.with_name(path.name + suffix) for suffix in (".part", ".old"))
-    for leftover in (part, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        fill(part)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    if path.exists():
-        path.rename(old)
-    part.rename(path)
-    shutil.rmtree(old, ignore_errors=True)

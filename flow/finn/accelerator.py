@@ -9,7 +9,7 @@ from finn.util.basic import getHWCustomOp, make_build_dir
 from qonnx.transformation.base import Transformation
 
 from flow.accelerator.sources import accelerator_sources
-from flow.engine.compile import Compiled, build_hash
+from flow.engine.compile import Compiled, build_hash, with_hash
 from flow.engine.images import memory_images
 from flow.engine.interface import load_interface
 from flow.engine.top import NAME, top_text
@@ -42,7 +42,8 @@ class MakeAccelerator(Transformation):
         compiled = Compiled(build.graph, build.plan, build.table, memory_images(build.graph, build.plan, build.table))
         folder = Path(make_build_dir("accelerator_"))
         sources = accelerator_sources(folder)
-        parameters = {**build.plan.config.parameters(), "BUILD_HASH": int(build_hash(compiled, sources)[:8], 16)}
+        parameters = build.plan.config.parameters()
+        parameters = with_hash(parameters, build_hash(compiled.images, parameters, sources))
         top = folder / f"{NAME}.sv"
         top.write_text(top_text(parameters))
         for name, text in compiled.images.items():

@@ -1,7 +1,7 @@
 """SystemVerilog to a shared library with the C ABI of `cpp/harness.cpp`, through Verilator.
 
 Compiled models are kept under `build/rtlsim/` by a hash of all that goes into them: the text of the
-sources, the parameters, the options and the versions of the tools.
+sources, the parameters, the options and the versions of the tools. One that is damaged is made again.
 """
 
 import hashlib
@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from flow.atomic import check_space
 from flow.errors import GatefoldError
+from flow.kept import kept
 from flow.paths import build_root
 
 CPP = Path(__file__).parent / "cpp"
@@ -75,20 +77,15 @@ def compile_model(
     command += [f"-I{folder}" for folder in includes]
 
     key = _content_hash(command, files, includes, optimise)
-    folder = build_root() / "rtlsim" / f"{top}-{key}"
-    library = folder / "model.so"
-    if library.is_file():
-        return library
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{top}-", dir=folder.parent) as scratch:
-        scratch = Path(scratch)
-        _verilate(command, files, scratch)
-        (scratch / "ports.h").write_text(_port_table((scratch / "Vtop.h").read_text()))
-        _compile_model_library(scratch, trace, optimise)
-        folder.mkdir(exist_ok=True)
-        os.replace(scratch / "model.so", library)
-    return library
+    def make(library: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix=f"{top}-", dir=library.parent) as scratch:
+            scratch = Path(scratch)
+            _verilate(command, files, scratch)
+            (scratch / "ports.h").write_text(_port_table((scratch / "Vtop.h").read_text()))
+            _compile_model_library(scratch, library, trace, optimise)
+
+    return kept(build_root() / "rtlsim" / f"{top}-{key}" / "model.so", make)
 
 
 def _split_sources(sources: Iterable[str | Path], include_dirs: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
@@ -132,6 +129,7 @@ def _verilate(command: list[str], files: list[Path], folder: Path) -> None:
         env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True,
     )
     if result.returncode:
+        check_space(folder, result.stderr)
         first = next((line for line in result.stderr.splitlines() if line.startswith("%Error")), result.stderr[-300:])
         log = build_root() / "rtlsim" / "verilator-error.log"
         log.write_text(result.stdout + result.stderr)
@@ -148,7 +146,7 @@ def _port_table(header: str) -> str:
     return "#pragma once\n#define GF_PORTS(X) \\\n" + " \\\n".join(rows) + "\n"
 
 
-def _compile_model_library(folder: Path, trace: bool, optimise: str) -> None:
+def _compile_model_library(folder: Path, library: Path, trace: bool, optimise: str) -> None:
     include = _include_flags() + [f"-I{folder}"]
     defines = [*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
     generated = sorted(file.name for file in folder.glob("Vtop*.cpp"))
@@ -161,7 +159,7 @@ def _compile_model_library(folder: Path, trace: bool, optimise: str) -> None:
         objects.append(folder / f"{source.stem}.o")
         _compiler([*_FLAGS, level, *defines, *include, "-c", source, "-o", objects[-1]])
     libraries = ["-lz"] if trace and _has_zlib() else []
-    _compiler(["-shared", "-pthread", "-Wl,-Bsymbolic", *objects, *_runtime(trace), *libraries, "-o", folder / "model.so"])
+    _compiler(["-shared", "-pthread", "-Wl,-Bsymbolic", *objects, *_runtime(trace), *libraries, "-o", library])
 
 
 def _runtime(trace: bool) -> list[Path]:
@@ -173,13 +171,8 @@ def _runtime(trace: bool) -> list[Path]:
     defines = [*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
     objects = []
     for name in names:
-        target = folder / f"{Path(name).stem}.o"
-        objects.append(target)
-        if not target.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            scratch = folder / f"{target.name}.{os.getpid()}"
-            _compiler([*_FLAGS, *defines, *_include_flags(), "-c", root / "include" / name, "-o", scratch])
-            os.replace(scratch, target)
+        command = [*_FLAGS, *defines, *_include_flags(), "-c", root / "include" / name, "-o"]
+        objects.append(kept(folder / f"{Path(name).stem}.o", lambda target, command=command: _compiler([*command, target])))
     return objects
 
 
@@ -200,4 +193,5 @@ def _compiler(arguments: list) -> None:
         raise GatefoldError("The C++ compiler g++ is missing; install it (Debian and Ubuntu: `apt install g++`).")
     result = subprocess.run([compiler, *map(str, arguments)], capture_output=True, text=True)
     if result.returncode:
+        check_space(build_root(), result.stderr)
         raise GatefoldError(f"g++ could not compile the simulation model: {result.stderr.strip().splitlines()[:1]}.")

@@ -58,18 +58,20 @@ class Design:
 
 
 def _built(model, board, config, graph):
+    from flow.engine.deploy import read
+    from flow.errors import GatefoldError
     from flow.paths import build_root
 
-    path = build_root() / model / "deploy" / "modes.json"
+    deploy = build_root() / model / "deploy"
     try:
-        contents = json.loads(path.read_text())
-        same = (
-            contents["parameters"] == config.parameters()
-            and contents["board"] == board.name
-            and [mode["name"] for mode in contents["modes"]] == list(graph.modes)
-        )
-    except (OSError, ValueError, KeyError):
+        contents = read(deploy)
+    except GatefoldError:
         return None
+    same = (
+        contents["parameters"] == config.parameters()
+        and contents["board"] == board.name
+        and [mode["name"] for mode in contents["modes"]] == list(graph.modes)
+    )
     return contents if same else None
 
 

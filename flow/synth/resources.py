@@ -17,7 +17,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from flow.atomic import check_space, make_folder
 from flow.errors import GatefoldError
+from flow.kept import kept
 from flow.synth.mapping import SOFT_MULTIPLIER
 
 TOP = "gatefold_top"
@@ -82,14 +84,14 @@ def estimate(parameters, top=TOP, dsp=True):
 
     parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "BUILD_HASH"}
     cache = build_root() / "cache" / "synthesis"
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache, prefix="run-") as name:
         folder = Path(name)
         sources = accelerator_sources(folder)
-        kept = cache / f"{_key(sources, parameters, top, dsp)}.json"
-        if not kept.is_file():
-            os.replace(_synthesise(folder, sources, parameters, top, dsp, kept.with_suffix(".log")), kept)
-    return count(json.loads(kept.read_text()), top)
+        path = cache / f"{_key(sources, parameters, top, dsp)}.json"
+        log = path.with_suffix(".log")
+        kept(path, lambda part: os.replace(_synthesise(folder, sources, parameters, top, dsp, log), part))
+    return count(json.loads(path.read_text()), top)
 
 
 def count(statistics, top):
@@ -177,7 +179,9 @@ def _synthesise(folder, sources, parameters, top, dsp, log):
             [sys.executable, "-m", "flow.synth.worker", str(job)], cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=environment
         )
     if done.returncode or not result.is_file():
-        errors = [line for line in log.read_text(errors="replace").splitlines() if "ERROR" in line]
+        said = log.read_text(errors="replace")
+        check_space(folder, said)
+        errors = [line for line in said.splitlines() if "ERROR" in line]
         raise GatefoldError(f"yosys refuses the hardware: {errors[0] if errors else 'no message'} (all of it in {log}); correct the parameters or the RTL.")
     log.unlink()
     return result

@@ -1,7 +1,7 @@
 """Bitstream of a build: `python hw/shell/implement.py build/resnet8 --toolchain vivado|openxc7`.
 
-Takes the sources, memory images and part of a build folder and adds `accelerator.bit` to its deploy folder. Nothing
-of the project depends on this step; the tools come from elsewhere and are looked for on PATH.
+Takes the memory images and parameters of a deploy folder and adds `accelerator.bit` to it. Nothing of the project depends
+on this step; the tools come from elsewhere and are looked for on PATH.
 
 vivado   `vivado`; the block design of vivado.tcl. Also replaces accelerator.hwh.
 openxc7  yosys (from the flow's own environment), `nextpnr-himbaechel` or `nextpnr-xilinx`, `fasm2frames`,
@@ -18,63 +18,98 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from flow.accelerator.sources import accelerator_sources
+from flow.atomic import check_space, refusal
+from flow.engine.bitstream import found, install
+from flow.engine.deploy import BITSTREAM, HANDOFF, hardware, read
+from flow.engine.steps import exclusive
+from flow.engine.top import NAME as TOP
 from flow.errors import GatefoldError
+from flow.kept import replace_folder
 
 SHELL = Path(__file__).resolve().parent
+TOOLCHAINS = ("vivado", "openxc7")
+PLACERS = ("nextpnr-himbaechel", "nextpnr-xilinx")
 GET_OPENXC7 = "install openXC7 (for example `apio packages install openxc7`) and put its programs on PATH"
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="implement.py", description="Make the bitstream of a build.")
     parser.add_argument("build", type=Path, help="build folder, for example build/resnet8")
-    parser.add_argument("--toolchain", choices=("vivado", "openxc7"), default=os.environ.get("TOOLCHAIN", "vivado"))
+    parser.add_argument("--toolchain", choices=TOOLCHAINS, help="default: the variable TOOLCHAIN, or what is on PATH")
+    parser.add_argument("--if-installed", action="store_true", help="where no tool is on PATH, say so and end well; leave a bitstream that is there")
     parser.add_argument("--until", choices=("netlist", "bitstream"), default="bitstream", help="openxc7: stop after yosys")
     args = parser.parse_args(argv)
     build = args.build.resolve()
-    try:
-        contents = json.loads((build / "deploy" / "modes.json").read_text())
-    except (OSError, ValueError) as problem:
-        raise GatefoldError(f"{args.build} holds no finished build ({problem}); run `gatefold build MODEL` first.") from problem
-    work = build / "implementation" / args.toolchain
-    sources = [*accelerator_sources(build / "rtl"), build / "rtl" / "accelerator.sv"]
-    images = sorted((build / "images").glob("*.mem"))
-    if args.toolchain == "vivado":
-        vivado(build, work, contents, sources, images)
+    contents = read(build / "deploy")
+    if args.if_installed and BITSTREAM in contents["files"] and found(build, contents):
+        print(f"gatefold: {build / 'deploy' / BITSTREAM} is of this build already.")
+        return
+    toolchain = args.toolchain or os.environ.get("TOOLCHAIN") or ("openxc7" if args.until == "netlist" else installed())
+    if toolchain is None:
+        command = shlex.join([".venv/bin/python", "hw/shell/implement.py", str(args.build)])
+        missing = f"no bitstream was made: neither Vivado nor the open tools are on PATH; install Vivado there, or {GET_OPENXC7}; then type: {command}"
+        if not args.if_installed:
+            raise GatefoldError(missing)
+        print(f"gatefold: {missing}")
+        return
+    if toolchain not in TOOLCHAINS:
+        raise GatefoldError(f"TOOLCHAIN names '{toolchain}'; choose one of {', '.join(TOOLCHAINS)}.")
+    work = build / "implementation" / toolchain
+    if toolchain == "vivado":
+        vivado(build, work, contents)
     else:
-        openxc7(build, work, contents, sources, args.until)
+        openxc7(build, work, contents, args.until)
 
 
-def vivado(build, work, contents, sources, images):
+def installed():
+    """The toolchain whose programs are on PATH, or None."""
+    if shutil.which("vivado"):
+        return "vivado"
+    open_tools = any(map(shutil.which, PLACERS)) and all(map(shutil.which, ("fasm2frames", "xc7frames2bit")))
+    return "openxc7" if open_tools else None
+
+
+def lay_out(build, work, contents):
+    """What goes into the tools, in the folder of their work, so that a build meanwhile changes nothing of it.
+
+    Returns:
+        (RTL files, folder of the memory images).
+    """
+    replace_folder(work / "images", lambda part: shutil.copytree(build / "deploy" / "images", part, dirs_exist_ok=True))
+    _, sources = hardware(work, contents, work / "rtl")
+    return [*sources, work / "rtl" / f"{TOP}.sv"], work / "images"
+
+
+def vivado(build, work, contents):
     """Bitstream and handoff through vivado.tcl."""
     tool = find("vivado", "install Vivado and put it on PATH, or use --toolchain openxc7")
-    work.mkdir(parents=True, exist_ok=True)
+    sources, images = lay_out(build, work, contents)
     files = work / "files.txt"
-    files.write_text("".join(f"{file}\n" for file in [*sources, SHELL / "gatefold_block.v", *images]))
+    files.write_text("".join(f"{file}\n" for file in [*sources, SHELL / "gatefold_block.v", *sorted(images.iterdir())]))
     arguments = [files, contents["part"], contents["clock_mhz"], contents["board"], work]
     run([tool, "-mode", "batch", "-nojournal", "-source", SHELL / "vivado.tcl", "-tclargs", *arguments], work, "vivado.log")
-    for name in ("accelerator.bit", "accelerator.hwh"):
-        install(work / name, build / "deploy" / name)
+    deliver(build, contents, {name: work / name for name in (BITSTREAM, HANDOFF)})
 
 
-def openxc7(build, work, contents, sources, until):
+def openxc7(build, work, contents, until):
     """Bitstream through yosys, nextpnr and prjxray; DSP blocks only where the build asks for them."""
     part = contents["part"]
     database, place = Path(), []
     if until == "bitstream":
-        place = [name for name in ("nextpnr-himbaechel", "nextpnr-xilinx") if shutil.which(name)]
+        place = [name for name in PLACERS if shutil.which(name)]
         if not place:
             raise GatefoldError(f"neither nextpnr-himbaechel nor nextpnr-xilinx is on PATH; {GET_OPENXC7}.")
         frames, bits = find("fasm2frames", GET_OPENXC7), find("xc7frames2bit", GET_OPENXC7)
         database = Path(os.environ.get("PRJXRAY_DB_DIR", "")) / "zynq7"
         if not (database / part / "part.yaml").is_file():
             raise GatefoldError(f"prjxray's data base of {part} is not found; let PRJXRAY_DB_DIR name the folder that holds zynq7/.")
-    work.mkdir(parents=True, exist_ok=True)
+    sources, images = lay_out(build, work, contents)
 
     netlist, dsp = work / "netlist.json", contents["parameters"]["MULT_DSP"] > 0
     job = work / "job.json"
@@ -86,7 +121,7 @@ def openxc7(build, work, contents, sources, until):
         })
     )
     # $readmemh names are relative to the images.
-    run([sys.executable, SHELL / "synthesise.py", job], build / "images", work / "yosys.log")
+    run([sys.executable, SHELL / "synthesise.py", job], images, work / "yosys.log")
     if until == "netlist":
         print(f"gatefold: {netlist}")
         return
@@ -106,9 +141,9 @@ def openxc7(build, work, contents, sources, until):
     with (work / "accelerator.frames").open("w") as output:
         run([frames, "--part", part, "--db-root", database, fasm], work, "fasm2frames.log", output)
     yaml = database / part / "part.yaml"
-    arguments = ["--part_file", yaml, "--part_name", part, "--frm_file", work / "accelerator.frames", "--output_file", work / "accelerator.bit"]
+    arguments = ["--part_file", yaml, "--part_name", part, "--frm_file", work / "accelerator.frames", "--output_file", work / BITSTREAM]
     run([bits, *arguments], work, "xc7frames2bit.log")
-    install(work / "accelerator.bit", build / "deploy" / "accelerator.bit")
+    deliver(build, contents, {BITSTREAM: work / BITSTREAM})
 
 
 def check_dsp(fasm):
@@ -142,17 +177,19 @@ def run(command, folder, log, output=None):
     with log.open("w") as file:
         done = subprocess.run([str(part) for part in command], cwd=folder, stdout=output or file, stderr=file if output else subprocess.STDOUT)
     if done.returncode:
+        check_space(log.parent, log.read_text(errors="replace"))
         raise GatefoldError(f"{Path(str(command[0])).name} failed; its output is in {log}.")
 
 
-def install(source, target):
-    """Copy in one step."""
-    if not source.is_file():
-        raise GatefoldError(f"{source.name} was not written; look into {source.parent}.")
-    part = target.with_name(target.name + ".part")
-    shutil.copyfile(source, part)
-    os.replace(part, target)
-    print(f"gatefold: {target}")
+def deliver(build, contents, files):
+    """Add what the tools made to the deploy folder: file name there -> path."""
+    for path in files.values():
+        if not path.is_file() or not path.stat().st_size:
+            raise GatefoldError(f"{path.name} was not written; look into {path.parent}.")
+    with exclusive(build, lambda words: print(f"gatefold: {words}")):
+        install(build, contents, files)
+    for name in files:
+        print(f"gatefold: {build / 'deploy' / name}")
 
 
 if __name__ == "__main__":
@@ -160,4 +197,7 @@ if __name__ == "__main__":
         main()
     except GatefoldError as error:
         print(f"gatefold: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"gatefold: {refusal(error)}", file=sys.stderr)
         sys.exit(2)

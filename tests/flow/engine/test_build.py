@@ -177,7 +177,7 @@ def test_simulate_refuses_parts_of_different_builds(build, tmp_path, capsys):
     export(random_resnet(1)).save(str(tmp_path / "model.onnx"))
     (tmp_path / "deploy").symlink_to(build.deploy)
     assert main(["simulate", "resnet8", "--folder", str(tmp_path)]) == 2
-    assert "different builds; run `gatefold build resnet8` again" in capsys.readouterr().err
+    assert "model.onnx is damaged or of another build" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_simulate_refuses_parts_of_different_builds(build, tmp_path, capsys):
         (["build", "resnet8", "--checkpoint", str(SHIPPED / "resnet8-ddi.safetensors")], "cannot run layer gates.layer.project16"),
         (["build", "densenet41", "--untrained"], "cannot run densenet41, which has no integer model"),
         (["build", "resnet8", "--untrained", "--r", "24"], "R = 24 is not possible"),
-        (["simulate", "resnet8"], "run `gatefold build resnet8`"),
+        (["simulate", "resnet8"], "There is no finished build in"),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path, capsys, arguments, words):

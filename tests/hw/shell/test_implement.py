@@ -1,12 +1,20 @@
-"""The implementation script: what it refuses. Its tools are on no machine of the tests."""
+"""The implementation script: what it refuses, what it hands to a tool, and what becomes of the tool's files.
+
+Its tools are on no machine of the tests: a program called vivado that writes two files stands for the one that takes hours.
+"""
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from flow.cli import main
+from flow.engine.deploy import read, vouch
 from flow.errors import GatefoldError
+from flow.kept import content_digest
+from flow.paths import build_root
 
 SCRIPT = Path(__file__).resolve().parents[3] / "hw" / "shell" / "implement.py"
 SITE = "DSP_L_X22Y15.DSP48.DSP_0.ZMREG[0]\nDSP_R_X9Y5.DSP48.DSP_1.AREG_2\n"
@@ -24,8 +32,29 @@ def implement():
 def build(tmp_path):
     (tmp_path / "deploy").mkdir()
     contents = {"part": "xc7z020clg400-1", "clock_mhz": 100, "board": "pynq-z2", "parameters": {"MULT_DSP": 0}}
-    (tmp_path / "deploy" / "modes.json").write_text(json.dumps(contents))
+    vouch(tmp_path / "deploy", {"format": 2, **contents})
     return tmp_path
+
+
+@pytest.fixture
+def built(tmp_path):
+    """A copy of the build that the board's tests use."""
+    folder = build_root() / "test" / "board"
+    assert main(["build", "resnet8", "--untrained", "--output", str(folder)]) == 0
+    return Path(shutil.copytree(folder, tmp_path / "build"))
+
+
+@pytest.fixture
+def vivado(tmp_path, monkeypatch):
+    """A program called vivado; its log keeps the list of files that it was given."""
+    program = tmp_path / "bin" / "vivado"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\nwhile [ "$1" != -tclargs ]; do shift; done\ncat "$2"\nprintf bits >"$6/accelerator.bit"\nprintf "<x/>" >"$6/accelerator.hwh"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.delenv("TOOLCHAIN", raising=False)
 
 
 def test_dsp_blocks_need_their_ties(implement):
@@ -56,5 +85,74 @@ def test_missing_data_base_is_named(implement, build, monkeypatch):
 
 
 def test_missing_build_is_named(implement, tmp_path):
-    with pytest.raises(GatefoldError, match="holds no finished build"):
+    with pytest.raises(GatefoldError, match="no finished build"):
         implement.main([str(tmp_path)])
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"format": 2}', "\x00\xff", "[" * 100_000])
+def test_a_damaged_build_is_told(implement, build, text):
+    (build / "deploy" / "modes.json").write_text(text, encoding="latin-1")
+    with pytest.raises(GatefoldError, match="is damaged; run `gatefold build` again"):
+        implement.main([str(build)])
+    assert not (build / "implementation").exists()
+
+
+def test_no_tool_is_no_error_where_none_is_asked_for(implement, build, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(build))
+    monkeypatch.delenv("TOOLCHAIN", raising=False)
+    implement.main([str(build), "--if-installed"])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("gatefold: no bitstream was made: neither Vivado nor the open tools are on PATH; install ")
+    assert line.endswith(f"hw/shell/implement.py {build}")
+    with pytest.raises(GatefoldError, match="no bitstream was made"):
+        implement.main([str(build)])
+    monkeypatch.setenv("TOOLCHAIN", "quartus")
+    with pytest.raises(GatefoldError, match="TOOLCHAIN names 'quartus'"):
+        implement.main([str(build)])
+
+
+def test_a_bitstream_joins_the_deploy_folder_and_stays(implement, built, vivado, capsys):
+    before = read(built / "deploy")
+    implement.main([str(built)])
+    after = read(built / "deploy")
+    assert after["files"]["accelerator.bit"] == content_digest(built / "deploy" / "accelerator.bit")
+    assert (built / "deploy" / "accelerator.hwh").read_text() == "<x/>"
+    changed = {name for name in after["files"] if after["files"][name] != before["files"].get(name)}
+    assert changed == {"accelerator.bit", "accelerator.hwh"} and after["build_hash"] == before["build_hash"]
+    given = (built / "implementation" / "vivado" / "vivado.log").read_text().splitlines()
+    assert sum(name.endswith(".mem") for name in given) == 8 and all(Path(name).is_file() for name in given)
+
+    whole = content_digest(built / "deploy")
+    rebuild = ["build", "resnet8", "--untrained", "--output", str(built)]
+    assert main(rebuild) == 0 and content_digest(built / "deploy") == whole
+    (built / "deploy" / "samples.npz").write_bytes(b"")
+    assert main(rebuild) == 0 and content_digest(built / "deploy") == whole
+    capsys.readouterr()
+    implement.main([str(built), "--if-installed"])
+    assert "is of this build already" in capsys.readouterr().out
+
+    (built / "implementation" / "vivado" / "accelerator.bit").write_bytes(b"other")
+    (built / "deploy" / "samples.npz").write_bytes(b"")
+    assert main(rebuild) == 0 and "accelerator.bit" not in read(built / "deploy")["files"]
+
+
+def test_a_bitstream_of_another_hardware_stays_out(implement, built, vivado):
+    implement.main([str(built)])
+    assert main(["build", "resnet8", "--untrained", "--board", "zedboard", "--output", str(built)]) == 0
+    assert "accelerator.bit" not in read(built / "deploy")["files"]
+
+
+def test_what_was_built_is_what_is_implemented(implement, built, vivado, monkeypatch, tmp_path):
+    """RTL that has changed since the build, and images that are not the build's, are refused."""
+    from flow.accelerator import sources
+
+    shutil.copytree(sources.RTL, tmp_path / "rtl")
+    (tmp_path / "rtl" / "engine_rom.sv").write_text((tmp_path / "rtl" / "engine_rom.sv").read_text() + "// later\n")
+    with monkeypatch.context() as context:
+        context.setattr(sources, "RTL", tmp_path / "rtl")
+        with pytest.raises(GatefoldError, match="hw/ has changed since"):
+            implement.main([str(built)])
+    (built / "deploy" / "images" / "weights_0.mem").write_text("0\n")
+    with pytest.raises(GatefoldError, match="weights_0.mem is damaged"):
+        implement.main([str(built)])
+    assert "accelerator.bit" not in read(build_root() / "test" / "board" / "deploy")["files"]
