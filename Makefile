@@ -1,19 +1,41 @@
 # Gatefold. Every target does its own set-up first; a second call skips what is done.
 #
-#   make bitstream MODEL=resnet8          build the accelerator into build/resnet8/deploy
-#                                         (CHECKPOINT=FILE: other weights, such as those that a search leaves)
-#   make run MODEL=resnet8 MODE=1/4       the board program (simulated where no board is attached)
+#   make bitstream MODEL=resnet8          build the accelerator into build/resnet8/deploy, and its bitstream where Vivado or the
+#                                         open tools are installed (CHECKPOINT=FILE: other weights, such as those that a search
+#                                         leaves; BOARD=pynq-z1, pynq-z2 or zedboard)
+#   make run MODEL=resnet8 MODE=1/4       the board program (simulated where no board is attached); builds what is not built
+#                                         yet, or not for the CHECKPOINT or BOARD that is named
 #   make report MODEL=resnet8             resources, cycles, frames per second
 #   make test                             the tests;  make test-all: with the slow ones
 #   make setup                            only both Python environments
-#   make clean                            forget the builds;  make distclean: the environments too
+#   make clean                            forget the builds;  make distclean: the environments too; both leave runs/
+#
+# GATEFOLD_BUILD names another folder than build/.
 
 MODEL ?= resnet8
 MODE  ?= full
-BOARD ?= pynq-z2
 COUNT ?= 16
 JOBS  ?= 2
 export PYTHON ?= python3.11
+
+# Values reach the shell through its environment, as they were typed: nothing in them is run, by make or by the shell.
+override MODEL      := $(value MODEL)
+override MODE       := $(value MODE)
+override COUNT      := $(value COUNT)
+override JOBS       := $(value JOBS)
+override PYTHON     := $(value PYTHON)
+override CHECKPOINT := $(value CHECKPOINT)
+override BOARD      := $(value BOARD)
+export gf_model      := $(MODEL)
+export gf_mode       := $(MODE)
+export gf_count      := $(COUNT)
+export gf_jobs       := $(JOBS)
+export gf_checkpoint := $(CHECKPOINT)
+export gf_board      := $(BOARD)
+
+folder = "$${GATEFOLD_BUILD:-build}/$$gf_model"
+board  = --board="$${gf_board:-pynq-z2}"
+build  = .venv/bin/gatefold build $(board) $${gf_checkpoint:+--checkpoint="$$gf_checkpoint"} -- "$$gf_model"
 
 .PHONY: help setup setup-flow setup-board bitstream run report test test-all clean distclean
 .DEFAULT_GOAL := help
@@ -30,22 +52,32 @@ setup-board:
 	@requirements/setup.sh board
 
 bitstream: setup
-	@.venv/bin/gatefold build $(MODEL) --board $(BOARD) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+	@$(build)
+	@.venv/bin/python hw/shell/implement.py --if-installed -- $(folder)
 
-run: setup-board $(if $(wildcard build/$(MODEL)/deploy/modes.json),,bitstream)
-	@.venv-board/bin/python board/run.py --model $(MODEL) --mode $(MODE) --count $(COUNT)
+run: setup-board
+	@if [ -n "$$gf_checkpoint" ] || [ ! -e $(folder)/deploy/modes.json ] || \
+	    { [ -n "$$gf_board" ] && ! grep -qiF "\"board\": \"$$gf_board\"" $(folder)/deploy/modes.json; }; \
+	then requirements/setup.sh flow && $(build); fi
+	@.venv-board/bin/python board/run.py --model="$$gf_model" --mode="$$gf_mode" --count="$$gf_count"
 
 report: setup-flow
-	@.venv/bin/gatefold report $(MODEL) --board $(BOARD)
+	@.venv/bin/gatefold report $(board) -- "$$gf_model"
 
 test: setup
-	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n "$$gf_jobs" --dist loadfile -m "not slow"
 
 test-all: setup
-	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n "$$gf_jobs" --dist loadfile
 
+# Trained weights that an earlier version or --output has put into build/ stay.
 clean:
-	rm -rf build
+	@for entry in build/* build/.[!.]*; do \
+	    if [ -n "$$(find "$$entry" \( -name '*.safetensors' -o -name checkpoint.pt \) -print -quit 2>/dev/null)" ]; \
+	    then echo "gatefold: $$entry holds trained weights and stays."; \
+	    else rm -rf -- "$$entry"; fi; \
+	done; [ ! -d build ] || rmdir build 2>/dev/null || true
+	@echo "gatefold: the builds in build/ are gone; trained networks in runs/ stay, and so does what GATEFOLD_BUILD or GATEFOLD_RUNS name."
 
 distclean: clean
 	rm -rf .venv .venv-board gatefold.egg-info

@@ -39,11 +39,11 @@ DEFAULT_BOARD = "pynq-z2"
 
 
 def find_board(name):
-    """The board of that name.
+    """The board of that name, in any case: PYNQ images call theirs Pynq-Z2.
 
     Raises:
         GatefoldError: there is none.
     """
-    if name not in BOARDS:
+    if name.lower() not in BOARDS:
         raise GatefoldError(f"There is no board '{name}'; choose one of {', '.join(BOARDS)}.")
-    return BOARDS[name]
+    return BOARDS[name.lower()]

@@ -1,0 +1,137 @@
+"""The Makefile: what it hands to the programs, when `make run` builds, and what `make clean` leaves."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+VALUES = [
+    "a b", "it's", 'a "quoted" one', "x; touch pwned", "$(touch pwned)", "`touch pwned`", "$(shell touch pwned)", "${shell touch pwned}",
+    "$HOME", "$$", "--help", "a\\b", "*", "x & touch pwned", "x | touch pwned", "x > pwned", "~", "#",
+]  # fmt: skip
+PROGRAM = """#!/bin/sh
+{ printf '%s\\037' NAME "$@"; printf '\\036'; } >>"LOG"
+"""
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder with this Makefile, in which every program that it calls writes down its arguments; its name holds a space."""
+    folder = tmp_path / "a clone"
+    for name in (".venv/bin/gatefold", ".venv/bin/python", ".venv-board/bin/python", "requirements/setup.sh"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(PROGRAM.replace("NAME", name).replace("LOG", str(folder / "log")))
+        path.chmod(0o755)
+    shutil.copy(ROOT / "Makefile", folder)
+    return folder
+
+
+def make(folder, *arguments, **variables):
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "GATEFOLD_BUILD", "BOARD", "MODEL")}
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, env={**environment, **variables}, timeout=300)
+
+
+def calls(folder, program):
+    """Arguments of each call of a program, oldest first."""
+    text = (folder / "log").read_text() if (folder / "log").exists() else ""
+    lines = [line.split("\x1f")[:-1] for line in text.split("\x1e")[:-1]]
+    return [call[1:] for call in lines if call[0] == program]
+
+
+def built(folder, model="resnet8", board="pynq-z2"):
+    deploy = folder / "build" / model / "deploy"
+    deploy.mkdir(parents=True)
+    (deploy / "modes.json").write_text(json.dumps({"board": board}, indent=1))
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_values_arrive_as_they_are(clone, value):
+    """As an argument of make and from the environment, in every target that takes them."""
+    for given in ("argument", "environment"):
+        (clone / "log").unlink(missing_ok=True)
+        names = {name: value for name in ("MODEL", "MODE", "COUNT", "BOARD", "CHECKPOINT", "JOBS")}
+        for target in ("bitstream", "run", "report", "test"):
+            if given == "argument":
+                done = make(clone, target, *(f"{name}={value}" for name, value in names.items()))
+            else:
+                done = make(clone, target, **names)
+            assert done.returncode == 0, done.stderr
+        build = ["build", f"--board={value}", f"--checkpoint={value}", "--", value]
+        assert calls(clone, ".venv/bin/gatefold") == [build, build, ["report", f"--board={value}", "--", value]]
+        script, tests = calls(clone, ".venv/bin/python")
+        assert script == ["hw/shell/implement.py", "--if-installed", "--", f"build/{value}"]
+        assert tests[2:4] == ["-n", value]
+        assert calls(clone, ".venv-board/bin/python") == [["board/run.py", f"--model={value}", f"--mode={value}", f"--count={value}"]]
+        assert not list(clone.rglob("pwned"))
+
+
+def test_defaults(clone):
+    assert make(clone, "bitstream").returncode == make(clone, "run").returncode == 0
+    assert calls(clone, ".venv/bin/gatefold") == [["build", "--board=pynq-z2", "--", "resnet8"]] * 2
+    assert calls(clone, ".venv-board/bin/python") == [["board/run.py", "--model=resnet8", "--mode=full", "--count=16"]]
+
+
+@pytest.mark.parametrize(
+    "arguments, builds",
+    [
+        ([], False),
+        (["BOARD=pynq-z2"], False),
+        (["BOARD=Pynq-Z2"], False),  # as the PYNQ images set it in the environment
+        (["BOARD=zedboard"], True),
+        (["BOARD=nonsense"], True),
+        (["BOARD=p.nq-z2"], True),
+        (["CHECKPOINT=other.safetensors"], True),
+        (["MODEL=resnet20"], True),
+    ],
+)
+def test_run_builds_what_is_not_built_like_that(clone, arguments, builds):
+    built(clone)
+    assert make(clone, "run", *arguments).returncode == 0
+    assert bool(calls(clone, ".venv/bin/gatefold")) == builds
+    assert len(calls(clone, ".venv-board/bin/python")) == 1
+
+
+def test_run_looks_where_gatefold_build_says(clone):
+    built(clone)
+    (clone / "build").rename(clone / "other place")
+    assert make(clone, "run", GATEFOLD_BUILD="other place").returncode == 0
+    assert not calls(clone, ".venv/bin/gatefold")
+    assert make(clone, "bitstream", GATEFOLD_BUILD="other place").returncode == 0
+    assert calls(clone, ".venv/bin/python") == [["hw/shell/implement.py", "--if-installed", "--", "other place/resnet8"]]
+
+
+def test_run_ends_where_the_build_ends(clone):
+    (clone / ".venv" / "bin" / "gatefold").write_text("#!/bin/sh\necho 'gatefold: no.' >&2\nexit 2\n")
+    done = make(clone, "run", "BOARD=nonsense")
+    assert done.returncode != 0 and "gatefold: no." in done.stderr and not calls(clone, ".venv-board/bin/python")
+
+
+@pytest.mark.parametrize("target", ["clean", "distclean"])
+def test_clean_leaves_trained_networks(clone, target):
+    built(clone)
+    kept = ["runs/train/resnet8/resnet8.safetensors", "runs/search/resnet8/evaluations.json", "build/train/my net/checkpoint.pt", "build/old.safetensors"]
+    gone = ["build/cache/entry.o", "build/.hidden", "build/resnet20/deploy/images/requant.mem"]
+    for name in (*kept, *gone):
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text("")
+    done = make(clone, target)
+    assert done.returncode == 0, done.stderr
+    assert all((clone / name).exists() for name in kept) and not any((clone / name).exists() for name in gone)
+    assert not (clone / "build" / "resnet8").exists() and "runs/ stay" in done.stdout
+    assert "build/train holds trained weights and stays" in done.stdout and "build/old.safetensors holds" in done.stdout
+    assert (clone / ".venv").exists() == (target == "clean")
+    shutil.rmtree(clone / "build")
+    assert make(clone, target).returncode == 0
+
+
+def test_an_unknown_board_is_refused_though_a_build_exists():
+    """The real programs, in this clone."""
+    if not (ROOT / ".venv-board" / "bin" / "python").exists():
+        pytest.skip("the board program's environment is missing; make it with: make setup")
+    done = make(ROOT, "run", "BOARD=nonsense")
+    assert done.returncode == 2 and "There is no board 'nonsense'" in done.stderr
