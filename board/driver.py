@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from board.deploy import IMAGE_SHAPE
-from board.errors import BoardError
+from board.errors import BoardError, reading
 
 INSTANCE = "gatefold_0"
 START, RESET = 1, 2          # register control
@@ -64,15 +64,15 @@ class Accelerator:
         self._allocate = pynq.allocate
         self._offsets = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
         self._words = {name: index for index, name in enumerate(deploy.interface["record"])}
-        try:
+        with reading(bitstream, "bitstream with its .hwh", f"build again with: make bitstream MODEL={deploy.model}"):
             self._overlay = pynq.Overlay(str(bitstream.resolve()))
-        except BoardError:
-            raise
-        except Exception as problem:  # pynq's readers raise whatever the bytes lead to
-            raise BoardError(f"{bitstream} or the .hwh beside it cannot be loaded ({problem!r}); build again with: make bitstream MODEL={deploy.model}.") from None
         if INSTANCE not in self._overlay.ip_dict:
             raise BoardError(f"the .hwh of {deploy.folder} knows no {INSTANCE}; build again with: make bitstream MODEL={deploy.model}.")
         pynq.Clocks.fclk0_mhz = deploy.clock_mhz
+        if abs(pynq.Clocks.fclk0_mhz - deploy.clock_mhz) > 0.01 * deploy.clock_mhz:
+            raise BoardError(
+                f"the board's clock gives {pynq.Clocks.fclk0_mhz:g} MHz, not the {deploy.clock_mhz:g} MHz of the build; build for a clock that it can give."
+            )
         self._registers = getattr(self._overlay, INSTANCE)
         self._check_identity()
 
@@ -149,6 +149,8 @@ class Accelerator:
                 f"{deploy.folder} mixes two builds: the hardware has {modes} modes and {classes} classes, "
                 f"its files {len(deploy.modes)} and {len(deploy.classes)}; {remedy}."
             )
+        if len(self._words) + classes > self._record_words:
+            raise BoardError(f"{deploy.folder} mixes two builds: a record of {self._record_words} words is too short for interface.json; {remedy}.")
 
     def _wait(self, frames, timeout):
         done, deadline = 0, time.monotonic() + timeout
@@ -183,9 +185,9 @@ class Accelerator:
             raise BoardError(f"frame {frame} ended with status {column('status')[frame]}; run it again, and build again if that repeats.")
         # The hardware numbers frames from its last reset on, modulo 2^32.
         number = (column("frame")[0] + np.arange(len(records))) % 2**32
-        wrong = (column("frame") != number) | (column("mode") != [mode.index for mode in modes])
+        wrong = (column("frame") != number) | (column("mode") != [mode.index for mode in modes]) | (column("class") >= len(self._deploy.classes))
         if wrong.any():
-            raise BoardError(f"the record of frame {int(np.flatnonzero(wrong)[0])} belongs to another frame or mode; run again, and restart the board if that repeats.")
+            raise BoardError(f"the record of frame {int(np.flatnonzero(wrong)[0])} is that of another frame, mode or network; run again, and restart the board if that repeats.")
         first = len(self._words)
         logits = records[:, first : first + len(self._deploy.classes)].view(np.int32)
         return Batch(logits, column("class"), column("mode"), column("cycles"), column("tiles"), cycles)

@@ -194,7 +194,7 @@ def refuse(write, saying):
 started = lambda value: value == 1
 refuse(lambda at, value: real.write(at, 0 if at == offset["control"] and started(value) else value), "stopped after 2 of 2 frames")
 refuse(lambda at, value: real.write(at, 1 if at == offset["frames"] else value), "stopped after 1 of 2 frames")
-refuse(lambda at, value: real.write(at, 0 if at == offset["mode_list"] else value), "belongs to another frame or mode")
+refuse(lambda at, value: real.write(at, 0 if at == offset["mode_list"] else value), "is that of another frame, mode")
 """)
 
 
