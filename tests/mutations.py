@@ -118,7 +118,7 @@ def tails():
     return st.binary(min_size=1, max_size=64).map(lambda tail: _rewritten(f"{tail!r} appended", lambda data: data + tail))
 
 
-def _npy(shape, descr, data=b""):
+def hollow_npy(shape, descr="|u1", data=b""):
     """An .npy file that claims a shape and type and holds `data`."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
@@ -133,7 +133,7 @@ def _zip(members, method=zipfile.ZIP_DEFLATED):
     return file.getvalue()
 
 
-def _png(width, height):
+def hollow_png(width, height):
     """A PNG whose header claims a size; its data are one line of zeros."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -160,22 +160,22 @@ FOREIGN = {  # name -> contents
     "deep JSON": b"[" * 100_000,
     "deep JSON, closed": b"[" * 100_000 + b"]" * 100_000,
     "a JSON number of 100,000 digits": b'{"format": ' + b"9" * 100_000 + b"}",
-    "a PNG": _png(32, 32),
-    "a huge PNG": _png(60_000, 60_000),
+    "a PNG": hollow_png(32, 32),
+    "a huge PNG": hollow_png(60_000, 60_000),
     "an ELF header": b"\x7fELF\x02\x01\x01" + bytes(57),
     "a gzip": b"\x1f\x8b\x08" + bytes(29),
     "a pickle": b"\x80\x04K\x01.",
     "an empty zip": _zip({}),
     "a zip of text": _zip({"readme.txt": b"hello"}),
-    "an .npy": _npy((2, 2), "|u1", bytes(4)),
-    "a giant .npy": _npy(GIANT, "|u1"),
-    "an .npy of objects": _npy((1,), "|O", b"\x80\x04N."),
-    "an .npy of negative shape": _npy((-1, 32, 32, 3), "|u1"),
-    "a giant .npz": _zip({"x.npy": _npy(GIANT, "|u1"), "y.npy": _npy(GIANT[:1], "<i8")}),
-    "an .npz that says less than it holds": _zip({"x.npy": _npy((1, 32, 32, 3), "|u1", bytes(10**6))}),
-    "an .npz of 32 MB zeros": _zip({"x.npy": _npy((1, 32, 32, 3), "|u1", bytes(2**25))}),
-    "an .npz of objects": _zip({"x.npy": _npy((1,), "|O", b"\x80\x04N.")}),
-    "an .npz of floats": _zip({"x.npy": _npy((1, 32, 32, 3), "<f8", bytes(8 * 3072))}),
+    "an .npy": hollow_npy((2, 2), data=bytes(4)),
+    "a giant .npy": hollow_npy(GIANT),
+    "an .npy of objects": hollow_npy((1,), "|O", b"\x80\x04N."),
+    "an .npy of negative shape": hollow_npy((-1, 32, 32, 3)),
+    "a giant .npz": _zip({"x.npy": hollow_npy(GIANT), "y.npy": hollow_npy(GIANT[:1], "<i8")}),
+    "an .npz that says less than it holds": _zip({"x.npy": hollow_npy((1, 32, 32, 3), data=bytes(10**6))}),
+    "an .npz of 32 MB zeros": _zip({"x.npy": hollow_npy((1, 32, 32, 3), data=bytes(2**25))}),
+    "an .npz of objects": _zip({"x.npy": hollow_npy((1,), "|O", b"\x80\x04N.")}),
+    "an .npz of floats": _zip({"x.npy": hollow_npy((1, 32, 32, 3), "<f8", bytes(8 * 3072))}),
     "a giant .safetensors": struct.pack("<Q", 2**62) + b"{}",
     "a lying .safetensors": struct.pack("<Q", 60) + b'{"x":{"dtype":"F32","shape":[1000000000],"data_offsets":[0,4]}}'[:60],
 }
