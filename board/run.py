@@ -110,7 +110,8 @@ def run(args):
         batch = accelerator.run(pixels, modes[part], args.timeout)
         predictions[part], logits[part], frame_cycles[part] = batch.predictions, batch.logits, batch.frame_cycles
         cycles += batch.cycles
-        _progress(part.stop, args.count)
+        if len(starts) > 1 and sys.stderr.isatty():
+            print(f"\r  {part.stop:,} of {args.count:,} frames", end="\n" if part.stop == args.count else "", file=sys.stderr, flush=True)
     labels = images.labels[np.arange(args.count) % len(images.labels)]
     labelled = labels >= 0
     seconds = cycles / (deploy.clock_mhz * 1e6)
@@ -164,12 +165,6 @@ def _open_accelerator(deploy):
     return Accelerator(deploy, deploy.bitstream(simulated)), simulated
 
 
-def _progress(done, count):
-    """The frames that are done, on a terminal, where there is more than one batch."""
-    if count > MAX_BATCH and sys.stderr.isatty():
-        print(f"\r  {done:,} of {count:,} frames", end="\n" if done == count else "", file=sys.stderr, flush=True)
-
-
 def _pieces(array):
     """The elements of an array as lists, some at a time."""
     return (array[at : at + WRITTEN_AT_ONCE].tolist() for at in range(0, len(array), WRITTEN_AT_ONCE))
@@ -208,6 +203,8 @@ def _text(result, deploy):
 
 def _output(pieces):
     """Writes to stdout; returns the exit code."""
+    if sys.stdout is None:
+        return _say("standard output is closed; send the results somewhere.", 2)
     try:
         for piece in pieces:
             sys.stdout.write(piece)
