@@ -1,28 +1,14 @@
-"""The deploy folder of one build: which modes it has, where its registers lie."""
+"""The deploy folder of one build: which modes it has, where its registers lie, and that its files are those of the build."""
 
-import json
+import hashlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from board.description import FORMAT, Damaged, check_description, check_digest, check_interface, is_text, need, read_modes, read_object
 from board.errors import BoardError
 
-FORMAT = 1
 IMAGE_SHAPE = (32, 32, 3)
-
-
-@dataclass(frozen=True)
-class Mode:
-    """One entry of modes.json.
-
-    Attributes:
-        index: what the hardware calls it.
-        name: "full", "1/2", ...
-        accuracy: on the data set's test images, 0…1, or None.
-    """
-
-    index: int
-    name: str
-    accuracy: float | None
+NEEDED = ("accelerator.hwh", "accelerator.so", "interface.json", "samples.npz")
 
 
 @dataclass(frozen=True)
@@ -56,18 +42,16 @@ class Deploy:
         """What `Overlay` loads: the bitstream, or for the simulated board the Verilated accelerator.
 
         Raises:
-            BoardError: it is not there.
+            BoardError: there is no bitstream.
         """
-        path = self.folder / ("accelerator.so" if simulated else "accelerator.bit")
+        if simulated:
+            return self.folder / "accelerator.so"
+        path = self.folder / "accelerator.bit"
         if not path.is_file():
-            if simulated:
-                raise BoardError(f"{path} is missing; build it with: make bitstream MODEL={self.model}.")
             raise BoardError(
                 f"{path} is missing: this build holds no bitstream yet; implement it with Vivado or the open tools, "
                 f"or run on a machine without a board to simulate."
             )
-        if not path.with_suffix(".hwh").is_file():
-            raise BoardError(f"{path.with_suffix('.hwh')} is missing; build again with: make bitstream MODEL={self.model}.")
         return path
 
     def mode_sequence(self, text, frames):
@@ -84,32 +68,41 @@ class Deploy:
 
 
 def open_deploy(folder):
-    """Read the deploy folder at `folder` (the folder itself, or the build that holds it).
+    """Read the deploy folder at `folder` (the folder itself, or the build that holds it), and check its files.
+
+    modes.json vouches for itself (`digest`) and for every other file of the build (`files`: path in the folder ->
+    SHA-256 in hex). A bitstream is made later and may lie beside them.
 
     Raises:
-        BoardError: it is missing, incomplete, or was written by another version.
+        BoardError: it is missing, was written by another version, or one of its files is not the build's.
     """
     folder = Path(folder)
     if not (folder / "modes.json").is_file() and (folder / "deploy" / "modes.json").is_file():
         folder = folder / "deploy"
+    if folder.exists() and not folder.is_dir():
+        raise BoardError(f"{folder} is no folder; name a deploy folder, or make one with: make bitstream MODEL=resnet8.")
+    if not (folder / "modes.json").is_file():
+        raise BoardError(f"{folder} is no deploy folder (modes.json is missing); make one with: make bitstream MODEL=resnet8.")
+    remedy = "build again with make bitstream"
     try:
-        text = json.loads((folder / "modes.json").read_text())
-        interface = json.loads((folder / "interface.json").read_text())
-        if text["format"] != FORMAT:
-            raise BoardError(f"{folder} has format {text['format']}, this program reads {FORMAT}; build again with: make bitstream MODEL={text['model']}.")
-        if text["interface_version"] != interface["version"]:
-            raise BoardError(f"modes.json and interface.json of {folder} come from different builds; build again with: make bitstream MODEL={text['model']}.")
-        modes = {mode["name"]: Mode(mode["index"], mode["name"], mode.get("accuracy")) for mode in text["modes"]}
-        return Deploy(
-            folder, text["model"], text["board"], float(text["clock_mhz"]), int(text["build_hash"][:8], 16), list(text["classes"]),
-            modes, interface,
-        )
-    except FileNotFoundError as problem:
-        raise BoardError(f"{folder} is no deploy folder ({Path(problem.filename).name} is missing); make one with: make bitstream MODEL=resnet8.") from None
-    except NotADirectoryError:
-        raise BoardError(f"{folder} is no folder; name a deploy folder, or make one with: make bitstream MODEL=resnet8.") from None
-    except (ValueError, KeyError, TypeError) as problem:
-        raise BoardError(f"{folder} holds a damaged modes.json or interface.json ({problem!r}); build again with make bitstream.") from None
+        contents = read_object(folder / "modes.json")
+        if "format" in contents and contents["format"] != FORMAT:
+            raise BoardError(f"{folder} has format {contents['format']!r:.20}, this program reads {FORMAT}; {remedy}.")
+        check_digest(contents)
+        check_description(contents)
+        modes = read_modes(contents.get("modes"))
+        remedy = f"build again with: make bitstream MODEL={contents['model']}"
+        _check_files(folder, contents.get("files"), remedy)
+        interface = read_object(folder / "interface.json")
+        check_interface(interface)
+    except Damaged as problem:
+        raise BoardError(f"{folder} holds a damaged modes.json or interface.json ({problem}); {remedy}.") from None
+    if contents.get("interface_version") != interface["version"]:
+        raise BoardError(f"modes.json and interface.json of {folder} come from different builds; {remedy}.")
+    return Deploy(
+        folder, contents["model"], contents["board"], float(contents["clock_mhz"]), int(contents["build_hash"][:8], 16),
+        contents["classes"], modes, interface,
+    )
 
 
 def find_deploy(builds, model=None):
@@ -121,14 +114,42 @@ def find_deploy(builds, model=None):
     Raises:
         BoardError: there is none.
     """
-    builds = Path(builds)
-    if model is not None:
-        if "/" not in model and (builds / model / "deploy" / "modes.json").is_file():
-            return open_deploy(builds / model / "deploy")
-        built = sorted(path.parent.parent.name for path in builds.glob("*/deploy/modes.json"))
-        known = f"built are {', '.join(built)}" if built else "nothing is built yet"
-        raise BoardError(f"there is no build of {model!r} in {builds} ({known}); make it with: make bitstream MODEL={model}.")
-    found = sorted(builds.glob("*/deploy/modes.json"), key=lambda path: path.stat().st_mtime)
-    if not found:
+    found = sorted(Path(builds).glob("*/deploy/modes.json"), key=lambda path: path.stat().st_mtime)
+    if model is None and not found:
         raise BoardError(f"there is no deploy folder in {builds}; make one with: make bitstream MODEL=resnet8.")
-    return open_deploy(found[-1].parent)
+    for path in reversed(found):
+        if model in (None, path.parent.parent.name):
+            return open_deploy(path.parent)
+    known = f"built are {', '.join(sorted(path.parent.parent.name for path in found))}" if found else "nothing is built yet"
+    raise BoardError(f"there is no build of {model!r} in {builds} ({known}); make it with: make bitstream MODEL={model}.")
+
+
+def _check_files(folder, files, remedy):
+    """Every file of the build is there and is the build's, and no memory image lies beside them.
+
+    Raises:
+        BoardError: which file is not.
+        Damaged: `files` does not list them.
+    """
+    need(isinstance(files, dict) and set(NEEDED) <= set(files), "modes.json does not list the files of the build")
+    for name, digest in sorted(files.items()):
+        place = PurePosixPath(name)
+        need(is_text(name) and not place.is_absolute() and ".." not in place.parts, f"modes.json lists {name!r:.40}, which is no file of this folder")
+        path = folder / name
+        if not path.is_file():
+            raise BoardError(f"{path} is missing; {remedy}.")
+        if _sha256(path) != digest:
+            raise BoardError(f"{path} is damaged or of another build: its SHA-256 is not the one in modes.json; {remedy}.")
+    images = folder / "images"
+    for path in sorted(images.iterdir()) if images.is_dir() else ():
+        if f"images/{path.name}" not in files:
+            raise BoardError(f"{path} is no file of this build; remove it, or {remedy}.")
+
+
+def _sha256(path):
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

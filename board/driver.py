@@ -4,19 +4,25 @@ It speaks to PYNQ alone (`Overlay`, its `gatefold_0`, `allocate`), so it cannot 
 Registers, error codes and record words come from the deploy folder's interface.json.
 """
 
+import atexit
 import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from board.deploy import IMAGE_SHAPE
-from board.errors import BoardError
+from board.errors import BoardError, reading
 
 INSTANCE = "gatefold_0"
-START, RESET = 1, 2  # register control
-BUSY, ERROR = 1, 4   # register status
+START, RESET = 1, 2          # register control
+BUSY, DONE, ERROR = 1, 2, 4  # register status
 POLL_SECONDS = 50e-6
+DRAIN_SECONDS = 1.0  # within which a reset ends the transfers under way, if the memory answers at all
 MEMORY_ALIGN = 128
+
+# Batches that were given up while transfers were under way: (accelerator, buffers). The DMA may still write into
+# those buffers, so they live until the accelerator rests, whatever becomes of the Accelerator and of the caller.
+_given_up = []
 
 
 @dataclass(frozen=True)
@@ -47,20 +53,26 @@ class Accelerator:
         bitstream: path of what the device loads (`deploy.bitstream`).
 
     Raises:
-        BoardError: the hardware is not the one of this folder.
+        BoardError: the hardware is not the one of this folder, cannot be loaded, or is busy with a batch that was given up.
     """
 
     def __init__(self, deploy, bitstream):
         import pynq
 
+        _release()  # loading cuts transfers off, and memory that is still written to must not be lost sight of
         self._deploy = deploy
         self._allocate = pynq.allocate
         self._offsets = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
         self._words = {name: index for index, name in enumerate(deploy.interface["record"])}
-        self._overlay = pynq.Overlay(str(bitstream.resolve()))
+        with reading(bitstream, "bitstream with its .hwh", f"build again with: make bitstream MODEL={deploy.model}"):
+            self._overlay = pynq.Overlay(str(bitstream.resolve()))
         if INSTANCE not in self._overlay.ip_dict:
             raise BoardError(f"the .hwh of {deploy.folder} knows no {INSTANCE}; build again with: make bitstream MODEL={deploy.model}.")
         pynq.Clocks.fclk0_mhz = deploy.clock_mhz
+        if abs(pynq.Clocks.fclk0_mhz - deploy.clock_mhz) > 0.01 * deploy.clock_mhz:
+            raise BoardError(
+                f"the board's clock gives {pynq.Clocks.fclk0_mhz:g} MHz, not the {deploy.clock_mhz:g} MHz of the build; build for a clock that it can give."
+            )
         self._registers = getattr(self._overlay, INSTANCE)
         self._check_identity()
 
@@ -72,16 +84,21 @@ class Accelerator:
             modes: N board.deploy.Mode, the mode of each frame.
             timeout: seconds without a new result after which the batch counts as lost.
 
+        A batch that does not end, or is interrupted, is given up: the accelerator is reset, and its buffers live on
+        until no transfer is under way.
+
         Raises:
-            BoardError: the accelerator reports an error or does not answer.
+            BoardError: the accelerator is busy, reports an error, does not answer, or ends without all records.
         """
         frames = len(pixels)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != IMAGE_SHAPE or not frames or frames != len(modes):
             raise BoardError(f"a batch of {pixels.dtype} {list(pixels.shape)} with {len(modes)} modes cannot run; give uint8 [N, 32, 32, 3] and N modes.")
-        record_words = self._record_words
+        _release()
+        if self._read("status") & BUSY:
+            raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
         source = self._buffer((frames, IMAGE_SHAPE[2], *IMAGE_SHAPE[:2]), np.uint8)
         mode_list = self._buffer((frames,), np.uint8)
-        records = self._buffer((frames, record_words), np.uint32)
+        records = self._buffer((frames, self._record_words), np.uint32)
         source[:] = pixels.transpose(0, 3, 1, 2)
         mode_list[:] = [mode.index for mode in modes]
         records[:] = 0
@@ -92,12 +109,29 @@ class Accelerator:
         self._write("destination", records.device_address)
         self._write("mode_list", mode_list.device_address)
         self._write("frames", frames)
-        self._write("control", START)
-        self._wait(frames, timeout)
+        try:
+            self._write("control", START)
+            self._wait(frames, timeout)
+        except BaseException:  # an interrupt from the keyboard too
+            _give_up(self, (source, mode_list, records))
+            raise
         cycles = self._read("cycles")
         self._write("irq", 1)
         records.invalidate()
-        return self._unpack(np.array(records), cycles)
+        return self._unpack(np.array(records), modes, cycles)
+
+    def rest(self):
+        """Waits until no batch and no transfer is under way, at most DRAIN_SECONDS; returns whether that is so."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._read("status") & BUSY:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def reset(self):
+        """Gives up the batch under way; `rest` tells when the transfers that have begun are over."""
+        self._write("control", RESET)
 
     def _check_identity(self):
         deploy = self._deploy
@@ -115,16 +149,20 @@ class Accelerator:
                 f"{deploy.folder} mixes two builds: the hardware has {modes} modes and {classes} classes, "
                 f"its files {len(deploy.modes)} and {len(deploy.classes)}; {remedy}."
             )
+        if len(self._words) + classes > self._record_words:
+            raise BoardError(f"{deploy.folder} mixes two builds: a record of {self._record_words} words is too short for interface.json; {remedy}.")
 
     def _wait(self, frames, timeout):
         done, deadline = 0, time.monotonic() + timeout
-        while (status := self._read("status")) & BUSY:
+        while True:
+            status = self._read("status")
+            if not status & BUSY:
+                break
             progress = self._read("frames_done")
             now = time.monotonic()
             if progress != done:
                 done, deadline = progress, now + timeout
             elif now > deadline:
-                self._write("control", RESET)
                 raise BoardError(
                     f"the accelerator gave no result for {timeout:g} s after {done} of {frames} frames: its memory does not "
                     f"answer; power-cycle the board, or allow more with --timeout."
@@ -134,20 +172,31 @@ class Accelerator:
             code = status >> 8 & 0xFF
             name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
             raise BoardError(f"the accelerator refused the batch with {name} (code {code}); check the modes and build again with: make bitstream MODEL={self._deploy.model}.")
+        done = self._read("frames_done")
+        if not status & DONE or done != frames:
+            raise BoardError(f"the accelerator stopped after {done} of {frames} frames without an error; let no other program use it, and run again.")
 
-    def _unpack(self, records, cycles):
+    def _unpack(self, records, modes, cycles):
         def column(name):
             return records[:, self._words[name]].astype(np.int64)
 
         if column("status").any():
             frame = int(np.flatnonzero(column("status"))[0])
             raise BoardError(f"frame {frame} ended with status {column('status')[frame]}; run it again, and build again if that repeats.")
+        # The hardware numbers frames from its last reset on, modulo 2^32.
+        number = (column("frame")[0] + np.arange(len(records))) % 2**32
+        wrong = (column("frame") != number) | (column("mode") != [mode.index for mode in modes]) | (column("class") >= len(self._deploy.classes))
+        if wrong.any():
+            raise BoardError(f"the record of frame {int(np.flatnonzero(wrong)[0])} is that of another frame, mode or network; run again, and restart the board if that repeats.")
         first = len(self._words)
         logits = records[:, first : first + len(self._deploy.classes)].view(np.int32)
         return Batch(logits, column("class"), column("mode"), column("cycles"), column("tiles"), cycles)
 
     def _buffer(self, shape, dtype):
-        buffer = self._allocate(shape, dtype)
+        try:
+            buffer = self._allocate(shape, dtype)
+        except (RuntimeError, MemoryError) as problem:  # what pynq raises when the contiguous memory is used up
+            raise BoardError(f"the board has no contiguous memory for a batch of {shape[0]} frames ({problem}); run smaller batches (--batch).") from None
         if buffer.device_address % MEMORY_ALIGN:
             raise BoardError(f"the board gave memory at {buffer.device_address:#x}, which is not a multiple of {MEMORY_ALIGN}; restart the board.")
         return buffer
@@ -157,3 +206,34 @@ class Accelerator:
 
     def _write(self, name, value):
         self._registers.write(self._offsets[name], int(value))
+
+
+def _give_up(accelerator, buffers):
+    """Ends a batch before its time; its buffers stay alive until the accelerator rests, or the process has waited for that."""
+    if not _given_up:
+        atexit.register(_release_at_exit)  # only now: the last to be registered runs first, while the device still lives
+    _given_up.append((accelerator, buffers))
+    accelerator.reset()
+    if accelerator.rest():
+        _given_up.pop()
+
+
+def _release():
+    """Lets go of the buffers of batches that were given up.
+
+    Raises:
+        BoardError: an accelerator still works on one of them.
+    """
+    while _given_up:
+        if not _given_up[-1][0].rest():
+            raise BoardError(
+                "the accelerator is still busy with a batch that was given up: its memory does not answer; power-cycle the board."
+            )
+        _given_up.pop()
+
+
+def _release_at_exit():
+    try:
+        _release()
+    except BoardError:
+        pass  # the batch's own error has said it; nothing but the board's reset would help

@@ -1,5 +1,21 @@
 """The one error that users of the board program see."""
 
+import contextlib
+
 
 class BoardError(Exception):
     """Something the user can mend; the message is one sentence that names the remedy."""
+
+
+@contextlib.contextmanager
+def reading(path, kind, remedy):
+    """Around the reading of a file by a library: what that raises becomes a BoardError.
+
+    zipfile, zlib, numpy, Pillow and pynq raise whatever the bytes of a damaged file lead to.
+    """
+    try:
+        yield
+    except BoardError:
+        raise
+    except Exception as problem:
+        raise BoardError(f"{path} is no readable {kind} ({problem!s:.200}); {remedy}.") from None

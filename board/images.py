@@ -1,88 +1,75 @@
-"""Images for the accelerator, from an .npz file or a folder of pictures."""
+"""Images for the accelerator, from an .npz or .npy file or a folder of pictures.
+
+They are read as they are used, at most CHUNK at a time: a board has 512 MB. Before the first is used all have been read once,
+so that what cannot be read is told before anything runs.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 
-from board.deploy import IMAGE_SHAPE
+from board.arrays import read_labels, read_pixels
 from board.errors import BoardError
+from board.pictures import list_pictures, read_pictures
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp")
-HEIGHT, WIDTH, _ = IMAGE_SHAPE
+CHUNK = 4096  # images, 12 MB
+MAX_FRAMES = 1_000_000
 
 
 @dataclass(frozen=True)
 class Images:
     """Attributes:
-        pixels: uint8 [N, 32, 32, 3].
         labels: int64 [N], -1 where unknown.
-        names: one per image.
+        read: gives the N images in order, as uint8 [n, 32, 32, 3] with n up to CHUNK.
     """
 
-    pixels: np.ndarray
     labels: np.ndarray
-    names: list
+    read: Callable
 
-    def take(self, count):
-        """The first `count` images; from the start again where there are fewer."""
-        index = np.arange(count) % len(self.pixels)
-        return Images(self.pixels[index], self.labels[index], [self.names[i] for i in index])
+    def batches(self, sizes):
+        """One uint8 [size, 32, 32, 3] for each of `sizes`, in order; from the start again where there are fewer images."""
+        chunks = self._endless()
+        left = next(chunks)
+        for size in sizes:
+            parts = []
+            while size:
+                if not len(left):
+                    left = next(chunks)
+                parts.append(left[:size])
+                left = left[size:]
+                size -= len(parts[-1])
+            yield np.concatenate(parts)
+
+    def _endless(self):
+        while True:
+            yield from self.read()
 
 
-def load_images(path):
-    """Images of an .npz (keys x and optionally y, or test_x and test_y) or of a folder of 32 × 32 pictures.
+def load_images(path, count, classes):
+    """Up to `count` images of an .npz (keys x and optionally y, or test_x and test_y), an .npy or a folder of 32 × 32 pictures.
+
+    Args:
+        classes: of the network; labels are 0 … classes - 1, and -1 where unknown.
 
     Raises:
-        BoardError: nothing there, wrong size, or not readable.
+        BoardError: nothing there, too much, wrong size or labels, or not readable.
     """
     path = Path(path)
     if path.is_dir():
-        return _from_folder(path)
-    if not path.is_file():
+        files = list_pictures(path)[:count]
+        return _checked(np.full(len(files), -1, np.int64), lambda: read_pictures(files, CHUNK))
+    if not path.exists():
         raise BoardError(f"{path} does not exist; name a folder of 32x32 pictures or an .npz file with the key x.")
-    return _from_npz(path)
+    if not path.is_file():
+        raise BoardError(f"{path} is neither a file nor a folder; name a folder of 32x32 pictures or an .npz file with the key x.")
+    return _checked(read_labels(path, classes, MAX_FRAMES), lambda: read_pixels(path, CHUNK))
 
 
-def _from_npz(path):
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            image_key = next((key for key in ("x", "test_x") if key in archive), None)
-            if image_key is None:
-                raise BoardError(f"{path} has no key x; save the images with numpy.savez(file, x=uint8 [N, 32, 32, 3]).")
-            pixels = archive[image_key]
-            label_key = image_key.replace("x", "y")
-            labels = archive[label_key] if label_key in archive else np.full(len(pixels), -1)
-            names = archive["names"].tolist() if "names" in archive else [f"{path.name}[{i}]" for i in range(len(pixels))]
-    except (ValueError, OSError, EOFError) as problem:
-        raise BoardError(f"{path} is no readable .npz file ({problem}); save it again with numpy.savez.") from None
-    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != IMAGE_SHAPE:
-        raise BoardError(f"the images of {path} are {pixels.dtype} {list(pixels.shape)}; give uint8 [N, 32, 32, 3].")
-    if not len(pixels):
-        raise BoardError(f"{path} holds no image; give at least one.")
-    if labels.shape != (len(pixels),):
-        raise BoardError(f"{path} has {labels.shape} labels for {len(pixels)} images; give one per image.")
-    return Images(pixels, labels.astype(np.int64), names)
-
-
-def _from_folder(folder):
-    try:
-        from PIL import Image
-    except ImportError:
-        raise BoardError("Pillow is missing, which reads pictures; install it (pip install pillow) or give an .npz file.") from None
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise BoardError(f"{folder} holds no picture ({', '.join(SUFFIXES)}); name another folder.")
-    pixels = []
-    for file in files:
-        try:
-            with Image.open(file) as picture:
-                if picture.size != (WIDTH, HEIGHT):
-                    raise BoardError(
-                        f"{file} is {picture.width}x{picture.height} pixels, the network takes {WIDTH}x{HEIGHT}; "
-                        f"resize it to {WIDTH}x{HEIGHT}."
-                    )
-                pixels.append(np.asarray(picture.convert("RGB"), np.uint8))
-        except (OSError, SyntaxError) as problem:
-            raise BoardError(f"{file} is no readable picture ({problem}); remove it or save it again.") from None
-    return Images(np.stack(pixels), np.full(len(pixels), -1, np.int64), [file.name for file in files])
+def _checked(labels, read):
+    """The Images, after all were read once; those of a single chunk are kept."""
+    first = last = None
+    for last in read():
+        first = last if first is None else first
+    return Images(labels, (lambda: iter((first,))) if first is last else read)

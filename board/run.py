@@ -9,15 +9,24 @@ On a PYNQ board this is the real accelerator, elsewhere the simulated board; the
 import argparse
 import importlib.util
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+MAX_BATCH = 4096  # frames: 13 MB of the board's contiguous memory
+WRITTEN_AT_ONCE = 4096  # frames whose results are text at a time
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"gatefold: {message}; board/run.py --help explains the options.\n")
 
 
 def make_parser():
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="board/run.py",
         description="Run images through the accelerator of a deploy folder: on a PYNQ board, or simulated where there is none.",
     )
@@ -26,83 +35,113 @@ def make_parser():
         "--mode", default="full", help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full)"
     )
     parser.add_argument("--count", type=int, default=16, help="frames to run; images repeat when there are fewer (default: 16)")
-    parser.add_argument("--batch", type=int, default=0, help="frames per start of the accelerator (default: all in one)")
+    parser.add_argument("--batch", type=int, default=0, help=f"frames per start of the accelerator, up to {MAX_BATCH} (default: as many as possible)")
     parser.add_argument(
-        "--images", metavar="PATH", help="folder of 32x32 pictures, or .npz with x uint8 [N, 32, 32, 3] and optionally labels y (default: the deploy folder's samples)"
+        "--images", metavar="PATH",
+        help="folder of 32x32 pictures, .npz with x uint8 [N, 32, 32, 3] and optionally labels y, or .npy of such images (default: the deploy folder's samples)",
     )
-    parser.add_argument("--board-dir", metavar="DIR", help="deploy folder to use (default: build/MODEL/deploy)")
+    parser.add_argument(
+        "--board-dir", metavar="DIR", help="deploy folder to use (default: MODEL/deploy in build/, or in the folder that GATEFOLD_BUILD names)"
+    )
     parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds without a result before giving up (default: 10)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
 
 def main(argv=None):
-    """Runs the program; returns the exit code."""
-    args = make_parser().parse_args(argv)
-    for module in ("numpy", "pynq"):
-        if importlib.util.find_spec(module) is None:
-            print(
-                f"gatefold: {module} is missing in this Python; type `make run`, which makes an environment with it, and then use "
-                f".venv-board/bin/python board/run.py (on a PYNQ board: sudo -E python3 board/run.py).",
-                file=sys.stderr,
-            )
-            return 2
+    """Runs the program.
+
+    Returns:
+        The exit code: 0; 2 with one sentence on stderr; 130 after an interrupt; 141 when the output's reader has gone.
+    """
     from board.errors import BoardError
 
     try:
+        args = make_parser().parse_args(argv)
+        for module in ("numpy", "pynq"):
+            if importlib.util.find_spec(module) is None:
+                raise BoardError(
+                    f"{module} is missing in this Python; type `make run`, which makes an environment with it, and then use "
+                    f".venv-board/bin/python board/run.py (on a PYNQ board: sudo -E python3 board/run.py)."
+                )
         result, deploy = run(args)
+        return _output(_json(result) if args.json else _text(result, deploy))
     except BoardError as error:
-        print(f"gatefold: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(result) if args.json else _text(result, deploy))
-    return 0
+        return _say(error, 2)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except OSError as error:
+        return _say(f"{error.filename or 'the system'} refuses ({error.strerror or error}); check the path and your rights to it (on a board: sudo).", 2)
+    except MemoryError:
+        return _say("the memory is used up; run fewer frames (--count).", 2)
 
 
 def run(args):
-    """Runs what the command line asks for; returns the result (the keys of --json) and the deploy folder."""
+    """Runs what the command line asks for; returns the result (the keys of --json, frames' values as arrays) and the deploy folder."""
     import numpy as np
 
     from board.deploy import find_deploy, open_deploy
     from board.energy import modelled_millijoule
     from board.errors import BoardError
-    from board.images import load_images
+    from board.images import MAX_FRAMES, load_images
 
-    for name in ("count", "timeout"):
+    for name, most in (("count", MAX_FRAMES), ("timeout", float("inf"))):
         if not getattr(args, name) > 0:
             raise BoardError(f"--{name} is {getattr(args, name)}; give more than 0.")
-    if args.batch < 0:
-        raise BoardError(f"--batch is {args.batch}; give 0 for all frames in one batch, or more.")
-    deploy = open_deploy(args.board_dir) if args.board_dir else find_deploy(ROOT / "build", args.model)
+        if getattr(args, name) > most:
+            raise BoardError(f"--{name} is {getattr(args, name)}; the results of all frames are kept in memory, so give at most {most}, several times.")
+    if not 0 <= args.batch <= MAX_BATCH:
+        raise BoardError(f"--batch is {args.batch}; give up to {MAX_BATCH}, or 0 for as many as possible.")
+    deploy = open_deploy(args.board_dir) if args.board_dir else find_deploy(_builds(), args.model)
     if args.model not in (None, deploy.model):
         raise BoardError(f"{deploy.folder} holds {deploy.model}, not {args.model}; name its model or another --board-dir.")
     modes = deploy.mode_sequence(args.mode, args.count)
-    images = load_images(args.images or deploy.samples).take(args.count)
+    images = load_images(args.images or deploy.samples, args.count, len(deploy.classes))
 
     accelerator, simulated = _open_accelerator(deploy)
-    size = args.batch or args.count
-    batches = [
-        accelerator.run(images.pixels[at : at + size], modes[at : at + size], args.timeout) for at in range(0, args.count, size)
-    ]
-    predictions = np.concatenate([batch.predictions for batch in batches])
-    cycles = sum(batch.cycles for batch in batches)
+    size = args.batch or MAX_BATCH
+    starts = range(0, args.count, size)
+    predictions = np.empty(args.count, np.uint8)
+    logits = np.empty((args.count, len(deploy.classes)), np.int32)
+    frame_cycles = np.empty(args.count, np.uint32)
+    cycles = 0
+    for at, pixels in zip(starts, images.batches(min(size, args.count - at) for at in starts)):
+        part = slice(at, at + len(pixels))
+        batch = accelerator.run(pixels, modes[part], args.timeout)
+        predictions[part], logits[part], frame_cycles[part] = batch.predictions, batch.logits, batch.frame_cycles
+        cycles += batch.cycles
+        if len(starts) > 1 and sys.stderr.isatty():
+            print(f"\r  {part.stop:,} of {args.count:,} frames", end="\n" if part.stop == args.count else "", file=sys.stderr, flush=True)
+    labels = images.labels[np.arange(args.count) % len(images.labels)]
+    labelled = labels >= 0
     seconds = cycles / (deploy.clock_mhz * 1e6)
-    labelled = images.labels >= 0
     result = {
         "simulated": simulated,
         "model": deploy.model,
         "mode": args.mode,
         "frames": args.count,
-        "predictions": predictions.tolist(),
-        "logits": np.concatenate([batch.logits for batch in batches]).tolist(),
+        "predictions": predictions,
+        "logits": logits,
         "cycles": cycles,
-        "frame_cycles": np.concatenate([batch.frame_cycles for batch in batches]).tolist(),
+        "frame_cycles": frame_cycles,
         "frames_per_s": args.count / seconds,
-        "latency_ms": 1e3 * seconds / len(batches),
-        "batches": len(batches),
-        "accuracy": float((predictions == images.labels)[labelled].mean()) if labelled.any() else None,
+        "latency_ms": 1e3 * seconds / len(starts),
+        "batches": len(starts),
+        "accuracy": float((predictions == labels)[labelled].mean()) if labelled.any() else None,
         "energy": {"kind": "modelled", "millijoule": modelled_millijoule(seconds)},
     }
     return result, deploy
+
+
+def _builds():
+    """The folder of builds: GATEFOLD_BUILD, or build/ of this clone."""
+    from board.errors import BoardError
+
+    named = os.environ.get("GATEFOLD_BUILD")
+    folder = Path(named).absolute() if named else ROOT / "build"
+    if folder.exists() and not folder.is_dir():
+        raise BoardError(f"GATEFOLD_BUILD names {folder}, which is a file; let it name a folder, or unset it.")
+    return folder
 
 
 def _open_accelerator(deploy):
@@ -113,29 +152,79 @@ def _open_accelerator(deploy):
     import pynq
 
     from board.driver import Accelerator
-    from board.simulated import SimulatedDevice
+    from board.errors import BoardError
 
-    simulated = isinstance(pynq.Device.active_device, SimulatedDevice)
+    try:
+        from board.simulated import SimulatedDevice
+    except ImportError:  # PYNQ before 3.0, which is found on boards only
+        SimulatedDevice = ()
+    try:
+        simulated = isinstance(pynq.Device.active_device, SimulatedDevice)
+    except RuntimeError as problem:  # no device
+        raise BoardError(f"PYNQ finds no board ({problem}), and this PYNQ is too old for the simulated one; run on a board, or type: make run.") from None
     return Accelerator(deploy, deploy.bitstream(simulated)), simulated
 
 
+def _pieces(array):
+    """The elements of an array as lists, some at a time."""
+    return (array[at : at + WRITTEN_AT_ONCE].tolist() for at in range(0, len(array), WRITTEN_AT_ONCE))
+
+
+def _json(result):
+    """The result as one JSON object, in pieces of text."""
+    opening = "{"
+    for key, value in result.items():
+        yield f"{opening}{json.dumps(key)}: "
+        if hasattr(value, "tolist"):
+            for number, piece in enumerate(_pieces(value)):
+                yield (", " if number else "[") + json.dumps(piece)[1:-1]
+            yield "]"
+        else:
+            yield json.dumps(value)
+        opening = ", "
+    yield "}\n"
+
+
 def _text(result, deploy):
-    shown = [deploy.classes[k] for k in result["predictions"]]
+    """The result as lines, in pieces of text."""
     each = "" if result["batches"] == 1 else f" each of {result['batches']} batches"
     frames = result["frames"]
-    lines = [
-        f"{result['model']} in mode {result['mode']}, {'simulated ' if result['simulated'] else ''}{deploy.board}, {deploy.clock_mhz:g} MHz",
-        f"  predictions  {' '.join(shown)}",
-        f"  latency      {result['latency_ms']:.3f} ms{each or f' for the batch of {frames}'}",
-        f"  cycles       {result['cycles']:,} in all, {min(result['frame_cycles']):,} to {max(result['frame_cycles']):,} a frame",
-        f"  rate         {result['frames_per_s']:,.0f} frames/s",
-    ]
+    yield f"{result['model']} in mode {result['mode']}, {'simulated ' if result['simulated'] else ''}{deploy.board}, {deploy.clock_mhz:g} MHz\n"
+    yield "  predictions "
+    for piece in _pieces(result["predictions"]):
+        yield "".join(f" {deploy.classes[number]}" for number in piece)
+    yield f"\n  latency      {result['latency_ms']:.3f} ms{each or f' for the batch of {frames}'}\n"
+    yield f"  cycles       {result['cycles']:,} in all, {result['frame_cycles'].min():,} to {result['frame_cycles'].max():,} a frame\n"
+    yield f"  rate         {result['frames_per_s']:,.0f} frames/s\n"
     if result["accuracy"] is not None:
-        lines.append(f"  accuracy     {100 * result['accuracy']:.2f} % of the labelled images")
-    lines.append(f"  energy       {result['energy']['millijoule'] / frames:.3f} mJ a frame ({result['energy']['kind']})")
-    return "\n".join(lines)
+        yield f"  accuracy     {100 * result['accuracy']:.2f} % of the labelled images\n"
+    yield f"  energy       {result['energy']['millijoule'] / frames:.3f} mJ a frame ({result['energy']['kind']})\n"
+
+
+def _output(pieces):
+    """Writes to stdout; returns the exit code."""
+    if sys.stdout is None:
+        return _say("standard output is closed; send the results somewhere.", 2)
+    try:
+        for piece in pieces:
+            sys.stdout.write(piece)
+        sys.stdout.flush()
+        return 0
+    except OSError as problem:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail again at the exit
+        if isinstance(problem, BrokenPipeError):
+            return 128 + signal.SIGPIPE
+        return _say(f"the results cannot be written ({problem.strerror}); free some space, or send them elsewhere.", 2)
+
+
+def _say(message, code):
+    """One line on stderr, whatever the names in it hold; returns the exit code."""
+    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(message))
+    print(f"gatefold: {line}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # the package `board`, not its folder
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # an end that lets the driver stop the accelerator
     sys.exit(main())

@@ -29,9 +29,8 @@ WORD = 4
 
 # Clock control of the Zynq-7000 (UG585, appendix B.28): a PLL of 1 GHz (50 MHz × 20), FCLK0 = IO PLL / 10.
 SLCR_BASE, SLCR_SIZE = 0xF800_0000, 0x200
-SLCR_RESET = {0x100: 20 << 12, 0x104: 20 << 12, 0x108: 20 << 12, 0x120: 2 << 8} | {
-    offset: 1 << 20 | 10 << 8 for offset in (0x170, 0x180, 0x190, 0x1A0)
-}
+SLCR_RESET = {0x100: 20 << 12, 0x104: 20 << 12, 0x108: 20 << 12, 0x120: 2 << 8}
+SLCR_RESET.update({offset: 1 << 20 | 10 << 8 for offset in (0x170, 0x180, 0x190, 0x1A0)})
 
 
 class VerilatedAccelerator:

@@ -12,6 +12,9 @@ from flow.errors import GatefoldError
 BASE = 0x1000_0000  # of the memory that one run uses
 ALIGN = 4096
 ABI = 1
+START, RESET, INTERRUPT = 1, 2, 4  # register control
+BUSY, DONE, ERROR = 1, 2, 4        # register status
+DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way, if the memory answers
 VIOLATIONS = {
     1: "a burst crosses 4 KiB", 2: "a burst is longer than 16 beats", 3: "wrong size or kind of burst", 4: "misaligned address",
     5: "an offer was changed before it was taken", 6: "last beat in the wrong place", 7: "write data without an address",
@@ -42,6 +45,7 @@ class Simulator:
 
     def __init__(self, so_path, image_dir):
         self._handle = None
+        self._memory = None  # of the batch under way: alive until the accelerator rests
         self._library = _load(Path(so_path))
         image_dir = Path(image_dir)
         if not any(image_dir.glob("*.mem")):
@@ -125,8 +129,9 @@ class Simulator:
             and `logits` (list of int); and the cycles of the whole batch, from the start to the last record.
 
         Raises:
-            GatefoldError: wrong images or modes, an error code of the accelerator, no end in time, or a
-                breach of the AXI rules.
+            GatefoldError: wrong images or modes, an accelerator that is busy, an error code of it, no end in time,
+                or a breach of the AXI rules. A batch that does not end is given up by a soft reset; while the memory
+                does not answer, the accelerator remains busy and starts no other.
         """
         planes = to_planes(images)
         frames = len(planes)
@@ -137,6 +142,8 @@ class Simulator:
         def padded(size):
             return -(-size // ALIGN) * ALIGN
 
+        if not self._at_rest():
+            raise GatefoldError("the accelerator is busy with an earlier batch and its memory does not answer; start the simulation again.")
         record_bytes = 4 * self.record_words
         list_offset = padded(planes.nbytes)
         record_offset = list_offset + padded(frames)
@@ -144,6 +151,7 @@ class Simulator:
         memory[: planes.nbytes] = planes.reshape(-1)
         if not one_mode:
             memory[list_offset : list_offset + frames] = np.asarray(modes, np.uint8)
+        self._memory = memory
         self.set_memory(memory, BASE)
         self._library.gf_set_stall(self._handle, seed, stall)
         try:
@@ -152,11 +160,11 @@ class Simulator:
             self.write("frames", frames)
             self.write("mode", int(modes) if one_mode else 0)
             self.write("mode_list", 0 if one_mode else BASE + list_offset)
-            self.write("control", 0b101)
+            self.write("control", START | INTERRUPT)
             self.advance(max_cycles or 100_000 + 4_000_000 * frames)
             self._check_end(frames)
         finally:
-            self._library.gf_set_memory(self._handle, None, BASE, 0)
+            self._at_rest()
         words = memory[record_offset : record_offset + frames * record_bytes].view("<u4").reshape(frames, self.record_words)
         records = []
         for row in words:
@@ -168,15 +176,28 @@ class Simulator:
         breach = self.violation()
         if breach:
             raise GatefoldError(f"the accelerator breaks the AXI rules: {breach}; look at the waveform (--trace).")
-        status = self.read("status")
-        if status & 1:
-            done = self.read("frames_done")
+        status, done = self.read("status"), self.read("frames_done")
+        if status & BUSY:
             raise GatefoldError(f"the accelerator did not end: {done} of {frames} frames; look at the waveform (--trace).")
-        if status & 4:
+        if status & ERROR:
             code = status >> 8 & 0xFF
             name = next((name for name, value in self.interface.errors.items() if value == code), str(code))
             raise GatefoldError(f"the accelerator reports {name}; check frames, modes and addresses of the batch.")
+        if not status & DONE or done != frames:
+            raise GatefoldError(f"the accelerator rests without an end of its batch: {done} of {frames} frames; look at the waveform (--trace).")
         self.write("irq", 1)
+
+    def _at_rest(self) -> bool:
+        """Give up a batch that is still under way; once the accelerator rests, let go of its memory. Whether it rests."""
+        if self.read("status") & BUSY:
+            self.write("control", RESET)
+            self.advance(DRAIN_CYCLES)
+            if self.read("status") & BUSY:
+                return False
+        if self._memory is not None:
+            self._library.gf_set_memory(self._handle, None, BASE, 0)
+            self._memory = None
+        return True
 
     def _access(self, result: int, name: str) -> None:
         if result:

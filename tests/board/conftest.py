@@ -1,12 +1,34 @@
-"""A built deploy folder for the board program, and a way to run Python in the board program's environment."""
+"""A built deploy folder for the board program, and ways to run it in its own environment."""
 
+import hashlib
+import json
+import selectors
+import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARD_PYTHON = ROOT / ".venv-board" / "bin" / "python"
+
+
+def seal(deploy, **changes):
+    """Make modes.json of a deploy folder, with `changes` to its keys, vouch for itself and for the other files as they are."""
+    path = deploy / "modes.json"
+    contents = {**json.loads(path.read_text()), **changes}
+    if "files" not in changes:
+        others = [file for file in sorted(deploy.rglob("*")) if file.is_file() and file != path]
+        contents["files"] = {file.relative_to(deploy).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in others}
+    path.write_text(json.dumps(sealed(contents)))
+
+
+def sealed(contents):
+    """`contents` of modes.json with the digest that belongs to them."""
+    others = {key: value for key, value in contents.items() if key != "digest"}
+    canonical = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    return {**others, "digest": hashlib.sha256(canonical.encode()).hexdigest()}
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +39,8 @@ def build(tmp_path_factory):
 
     folder = build_root() / "test" / "board"
     assert main(["build", "resnet8", "--untrained", "--output", str(folder)]) == 0
+    if "files" not in json.loads((folder / "deploy" / "modes.json").read_text()):
+        seal(folder / "deploy", format=2)
     return folder
 
 
@@ -26,9 +50,62 @@ def board():
     if not BOARD_PYTHON.exists():
         pytest.skip("the board program's environment is missing; make it with: make setup")
 
-    def call(*arguments, timeout=300):
-        return subprocess.run(
-            [BOARD_PYTHON, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=timeout
-        )
+    def call(*arguments, timeout=300, **settings):
+        settings = {"capture_output": True, "text": True, "cwd": ROOT, **settings}
+        return subprocess.run([BOARD_PYTHON, *map(str, arguments)], timeout=timeout, **settings)
 
     return call
+
+
+class Program:
+    """The board program as a function, in a process that stays: calls take milliseconds and not seconds."""
+
+    def __init__(self):
+        self._process = None
+
+    def __call__(self, *arguments, timeout=120):
+        """Runs it with these arguments; returns code, out, err and peak (of memory, in MB).
+
+        Fails the test when the process dies or does not answer.
+        """
+        if self._process is None:
+            command = [BOARD_PYTHON, ROOT / "tests" / "board" / "worker.py"]
+            self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
+        self._process.stdin.flush()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            answer = self._process.stdout.readline() if selector.select(timeout) else ""
+        if not answer:
+            self._process.kill()
+            code, self._process = self._process.wait(), None
+            pytest.fail(f"board/run.py {arguments} gave no answer in {timeout} s or died ({code})")
+        return SimpleNamespace(**json.loads(answer))
+
+    def refuse(self, *arguments, saying):
+        """Runs it; it must end with exit code 2, print nothing, and say one sentence that holds `saying`."""
+        done = self(*arguments)
+        assert (done.code, done.out) == (2, ""), (done.code, done.out, done.err)
+        lines = done.err.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("gatefold: ") and saying in lines[0], done.err
+
+    def close(self):
+        if self._process is not None:
+            self._process.stdin.close()
+            self._process.wait()
+
+
+@pytest.fixture(scope="session")
+def program():
+    """Program."""
+    if not BOARD_PYTHON.exists():
+        pytest.skip("the board program's environment is missing; make it with: make setup")
+    program = Program()
+    yield program
+    program.close()
+
+
+@pytest.fixture
+def deploy(build, tmp_path):
+    """A copy of the deploy folder to damage."""
+    return shutil.copytree(build / "deploy", tmp_path / "deploy")

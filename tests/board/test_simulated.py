@@ -78,6 +78,136 @@ except BoardError as error:
 """)
 
 
+def test_the_batch_after_a_time_out_is_its_own(check):
+    """The memory wakes only when the next batch is run."""
+    check("""
+images[1] = 255
+right = accelerator.run(images, modes)
+device.accelerator.hang()
+try:
+    accelerator.run(np.zeros((4, 32, 32, 3), np.uint8), modes * 2, timeout=0.1)
+    raise SystemExit("no error")
+except BoardError as error:
+    assert "gave no result" in str(error), error
+device.accelerator.hang(False)
+again = accelerator.run(images, modes)
+assert (again.logits == right.logits).all() and (again.frame_cycles == right.frame_cycles).all()
+""")
+
+
+def test_a_time_out_ends_the_batch(check):
+    """By a reset: once the memory wakes the accelerator comes to rest and computes none of the frames that are left."""
+    check("""
+device.accelerator.hang()
+try:
+    accelerator.run(images, modes, timeout=0.1)
+except BoardError:
+    pass
+assert registers.read(offset["status"]) == 1
+device.accelerator.hang(False)
+for _ in range(20):
+    status = registers.read(offset["status"])
+assert (status, registers.read(offset["frames_done"])) == (0, 0), status
+""")
+
+
+def test_nothing_starts_on_a_busy_accelerator_and_its_buffers_live(check):
+    """Neither by the same object nor by a new one, and no new buffer lies where the DMA may still write."""
+    check("""
+import gc
+device.accelerator.hang()
+def refuse(action, saying):
+    try:
+        action()
+        raise SystemExit("no error")
+    except BoardError as error:
+        assert saying in str(error), error
+refuse(lambda: accelerator.run(images, modes, timeout=0.1), "gave no result")
+refuse(lambda: accelerator.run(images, modes, timeout=0.1), "still busy with a batch that was given up")
+refuse(lambda: Accelerator(deploy, deploy.bitstream(simulated=True)), "still busy with a batch that was given up")
+begin = {registers.read(offset[name]) for name in ("source", "mode_list", "destination")}
+del accelerator
+gc.collect()
+fresh = [pynq.allocate((4096,), np.uint8) for _ in range(8)]
+assert len(begin) == 3 and not begin & {buffer.device_address for buffer in fresh}
+device.accelerator.hang(False)
+accelerator = Accelerator(deploy, deploy.bitstream(simulated=True))
+assert begin & {pynq.allocate((1,), np.uint8).device_address}
+assert len(accelerator.run(images, modes).predictions) == 2
+""")
+
+
+def test_an_accelerator_that_another_program_keeps_busy_is_left_alone(check):
+    check("""
+right = accelerator.run(images, modes)
+buffer = pynq.allocate((3072 * 64,), np.uint8)
+records = pynq.allocate((64, 32), np.uint32)
+for name, value in (("source", buffer.device_address), ("destination", records.device_address), ("mode_list", 0), ("mode", 0), ("frames", 64), ("control", 1)):
+    registers.write(offset[name], value)
+try:
+    accelerator.run(images, modes)
+    raise SystemExit("no error")
+except BoardError as error:
+    assert "busy with a batch of another program" in str(error), error
+while registers.read(offset["status"]) & 1:
+    pass
+assert registers.read(offset["frames_done"]) == 64
+assert (accelerator.run(images, modes).logits == right.logits).all()
+""")
+
+
+def test_an_interrupt_ends_the_batch(check):
+    check("""
+from board import driver
+right = accelerator.run(images, modes)
+naps = []
+def interrupted(seconds):
+    naps.append(seconds)
+    if len(naps) == 2:
+        raise KeyboardInterrupt
+sleep, driver.time.sleep = driver.time.sleep, interrupted
+try:
+    accelerator.run(np.zeros((64, 32, 32, 3), np.uint8), modes * 32)
+    raise SystemExit("no interrupt")
+except KeyboardInterrupt:
+    pass
+driver.time.sleep = sleep
+assert registers.read(offset["status"]) == 0 and registers.read(offset["frames_done"]) < 64 and not driver._given_up
+assert (accelerator.run(images, modes).logits == right.logits).all()
+""")
+
+
+def test_an_end_without_all_records_is_no_result(check):
+    """Status and records of an earlier batch pass for those of this one where its start was not seen."""
+    check("""
+import types
+accelerator.run(images, modes)
+real = accelerator._registers
+def refuse(write, saying):
+    accelerator._registers = types.SimpleNamespace(read=real.read, write=write)
+    try:
+        accelerator.run(images, modes)
+        raise SystemExit("no error")
+    except BoardError as error:
+        assert saying in str(error), error
+    accelerator._registers = real
+started = lambda value: value == 1
+refuse(lambda at, value: real.write(at, 0 if at == offset["control"] and started(value) else value), "stopped after 2 of 2 frames")
+refuse(lambda at, value: real.write(at, 1 if at == offset["frames"] else value), "stopped after 1 of 2 frames")
+refuse(lambda at, value: real.write(at, 0 if at == offset["mode_list"] else value), "is that of another frame, mode")
+""")
+
+
+def test_a_process_that_gives_up_ends_well(check):
+    check("""
+device.accelerator.hang()
+try:
+    accelerator.run(images, modes, timeout=0.1)
+except BoardError as error:
+    assert "gave no result" in str(error), error
+""")
+
+
 def test_addresses_without_memory_are_a_bus_error(check):
     check("""
 for name, value in (("source", 0x3000_0000), ("destination", 0x3100_0000), ("mode_list", 0), ("mode", 0), ("frames", 1), ("control", 1)):

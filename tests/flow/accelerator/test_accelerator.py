@@ -124,9 +124,9 @@ def test_memory_that_never_answers(accelerator, simulator):
     simulator.hang()
     with pytest.raises(GatefoldError, match="did not end: 0 of 16 frames"):
         simulator.run(images, modes, max_cycles=100_000)
-    simulator.write("control", 2)
-    simulator.advance(10_000)
     assert simulator.read("status") == 1  # bursts are still under way
+    with pytest.raises(GatefoldError, match="is busy with an earlier batch"):
+        simulator.run(images[:2], modes[:2])
     simulator.hang(False)
     simulator.advance(10_000)
     assert simulator.read("status") == 0
@@ -134,13 +134,43 @@ def test_memory_that_never_answers(accelerator, simulator):
     check(records, modes[:2], expected[:2])
 
 
+def test_the_batch_after_a_time_out_is_its_own(accelerator, simulator):
+    """The memory wakes only when the next batch is run: no record of it may come from, or be missing by, the one before."""
+    _, _, images, modes, expected = accelerator
+    simulator.hang()
+    with pytest.raises(GatefoldError, match="did not end"):
+        simulator.run(images, modes, max_cycles=20_000)
+    simulator.hang(False)
+    records, _ = simulator.run(images[4:8], modes[4:8])
+    check(records, modes[4:8], expected[4:8])
+
+
+def test_a_time_out_ends_the_batch(accelerator, simulator):
+    """A soft reset, not patience: the frames that are left are never computed."""
+    _, _, images, modes, _ = accelerator
+    with pytest.raises(GatefoldError, match="did not end"):
+        simulator.run(images, modes, max_cycles=50_000)
+    assert simulator.read("status") == 0
+    done = simulator.read("frames_done")
+    simulator.advance(300_000)
+    assert 0 < done == simulator.read("frames_done") < FRAMES
+
+
+def test_an_end_without_records_is_no_result(accelerator, simulator, monkeypatch):
+    """A start that the accelerator does not see leaves it at rest, without an error."""
+    _, _, images, modes, expected = accelerator
+    check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
+    write = simulator.write
+    monkeypatch.setattr(simulator, "write", lambda name, value: write(name, value & ~1 if name == "control" else value))
+    with pytest.raises(GatefoldError, match="rests without an end of its batch: 2 of 3 frames"):
+        simulator.run(images[:3], modes[:3])
+
+
 def test_soft_reset_in_the_middle(accelerator, simulator):
     _, _, images, modes, expected = accelerator
     for cycles in (700, 5000, 20_000):
         with pytest.raises(GatefoldError, match="did not end"):
             simulator.run(images, modes, stall=30, seed=cycles, max_cycles=cycles)
-        simulator.write("control", 2)
-        simulator.advance(10_000)
         assert simulator.read("status") == 0
         records, _ = simulator.run(images[:2], modes[:2], stall=30, seed=cycles)
         check(records, modes[:2], expected[:2])

@@ -1,0 +1,127 @@
+"""What modes.json and interface.json say, and that they say it whole: both come from a build, and neither is believed."""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Optional
+
+FORMAT = 2
+LARGEST_FILE = 1 << 24  # bytes; those of this project have some thousand
+CLOCK_MHZ = (1, 1000)   # beyond what a PLL of the Zynq and its dividers can give
+REGISTERS = (
+    "id", "version", "build_hash", "config", "control", "status", "irq", "source", "destination", "frames", "mode_list", "frames_done",
+    "cycles",
+)
+RECORD = ("frame", "mode", "class", "cycles", "tiles", "status")
+
+
+class Damaged(Exception):
+    """What is wrong with a file, in words."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One entry of modes.json.
+
+    Attributes:
+        index: what the hardware calls it, 0…254.
+        name: "full", "1/2", ...
+        accuracy: on the data set's test images, 0…1, or None.
+    """
+
+    index: int
+    name: str
+    accuracy: Optional[float]
+
+
+def read_object(path):
+    """The JSON object in a file.
+
+    Raises:
+        Damaged: there is none.
+    """
+    size = path.stat().st_size
+    need(size <= LARGEST_FILE, f"{path.name} has {size:,} bytes")
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as problem:
+        raise Damaged(f"{path.name}: {problem}") from None
+    need(isinstance(contents, dict), f"{path.name} holds no JSON object")
+    return contents
+
+
+def check_digest(contents):
+    """`digest` is the SHA-256 of the other keys as canonical JSON (sorted keys, no spaces); Damaged if not."""
+    others = {key: value for key, value in contents.items() if key != "digest"}
+    try:
+        canonical = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    except RecursionError as problem:
+        raise Damaged(f"modes.json: {problem}") from None
+    need(contents.get("digest") == hashlib.sha256(canonical.encode()).hexdigest(), "modes.json was changed after the build: its digest differs")
+
+
+def check_description(contents):
+    """The values of modes.json that the board program uses are of their kinds and within their bounds; Damaged if not."""
+    for key in ("model", "board"):
+        need(is_text(contents.get(key)), f"modes.json: {key} is {_short(contents.get(key))}")
+    clock = contents.get("clock_mhz")
+    need(_is_number(clock, *CLOCK_MHZ), f"modes.json: clock_mhz is {_short(clock)}, not {CLOCK_MHZ[0]} to {CLOCK_MHZ[1]}")
+    build_hash = contents.get("build_hash")
+    need(isinstance(build_hash, str) and re.fullmatch("[0-9a-f]{64}", build_hash), f"modes.json: build_hash is {_short(build_hash)}")
+    classes = contents.get("classes")
+    need(isinstance(classes, list) and 0 < len(classes) < 256 and all(map(is_text, classes)), "modes.json: classes is no list of names")
+
+
+def read_modes(entries):
+    """name -> Mode, from the list `modes` of modes.json; Damaged if an entry is not one."""
+    need(isinstance(entries, list) and 0 < len(entries) < 256, "modes.json: modes is no list of modes")
+    modes = {}
+    for number, entry in enumerate(entries):
+        need(isinstance(entry, dict) and is_text(entry.get("name")) and entry["name"] not in modes, f"modes.json: mode {number} has no name of its own")
+        index, accuracy = entry.get("index"), entry.get("accuracy")
+        need(_is_whole(index, number, number), f"modes.json: the index of mode {entry['name']} is {_short(index)}, not {number}")
+        need(accuracy is None or _is_number(accuracy, 0, 1), f"modes.json: the accuracy of mode {entry['name']} is {_short(accuracy)}")
+        modes[entry["name"]] = Mode(number, entry["name"], accuracy)
+    return modes
+
+
+def check_interface(contents):
+    """The values of interface.json that the driver uses are there and of their kinds; Damaged if not."""
+    registers, errors, record = (contents.get(key) for key in ("registers", "errors", "record"))
+    need(_is_whole(contents.get("version"), 0, 2**32 - 1), "interface.json: no version")
+    need(_is_hex(contents.get("id"), 2**32), "interface.json: no id")
+    need(isinstance(registers, dict), "interface.json: no registers")
+    for name in REGISTERS:
+        entry = registers.get(name)
+        need(isinstance(entry, dict) and _is_hex(entry.get("offset"), 4096), f"interface.json: no register {name}")
+    need(isinstance(errors, dict) and all(_is_whole(code, 0, 255) for code in errors.values()), "interface.json: no errors")
+    need(isinstance(record, list) and all(map(is_text, record)) and set(RECORD) <= set(record), "interface.json: no record")
+
+
+def need(condition, what):
+    """Damaged, with the words `what`, unless the condition holds."""
+    if not condition:
+        raise Damaged(what)
+
+
+def is_text(value):
+    """A name: 1 to 99 printable characters."""
+    return isinstance(value, str) and 0 < len(value) < 100 and value.isprintable()
+
+
+def _is_whole(value, low, high):
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_number(value, low, high):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high and math.isfinite(value)
+
+
+def _is_hex(value, end):
+    return isinstance(value, str) and re.fullmatch("0x[0-9a-fA-F]{1,8}", value) is not None and int(value, 16) < end
+
+
+def _short(value):
+    return f"{value!r:.40}"

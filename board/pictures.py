@@ -1,0 +1,69 @@
+"""Pictures of a folder as 8-bit RGB: upright, 16-bit grey scaled, and none with anything that RGB cannot hold."""
+
+import warnings
+
+import numpy as np
+
+from board.deploy import IMAGE_SHAPE
+from board.errors import BoardError, reading
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp")
+FORMATS = ("PNG", "JPEG", "MPO", "BMP", "PPM", "WEBP")  # MPO: a JPEG with further pictures, from cameras
+HEIGHT, WIDTH, _ = IMAGE_SHAPE
+
+
+def list_pictures(folder):
+    """The pictures of a folder, by name.
+
+    Raises:
+        BoardError: there is none.
+    """
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise BoardError(f"{folder} holds no picture ({', '.join(SUFFIXES)}); name another folder.")
+    return files
+
+
+def read_pictures(files, chunk):
+    """Pictures in order: uint8 [n, 32, 32, 3], n up to `chunk`.
+
+    Raises:
+        BoardError: one is not readable, not of that size, or not to be had in RGB.
+    """
+    for at in range(0, len(files), chunk):
+        yield np.stack([_read(file) for file in files[at : at + chunk]])
+
+
+def _read(file):
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise BoardError("Pillow is missing, which reads pictures; install it (pip install pillow) or give an .npz file.") from None
+    if not file.is_file():
+        raise BoardError(f"{file} is no file; remove it, or name another folder.")
+    with reading(file, "picture", "remove it or save it again"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that are told below
+        with Image.open(file) as picture:
+            if picture.format not in FORMATS:
+                raise BoardError(f"{file} holds {picture.format}; save it as PNG.")
+            if picture.size != (WIDTH, HEIGHT):
+                raise BoardError(
+                    f"{file} is {picture.width}x{picture.height} pixels, the network takes {WIDTH}x{HEIGHT}; "
+                    f"resize it to {WIDTH}x{HEIGHT}."
+                )
+            return _rgb(ImageOps.exif_transpose(picture), file)
+
+
+def _rgb(picture, file):
+    """uint8 [32, 32, 3] of a picture of any mode."""
+    if picture.mode.startswith("I"):  # 16-bit grey, which Pillow's convert would clip
+        grey = np.asarray(picture).astype(np.int64)
+        if grey.min() < 0 or grey.max() > 0xFFFF:
+            raise BoardError(f"{file} has values from {grey.min()} to {grey.max()}; save it with 8 or 16 bits a pixel.")
+        return np.repeat((grey >> 8).astype(np.uint8)[:, :, None], 3, axis=2)  # the upper byte, as Pillow does with 16-bit colours
+    if picture.mode == "F":
+        raise BoardError(f"{file} has values in floating point; save it with 8 or 16 bits a pixel.")
+    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+        if (np.asarray(picture.convert("RGBA"))[:, :, 3] < 255).any():
+            raise BoardError(f"{file} is transparent in places; lay it on a background and save it without transparency.")
+    return np.asarray(picture.convert("RGB"), np.uint8)

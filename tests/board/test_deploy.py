@@ -1,0 +1,228 @@
+"""Deploy folders are not believed: one that is incomplete, damaged, mixed or foreign is told in a sentence, before anything is loaded."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.board.conftest import seal
+
+
+def edit(file, **changes):
+    """Changes keys of a JSON file, and nothing that vouches for it."""
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def flip(file, at):
+    data = bytearray(file.read_bytes())
+    data[at] ^= 1
+    file.write_bytes(data)
+
+
+DAMAGE = {
+    "emptied": lambda file: file.write_bytes(b""),
+    "halved": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "a bit flipped": lambda file: flip(file, file.stat().st_size // 2),
+    "not hexadecimal": lambda file: file.write_bytes(b"hello\n"),
+    "gone": lambda file: file.unlink(),
+    "a folder": lambda file: (file.unlink(), file.mkdir()),
+}
+FILES = (
+    "accelerator.hwh", "accelerator.so", "interface.json", "samples.npz", "images/program.mem", "images/requant.mem", "images/fc_bias.mem",
+    "images/fc_weights.mem", "images/weights_0.mem", "images/weights_3.mem",
+)
+
+
+def test_a_whole_folder_runs(deploy, program):
+    assert program("--board-dir", deploy, "--count", 1, "--mode", "1/16").code == 0
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_named(deploy, program, name, damage):
+    DAMAGE[damage](deploy / name)
+    program.refuse("--board-dir", deploy, saying=f"{name} is {'missing' if damage in ('gone', 'a folder') else 'damaged or of another build'}")
+
+
+def test_every_file_of_the_build_is_in_the_sweep(deploy):
+    listed = set(json.loads((deploy / "modes.json").read_text())["files"])
+    assert listed == {path.relative_to(deploy).as_posix() for path in deploy.rglob("*") if path.is_file()} - {"modes.json"}
+    assert set(FILES) <= listed and listed - set(FILES) == {"images/weights_1.mem", "images/weights_2.mem"}
+
+
+def test_memory_image_of_another_build(deploy, program):
+    """One of the same shape, which the hardware would load without a word."""
+    image = deploy / "images" / "weights_0.mem"
+    lines = image.read_text().splitlines()
+    image.write_text("\n".join(lines[::-1]) + "\n")
+    program.refuse("--board-dir", deploy, saying="weights_0.mem is damaged or of another build")
+
+
+def test_a_memory_image_too_many(deploy, program):
+    shutil.copy(deploy / "images" / "weights_3.mem", deploy / "images" / "weights_4.mem")
+    program.refuse("--board-dir", deploy, saying="images/weights_4.mem is no file of this build; remove it")
+
+
+def test_a_bitstream_may_lie_beside_the_build(deploy, program):
+    (deploy / "accelerator.bit").write_bytes(b"made later")
+    assert program("--board-dir", deploy, "--count", 1, "--mode", "1/16").code == 0
+    seal(deploy)
+    (deploy / "accelerator.bit").write_bytes(b"another")
+    program.refuse("--board-dir", deploy, saying="accelerator.bit is damaged or of another build")
+
+
+@pytest.mark.parametrize("changes", [{"clock_mhz": 200.0}, {"classes": ["cat"] * 10}, {"model": "resnet20"}, {"digest": "0" * 64}, {"files": {}}, {"new": 1}])
+def test_an_edited_description(deploy, program, changes):
+    edit(deploy / "modes.json", **changes)
+    program.refuse("--board-dir", deploy, saying="damaged modes.json or interface.json (modes.json was changed after the build")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, '{"format": 2}', '{"format": 9' + "9" * 9999 + "}", "{}"])
+def test_a_description_that_is_none(deploy, program, text):
+    (deploy / "modes.json").write_text(text)
+    program.refuse("--board-dir", deploy, saying="damaged modes.json")
+
+
+def test_a_truncated_description(deploy, program):
+    (deploy / "modes.json").write_text((deploy / "modes.json").read_text()[:100])
+    program.refuse("--board-dir", deploy, saying="damaged modes.json")
+
+
+def test_a_giant_description(deploy, program):
+    with (deploy / "modes.json").open("r+b") as file:
+        file.truncate(1 << 40)  # a hole
+    program.refuse("--board-dir", deploy, saying="modes.json has 1,099,511,627,776 bytes")
+
+
+@pytest.mark.parametrize(
+    "clock", [0, -100, 0.0, -0.0, 0.5, 1e9, 10**400, float("nan"), float("inf"), float("-inf"), "100", None, True, [100]]
+)
+def test_an_impossible_clock(deploy, program, clock):
+    seal(deploy, clock_mhz=clock)
+    program.refuse("--board-dir", deploy, saying="modes.json: clock_mhz is")
+
+
+def test_a_clock_that_the_board_cannot_give(deploy, program):
+    seal(deploy, clock_mhz=600.0)  # 1000 MHz through a whole number
+    program.refuse("--board-dir", deploy, saying="the board's clock gives 500 MHz, not the 600 MHz of the build")
+
+
+@pytest.mark.parametrize(
+    "changes, saying",
+    [
+        ({"model": ""}, "model is ''"),
+        ({"model": "a\nb"}, "model is"),
+        ({"board": 3}, "board is 3"),
+        ({"build_hash": "xyz"}, "build_hash is 'xyz'"),
+        ({"classes": []}, "classes is no list of names"),
+        ({"classes": ["\ud800"]}, "classes is no list of names"),
+        ({"modes": {}}, "modes is no list of modes"),
+        ({"modes": [{"name": "full", "index": 1}]}, "the index of mode full is 1, not 0"),
+        ({"modes": [{"name": "full", "index": 0}, {"name": "full", "index": 1}]}, "mode 1 has no name of its own"),
+        ({"modes": [{"name": "full", "index": 0, "accuracy": 87}]}, "the accuracy of mode full is 87"),
+        ({"files": {}}, "does not list the files"),
+    ],
+)
+def test_a_description_of_wrong_values(deploy, program, changes, saying):
+    seal(deploy, **changes)
+    program.refuse("--board-dir", deploy, saying=saying)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../secret", "images/../../secret"])
+def test_files_outside_the_folder(deploy, program, name):
+    (deploy.parent / "secret").write_text("secret")
+    files = json.loads((deploy / "modes.json").read_text())["files"]
+    seal(deploy, files={**files, name: "0" * 64})
+    program.refuse("--board-dir", deploy, saying="which is no file of this folder")
+
+
+def test_a_folder_of_another_format(deploy, program):
+    edit(deploy / "modes.json", format=1)
+    program.refuse("--board-dir", deploy, saying="has format 1, this program reads 2; build again")
+
+
+def test_an_interface_of_another_version(deploy, program):
+    edit(deploy / "interface.json", version=99)
+    seal(deploy)
+    program.refuse("--board-dir", deploy, saying="come from different builds")
+
+
+@pytest.mark.parametrize("key", ["version", "id", "registers", "errors", "record"])
+def test_an_interface_that_lacks_something(deploy, program, key):
+    edit(deploy / "interface.json", **{key: None})
+    seal(deploy)
+    program.refuse("--board-dir", deploy, saying=f"interface.json: no {key}")
+
+
+def test_hardware_of_another_build(deploy, program):
+    seal(deploy, build_hash="0" * 64)
+    program.refuse("--board-dir", deploy, saying="mixes two builds: the hardware's build_hash")
+
+
+def test_hardware_with_other_classes(deploy, program):
+    seal(deploy, classes=["a", "b"])
+    program.refuse("--board-dir", deploy, saying="mixes two builds: the hardware has 5 modes and 10 classes")
+
+
+@pytest.mark.parametrize(
+    "name, contents, saying",
+    [
+        ("accelerator.so", b"nothing", "no simulated accelerator"),
+        ("accelerator.hwh", b"", "is no readable bitstream with its .hwh"),
+        ("accelerator.hwh", bytes(range(256)), "is no readable bitstream with its .hwh"),
+        ("accelerator.hwh", b"<EDKSYSTEM/>", "build again"),
+        ("images/program.mem", b"xyz\n", "does not start"),
+        ("images/program.mem", None, "does not start"),
+        ("samples.npz", b"nothing", "is no readable array file"),
+    ],
+)
+def test_a_build_that_was_never_whole(deploy, program, name, contents, saying):
+    """What the digests vouch for but nobody can load."""
+    (deploy / name).unlink() if contents is None else (deploy / name).write_bytes(contents)
+    seal(deploy)
+    program.refuse("--board-dir", deploy, saying=saying)
+
+
+# --- finding a build
+
+
+def test_no_deploy_folder(program, tmp_path):
+    program.refuse("--board-dir", tmp_path, saying="is no deploy folder (modes.json is missing)")
+
+
+def test_a_file_for_a_deploy_folder(build, program):
+    program.refuse("--board-dir", build / "deploy" / "modes.json", saying="is no folder")
+
+
+def test_unknown_model(program):
+    program.refuse("--model", "nothing", saying="make bitstream MODEL=nothing")
+
+
+def test_other_model(build, program):
+    program.refuse("--board-dir", build, "--model", "resnet20", saying="holds resnet8, not resnet20")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a/b", "..", "\n", "", "\udcff"])
+def test_names_that_no_folder_can_have(program, name):
+    program.refuse("--model", name, saying="there is no build of")
+
+
+def test_long_and_broken_paths(program):
+    program.refuse("--board-dir", "x" * 5000, saying="File name too long")
+    program.refuse("--board-dir", "a\0b", saying="is no deploy folder")
+
+
+def test_the_build_folder_of_the_environment(build, deploy, board, tmp_path):
+    """GATEFOLD_BUILD names the folder of builds, as for the flow; a file is told."""
+    import os
+
+    home = tmp_path / "builds"
+    shutil.copytree(deploy, home / "mine" / "deploy")
+    seal(home / "mine" / "deploy", model="mine")
+    arguments = ("board/run.py", "--mode", "1/16", "--count", 1)
+    for given in ((), ("--model", "mine")):
+        done = board(*arguments, *given, env={**os.environ, "GATEFOLD_BUILD": str(home)})
+        assert done.returncode == 0 and done.stdout.startswith("mine in mode 1/16"), done.stderr
+    for name, saying in ((home / "mine" / "deploy" / "modes.json", "which is a file"), (tmp_path / "none", "there is no deploy folder in")):
+        done = board(*arguments, env={**os.environ, "GATEFOLD_BUILD": str(name)})
+        assert done.returncode == 2 and saying in done.stderr and len(done.stderr.splitlines()) == 1
