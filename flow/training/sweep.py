@@ -11,6 +11,7 @@ import joblib
 import torch
 
 from flow.atomic import write_text
+from flow.claim import claim
 from flow.data import load
 from flow.errors import GatefoldError
 from flow.training.methods import Method
@@ -36,12 +37,19 @@ def train_one(
         test_images: evaluate on so many test images only (None: all).
     """
     torch.set_num_threads(1)
-    trainer = Trainer(settings, method, load(data), folder, device, resume=(folder / CHECKPOINT).exists())
-    while trainer.epoch < trainer.total_epochs:
-        trainer.run_epoch()
-    record = trainer.finish(command, test_images)
-    write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
+    with claim(folder):
+        trainer = Trainer(settings, method, load(data), folder, device, resume=(folder / CHECKPOINT).exists())
+        if trainer.changed:
+            raise _of_other_settings(folder)
+        while trainer.epoch < trainer.total_epochs:
+            trainer.run_epoch()
+        record = trainer.finish(command, test_images)
+        write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _of_other_settings(folder: Path) -> GatefoldError:
+    return GatefoldError(f"{folder} holds a run of other settings; give another --output or delete it.")
 
 
 def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
@@ -51,7 +59,7 @@ def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
     except (FileNotFoundError, ValueError):
         return None
     if record["settings"] != settings.record(method):
-        raise GatefoldError(f"{folder} holds a run of other settings; give another --output or delete it.")
+        raise _of_other_settings(folder)
     return record
 
 
