@@ -53,8 +53,15 @@ def add_parser(subparsers) -> None:
         "--data",
         default="cifar10",
         help="cifar10, svhn or tiny-imagenet (downloaded once), imagenet (from its archives in the cache), digits (small, no "
-        "download) or an .npz file with train_x, train_y, test_x, test_y (default: %(default)s)",
+        "download) or an .npz file with train_x, train_y, test_x, test_y and perhaps class_names (default: %(default)s)",
     )
+    parser.add_argument(
+        "--classes", type=Path, default=None, metavar="FILE", help="text file with a class name in each line, instead of class_names"
+    )
+    parser.add_argument(
+        "--mirror", choices=("on", "off"), default=None, help="exchange left and right of training images at random (default: on "
+        "for cifar10, tiny-imagenet, imagenet and files of these names, else off)",
+    )  # fmt: skip
     parser.add_argument(
         "--method",
         choices=("wenet", "ddi", "energynet", "acs", "usnet"),
@@ -142,7 +149,8 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from flow.claim import claim, discard, refuse_to_replace
-    from flow.data import load
+    from flow.data import load_training
+    from flow.data.dataset import MIRRORED
     from flow.models import create
     from flow.training import distributed
     from flow.training.trainer import CHECKPOINT, Settings, Trainer
@@ -157,7 +165,10 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     create(args.model)  # refuses an unknown name before a folder is made for it
     method = _method(args)
-    settings = Settings(args.model, args.batch, args.lr, args.weight_decay, args.seed, args.steps, args.held_out)
+    mirror = None if args.mirror is None else args.mirror == "on"
+    if args.seeds and mirror is None:
+        mirror = Path(args.data).stem in MIRRORED
+    settings = Settings(args.model, args.batch, args.lr, args.weight_decay, args.seed, args.steps, args.held_out, mirror=mirror)
     folder = args.output or Path("build/train") / args.model
     command = shlex.join(["gatefold", *sys.argv[1:]])
     if args.seeds and args.overwrite:
@@ -173,7 +184,7 @@ def run(args: argparse.Namespace) -> int:
             return _sweep(args, settings, method, folder, command)
         if first and not args.resume and not args.overwrite:
             refuse_to_replace(folder, kept)
-        trainer = Trainer(settings, method, load(args.data), folder, args.device, args.resume)
+        trainer = Trainer(settings, method, load_training(args.data, args.classes), folder, args.device, args.resume)
         if first and args.overwrite:
             discard(folder, kept)
         return _train(args, trainer, folder, command)
@@ -244,7 +255,7 @@ def _sweep(args: argparse.Namespace, settings, method, folder: Path, command: st
 
     console = Console(stderr=True)
     where = partial(workers, args.jobs, args.backend, args.ray_address)
-    run = (settings, method, args.data, folder.resolve(), command, args.device, args.test_images)
+    run = (settings, method, args.data, folder.resolve(), command, args.device, args.test_images, args.classes)
     with console.status(f"{len(args.seeds)} runs, {args.jobs} at a time"):
         records = sweep(args.seeds, *run, workers=where)
     result = summary(records)
