@@ -23,7 +23,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--data",
         default="cifar10",
-        help="cifar10 (downloaded once), digits, or an .npz file with x and y (or test_x and test_y) (default: %(default)s)",
+        help="data set, as for `gatefold train`, or an .npz file with x and y (or test_x and test_y) (default: %(default)s)",
     )
     parser.add_argument(
         "--checkpoint", type=Path, default=None, metavar="FILE", help="weights to use (default: those shipped in models/)"
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.data import load_test
     from flow.models import NAMES, create
     from flow.nn.modes import group_vector, mode_names
-    from flow.training.checkpoint import load_named
+    from flow.training.checkpoint import load_named, read_record
     from flow.training.evaluate import predict
     from flow.training.work import Work, exit_table
 
@@ -87,10 +87,14 @@ def run(args: argparse.Namespace) -> int:
     if halting and not exits:
         raise GatefoldError(f"These weights of {model.name} have no exits to halt at; leave --budget and --margin out.")
     modes = mode_names(model) if args.mode == "all" else [args.mode]
-    images, labels = load_test(args.data)
+    names = read_record(args.checkpoint or args.model).get("class_names")
+    images, labels = load_test(args.data, model.num_classes, names)
+    if model.image_size not in (None, images.shape[1]):
+        raise GatefoldError(
+            f"{model.name} takes images of {model.image_size}x{model.image_size} pixels and {args.data} has "
+            f"{images.shape[1]}x{images.shape[1]}; choose another of them."
+        )
     images, labels = images[: args.count], labels[: args.count]
-    if len(labels) == 0:
-        raise GatefoldError(f"{args.data} holds no images; give a file with at least one.")
 
     results = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

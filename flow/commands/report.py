@@ -81,12 +81,13 @@ def _pictures(args: argparse.Namespace) -> list[Path]:
     from flow.nn.modes import mode_names
     from flow.pictures.album import album
     from flow.pictures.measure import gate_settings
-    from flow.training.checkpoint import load_named
+    from flow.training.checkpoint import load_named, read_record
 
     if args.images < 1:
         raise GatefoldError(f"--images {args.images} leaves no image; give at least 1.")
     model = load_named(args.model, args.checkpoint)
-    images, labels = load_test(args.data)
+    names = read_record(args.checkpoint or args.model).get("class_names")
+    images, labels = load_test(args.data, model.num_classes, names)
     images, labels = images[: args.images], labels[: args.images]
     passes = len(mode_names(model)) * len(gate_settings(model))
     columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -57,7 +57,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--ray-address", default=None, metavar="HOST:PORT", help="Ray cluster for --backend ray (default: start one here)"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted search in the output folder")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with an interrupted search in the output folder")
+    again.add_argument("--overwrite", action="store_true", help="replace the search that the output folder holds, which is lost")
     parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: runs/search/MODEL)")
     parser.add_argument("--json", action="store_true", help="print the modes and the uniform modes as JSON")
     parser.set_defaults(run=run)
@@ -65,22 +67,10 @@ def add_parser(subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search; returns the exit code."""
-    import torch
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from flow.data import load
-    from flow.data.held_out import split
-    from flow.engine.boards import find_board
-    from flow.engine.select import choose
-    from flow.explore.algorithm import steps_at_most
-    from flow.explore.parallel import workers
-    from flow.explore.search import RESULT, Search, write_result
-    from flow.explore.times import time_table
-    from flow.nn.modes import MODES
+    from flow.claim import claim, refuse_to_replace
+    from flow.explore.search import PROGRESS
     from flow.paths import search_folder
-    from flow.training.checkpoint import load_named, read_record, save_model
-    from flow.training.evaluate import accuracy
+    from flow.training.checkpoint import load_named
 
     if min(args.points, args.batch, args.images, args.calibration, 1 if args.jobs is None else args.jobs) < 1:
         raise GatefoldError("--points, --batch, --images, --calibration and --jobs count things; give at least 1.")
@@ -92,18 +82,51 @@ def run(args: argparse.Namespace) -> int:
     model = load_named(args.model, args.checkpoint)
     if getattr(model, "gates", None) is not None or getattr(model, "exits", None):
         raise GatefoldError(f"{source} has gates or exits, which the search does not know; search with weights without them.")
+    if model.searched:
+        raise GatefoldError(f"{source} holds the modes of a search already; search with the weights from training.")
+    folder = args.output or search_folder(args.model)
+    if args.checkpoint and (folder / _kept(model)[-1]).resolve() == args.checkpoint.resolve():
+        raise GatefoldError(f"The search would write its modes over {source}; give another --output.")
+    with claim(folder):
+        if not args.overwrite and not (args.resume and (folder / PROGRESS).exists()):
+            refuse_to_replace(folder, _kept(model))
+        return _search(args, model, source, folder)
+
+
+def _kept(model) -> list[str]:
+    """The files that a search leaves in its folder, its weights last."""
+    from flow.explore.search import PROGRESS, RESULT
+
+    return [PROGRESS, RESULT, f"{model.name}.safetensors"]
+
+
+def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -> int:
+    import torch
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from flow.claim import discard
+    from flow.data import load
+    from flow.data.held_out import split
+    from flow.engine.boards import find_board
+    from flow.engine.select import choose
+    from flow.explore.algorithm import steps_at_most
+    from flow.explore.parallel import workers
+    from flow.explore.search import RESULT, Search, write_result
+    from flow.explore.times import time_table
+    from flow.nn.modes import MODES
+    from flow.training.checkpoint import read_record, save_model
+    from flow.training.evaluate import accuracy
+
     dataset = load(args.data)
     if dataset.num_classes > model.num_classes:
         raise GatefoldError(
             f"{source} tells {model.num_classes} classes apart and {args.data} has {dataset.num_classes}; choose another of them."
         )
-    if model.searched:
-        raise GatefoldError(f"{source} holds the modes of a search already; search with the weights from training.")
     rest, images, labels = split(dataset, args.images)
     calibration = rest.train_x[: args.calibration]
     torch.set_num_threads(1)
     table = time_table(model, args.by, choose(find_board(args.board)), args.batch)
-    folder = args.output or search_folder(args.model)
     jobs = args.jobs or os.cpu_count() or 1
     search = Search(model, images, labels, calibration, table, folder, jobs)
     console = Console(stderr=True, soft_wrap=True)
@@ -113,6 +136,8 @@ def run(args: argparse.Namespace) -> int:
             f"the weights were trained on some of the {args.images} held-out images: their accuracy will look better than it is",
             highlight=False,
         )
+    if args.overwrite:
+        discard(folder, _kept(model))
     if args.resume:
         console.print(f"{search.resume()} networks are known already", highlight=False)
     columns = (
@@ -150,11 +175,10 @@ def run(args: argparse.Namespace) -> int:
         "test_accuracy": test,
         "test_images": count,
     }
-    path = Path(folder) / RESULT
-    write_result(path, model.name, result, record)
+    write_result(folder / RESULT, model.name, result, record)
     reached = {mode: value for mode, value in trained.get("accuracy", {}).items() if mode in MODES}
     model.set_mode("full")
-    weights = Path(folder) / f"{model.name}.safetensors"
+    weights = folder / _kept(model)[-1]
     save_model(model, weights, {**trained, "searched": model.searched, "search": record, "accuracy": reached | test})
     _show(args, result, test, weights)
     return 0

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         if name not in names:
             raise GatefoldError(f"There is no mode '{name}' in this build; choose from {', '.join(names)}.")
     modes = [wanted[i % len(wanted)] for i in range(args.count)]
-    images, labels = _images(args)
+    images, labels = _images(args, len(contents["classes"]))
     graph = _graph(folder, names, contents)
     config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
 
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _images(args):
+def _images(args, num_classes):
     """(uint8 [count, 32, 32, 3], labels or None); images are repeated where there are fewer than frames."""
     import numpy as np
 
@@ -122,7 +122,7 @@ def _images(args):
         return sample_images(args.count)[1], None
     from flow.data import load_test
 
-    images, labels = load_test(args.data)
+    images, labels = load_test(args.data, num_classes)
     index = np.arange(args.count) % len(images)
     return images[index], labels[index]
 

@@ -5,6 +5,7 @@ import json
 import math
 import shlex
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -52,8 +53,15 @@ def add_parser(subparsers) -> None:
         "--data",
         default="cifar10",
         help="cifar10, svhn or tiny-imagenet (downloaded once), imagenet (from its archives in the cache), digits (small, no "
-        "download) or an .npz file with train_x, train_y, test_x, test_y (default: %(default)s)",
+        "download) or an .npz file with train_x, train_y, test_x, test_y and perhaps class_names (default: %(default)s)",
     )
+    parser.add_argument(
+        "--classes", type=Path, default=None, metavar="FILE", help="text file with a class name in each line, instead of class_names"
+    )
+    parser.add_argument(
+        "--mirror", choices=("on", "off"), default=None, help="exchange left and right of training images at random (default: on "
+        "for cifar10, tiny-imagenet, imagenet and files of these names, else off)",
+    )  # fmt: skip
     parser.add_argument(
         "--method",
         choices=("wenet", "ddi", "energynet", "acs", "usnet"),
@@ -126,7 +134,9 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (default: %(default)s)")
     parser.add_argument("--threads", type=_positive, default=None, help="processor threads (default: all cores)")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+    again.add_argument("--overwrite", action="store_true", help="replace the run that the output folder holds, which is lost")
     parser.add_argument(
         "--output", type=Path, default=None, metavar="DIR", help="output folder (default: runs/train/MODEL)"
     )
@@ -137,14 +147,14 @@ def add_parser(subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
     import torch
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from flow.data import load
-    from flow.nn.modes import mode_names
+    from flow.claim import claim, discard, refuse_to_replace
+    from flow.data import load_training
+    from flow.data.dataset import MIRRORED
+    from flow.models import create
     from flow.paths import train_folder
     from flow.training import distributed
-    from flow.training.trainer import Settings, Trainer
+    from flow.training.trainer import CHECKPOINT, Settings, Trainer
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise GatefoldError("There is no CUDA device here; train with --device cpu.")
@@ -154,14 +164,41 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"The learning rate {args.lr} is not a positive number; give --lr 0.1, for example.")
     if args.threads:
         torch.set_num_threads(args.threads)
+    create(args.model)  # refuses an unknown name before a folder is made for it
     method = _method(args)
-    settings = Settings(args.model, args.batch, args.lr, args.weight_decay, args.seed, args.steps, args.held_out)
+    mirror = None if args.mirror is None else args.mirror == "on"
+    if args.seeds and mirror is None:
+        mirror = Path(args.data).stem in MIRRORED
+    settings = Settings(args.model, args.batch, args.lr, args.weight_decay, args.seed, args.steps, args.held_out, mirror=mirror)
     folder = args.output or train_folder(args.model)
     command = shlex.join(["gatefold", *sys.argv[1:]])
-    if args.seeds:
-        return _sweep(args, settings, method, folder, command)
-    trainer = Trainer(settings, method, load(args.data), folder, args.device, args.resume)
-    first = distributed.rank() == 0
+    if args.seeds and args.overwrite:
+        raise GatefoldError("--seeds goes on with what its runs have left; delete their folders to start them anew.")
+    kept = [CHECKPOINT, *(f"{name}.safetensors" for name in (args.model, f"{args.model}-slim"))]
+    backbone = getattr(method, "backbone", None)
+    if backbone is not None and Path(backbone).resolve() in [(folder / name).resolve() for name in kept]:
+        raise GatefoldError(f"The run would write over {backbone}, from which it starts; give another --output.")
+    first = distributed.is_first()
+    # The other processes of torchrun end with the first one.
+    with claim(folder) if first else nullcontext():
+        if args.seeds:
+            return _sweep(args, settings, method, folder, command)
+        if first and not args.resume and not args.overwrite:
+            refuse_to_replace(folder, kept)
+        trainer = Trainer(settings, method, load_training(args.data, args.classes), folder, args.device, args.resume)
+        if first and args.overwrite:
+            discard(folder, kept)
+        return _train(args, trainer, folder, command)
+
+
+def _train(args: argparse.Namespace, trainer, folder: Path, command: str) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from flow.nn.modes import mode_names
+    from flow.training import distributed
+
+    first = distributed.is_first()
     console = Console(stderr=True, soft_wrap=True, quiet=not first)
     for name, (before, after) in trainer.changed.items():
         console.print(f"going on with {name} {after} instead of {before}", highlight=False)
@@ -219,7 +256,7 @@ def _sweep(args: argparse.Namespace, settings, method, folder: Path, command: st
 
     console = Console(stderr=True)
     where = partial(workers, args.jobs, args.backend, args.ray_address)
-    run = (settings, method, args.data, folder.resolve(), command, args.device, args.test_images)
+    run = (settings, method, args.data, folder.resolve(), command, args.device, args.test_images, args.classes)
     with console.status(f"{len(args.seeds)} runs, {args.jobs} at a time"):
         records = sweep(args.seeds, *run, workers=where)
     result = summary(records)

@@ -58,8 +58,8 @@ class Accounting:
         return {spec.name: float(sum(self._cost(Use(spec.name, vector[spec.name])))) for spec in self.model.layers()}
 
     def of(self, trace: Trace) -> Tensor:
-        """Cost of each image, gates included: float64 [N], differentiable in the decisions."""
-        return sum(self.per_layer(trace).values())
+        """Cost of each image, gates included: float64 [N], differentiable in the decisions; scalar 0 for an empty trace."""
+        return sum(self.per_layer(trace).values(), torch.zeros((), dtype=torch.float64))
 
     def per_layer(self, trace: Trace) -> dict[str, Tensor]:
         """Cost of each image by layer name, float64 [N] each; a shared gate's uses are put together."""

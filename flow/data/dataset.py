@@ -1,16 +1,16 @@
 """Choosing and reading a data set."""
 
-import zipfile
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from flow.data.cifar10 import load_cifar10
+from flow.data.cifar10 import CLASSES, load_cifar10
+from flow.data.classes import names_in, read_names
 from flow.data.digits import load_digits
 from flow.data.imagenet import load_imagenet
 from flow.data.jpegs import Jpegs
+from flow.data.npz import read_npz
 from flow.data.svhn import load_svhn
 from flow.data.tiny_imagenet import load_tiny_imagenet
 from flow.errors import GatefoldError
@@ -22,8 +22,12 @@ PUBLISHED = {
     "tiny-imagenet": load_tiny_imagenet,
     "imagenet": load_imagenet,
 }
-# Mirrored digits are no digits.
-NOT_MIRRORED = ("digits", "svhn")
+# A mirrored picture of these is still one of its class; a mirrored digit is none, and of own data nobody knows.
+MIRRORED = ("cifar10", "tiny-imagenet", "imagenet")
+ARRAYS = ("train_x", "train_y", "test_x", "test_y")
+NAMES = "class_names"
+KINDS = f"give --data an .npz file or one of {', '.join(PUBLISHED)}"
+LARGEST_LABEL = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Dataset:
     """Images uint8 [N, 32, 32, 3] and labels int64 [N], for training and for testing.
 
     Tiny ImageNet has images of 64x64; those of ImageNet are decoded by ``np.asarray``, 256x256 and 224x224.
+
+    Attributes:
+        class_names: one for each class, or none at all.
     """
 
     name: str
@@ -38,6 +45,7 @@ class Dataset:
     train_y: np.ndarray
     test_x: np.ndarray | Jpegs
     test_y: np.ndarray
+    class_names: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> int:
@@ -46,13 +54,17 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes: the largest label plus one."""
-        return int(max(self.train_y.max(), self.test_y.max())) + 1
+        """Number of classes: as many as have a name, else the largest label plus one."""
+        return len(self.class_names) or _classes(self.train_y, self.test_y)
 
     @property
     def mirrored(self) -> bool:
-        """Whether a mirrored image is still one of its class."""
-        return self.name not in NOT_MIRRORED
+        """Whether a mirrored image is known to be still one of its class."""
+        return self.name in MIRRORED
+
+
+def _classes(*labels: np.ndarray) -> int:
+    return int(max(each.max() for each in labels)) + 1
 
 
 def _checked(path: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,46 +76,77 @@ def _checked(path: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndar
         raise GatefoldError(f"{path} holds {len(images)} images but labels of shape {list(labels.shape)}; save one each.")
     if not len(labels):
         raise GatefoldError(f"{path} holds no images; save at least one to train on and one to test with.")
-    if labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise GatefoldError(f"{path} holds labels of type {labels.dtype} from {labels.min()} on; save integers from 0 on.")
+    if labels.dtype.kind not in "iu":
+        raise GatefoldError(f"{path} holds labels of type {labels.dtype}; save integers from 0 on, the numbers of the classes.")
+    if labels.min() < 0 or labels.max() > LARGEST_LABEL:
+        wrong = labels.min() if labels.min() < 0 else labels.max()
+        raise GatefoldError(f"{path} holds the label {wrong}; save integers from 0 on, the numbers of the classes.")
     return images, labels.astype(np.int64)
 
 
-def _open(path: str) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path) as file:
-            return dict(file)
-    except FileNotFoundError:
-        raise GatefoldError(f"There is no file {path}; give --data an .npz file or one of {', '.join(PUBLISHED)}.") from None
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error):
-        raise GatefoldError(f"{path} cannot be read as an .npz file; save it again with numpy.savez.") from None
-
-
-def load(source: str = "cifar10") -> Dataset:
-    """Read a data set for training.
+def load(source: str = "cifar10", classes: Path | None = None) -> Dataset:
+    """Read a data set.
 
     Args:
         source: ``"cifar10"``, ``"svhn"``, ``"tiny-imagenet"`` (downloaded once), ``"imagenet"`` (from archives in the cache),
-            ``"digits"`` (part of scikit-learn) or the path of an .npz file with train_x, train_y, test_x, test_y.
+            ``"digits"`` (part of scikit-learn) or the path of an .npz file with train_x, train_y, test_x, test_y and, if the
+            classes are to have names, class_names.
+        classes: text file with a class name in each line, instead of class_names.
     """
     if source in PUBLISHED:
-        return Dataset(source, *PUBLISHED[source]())
-    arrays = _open(source)
-    missing = [key for key in ("train_x", "train_y", "test_x", "test_y") if key not in arrays]
-    if missing:
-        raise GatefoldError(f"{source} lacks {', '.join(missing)}; training needs train_x, train_y, test_x, test_y.")
-    train = _checked(source, arrays["train_x"], arrays["train_y"])
-    test = _checked(source, arrays["test_x"], arrays["test_y"])
-    return Dataset(Path(source).stem, *train, *test)
+        dataset = Dataset(source, *PUBLISHED[source](), CLASSES if source == "cifar10" else ())
+    else:
+        arrays = read_npz(source, (*ARRAYS, NAMES), KINDS)
+        missing = [key for key in ARRAYS if key not in arrays]
+        if missing:
+            raise GatefoldError(f"{source} lacks {', '.join(missing)}; training needs {', '.join(ARRAYS)}.")
+        train = _checked(source, arrays["train_x"], arrays["train_y"])
+        test = _checked(source, arrays["test_x"], arrays["test_y"])
+        names = names_in(source, arrays[NAMES]) if NAMES in arrays and not classes else ()
+        dataset = Dataset(Path(source).stem, *train, *test, names)
+    if classes:
+        dataset = replace(dataset, class_names=read_names(classes))
+    count, named = _classes(dataset.train_y, dataset.test_y), len(dataset.class_names)
+    if named and named < count:
+        raise GatefoldError(f"{source} has labels up to {count - 1} and {classes or NAMES} {named} names; give one for each class.")
+    return dataset
 
 
-def load_test(source: str = "cifar10") -> tuple[np.ndarray, np.ndarray]:
-    """Read (images, labels) for evaluation; an .npz file may hold x, y or test_x, test_y."""
+def load_training(source: str, classes: Path | None = None) -> Dataset:
+    """``load``, for a network that is to be trained from the beginning: every class without a name must have images."""
+    dataset = load(source, classes)
+    seen = np.unique(dataset.train_y)
+    if not dataset.class_names and len(seen) < dataset.num_classes:
+        absent = int(np.setdiff1d(np.arange(len(seen) + 1), seen)[0])
+        raise GatefoldError(
+            f"{source} has labels from {seen[0]} to {dataset.num_classes - 1} and no image of class {absent} to train on; number the "
+            "classes from 0 on, or name all of them with --classes."
+        )
+    return dataset
+
+
+def load_test(source: str = "cifar10", num_classes: int | None = None, names: list[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Read (images, labels) for evaluation; an .npz file may hold x, y or test_x, test_y.
+
+    Args:
+        num_classes: of the network that is to be evaluated; a larger label is refused.
+        names: of its classes, as far as they are known; others in the file are refused.
+    """
     if source in PUBLISHED:
         dataset = load(source)
-        return dataset.test_x, dataset.test_y
-    arrays = _open(source)
-    for x, y in (("x", "y"), ("test_x", "test_y")):
-        if x in arrays and y in arrays:
-            return _checked(source, arrays[x], arrays[y])
-    raise GatefoldError(f"{source} lacks images and labels; save them as x and y, or as test_x and test_y.")
+        images, labels, own = dataset.test_x, dataset.test_y, ()
+    else:
+        arrays = read_npz(source, ("x", "y", *ARRAYS[2:], NAMES), KINDS)
+        pair = next(((x, y) for x, y in (("x", "y"), ARRAYS[2:]) if x in arrays and y in arrays), None)
+        if pair is None:
+            raise GatefoldError(f"{source} lacks images and labels; save them as x and y, or as test_x and test_y.")
+        images, labels = _checked(source, *(arrays[key] for key in pair))
+        own = names_in(source, arrays[NAMES]) if NAMES in arrays else ()
+    if num_classes is not None and labels.max() >= num_classes:
+        raise GatefoldError(
+            f"{source} has labels up to {labels.max()} and the network tells {num_classes} classes apart, from 0 on; give the data that "
+            "it was trained for."
+        )
+    if names and own and list(names) != list(own):
+        raise GatefoldError(f"{source} names other classes than the network, or in another order; give the data that it was trained for.")
+    return images, labels

@@ -19,6 +19,7 @@ import numpy as np
 
 from flow.atomic import write_text
 from flow.accelerator.sources import accelerator_sources
+from flow.data.cifar10 import CLASSES
 from flow.deploy.hwh import write_hwh
 from flow.engine.compile import build_hash, with_hash
 from flow.engine.cost import frame_cost, mode_costs
@@ -32,14 +33,12 @@ MODES = "modes.json"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
 BITSTREAM = "accelerator.bit"
-CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
-def class_names(data, count):
-    """Names of the classes of a data set; their numbers where the data set is not known."""
-    if data == "cifar10" and count == len(CIFAR10_CLASSES):
-        return CIFAR10_CLASSES
-    return [str(number) for number in range(count)]
+def class_names(record, count):
+    """Names of the classes that a record gives; else those of CIFAR-10 if it was trained on that, else their numbers."""
+    names = record.get("class_names") or (CLASSES if record.get("data") == "cifar10" else ())
+    return list(names) if len(names) == count else [str(number) for number in range(count)]
 
 
 def description(compiled, board, hardware_hash, qonnx_hash, record, verification):
@@ -88,7 +87,7 @@ def description(compiled, board, hardware_hash, qonnx_hash, record, verification
         "qonnx_hash": qonnx_hash,
         "interface_version": load_interface().version,
         "parameters": config.parameters(),
-        "classes": class_names(record.get("data"), graph.classes),
+        "classes": class_names(record, graph.classes),
         "logit_scale": graph.layers[-1].logit_scale,
         "simulator": LIBRARY,
         "modes": modes,

@@ -8,7 +8,7 @@ import torch
 
 from flow.costs import Accounting
 from flow.nn.modes import mode_names
-from flow.training.evaluate import predict
+from flow.training.evaluate import batches, predict
 from flow.training.exits import exit_accuracies
 from flow.training.skip_ratio import decisions
 
@@ -89,14 +89,15 @@ class Skips:
 def skips(model, images: np.ndarray) -> Skips:
     """Run a network with gates in its mode over images uint8 [N, 32, 32, 3]."""
     kept: dict[str, list[np.ndarray]] = {}
-    for start in range(0, len(images), BATCH):
-        part = images[start : start + BATCH]
+    for _, part in batches(images, BATCH):
         model.integer_logits(part)
         for use in model.trace:
             ran = decisions(use)
             if ran is not None:
                 kept.setdefault(use.name, []).append(ran.cpu().double().numpy())
     whole = {name: np.concatenate(parts) for name, parts in kept.items()}
+    if not whole:
+        return Skips({}, np.zeros(len(images)))
     return Skips({name: 1 - float(k.mean()) for name, k in whole.items()}, 1 - np.concatenate(list(whole.values()), 1).mean(1))
 
 

@@ -38,6 +38,11 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
+def is_first() -> bool:
+    """Whether this is process 0, as ``torchrun`` says; known before the processes have joined."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def share(batch: torch.Tensor) -> torch.Tensor:
     """This process's part of a batch [B, ...]: [B/size, ...]."""
     return batch[rank() :: size()]

@@ -1,9 +1,19 @@
 """Accuracy on a test set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+
+from flow.errors import GatefoldError
+
+
+def batches(images: np.ndarray, size: int = 128) -> Iterator[tuple[int, np.ndarray]]:
+    """(first image, images) of each batch; GatefoldError where there is none, since no share of nothing can be told."""
+    if not len(images):
+        raise GatefoldError("There are no images to measure on; give at least one.")
+    for start in range(0, len(images), size):
+        yield start, images[start : start + size]
 
 
 def as_input(model, images: np.ndarray) -> torch.Tensor:
@@ -24,7 +34,7 @@ def predict(
 
     Args:
         model: network; left in eval and in ``mode``. Quantised networks compute with the integers of the hardware.
-        images: uint8 [N, 32, 32, 3].
+        images: uint8 [N, 32, 32, 3], at least one.
         mode: name of a group mode, or group count per layer name.
         on_batch: called with the number of images of each batch.
 
@@ -34,15 +44,14 @@ def predict(
     model.eval()
     model.set_mode(mode)
     classes = []
-    for start in range(0, len(images), batch):
-        part = images[start : start + batch]
+    for _, part in batches(images, batch):
         if model.quantised and hasattr(model, "integer_logits"):
             logits = model.integer_logits(part)
         else:
             logits = model(as_input(model, part)).cpu().numpy()
         classes.append(logits.argmax(1))
         on_batch(len(part))
-    return np.concatenate(classes).astype(np.int64) if classes else np.zeros(0, np.int64)
+    return np.concatenate(classes).astype(np.int64)
 
 
 def accuracy(model, images: np.ndarray, labels: np.ndarray, mode: str, on_batch: Callable[[int], None] = lambda _: None) -> float:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from flow.costs import Accounting
 from flow.nn.trace import Trace
-from flow.training.evaluate import as_input
+from flow.training.evaluate import as_input, batches
 
 
 def joint_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
@@ -51,8 +51,8 @@ def halt_by_margin(logits: list[Tensor], margin: float | list[float]) -> Tensor:
 def _batches(model, images: np.ndarray) -> Iterator[tuple[int, list[Tensor]]]:
     """(first image, logits [n, classes] of the exits and of the network's own classifier) of each batch; leaves it in eval."""
     model.eval()
-    for start in range(0, len(images), 128):
-        final = model(as_input(model, images[start : start + 128]))
+    for start, part in batches(images):
+        final = model(as_input(model, part))
         yield start, [*model.exit_logits, final]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flow.nn.trace import Trace, Use
-from flow.training.evaluate import as_input
+from flow.training.evaluate import as_input, batches
 
 # The sign of alpha turns within this distance of the target.
 BAND = 0.05
@@ -28,11 +28,12 @@ def decisions(use: Use) -> Tensor | None:
 def skip_ratio(trace: Trace) -> Tensor:
     """Share of the decisions in a trace that are to skip, 0..1: scalar, differentiable.
 
-    A decision on channels counts once per channel, one on a layer once per convolution.
+    A decision on channels counts once per channel, one on a layer once per convolution. Where nothing is decided nothing is
+    skipped: 0.
     """
     taken = [kept for kept in map(decisions, trace) if kept is not None]
-    ran = sum((kept.sum() for kept in taken), 0.0)
-    return 1 - ran / max(sum(kept.numel() for kept in taken), 1)
+    total = sum(kept.numel() for kept in taken)
+    return 1 - sum(kept.sum() for kept in taken) / total if total else torch.zeros(())
 
 
 def harden(trace: Trace, threshold: float = 0.5) -> Trace:
@@ -64,8 +65,7 @@ def measure_skip_ratio(model, images: np.ndarray, batch: int = 128) -> float:
     """Skip ratio of a gated network in inference, in its mode, over images uint8 [N, 32, 32, 3]; leaves it in eval."""
     model.eval()
     total = 0.0
-    for start in range(0, len(images), batch):
-        part = images[start : start + batch]
+    for _, part in batches(images, batch):
         model(as_input(model, part))
         total += float(skip_ratio(model.trace)) * len(part)
     return total / len(images)

@@ -11,10 +11,11 @@ import joblib
 import torch
 
 from flow.atomic import write_text
-from flow.data import load
+from flow.claim import claim
+from flow.data import load_training
 from flow.errors import GatefoldError
 from flow.training.methods import Method
-from flow.training.trainer import CHECKPOINT, Settings, Trainer
+from flow.training.trainer import CHECKPOINT, Settings, Trainer, with_mirror
 
 RECORD = "record.json"
 
@@ -27,21 +28,29 @@ def train_one(
     command: str,
     device: str = "cpu",
     test_images: int | None = None,
+    classes: Path | None = None,
 ) -> dict:
     """One run in its folder; goes on from a checkpoint.
 
     Args:
-        data: data set, as for ``flow.data.load``.
+        data, classes: data set and names of its classes, as for ``flow.data.load``.
         command: the command line, for the record.
         test_images: evaluate on so many test images only (None: all).
     """
     torch.set_num_threads(1)
-    trainer = Trainer(settings, method, load(data), folder, device, resume=(folder / CHECKPOINT).exists())
-    while trainer.epoch < trainer.total_epochs:
-        trainer.run_epoch()
-    record = trainer.finish(command, test_images)
-    write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
+    with claim(folder):
+        trainer = Trainer(settings, method, load_training(data, classes), folder, device, resume=(folder / CHECKPOINT).exists())
+        if trainer.changed:
+            raise _of_other_settings(folder)
+        while trainer.epoch < trainer.total_epochs:
+            trainer.run_epoch()
+        record = trainer.finish(command, test_images)
+        write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
     return record
+
+
+def _of_other_settings(folder: Path) -> GatefoldError:
+    return GatefoldError(f"{folder} holds a run of other settings; give another --output or delete it.")
 
 
 def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
@@ -50,8 +59,9 @@ def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
         record = json.loads((folder / RECORD).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    if record["settings"] != settings.record(method):
-        raise GatefoldError(f"{folder} holds a run of other settings; give another --output or delete it.")
+    now = settings.record(method)
+    if any(now[key] != value for key, value in with_mirror(record["settings"], record["data"]).items() if key in now):
+        raise _of_other_settings(folder)
     return record
 
 

@@ -39,6 +39,8 @@ class Settings:
         seed: of weights, order, augmentation and sampling.
         steps: cut every epoch short after so many steps (None: whole epochs).
         held_out: training images that are kept out of training, for choices such as those of a search; at most a tenth of them.
+        mirror: whether images are exchanged left to right at random; None: as the checkpoint says that is gone on with, else
+            whether the data set is known to allow it.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Settings:
     seed: int = 0
     steps: int | None = None
     held_out: int = 1000
+    mirror: bool | None = None
 
     def of(self, method: Method) -> "Settings":
         """With the weight decay of the method if there is none."""
@@ -56,6 +59,11 @@ class Settings:
     def record(self, method: Method) -> dict:
         """These and the method's options by name, as they stand in checkpoints and beside weights."""
         return {"method": method.name, **asdict(self), **asdict(method)}
+
+
+def with_mirror(settings: dict, data: str) -> dict:
+    """The recorded settings of a run on a data set, old ones too: before there was a choice, all images but digits were mirrored."""
+    return {"mirror": data not in ("digits", "svhn"), **settings}
 
 
 class Trainer:
@@ -106,6 +114,8 @@ class Trainer:
         self.optimiser = self._new_optimiser(self.phases[0])
         if resume:
             self._restore()
+        if self.settings.mirror is None:
+            self.settings = replace(self.settings, mirror=dataset.mirrored)
         make_folder(self.folder)
         self.images = augment.Images(rest.train_x, self.device)
         self.labels = torch.from_numpy(rest.train_y).to(self.device)
@@ -165,7 +175,7 @@ class Trainer:
 
     def _restore(self) -> None:
         state = load_training_state(self.folder / CHECKPOINT)
-        saved = {**state["settings"], "data": state["data"]}
+        saved = {**with_mirror(state["settings"], state["data"]), "data": state["data"]}
         wanted = {"method": self.method.name, "model": self.settings.model, "seed": self.settings.seed, "data": self.dataset.name}
         for key, value in wanted.items():
             if saved.get(key) != value:
@@ -173,6 +183,8 @@ class Trainer:
                     f"The checkpoint in {self.folder} is of {key} {saved.get(key)}, not {value}; "
                     "use its value or another --output."
                 )
+        if self.settings.mirror is None:
+            self.settings = replace(self.settings, mirror=saved["mirror"])
         now = self.settings.record(self.method)
         self.changed = {key: (old, now[key]) for key, old in saved.items() if key in now and old != now[key]}
         if state["epoch"] > self.total_epochs:
@@ -245,7 +257,7 @@ class Trainer:
         sums = None
         for step in range(steps):
             batch = order[step * s.batch : (step + 1) * s.batch]
-            x = augment.crop_and_flip(self.images, batch, generator, size, self.dataset.mirrored, phase.move, distributed.share)
+            x = augment.crop_and_flip(self.images, batch, generator, size, s.mirror, phase.move, distributed.share)
             y = self.labels[distributed.share(batch).to(self.device)]
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(index, step)
@@ -323,6 +335,7 @@ class Trainer:
             self.model.set_mode("full")
         record = {
             "data": self.dataset.name,
+            **({"class_names": list(self.dataset.class_names)} if self.dataset.class_names else {}),
             "accuracy": reached,
             **({"work": work} if work["full"] else {}),
             **({"exits": exits} if exits else {}),

@@ -101,7 +101,7 @@ class Step(GatedPhase):
     def leave(self, model):
         super().leave(model)
         correct, seen = distributed.average([float(self._correct), float(self._seen)])
-        self.accuracy = correct / max(seen, 1)
+        self.accuracy = correct / seen if seen else None
 
     def state_dict(self):
         return {"accuracy": self.accuracy}

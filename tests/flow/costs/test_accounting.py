@@ -123,6 +123,24 @@ def test_cycles_of_hard_masks(n, config):
     assert cost.tolist() == expected
 
 
+@pytest.mark.parametrize(
+    "config, cycles, per_input, per_output",
+    [
+        (EngineConfig(p=32, pe=2, r=64), 2 * 2 * 1.2 * 2.4 / 2 + 13 + 1, 2 * 2.4 / 2, 2 * 1.2 / 2),
+        (EngineConfig(p=32, pe=1, r=64), 2 * 2 * 1.2 * 2.4 + 13 + 0, 2 * 2.4, 2 * 1.2),
+        (EngineConfig(p=64, pe=2, r=64), 1 * 2 * 2 * 2.4 / 2 + 13 + 2, 0, 2 / 2),  # the requantisers set the pace
+        (EngineConfig(p=32, pe=2, r=8), 2 * 2 * 8 * 2.4 / 2 + 13 + 8, 0, 2 * 8 / 2),
+    ],
+)
+def test_cycles_between_0_and_1_by_hand(config, cycles, per_input, per_output):
+    """Blocks of 64 pixels, two groups of 4/2 inputs and 8/2 outputs that are each on with 0.6: 1.2 inputs, 2.4 outputs a group."""
+    inputs, outputs = torch.full((1, 4), 0.6, requires_grad=True), torch.full((1, 8), 0.6, requires_grad=True)
+    cost = Accounting(Small(), "cycles", config).of(Trace([Use("a", 2, None, inputs, outputs)]))
+    cost.backward()
+    assert cost.item() == pytest.approx(cycles)
+    assert inputs.grad.tolist() == [pytest.approx([per_input] * 4)] and outputs.grad.tolist() == [pytest.approx([per_output] * 8)]
+
+
 def test_macs_of_masks_by_hand():
     inputs = torch.tensor([[1.0, 0, 1, 1], [0, 0, 1, 1]])
     outputs = torch.tensor([[1.0, 1, 0, 0, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, 0]])

@@ -77,7 +77,7 @@ def test_numbers_are_4_bit_where_multiplied_and_8_bit_where_stored():
     stored = []
     model.block1.register_forward_hook(lambda m, args, y: stored.append(y.maps))
     model(torch.rand(4, 3, 32, 32))
-    assert all(len(values) <= 16 for values in bits.values())
+    assert set(bits) == {spec.name for spec in model.layers()[1:-1]} and all(2 <= len(values) <= 16 for values in bits.values())
     levels = stored[0] * 32
     assert torch.equal(levels, levels.round()) and len(levels.unique()) <= 256 and len(levels.unique()) > 16
 
