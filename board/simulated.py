@@ -21,7 +21,9 @@ from pynqmetadata.views.runtime import RuntimeMetadataParser
 
 from board.errors import BoardError
 
-ABI = 1
+ABI = 2
+POWER_ON_ZEROS = 0
+STOPPED = -3
 CYCLES_BETWEEN_ACCESSES = 16384  # about 0.16 ms at 100 MHz, what a Python program takes from one access to the next
 PAGE = 4096
 DDR_BASE, DDR_SIZE = 0x1000_0000, 0x1000_0000
@@ -56,7 +58,7 @@ class VerilatedAccelerator:
             raise BoardError(f"{library} speaks interface {abi}, this program {ABI}; build again with make bitstream.")
         handle, word, long, integer = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int
         for name, result, arguments in (
-            ("gf_create", handle, [ctypes.c_char_p]),
+            ("gf_create", handle, [ctypes.c_char_p, integer]),
             ("gf_failure", ctypes.c_char_p, []),
             ("gf_destroy", None, [handle]),
             ("gf_write", integer, [handle, word, word]),
@@ -68,7 +70,7 @@ class VerilatedAccelerator:
         ):
             function = getattr(self._library, name)
             function.restype, function.argtypes = result, arguments
-        self._handle = self._library.gf_create(str(images).encode())
+        self._handle = self._library.gf_create(str(images).encode(), POWER_ON_ZEROS)
         if not self._handle:
             reason = self._library.gf_failure().decode()
             raise BoardError(f"the simulated accelerator of {library} does not start: {reason}; build again with make bitstream.")
@@ -107,6 +109,9 @@ class VerilatedAccelerator:
         self._handle = None
 
     def _check(self, result, offset):
+        if result == STOPPED:
+            reason = self._library.gf_failure().decode()
+            raise BoardError(f"the simulated accelerator breaks a contract of the hardware: {reason}; build again with make bitstream.")
         if result:
             raise BoardError(f"the simulated accelerator does not answer at register offset {offset:#x}; start again.")
 

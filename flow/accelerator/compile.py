@@ -17,18 +17,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from flow.accelerator.sources import TOP
-from flow.engine.interface import load_interface
 from flow.atomic import check_space
+from flow.engine.interface import INTERFACE_FILE, load_interface
 from flow.errors import GatefoldError
 from flow.kept import clear, kept, replace_file
-from flow.rtlsim.compile import verilator_root
 from flow.paths import build_root
+from flow.rtlsim.checks import with_checks
+from flow.rtlsim.compile import MESSAGES, verilator_root
 
 SIM = Path(__file__).resolve().parents[2] / "hw" / "sim"
 COMPAT = Path(__file__).resolve().parents[1] / "rtlsim" / "cpp"
 
 _VERILATE = [
-    "--cc", "--prefix", f"V{TOP}", "--top-module", TOP, "--no-timing", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+    "--cc", "--prefix", f"V{TOP}", "--top-module", TOP, "--no-timing", "-O3", "--x-assign", "fast", "--assert",
     "-Wno-fatal", "-Werror-USERERROR", "-Wno-lint", "-Wno-style", "--default-language", "1800-2017", "--timescale", "1ns/1ps",
     "--output-split", "20000",
 ]
@@ -49,10 +50,10 @@ def compile_accelerator(
     rtl_files: Iterable,
     trace: bool = False,
     *,
-    assertions: bool = False,
+    mapped: bool = False,
     jobs: int = 1,
 ) -> Path:
-    """Compile `gatefold_top` into the shared library `out_so` and return its path.
+    """Compile `gatefold_top`, with the contracts of `hw/checks`, into the shared library `out_so` and return its path.
 
     Args:
         build_dir: folder for what is generated on the way, in its sub-folder `verilated`; gone when it ends well.
@@ -60,22 +61,22 @@ def compile_accelerator(
         parameters: parameters of `gatefold_top` that differ from their defaults, name -> integer.
         rtl_files: SystemVerilog files, packages before their users (`sources.accelerator_sources`).
         trace: able to write FST waveforms (slower).
-        assertions: with the design's assertions (slower).
+        mapped: the lanes as synthesis takes them, in LUTs and DSP blocks, instead of their definition (slower).
         jobs: C++ compilers at work at a time.
 
     Raises:
         GatefoldError: a file or a tool is missing, or Verilator or g++ refuses the design; names the log.
     """
     build_dir, out_so = Path(build_dir).resolve(), Path(out_so).resolve()
-    files = [Path(file).resolve() for file in rtl_files]
+    files = with_checks(Path(file).resolve() for file in rtl_files)
     for file in files:
         if not file.is_file():
             raise GatefoldError(f"RTL source {file} does not exist; run the build again from its start.")
     options = [f"-G{name}=32'd{int(value)}" for name, value in sorted(parameters.items())]
     options += ["--trace-fst", str(SIM / "trace.vlt")] if trace else []
-    options += ["--assert"] if assertions else ["--no-assert"]
+    options += ["-DSYNTHESIS"] if mapped else []
 
-    key = _digest([*_VERILATE, *options, *_FLAGS, *_LINK, _tool_version()], [*files, *sorted(SIM.iterdir()), *_interface_files()])
+    key = _digest([*_VERILATE, *options, *_FLAGS, *_LINK, _tool_version()], [*files, *sorted(SIM.iterdir()), MESSAGES, INTERFACE_FILE])
     cache, folder = build_root() / "cache" / "accelerator", build_dir / "verilated"
 
     def make(library: Path) -> None:
@@ -105,12 +106,6 @@ def _tool_version() -> str:
     return f"{binary.stat().st_size} {_run([_compiler(), '-dumpfullversion'], 'g++').strip()}"
 
 
-def _interface_files() -> list[Path]:
-    from flow.engine.interface import INTERFACE_FILE
-
-    return [INTERFACE_FILE]
-
-
 def _write_interface(path: Path) -> None:
     rows = [f"constexpr uint32_t REG_{name.upper()} = {offset};" for name, offset in load_interface().registers.items()]
     path.write_text("#pragma once\n#include <cstdint>\n" + "\n".join(rows) + "\n")
@@ -131,7 +126,7 @@ def _verilate(options: list[str], files: list[Path], folder: Path) -> None:
 
 def _compile(folder: Path, cache: Path, library: Path, trace: bool, jobs: int) -> None:
     root = verilator_root()
-    include = [f"-I{folder}", f"-I{SIM}", f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"]
+    include = [f"-I{folder}", f"-I{SIM}", f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", "-include", MESSAGES]
     zlib = _has_zlib()
     if trace:
         include += [f"-idirafter{COMPAT / 'compat'}"] + ([] if zlib else [f"-I{COMPAT / 'compat_zlib'}"])
@@ -141,7 +136,7 @@ def _compile(folder: Path, cache: Path, library: Path, trace: bool, jobs: int) -
     work = [(file, "-O1") for file in sorted(folder.glob("*.cpp"))]
     work += [(SIM / "accelerator_sim.cpp", "-O2"), *((root / "include" / name, "-O2") for name in runtime)]
 
-    headers = _digest([*flags, _tool_version()], [*sorted(folder.glob("*.h")), *sorted(SIM.glob("*.h"))])
+    headers = _digest([*flags, _tool_version()], [*sorted(folder.glob("*.h")), *sorted(SIM.glob("*.h")), MESSAGES])
 
     def compile_one(job: tuple[Path, str]) -> Path:
         source, level = job

@@ -11,14 +11,11 @@ from flow.errors import GatefoldError
 
 BASE = 0x1000_0000  # of the memory that one run uses
 ALIGN = 4096
-ABI = 1
+ABI = 2
+STOPPED = -3
 START, RESET, INTERRUPT = 1, 2, 4  # register control
 BUSY, DONE, ERROR = 1, 2, 4        # register status
 DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way, if the memory answers
-VIOLATIONS = {
-    1: "a burst crosses 4 KiB", 2: "a burst is longer than 16 beats", 3: "wrong size or kind of burst", 4: "misaligned address",
-    5: "an offer was changed before it was taken", 6: "last beat in the wrong place", 7: "write data without an address",
-}
 
 
 def to_planes(images: np.ndarray) -> np.ndarray:
@@ -35,6 +32,7 @@ class Simulator:
     Args:
         so_path: library made by `compile_accelerator`.
         image_dir: folder of the memory images (`*.mem`).
+        power_on: seed of the values that registers and memories without an image have at power-up; 0: all zeros.
 
     Attributes:
         modes, classes, record_words: what the accelerator says of itself.
@@ -43,14 +41,14 @@ class Simulator:
         GatefoldError: the library or the images are missing or damaged, or the library is of another version.
     """
 
-    def __init__(self, so_path, image_dir):
+    def __init__(self, so_path, image_dir, power_on: int = 0):
         self._handle = None
         self._memory = None  # of the batch under way: alive until the accelerator rests
         self._library = _load(Path(so_path))
         image_dir = Path(image_dir)
         if not any(image_dir.glob("*.mem")):
             raise GatefoldError(f"{image_dir} holds no memory images (*.mem); run `gatefold build` for this model.")
-        self._handle = self._library.gf_create(str(image_dir.resolve()).encode())
+        self._handle = self._library.gf_create(str(image_dir.resolve()).encode(), power_on)
         if not self._handle:
             reason = self._library.gf_failure().decode()
             raise GatefoldError(f"the simulated accelerator does not start: {reason}; run `gatefold build` again.")
@@ -107,11 +105,6 @@ class Simulator:
         """Run until the accelerator rests or for `max_cycles`; returns the cycles that have passed."""
         return self._library.gf_run(self._handle, max_cycles)
 
-    def violation(self) -> str | None:
-        """The first breach of the AXI rules, in words, or None."""
-        code = self._library.gf_violation(self._handle)
-        return VIOLATIONS.get(code, f"code {code}") if code else None
-
     def run(
         self, images, modes: int | Sequence[int], stall: int = 0, seed: int = 0, *, max_cycles: int | None = None
     ) -> tuple[list[dict], int]:
@@ -130,8 +123,9 @@ class Simulator:
 
         Raises:
             GatefoldError: wrong images or modes, an accelerator that is busy, an error code of it, no end in time,
-                or a breach of the AXI rules. A batch that does not end is given up by a soft reset; while the memory
-                does not answer, the accelerator remains busy and starts no other.
+                or a breach of the hardware's contracts (hw/checks), which ends the simulation. A batch that does not
+                end is given up by a soft reset; while the memory does not answer, the accelerator remains busy and
+                starts no other.
         """
         planes = to_planes(images)
         frames = len(planes)
@@ -173,9 +167,6 @@ class Simulator:
         return records, self.read("cycles")
 
     def _check_end(self, frames: int) -> None:
-        breach = self.violation()
-        if breach:
-            raise GatefoldError(f"the accelerator breaks the AXI rules: {breach}; look at the waveform (--trace).")
         status, done = self.read("status"), self.read("frames_done")
         if status & BUSY:
             raise GatefoldError(f"the accelerator did not end: {done} of {frames} frames; look at the waveform (--trace).")
@@ -200,6 +191,9 @@ class Simulator:
         return True
 
     def _access(self, result: int, name: str) -> None:
+        if result == STOPPED:
+            reason = self._library.gf_failure().decode()
+            raise GatefoldError(f"the accelerator breaks a contract of the hardware: {reason}; look at the waveform (--trace).")
         if result:
             raise GatefoldError(f"the accelerator does not answer at register {name}; start the simulation again.")
 
@@ -217,7 +211,7 @@ def _load(path: Path):
     handle, text, integer = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
     word, long = ctypes.c_uint32, ctypes.c_uint64
     for name, result, arguments in (
-        ("gf_create", handle, [text]),
+        ("gf_create", handle, [text, integer]),
         ("gf_failure", text, []),
         ("gf_destroy", None, [handle]),
         ("gf_write", integer, [handle, word, word]),
@@ -229,7 +223,6 @@ def _load(path: Path):
         ("gf_set_stall", None, [handle, long, integer]),
         ("gf_set_latency", None, [handle, integer]),
         ("gf_hang", None, [handle, integer]),
-        ("gf_violation", integer, [handle]),
         ("gf_trace", integer, [handle, text]),
     ):
         function = getattr(library, name)

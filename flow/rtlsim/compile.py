@@ -17,8 +17,10 @@ from flow.atomic import check_space
 from flow.errors import GatefoldError
 from flow.kept import kept
 from flow.paths import build_root
+from flow.rtlsim.checks import with_checks
 
 CPP = Path(__file__).parent / "cpp"
+MESSAGES = CPP / "messages.h"
 RTL = Path(__file__).parent / "rtl"
 
 # finn-rtllib units that Verilator refuses, and our own units with the same ports and latency.
@@ -51,7 +53,7 @@ def compile_model(
     trace: bool = False,
     optimise: str = "-O1",
 ) -> Path:
-    """Compile module `top` and return the path of its shared library.
+    """Compile module `top`, with the contracts of `hw/checks`, and return the path of its shared library.
 
     Args:
         top: name of the top module.
@@ -66,6 +68,7 @@ def compile_model(
         GatefoldError: a file or a tool is missing, or Verilator refuses the design; names the log.
     """
     files, includes = _split_sources(sources, include_dirs)
+    files = with_checks(files)
     command = [
         "--cc", "--no-timing", "--prefix", "Vtop", "--top-module", top, "--default-language", "1800-2017",
         "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-STMTDLY", "-Wno-MULTIDRIVEN", "--timescale", "1ns/1ps",
@@ -116,7 +119,7 @@ def _content_hash(command: list[str], files: list[Path], includes: list[Path], o
     for text in [*(part for part in command if not part.startswith("-I")), optimise, *_FLAGS, *_DEFINES]:
         digest.update(text.encode() + b"\0")
     headers = [file for folder in includes for suffix in ("*.vh", "*.svh") for file in sorted(folder.glob(suffix))]
-    for file in [*files, *headers, CPP / "harness.cpp"]:
+    for file in [*files, *headers, CPP / "harness.cpp", MESSAGES]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     digest.update(str((root / "bin" / "verilator_bin").stat().st_size).encode())
     return digest.hexdigest()[:16]
@@ -166,7 +169,8 @@ def _runtime(trace: bool) -> list[Path]:
     """Objects of Verilator's own runtime, compiled once per kind."""
     root = verilator_root()
     names = ["verilated.cpp", "verilated_threads.cpp"] + (["verilated_fst_c.cpp"] if trace else [])
-    mark = hashlib.sha256("".join([*_FLAGS, *_DEFINES, str(root), str((root / "bin" / "verilator_bin").stat().st_mtime_ns)]).encode())
+    tool = [str(root), str((root / "bin" / "verilator_bin").stat().st_mtime_ns)]
+    mark = hashlib.sha256("".join([*_FLAGS, *_DEFINES, *tool, MESSAGES.read_text()]).encode())
     folder = build_root() / "rtlsim" / f"runtime{'-trace' if trace else ''}-{mark.hexdigest()[:12]}"
     defines = [*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
     objects = []
@@ -178,7 +182,7 @@ def _runtime(trace: bool) -> list[Path]:
 
 def _include_flags() -> list[str]:
     root = verilator_root()
-    flags = [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", f"-idirafter{CPP / 'compat'}"]
+    flags = [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", f"-idirafter{CPP / 'compat'}", "-include", str(MESSAGES)]
     return flags + ([] if _has_zlib() else [f"-I{CPP / 'compat_zlib'}"])
 
 

@@ -22,7 +22,7 @@ module engine_lane
     end
     always_ff @(posedge clk) begin
         for (int unsigned t = 0; t < 9; t++)
-            product[t] <= 9'($signed({1'b0, taps[4*t+:4]}) * $signed(kernel[4*t+:4]));
+            product[t] <= $signed({1'b0, taps[4*t+:4]}) * $signed(kernel[4*t+:4]);
         total <= sum;
         if (valid) acc <= ACC_WIDTH'(total) + (first ? '0 : shift ? acc <<< 4 : acc);
     end

@@ -13,7 +13,7 @@ module engine_quad_row (
     for (genvar t = 0; t < 3; t++) begin : tap
         wire signed [24:0] pixels = {1'b0, taps[1][4*t+:4], 16'd0, taps[0][4*t+:4]};
         wire signed [13:0] weight = weights[t];
-        assign product[t] = 40'(pixels * weight);
+        assign product[t] = pixels * weight;
     end
     logic signed [39:0] fields;
     always_ff @(posedge clk) fields <= $signed(product[0]) + $signed(product[1]) + $signed(product[2]);

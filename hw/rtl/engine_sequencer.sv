@@ -165,6 +165,8 @@ module engine_sequencer
     end
 
     wire [8:0] input_channel = in_base + k;
+    wire [16:0] row0 = row + 17'(input_channel);
+    wire [16:0] row1 = row + 17'(layer.in_count) + 17'(input_channel);
     wire valid = rst_n && state == RUN && k < in_per_group;
     always_ff @(posedge clk) begin
         tile.valid <= valid;
@@ -176,8 +178,8 @@ module engine_sequencer
         tile.y <= y[4:0];
         tile.x <= x[4:0];
         tile_in <= input_channel;
-        weight_addr[0] <= WEIGHT_AW'(row + 17'(input_channel));
-        if (PE == 2) weight_addr[PE-1] <= WEIGHT_AW'(row + 17'(layer.in_count) + 17'(input_channel));
+        weight_addr[0] <= row0[WEIGHT_AW-1:0];
+        if (PE == 2) weight_addr[PE-1] <= row1[WEIGHT_AW-1:0];
     end
 
     if (PE != 1 && PE != 2) $error("engine_sequencer: PE must be 1 or 2");

@@ -70,6 +70,7 @@ module engine_vector
         total = '0;
         for (int unsigned v = 0; v < V; v++) total += 32'($signed(product[v]));
     end
+    wire [14:0] bias_addr = bias_base + 15'(step2.out);
     wire signed [31:0] value = (step3.first ? $signed(bias) : acc) + sum;
     always_ff @(posedge clk) begin
         step1 <= '{valid: running, first: word == '0, last: last_word, final_out: last_out, out: out};
@@ -83,9 +84,9 @@ module engine_vector
             step4.valid <= 1'b0;
         end
         for (int unsigned v = 0; v < V; v++)
-            product[v] <= 19'($signed(weight_word[8*v+:8]) * $signed({1'b0, pool_data[v]}));
+            product[v] <= $signed(weight_word[8*v+:8]) * $signed({1'b0, pool_data[v]});
         sum <= total;
-        bias <= biases[BW'(bias_base+15'(step2.out))];
+        bias <= biases[bias_addr[BW-1:0]];
         if (step3.valid) acc <= value;
     end
     assign logit_valid = step4.valid && step4.last;

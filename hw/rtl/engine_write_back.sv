@@ -77,7 +77,8 @@ module engine_write_back
     end
 
     for (genvar u = 0; u < U; u++) begin : residual_segment
-        wire [3:0] bank = (((place1.top + 4'(place1.word * U)) >> LU) << LU) | 4'(u);
+        wire [3:0] below = place1.word * U;
+        wire [3:0] bank = (((place1.top + below) >> LU) << LU) | 4'(u);
         wire [127:0] row = rows[bank];
         always_ff @(posedge clk) residual[u] <= row[32*place1.chunk+:32];
     end

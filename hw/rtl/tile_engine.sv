@@ -182,8 +182,9 @@ module tile_engine
 
     wire signed [SCALE_WIDTH-1:0] scale;
     wire signed [BIAS_WIDTH-1:0]  bias;
+    wire        [14:0]            requant_addr = layer.requant_base + 15'(drain5.out);
     engine_requant_memory #(.DEPTH(REQUANT_DEPTH)) requant_memory (
-        .clk, .addr(REQUANT_AW'(layer.requant_base + 15'(drain5.out))), .scale, .bias
+        .clk, .addr(requant_addr[REQUANT_AW-1:0]), .scale, .bias
     );
 
     wire [R-1:0][ACC_WIDTH-1:0] acc_word;

@@ -6,6 +6,8 @@
 // The memory behaves like an HP port of the Zynq: reads are answered in the order of their addresses, GF_LATENCY
 // cycles after the address unless set otherwise, one beat per cycle; writes are answered once all their data have
 // come; eight bursts of each kind may be under way. An address outside every region answers DECERR.
+//
+// The design's contracts (hw/checks) are watched, those of both buses among them; a breach stops the design for good.
 #ifndef GATEFOLD_ACCELERATOR_SIM_H
 #define GATEFOLD_ACCELERATOR_SIM_H
 
@@ -16,7 +18,7 @@ extern "C" {
 #endif
 
 /// Version of this interface.
-#define GF_ABI 1
+#define GF_ABI 2
 /// Cycles from a read address to its first beat, and from the last write beat to its response.
 #define GF_LATENCY 24
 
@@ -26,17 +28,18 @@ typedef struct gf_accelerator gf_accelerator;
 int gf_abi(void);
 
 /// A new accelerator, out of reset. Memory images (*.mem) are looked up in `image_dir`: the process's working
-/// directory is changed while they are loaded, and back. Returns NULL on failure; gf_failure says why.
-gf_accelerator *gf_create(const char *image_dir);
+/// directory is changed while they are loaded, and back. Registers and memories without an image power up as zeros, or
+/// with a `seed` other than 0 as random values. Returns NULL on failure; gf_failure says why.
+gf_accelerator *gf_create(const char *image_dir, int seed);
 
-/// Why the last gf_create of this thread failed.
+/// Why the last gf_create of this thread failed, or the design stopped (-3 below).
 const char *gf_failure(void);
 
 /// Ends the accelerator; closes its trace.
 void gf_destroy(gf_accelerator *self);
 
 /// Writes or reads a register by its byte offset, through the AXI4-Lite port. 0: done; -1: no answer in 100,000
-/// cycles; -2: answered with an error.
+/// cycles; -2: answered with an error; -3: the design has stopped, gf_failure says why.
 int gf_write(gf_accelerator *self, uint32_t offset, uint32_t value);
 int gf_read(gf_accelerator *self, uint32_t offset, uint32_t *value);
 
@@ -47,7 +50,7 @@ int gf_set_memory(gf_accelerator *self, void *host, uint64_t base, uint64_t size
 
 /// Advances the clock until the accelerator rests (no batch under way, none just started), or for `max_cycles`.
 /// Returns the cycles that have passed. It looks at the interrupt when that is enabled, and at the status register
-/// (every 128 cycles; every 2048 beside the interrupt), as a driver would.
+/// (every 128 cycles; every 2048 beside the interrupt), as a driver would. A design that stops is told by the next gf_read.
 uint64_t gf_run(gf_accelerator *self, uint64_t max_cycles);
 
 /// Clock cycles since power-up.
@@ -65,11 +68,6 @@ void gf_set_latency(gf_accelerator *self, int cycles);
 
 /// flag 1: the memory takes and answers nothing more; 0: it goes on where it stopped.
 void gf_hang(gf_accelerator *self, int flag);
-
-/// First breach of the AXI rules by the accelerator: 0 none, 1 burst crosses 4 KiB, 2 longer than 16 beats, 3 size
-/// or burst kind, 4 misaligned address, 5 changed or withdrawn before it was taken, 6 wrong place of the last beat,
-/// 7 write data without address.
-int gf_violation(const gf_accelerator *self);
 
 /// Writes an FST waveform from now on. 0: done; -1: the library was built without traces.
 int gf_trace(gf_accelerator *self, const char *path);

@@ -254,3 +254,29 @@ try:
 except BoardError as error:
     assert "0x50000000" in str(error), error
 """)
+
+
+def test_a_broken_contract_of_the_hardware_is_told(check):
+    check("""
+import pathlib, shutil, tempfile
+folder = pathlib.Path(tempfile.mkdtemp())
+shutil.copytree(deploy.folder / "images", folder, dirs_exist_ok=True)
+widths = [(name, width) for name, width in deploy.interface["descriptor"]]
+low = {name: sum(width for _, width in widths[:place]) for place, (name, _) in enumerate(widths)}
+words = (folder / "program.mem").read_text().split()
+first = int(words[0], 16)
+source = first >> low["src_base"] & 255  # the image: the first layer's result goes over it
+first = first & ~(255 << low["dst_base"]) | 1 << low["dst"] | source << low["dst_base"]
+(folder / "program.mem").write_text("\\n".join([f"{first:032x}", *words[1:]]) + "\\n")
+hardware = board.simulated.VerilatedAccelerator(deploy.folder / "accelerator.so", folder)
+memory = np.zeros(1 << 16, np.uint8)
+hardware.map_memory(memory.ctypes.data, 0x1000_0000, memory.nbytes)
+for name, value in (("source", 0x1000_0000), ("destination", 0x1000_8000), ("frames", 1), ("control", 1)):
+    hardware.write(offset[name], value)
+hardware.advance(100_000)
+try:
+    hardware.read(offset["status"])
+    raise SystemExit("no error")
+except BoardError as error:
+    assert "layer 0 of mode 0 writes into a map that is still to be read" in str(error), error
+""")

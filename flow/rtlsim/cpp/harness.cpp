@@ -129,7 +129,10 @@ void vl_fatal(const char* file, int line, const char*, const char* message) {
 }
 
 void vl_stop(const char* file, int line, const char* hierarchy) {
-    vl_fatal(file, line, hierarchy, "the RTL stopped with $error, $fatal or $stop (its message is on the standard output)");
+    const std::string where = std::string(file ? file : "?") + ":" + std::to_string(line) + ": ";
+    const std::string text = gf_take_error(where + "the RTL stopped with $stop");
+    if (current && current->error.empty()) current->error = text;
+    throw RtlError(text);
 }
 
 extern "C" {

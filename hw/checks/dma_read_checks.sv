@@ -1,0 +1,34 @@
+// A batch's addresses suit its bursts, every beat that was asked for finds its place, and no header names a mode too many.
+module dma_read_checks #(
+  parameter int unsigned MODES = 5
+) (
+  input logic        clk,
+  input logic        rst_n,
+  input logic        start,
+  input logic [31:0] source,
+  input logic [31:0] mode_list,
+  /// The word that enters the buffer is a header.
+  input logic        header,
+  input logic        push,
+  input logic        push_ready,
+  input logic [63:0] push_data
+);
+
+  logic on;
+  after_reset contracts (.clk, .rst_n, .on);
+
+  always_ff @(posedge clk) if (on && start)
+    aligned: assert (source % 128 == 0 && mode_list % 128 == 0)
+      else $fatal(1, "a batch starts with images at %h and modes at %h, not at multiples of 128", source, mode_list);
+
+  always_ff @(posedge clk) if (on && push && !header)
+    room: assert (push_ready)
+      else $fatal(1, "the image buffer overflows: a beat comes that was asked for without room");
+
+  always_ff @(posedge clk) if (on && push && header)
+    mode: assert (push_data < MODES)
+      else $fatal(1, "a header names mode %0d of %0d", push_data, MODES);
+
+endmodule
+
+bind dma_read dma_read_checks #(.MODES(MODES)) checks (.header(blkData.state == 2'd1), .*);

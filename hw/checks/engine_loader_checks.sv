@@ -1,0 +1,33 @@
+// An image is written only into a buffer that no frame waits in or is read from.
+module engine_loader_checks #(
+    parameter int unsigned PLANES     = 3,
+    parameter int unsigned IMAGE_BASE = 32
+) (
+    input logic       clk,
+    input logic       rst_n,
+    input logic       write,
+    input logic [7:0] addr,
+    input logic [1:0] count,
+    input logic       drain,
+    input logic       release_buffer
+);
+    logic on;
+    after_reset contracts (.clk, .rst_n, .on);
+
+    localparam int unsigned WORDS = 4 * PLANES;
+    logic target;
+    assign target = 32'(addr) >= IMAGE_BASE + WORDS;
+
+    always_ff @(posedge clk) if (on && write) begin
+        place: assert (32'(addr) >= IMAGE_BASE && 32'(addr) < IMAGE_BASE + 2 * WORDS)
+            else $fatal(1, "an image word goes to word %0d, outside the image buffers", addr);
+        unread: assert (count == 2'd0 || (count == 2'd1 && target != drain))
+            else $fatal(1, "an image is written over one that is still to be read");
+    end
+
+    always_ff @(posedge clk) if (on)
+        frames: assert (count <= 2'd2 && !(release_buffer && count == 2'd0))
+            else $fatal(1, "the image buffers hold %0d frames", count);
+endmodule
+
+bind engine_loader engine_loader_checks #(.PLANES(PLANES), .IMAGE_BASE(IMAGE_BASE)) checks (.*);

@@ -1,0 +1,95 @@
+// No layer writes into a map that it, or a later layer of the frame, still has to read.
+//
+// Looked up in the program when a layer begins: it holds the places of all maps and says which layers read them.
+module engine_program_checks
+    import engine_pkg::*;
+    import gatefold_pkg::*;
+#(
+    parameter int unsigned MODES  = 5,
+    parameter int unsigned LAYERS = 16
+) (
+    input logic                              clk,
+    input logic                              rst_n,
+    /// A layer begins: the program's word at `program_addr`.
+    input logic                              load,
+    input logic [$clog2(MODES * LAYERS)-1:0] program_addr
+);
+    localparam int unsigned IMAGE_BUFFERS = 2;
+
+    logic [DESCRIPTOR_WIDTH-1:0] words[MODES * LAYERS];
+    initial $readmemh("program.mem", words);
+
+    function automatic descriptor_t layer_at(int unsigned address);
+        return descriptor_t'(words[address]);
+    endfunction
+
+    // A map: words of a feature memory, in every bank.
+    typedef struct packed {
+        logic        in_m;
+        logic [31:0] first;
+        logic [31:0] count;
+    } map_t;
+
+    function automatic logic [31:0] words_of(logic [8:0] channels, logic [1:0] size);
+        case (size)
+            SIZE_8: return (32'(channels) + 1) / 2;
+            SIZE_16: return 32'(channels);
+            default: return 2 * 32'(channels);
+        endcase
+    endfunction
+
+    // Of the image, both buffers, which lie behind one another.
+    function automatic map_t source(descriptor_t at);
+        source.in_m = at.src;
+        source.first = 32'(at.src_base);
+        source.count = words_of(at.in_count, at.size + 2'(at.stride2));
+        if (at.image) source.count = source.count * IMAGE_BUFFERS;
+    endfunction
+
+    function automatic map_t target(descriptor_t at);
+        target.in_m = at.dst;
+        target.first = 32'(at.dst_base);
+        target.count = words_of(at.out_count, at.size);
+    endfunction
+
+    // A residual lies in X, where the result goes.
+    function automatic map_t residual(descriptor_t at);
+        residual = target(at);
+        residual.in_m = 1'b0;
+    endfunction
+
+    function automatic logic overlap(map_t a, map_t b);
+        return a.in_m == b.in_m && a.first < b.first + b.count && b.first < a.first + a.count;
+    endfunction
+
+    // The layer at `now` destroys `map`, which the layer at `later` reads: it writes into it, and neither itself nor a
+    // layer in between makes it.
+    function automatic logic destroys(int unsigned now, int unsigned later, map_t map);
+        if (!overlap(target(layer_at(now)), map)) return 1'b0;
+        for (int unsigned maker = now; maker < later; maker++)
+            if (target(layer_at(maker)) == map && !layer_at(maker).pool) return 1'b0;
+        return 1'b1;
+    endfunction
+
+    function automatic logic spoils(int unsigned now);
+        descriptor_t at = layer_at(now);
+        if (at.kind != 2'd0 || at.pool) return 1'b0;
+        if (overlap(target(at), source(at))) return 1'b1;
+        for (int unsigned later = now + 1; later < MODES * LAYERS && !at.last; later++) begin
+            at = layer_at(later);
+            if (at.kind != 2'd0) return 1'b0;
+            if (destroys(now, later, source(at)) || (at.residual && destroys(now, later, residual(at)))) return 1'b1;
+        end
+        return 1'b0;
+    endfunction
+
+    logic on;
+    after_reset contracts (.clk, .rst_n, .on);
+
+    always_ff @(posedge clk) if (on && load)
+        unread: assert (!spoils(32'(program_addr)))
+            else $fatal(1, "layer %0d of mode %0d writes into a map that is still to be read",
+                        32'(program_addr) % LAYERS, 32'(program_addr) / LAYERS);
+endmodule
+
+bind engine_sequencer engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS)) program_checks (.load(3'(state) == 3'd2), .*);

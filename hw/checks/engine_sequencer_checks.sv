@@ -1,0 +1,88 @@
+// Every frame's mode is in the program, and every tile lies in its layer and follows the order of the convolution.
+module engine_sequencer_checks
+    import engine_pkg::*;
+    import gatefold_pkg::*;
+#(
+    parameter int unsigned P     = 64,
+    parameter int unsigned R     = 64,
+    parameter int unsigned MODES = 5
+) (
+    input logic        clk,
+    input logic        rst_n,
+    /// The sequencer waits for a frame.
+    input logic        waiting,
+    input logic        image_valid,
+    input logic [7:0]  image_mode,
+    input descriptor_t layer,
+    input logic        side,
+    input tile_t       tile,
+    input logic [8:0]  tile_in
+);
+    logic on;
+    after_reset contracts (.clk, .rst_n, .on);
+
+    always_ff @(posedge clk) if (on && waiting && image_valid)
+        header: assert (32'(image_mode) < MODES)
+            else $fatal(1, "a frame's header names mode %0d of %0d", image_mode, MODES);
+
+    logic [5:0] size, height, width;
+    logic [8:0] last_out, in_per_group, out_per_group;
+    assign size = 6'd8 << layer.size;
+    assign height = side ? 6'd4 : 6'(P / 8);
+    assign width = side ? 6'd16 : 6'd8;
+    assign last_out = tile.out + {8'd0, tile.pair};
+    assign in_per_group = (MODES == 1) ? layer.in_count : layer.in_per_group;
+    assign out_per_group = (MODES == 1) ? layer.out_count : layer.out_per_group;
+
+    // A tuple's inputs come one after the other, from the first of its group to the last; `seen` of them have come.
+    tile_t      tuple;
+    logic [8:0] base, seen;
+    logic       open;
+    always_ff @(posedge clk)
+        if (!rst_n) open <= 1'b0;
+        else if (tile.valid) begin
+            open <= !tile.last;
+            seen <= tile.first ? 9'd1 : seen + 9'd1;
+            if (tile.first) begin
+                tuple <= tile;
+                base <= tile_in;
+            end
+        end
+
+    always_ff @(posedge clk) if (on && tile.valid && tile.first) begin
+        memories: assert (!layer.residual || layer.src)
+            else $fatal(1, "a layer reads its source and its residual from X, which has one read port");
+        pixels: assert (6'(tile.y) < size && 6'(tile.x) < size && (6'(tile.y) & (height - 6'd1)) == '0
+                        && (6'(tile.x) & (width - 6'd1)) == '0)
+            else $fatal(1, "a tile at row %0d, column %0d is no block of its %0d x %0d map", tile.y, tile.x, size, size);
+        outputs: assert (last_out < layer.out_count)
+            else $fatal(1, "a tile of output %0d lies outside its layer", last_out);
+        groups: assert (tile_in % in_per_group == '0 && tile_in / in_per_group == tile.out / out_per_group
+                        && tile_in / in_per_group == last_out / out_per_group)
+            else $fatal(1, "a tuple of outputs %0d to %0d begins with input %0d, not with the first of its group", tile.out,
+                        last_out, tile_in);
+    end
+
+    always_ff @(posedge clk) if (on && tile.valid) begin
+        inputs: assert (tile_in < layer.in_count)
+            else $fatal(1, "a tile of input %0d lies outside its layer", tile_in);
+        order: assert (tile.first == !open && (tile.first || (tile_in == base + seen && tile.out == tuple.out
+                       && tile.pair == tuple.pair && tile.y == tuple.y && tile.x == tuple.x)))
+            else $fatal(1, "the tiles of a tuple are out of order at input %0d", tile_in);
+        last: assert (tile.last == ((tile.first ? 9'd0 : seen) + 9'd1 == in_per_group))
+            else $fatal(1, "a tuple ends before or after the last input of its group: input %0d", tile_in);
+    end
+
+    // A tuple leaves R pixels a cycle; the next one must not be complete before.
+    logic [5:0] leaving;
+    always_ff @(posedge clk)
+        if (!rst_n) leaving <= '0;
+        else if (tile.last) leaving <= tile.pair ? 6'(2 * P / R - 1) : 6'(P / R - 1);
+        else if (leaving != '0) leaving <= leaving - 6'd1;
+
+    always_ff @(posedge clk) if (on && tile.last)
+        spaced: assert (leaving == '0)
+            else $fatal(1, "a tuple is complete while the one before still leaves the accumulators");
+endmodule
+
+bind engine_sequencer engine_sequencer_checks #(.P(P), .R(R), .MODES(MODES)) checks (.waiting(3'(state) == 3'd0), .*);

@@ -1,0 +1,62 @@
+// Memories are addressed within their contents, and a layer writes its output map and nothing else.
+module tile_engine_checks
+    import engine_pkg::*;
+    import gatefold_pkg::*;
+#(
+    parameter int unsigned PE            = 2,
+    parameter int unsigned X_DEPTH       = 64,
+    parameter int unsigned M_DEPTH       = 64,
+    parameter int unsigned IMAGE_BASE    = 32,
+    parameter int unsigned WEIGHT_DEPTH  = 4096,
+    parameter int unsigned REQUANT_DEPTH = 512
+) (
+    input logic                                     clk,
+    input logic                                     rst_n,
+    input descriptor_t                              layer,
+    input tile_t                                    tile,
+    input logic [7:0]                               source_word,
+    input logic [PE-1:0][$clog2(WEIGHT_DEPTH)-1:0]  weight_addr,
+    input drain_t                                   drain5,
+    input logic [14:0]                              requant_addr,
+    input logic                                     write_image,
+    input logic [7:0]                               write_addr,
+    input logic [15:0][3:0]                         write_enable
+);
+    logic on;
+    after_reset contracts (.clk, .rst_n, .on);
+
+    for (genvar p = 0; p < PE; p++) begin : port
+        always_ff @(posedge clk) if (on && tile.valid && (p == 0 || tile.pair))
+            weights: assert (32'(weight_addr[p]) < WEIGHT_DEPTH)
+                else $fatal(1, "kernel %0d of %0d is read", weight_addr[p], WEIGHT_DEPTH);
+    end
+
+    always_ff @(posedge clk) if (on && drain5.valid)
+        requants: assert (32'(requant_addr) < REQUANT_DEPTH)
+            else $fatal(1, "requantisation entry %0d of %0d is read", requant_addr, REQUANT_DEPTH);
+
+    always_ff @(posedge clk) if (on && tile.valid)
+        source: assert (source_word >= layer.src_base && 32'(source_word) < (layer.src ? M_DEPTH : X_DEPTH))
+            else $fatal(1, "word %0d of the source is read, outside its memory", source_word);
+
+    // Words of the layer's output map in every bank.
+    logic [31:0] target_words;
+    always_comb
+        case (layer.size)
+            SIZE_8: target_words = (32'(layer.out_count) + 1) / 2;
+            SIZE_16: target_words = 32'(layer.out_count);
+            default: target_words = 2 * 32'(layer.out_count);
+        endcase
+
+    always_ff @(posedge clk) if (on && write_enable != '0 && !write_image) begin
+        target: assert (write_addr >= layer.dst_base && 32'(write_addr) < 32'(layer.dst_base) + target_words)
+            else $fatal(1, "word %0d is written, outside the layer's output map", write_addr);
+        memory: assert (32'(write_addr) < (layer.dst ? IMAGE_BASE : X_DEPTH))
+            else $fatal(1, "word %0d is written, outside its memory or over an image", write_addr);
+    end
+endmodule
+
+bind tile_engine tile_engine_checks #(
+    .PE(PE), .X_DEPTH(X_DEPTH), .M_DEPTH(M_DEPTH), .IMAGE_BASE(IMAGE_BASE), .WEIGHT_DEPTH(WEIGHT_DEPTH),
+    .REQUANT_DEPTH(REQUANT_DEPTH)
+) checks (.*);

@@ -1,0 +1,243 @@
+"""The contracts of the accelerator's modules: each is broken once, by a fault in the RTL or in the program, and is seen to fire.
+
+All faults are compiled into one accelerator; the image `fault.mem` chooses one, or none, at power-up.
+"""
+
+import re
+import shutil
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from flow.accelerator.compile import compile_accelerator
+from flow.accelerator.simulator import BASE, Simulator
+from flow.accelerator.sources import accelerator_sources
+from flow.engine.compile import compile_graph
+from flow.engine.config import EngineConfig
+from flow.engine.images import program_image
+from flow.engine.integer import run
+from flow.engine.interface import load_interface
+from flow.engine.program import descriptor_fields
+from flow.engine.random_graph import random_resnet
+from flow.errors import GatefoldError
+from flow.rtlsim.checks import CHECKS
+
+FULL, SIXTEENTH = 0, 4
+BLOCKED = ("stream_fifo", "in_ready  = «!count[ADDRESS]»", "DEPTH != 32 && !count[ADDRESS]")  # no record leaves the engine
+NO_ROOM = ("dma_read", "&& «room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST))»", "1'b1")
+
+# Place of the assertion -> its fault: module, «expression» and what takes its place, at one or more places.
+FAULTS = {
+    "checks.memory.blkWrite.last": [("dma_write", "m_axi_wlast   = «beat == 4'(BURST - 1)»", "beat == 4'd14")],
+    "checks.memory.ar.held": [("dma_read", "else if («m_axi_arready»)        m_axi_arvalid", "1'b1")],
+    "checks.memory.aw.stable": [("dma_write", "if («answered») begin\n        m_axi_awaddr", "answered || address_open")],
+    "checks.memory.read_burst.beats": [("dma_read", "m_axi_arlen  <= «8'(BURST - 1)»", "8'(BURST)")],
+    "checks.memory.read_burst.page": [("dma_read", "image_address + «32'(BURST * 8)»", "32'd120")],
+    "slave.checks.host.write_answer": [("axi_lite_slave", "write         = «address_held && data_held && !s_axi_bvalid»",
+                                        "address_held && !s_axi_bvalid")],
+    "shell.checks.frames.stable": [("stream_fifo", "out_data  = «memory[read_address]»", "in_data")],
+    "record.checks.records.held": [("engine_record", "m_axis_tvalid = «sending»", "sending && cycles[0]"), BLOCKED],
+    "buffer.checks.overflow": [("stream_fifo", "in_ready  = «!count[ADDRESS]»", "1'b1"), NO_ROOM],
+    "buffer.checks.underflow": [("stream_fifo", "out_valid = «(count != '0)»", "count != '0 || write_address != '0")],
+    "buffer.checks.counted": [("stream_fifo", "read_address  <= «read_address + 1'b1»", "read_address + 2'd2")],
+    "reader.checks.room": [NO_ROOM],
+    "reader.checks.mode": [("dma_read", "refused   = «32'(next_mode) >= MODES»", "1'b0")],
+    "reader.checks.aligned": [("registers", "((«source[6:0]» |", "{1'b0, source[5:0]}")],
+    "writer.checks.aligned": [("registers", "| «destination[6:0]» |", "{1'b0, destination[5:0]}")],
+    "writer.checks.data": [("dma_write", "&& «buffered >= ($clog2(DEPTH) + 1)'(BURST)»", "m_axi_awaddr != '0")],
+    "batch.checks.rest": [("dma_batch", "complete  = «frames_done == target»", "frames_read == target")],
+    "batch.checks.busy_end": [("dma_batch", "busy      = «state != IDLE»", "state != IDLE && !finish")],
+    "batch.checks.order": [("dma_read", "frames_read <= «frames_read + 1'b1»", "frames_read")],
+    "host.checks.rest": [("registers", "!write_data[1] && «!busy»", "1'b1")],
+    "host.checks.outcome": [("registers", "error             <= «finish_error != ERR_NONE»", "1'b1")],
+    "record.checks.ready": [BLOCKED],
+    "record.checks.quiet": [("engine_sequencer", "if («program_data.kind == 2'd0 || record_ready»)", "1'b1"),
+                            ("engine_sequencer", "program_data.kind != 2'd0 && «record_ready»", "1'b1"), BLOCKED],
+    "loader.checks.place": [("engine_loader", "high_addr <= «8'(IMAGE_BASE)»", "8'(IMAGE_BASE - 1)")],
+    "loader.checks.unread": [("engine_loader", "(state == HEADER) ? «count < 2'd2»", "1'b1")],
+    "loader.checks.frames": [("engine_loader", "valid = «count != 2'd0»", "1'b1")],
+    "sequencer.checks.header": [("engine_loader", "mode = «modes[drain]»", "8'd5")],
+    "sequencer.checks.pixels": [("engine_sequencer", "side ? 6'd16 : «x + 6'd8»", "x + 6'd4")],
+    "sequencer.checks.groups": [("engine_sequencer", "block_end ? '0 : «in_base + in_per_group»", "in_base")],
+    "sequencer.checks.order": [("engine_sequencer", "tuple_end ? '0 : «k + 9'd1»", "k + 9'd2")],
+    "sequencer.checks.last": [("engine_sequencer", "valid && «k + 9'd1 == in_per_group»", "k + 9'd2 == in_per_group")],
+    "sequencer.checks.spaced": [("engine_sequencer", "least = «pair ? 9'(TWO) : 9'(ONE)»", "9'd1")],
+}  # fmt: skip
+NUMBERS = {contract: number for number, contract in enumerate(FAULTS, 1)}
+
+CONV1, CONV2, SHORTCUT2, CONV1_2 = "stage1.block1.conv1", "stage1.block1.conv2", "stage2.block1.shortcut", "stage2.block1.conv1"
+IMAGES = 32  # first word of the image buffers in M, behind the 32 words of a map inside a block
+# Place of the assertion, and a program that breaks it: fields of some layers in every mode.
+PROGRAMS = [
+    ("sequencer.checks.memories", {CONV2: {"src": 0, "src_base": 32}}),
+    ("sequencer.checks.outputs", {CONV1: {"out_per_group": 18}}),
+    ("sequencer.checks.inputs", {CONV1: {"in_per_group": 17}}),
+    ("sequencer.program_checks.unread", {CONV1: {"dst": 0, "dst_base": 0}}),  # its own source
+    ("sequencer.program_checks.unread", {CONV1: {"dst_base": 16}}),  # half of the next one's source
+    ("sequencer.program_checks.unread", {CONV1_2: {"dst": 0, "dst_base": 48}}),  # half of the next one's residual
+    ("record.checks.classes", {"classifier": {"out_count": 11}}),
+    ("engine.checks.port[0].weights", {CONV1: {"weight_base": 11 * 1024}}),
+    ("engine.checks.port[1].weights", {CONV1: {"weight_base": 11 * 1024 - 1}}),
+    ("engine.checks.requants", {CONV1: {"requant_base": 2048 - 15}}),
+    ("engine.checks.source", {CONV1: {"src_base": 34}}),
+    ("engine.checks.target", {CONV1: {"shuffle": 3}}),
+    ("engine.checks.memory", {CONV1: {"dst_base": IMAGES - 4}, CONV2: {"src_base": IMAGES - 4}}),
+]
+
+
+def with_faults(text, faults):
+    """RTL text with a switch at every place; faults: place -> [(number, what takes the place)]."""
+    for place, others in faults.items():
+        before, expression, behind = re.split("[«»]", place)
+        assert text.count(before + expression + behind) == 1, place
+        choice = "".join(f"fault[0] == {number} ? ({other}) : " for number, other in others)
+        text = text.replace(before + expression + behind, f"{before}({choice}({expression})){behind}")
+    declaration = '\n  logic [7:0] fault [1];\n  initial $readmemh("fault.mem", fault);\n'
+    return re.sub(r"^\);\n", lambda end: end[0] + declaration, text, count=1, flags=re.MULTILINE)
+
+
+def program(compiled, changes, length=None):
+    """Text of program.mem with other values in some descriptors; `length`: only so many layers."""
+    graph, words = compiled.graph, []
+    layers = graph.layers[:length]
+    for mode in graph.modes:
+        for layer in layers:
+            fields = descriptor_fields(graph, compiled.plan, compiled.table, mode, layer, layer is layers[-1])
+            words.append(load_interface().pack_descriptor(**{**fields, **changes.get(layer.name, {})}))
+        words += [0] * (compiled.plan.config.layers - len(layers))
+    return program_image(words)
+
+
+@pytest.fixture(scope="module")
+def accelerator(tmp_path_factory):
+    """(library, image folder, Compiled): a small accelerator with all faults."""
+    folder = tmp_path_factory.mktemp("faulty")
+    faults = defaultdict(lambda: defaultdict(list))
+    for contract, places in FAULTS.items():
+        for module, place, other in places:
+            faults[module][place].append((NUMBERS[contract], other))
+    sources = accelerator_sources(folder)
+    for index, source in enumerate(sources):
+        if source.stem in faults:
+            sources[index] = folder / source.name
+            sources[index].write_text(with_faults(source.read_text(), faults[source.stem]))
+    compiled = compile_graph(random_resnet(seed=3), EngineConfig(p=32, pe=2, r=16, v=16))
+    assert compiled.plan.config.image_base == IMAGES
+    images = folder / "images"
+    images.mkdir()
+    for name, text in compiled.images.items():
+        (images / name).write_text(text)
+    (images / "fault.mem").write_text("00\n")
+    return compile_accelerator(folder, folder / "faulty.so", compiled.plan.config.parameters(), sources), images, compiled
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+
+
+def altered(accelerator, folder, name, text):
+    """Library and a copy of the images in which one has another content."""
+    library, images, _ = accelerator
+    shutil.copytree(images, folder / "images")
+    (folder / "images" / name).write_text(text)
+    return library, folder / "images"
+
+
+def stops(contract):
+    """The simulation ends with a sentence that names the place of the assertion."""
+    return pytest.raises(GatefoldError, match=rf"breaks a contract of the hardware: [^()]* \(accelerator\S*\.{re.escape(contract)}\);")
+
+
+@pytest.mark.parametrize("power_on", [0, 1, 2])
+def test_nothing_fires_without_a_fault(accelerator, pixels, power_on):
+    library, images, compiled = accelerator
+    modes = list(compiled.graph.modes)
+    for stall in (0, 60):
+        with Simulator(library, images, power_on) as simulator:
+            records, _ = simulator.run(pixels, range(len(pixels)), stall=stall, seed=power_on)
+        for record, image, mode in zip(records, pixels, modes, strict=True):
+            assert record["logits"] == run(compiled.graph, image.transpose(2, 0, 1)[None], mode).logits[0].tolist()
+
+
+OTHERWISE = {
+    "reader.checks.aligned", "writer.checks.aligned", "host.checks.rest", "reader.checks.mode", "record.checks.ready", "loader.checks.frames"
+}  # fmt: skip
+PLAIN = sorted(set(FAULTS) - OTHERWISE)
+
+
+@pytest.mark.parametrize("contract", PLAIN)
+def test_fault(contract, accelerator, pixels, tmp_path):
+    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS[contract]:02x}\n")
+    with stops(contract), Simulator(library, images) as simulator:
+        simulator.run(pixels, [SIXTEENTH] * len(pixels), stall=50, max_cycles=100_000)
+
+
+@pytest.mark.parametrize("contract, changes", PROGRAMS)
+def test_program(contract, changes, accelerator, pixels, tmp_path):
+    library, images = altered(accelerator, tmp_path, "program.mem", program(accelerator[2], changes))
+    with stops(contract), Simulator(library, images) as simulator:
+        simulator.run(pixels[:2], FULL)
+
+
+def test_mode_list_beyond_the_program(accelerator, pixels, tmp_path):
+    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['reader.checks.mode']:02x}\n")
+    with stops("reader.checks.mode"), Simulator(library, images) as simulator:
+        simulator.run(pixels[:2], [SIXTEENTH, 9])
+
+
+@pytest.mark.parametrize("contract, name", [("reader.checks.aligned", "source"), ("writer.checks.aligned", "destination")])
+def test_misaligned_batch(contract, name, accelerator, tmp_path):
+    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS[contract]:02x}\n")
+    with stops(contract), Simulator(library, images) as simulator:
+        for register in ("source", "destination"):
+            simulator.write(register, BASE + 64 * (register == name))
+        simulator.write("frames", 1)
+        simulator.write("control", 1)
+        simulator.read("status")
+
+
+def test_frame_that_is_not_there(accelerator, tmp_path):
+    """The engine runs on no frame, and frees a buffer that is not in use."""
+    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['loader.checks.frames']:02x}\n")
+    with stops("loader.checks.frames"), Simulator(library, images) as simulator:
+        for _ in range(1000):
+            simulator.read("status")
+
+
+def test_start_while_busy(accelerator, tmp_path):
+    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['host.checks.rest']:02x}\n")
+    with stops("host.checks.rest"), Simulator(library, images) as simulator:
+        simulator.hang()
+        simulator.write("frames", 1)
+        simulator.write("control", 1)
+        simulator.write("control", 1)
+
+
+def test_frame_finishes_before_the_record_has_left(accelerator, pixels, tmp_path):
+    """A program that ends in a convolution does not wait for the record before."""
+    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['record.checks.ready']:02x}\n")
+    (images / "program.mem").write_text(program(accelerator[2], {}, length=1))
+    with stops("record.checks.ready"), Simulator(library, images) as simulator:
+        simulator.run(pixels[:2], FULL, max_cycles=20_000)
+
+
+def test_a_stopped_design_stays_stopped(accelerator, pixels, tmp_path):
+    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['sequencer.checks.last']:02x}\n")
+    with Simulator(library, images) as simulator:
+        for _ in range(2):
+            with stops("sequencer.checks.last"):
+                simulator.run(pixels, FULL)
+        with stops("sequencer.checks.last"):
+            simulator.read("status")
+
+
+def test_every_contract_is_broken_once():
+    """A new assertion comes with a fault that it finds; the rules of buses have theirs in test_rules.py."""
+    stated = set()
+    for file in CHECKS.glob("*_checks.sv"):
+        stated |= set(re.findall(r"(\w+): assert ", file.read_text()))
+    assert stated == {contract.split(".")[-1] for contract in [*FAULTS, *(contract for contract, _ in PROGRAMS)] if ".memory." not in contract} - {
+        "held", "stable", "write_answer"
+    }  # fmt: skip
