@@ -129,8 +129,7 @@ def add_parser(subparsers) -> None:
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of the maps in training; bfloat16 takes half the time on a processor that has it, for group modes of the CIFAR "
-        "ResNets (default: %(default)s)",
+        help="of the maps in training; bfloat16 takes half the time on a processor that has it, for the CIFAR ResNets (default: %(default)s)",
     )
     parser.add_argument(
         "--teacher", default=None, metavar="FILE",

@@ -14,7 +14,6 @@ from flow.atomic import make_folder
 from flow.data import Dataset
 from flow.data.held_out import split
 from flow.errors import GatefoldError
-from flow.models.gated import GatedResNet
 from flow.models.resnet import SwitchableResNet
 from flow.models.slimmable import SlimmableResNet
 from flow.nn.modes import mode_names
@@ -128,7 +127,7 @@ class Trainer:
     def _set_precision(self, precision: str) -> None:
         if precision == "float32":
             return
-        if not isinstance(self.model, SwitchableResNet) or isinstance(self.model, (GatedResNet, SlimmableResNet)):
+        if not isinstance(self.model, SwitchableResNet) or isinstance(self.model, SlimmableResNet):
             raise GatefoldError(f"{self.model.name} cannot be trained in {precision} like this; train with --precision float32.")
         if distributed.size() > 1 or self.device.type != "cpu":
             raise GatefoldError(f"Training in {precision} is for one process on a processor; train with --precision float32.")

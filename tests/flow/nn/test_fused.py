@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from flow.errors import GatefoldError
+from flow.models import create
 from flow.nn import fused
 from flow.nn.batchnorm import normalise
 from flow.nn.quantisers import ACTIVATION_MAX, Activation
@@ -50,6 +51,31 @@ def test_equals_the_modules(quantised, with_residual, channels):
     for a, b in zip(gradients, others):
         if a is not None and (quantised or a.numel() > 1):
             assert float((a.float() - b.float()).norm() / a.float().norm()) < 0.02
+
+
+@pytest.mark.parametrize("options", [{}, {"gates": "ddi", "exits": True}, {"gates": "acs", "ungated": True}])
+def test_a_network_learns_the_same_in_bfloat16(options):
+    """A loss and gradients that differ by rounding alone."""
+    torch.manual_seed(0)
+    model = create("resnet8", float=True, **options)
+    model.train()
+    x, y = torch.rand(32, 3, 32, 32), torch.arange(32) % 10
+    results = []
+    for maps in (None, torch.bfloat16):
+        model.set_fused(maps)
+        model.zero_grad(set_to_none=True)
+        logits = model(x)
+        loss = sum(nn.functional.cross_entropy(part, y) for part in (logits if isinstance(logits, list) else [logits]))
+        loss.backward()
+        results.append((float(loss.detach()), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}))
+    (expected, gradients), (reached, others) = results
+    assert reached == pytest.approx(expected, rel=5e-3)
+    assert set(gradients) <= set(others)
+    convolutions = [name for name in gradients if name.endswith("conv.weight")]
+    assert len(convolutions) >= 9
+    for name in convolutions:
+        a, b = gradients[name].flatten(), others[name].flatten()
+        assert float(torch.dot(a, b) / (a.norm() * b.norm())) > 0.9, name
 
 
 def test_maps_of_other_channels_are_refused():

@@ -113,5 +113,5 @@ def test_a_network_learns_from_stored_outputs(tmp_path, capsys):
 def test_what_cannot_be_is_said(digits, tmp_path):
     with pytest.raises(GatefoldError, match="A teacher is for the method wenet"):
         Trainer(Settings("resnet8", teacher="views.safetensors"), make("acs", {}), digits, tmp_path)
-    with pytest.raises(GatefoldError, match="resnet8 cannot be trained in bfloat16"):
-        Trainer(Settings("resnet8", precision="bfloat16"), make("acs", {}), digits, tmp_path)
+    with pytest.raises(GatefoldError, match="resnet8-slim cannot be trained in bfloat16"):
+        Trainer(Settings("resnet8", precision="bfloat16"), make("usnet", {}), digits, tmp_path)
