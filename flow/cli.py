@@ -9,7 +9,7 @@ import sys
 from flow.atomic import refusal
 from flow.errors import GatefoldError
 
-COMMANDS = ("train", "evaluate", "search", "profile", "build", "simulate", "report")
+COMMANDS = ("train", "teach", "evaluate", "search", "profile", "build", "simulate", "report")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -26,6 +26,11 @@ def train_folder(model: str) -> Path:
     return runs_root() / "train" / model
 
 
+def teach_folder() -> Path:
+    """Where `gatefold teach` writes without --output."""
+    return runs_root() / "teach"
+
+
 def search_folder(model: str) -> Path:
     """Where `gatefold search MODEL` writes without --output."""
     return runs_root() / "search" / model

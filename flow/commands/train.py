@@ -133,6 +133,22 @@ def add_parser(subparsers) -> None:
         "--test-images", type=_positive, default=None, metavar="N", help="evaluate on the first N test images (default: all)"
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (default: %(default)s)")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the maps in training; bfloat16 takes half the time on a processor that has it, for the CIFAR ResNets (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--teacher", default=None, metavar="FILE",
+        help="learn from these outputs of `gatefold teach` too, in the phases of all modes (default: from labels alone)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--temperature", type=float, default=4.0, help="of the teacher's probabilities (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--share", type=float, default=0.9, help="of the teacher in the loss, 0 to 1; the rest is the labels' (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=_positive, default=None, help="processor threads (default: all cores)")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
@@ -169,7 +185,12 @@ def run(args: argparse.Namespace) -> int:
     mirror = None if args.mirror is None else args.mirror == "on"
     if args.seeds and mirror is None:
         mirror = Path(args.data).stem in MIRRORED
-    settings = Settings(args.model, args.batch, args.lr, args.weight_decay, args.seed, args.steps, args.held_out, mirror=mirror)
+    if not 0 < args.temperature < math.inf or not 0 <= args.share <= 1:
+        raise GatefoldError("--temperature is a positive number and --share lies from 0 to 1; 4 and 0.9 are usual.")
+    settings = Settings(
+        args.model, args.batch, args.lr, args.weight_decay, args.seed, args.steps, args.held_out, mirror=mirror,
+        precision=args.precision, teacher=args.teacher, temperature=args.temperature, share=args.share,
+    )  # fmt: skip
     folder = args.output or train_folder(args.model)
     command = shlex.join(["gatefold", *sys.argv[1:]])
     if args.seeds and args.overwrite:

@@ -175,6 +175,8 @@ class _Visit:
 
 
 def _real(x: Tensor, scale: float) -> Tensor:
+    """The map as gates and exits read it, in float32 whatever the maps are in training."""
+    x = x.float()
     return x if scale == 1.0 else x * scale
 
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from flow.errors import GatefoldError
 from flow.models.integer import IntegerConv, IntegerLinear, convolve_exactly
-from flow.nn.batchnorm import SwitchableBatchNorm2d
+from flow.nn.batchnorm import SwitchableBatchNorm2d, track
 from flow.nn.conv import SwitchableConv2d
+from flow.nn.fused import normalise_and_activate
 from flow.nn.linear import SwitchableLinear
 from flow.models.searched import activate_statistics, add_searched
 from flow.nn.modes import group_vector
@@ -37,8 +38,23 @@ class ConvUnit(nn.Module):
         self.conv = SwitchableConv2d(in_channels, out_channels, kernel, stride, switchable)
         self.norm = SwitchableBatchNorm2d(out_channels, self.conv.group_counts)
 
+        self.fused: torch.dtype | None = None
+
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x), self.conv.n)
+
+    def activate(self, x: Tensor, activation: Activation, residual: Tensor | None = None) -> Tensor:
+        """``activation(self(x) + residual)``; with ``fused``, training computes it with maps of that type (see ``fused``)."""
+        norm = self.norm.active(self.conv.n) if self.fused else None
+        if norm is None or not norm.training:
+            y = self(x)
+            return activation(y if residual is None else y + residual)
+        v = self.conv.convolve(x.to(self.fused), self.conv.present_weight().to(self.fused))
+        scale = activation.scale_tensor()
+        scale = scale if activation.quantised else scale.detach()
+        y, mean, inv_std = normalise_and_activate(v, norm, scale, residual, activation.quantised)
+        track(norm, mean, inv_std, v.numel() // v.shape[1])
+        return y
 
 
 class Block(nn.Module):
@@ -87,13 +103,15 @@ class Stage(nn.Module):
         for _, block in self.blocks():
             if visit:
                 visit.enter(block, x)
-            residual = x if block.shortcut is None else self.stream(block.shortcut(x))
-            inside = block.activation(block.conv1(x))
+            residual = x if block.shortcut is None else block.shortcut.activate(x, self.stream)
+            inside = block.conv1.activate(x, block.activation)
             if visit:
                 inside = visit.inside(block, inside)
-            branch = block.conv2(block.shuffle(inside))
-            # The residual lies on the grid of the stream: rounding the sum rounds the branch, so training saves one pass.
-            x = self.stream((branch if self.training else self.branch(branch)) + residual)
+            if self.training:
+                # The residual lies on the grid of the stream: rounding the sum rounds the branch, so training saves one pass.
+                x = block.conv2.activate(block.shuffle(inside), self.stream, residual)
+            else:
+                x = self.stream(self.branch(block.conv2(block.shuffle(inside))) + residual)
             if visit:
                 x = visit.leave(block, x, residual)
         return x
@@ -215,6 +233,12 @@ class SwitchableResNet(nn.Module):
             if isinstance(module, (Activation, ResidualBranch, SwitchableConv2d, SwitchableLinear)):
                 module.quantised = quantised
 
+    def set_fused(self, maps: torch.dtype | None) -> None:
+        """Train with what follows a convolution as one function, on maps of the given type (see ``flow.nn.fused``); None: not."""
+        for module in self.modules():
+            if isinstance(module, ConvUnit):
+                module.fused = maps
+
     # -- floating point and fake quantisation -------------------------------------------------------------------------
 
     def _visit(self) -> Visit | None:
@@ -228,11 +252,11 @@ class SwitchableResNet(nn.Module):
             logits = self._integer_classifier(sums)
             return (logits * self.integer_layer("classifier").logit_scale).float()
         x = x.contiguous(memory_format=torch.channels_last)
-        x = self.stage1.stream(self.stem(x))
+        x = self.stem.activate(x, self.stage1.stream)
         visit = self._visit()
         for _, stage in self.stages():
             x = stage(x, visit)
-        return self.classifier(x.mean((2, 3)))
+        return self.classifier(x.mean((2, 3), dtype=torch.float32))
 
     # -- integers -----------------------------------------------------------------------------------------------------
 

@@ -74,16 +74,20 @@ def normalise(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
     channels = x.shape[1]
     weight, bias = (norm.weight, norm.bias) if norm.affine else (x.new_ones(channels), x.new_zeros(channels))
     y, mean, inv_std = _BatchNorm.apply(x, weight, bias, norm.eps)
-    with torch.no_grad():
-        count = x.numel() // channels * (distributed.get_world_size() if together else 1)
-        variance = (inv_std**-2 - norm.eps) * (count / (count - 1))
-        momentum = norm.momentum
-        norm.num_batches_tracked += 1
-        if momentum is None:
-            momentum = 1.0 / float(norm.num_batches_tracked)
-        norm.running_mean.lerp_(mean, momentum)
-        norm.running_var.lerp_(variance, momentum)
+    track(norm, mean, inv_std, x.numel() // channels * (distributed.get_world_size() if together else 1))
     return y
+
+
+@torch.no_grad()
+def track(norm: nn.BatchNorm2d, mean: Tensor, inv_std: Tensor, count: int) -> None:
+    """Bring a batch of ``count`` values per channel into the running statistics; its mean and 1/std are [C]."""
+    variance = (inv_std**-2 - norm.eps) * (count / (count - 1))
+    momentum = norm.momentum
+    norm.num_batches_tracked += 1
+    if momentum is None:
+        momentum = 1.0 / float(norm.num_batches_tracked)
+    norm.running_mean.lerp_(mean, momentum)
+    norm.running_var.lerp_(variance, momentum)
 
 
 UNGATED = "-ungated"

@@ -88,7 +88,11 @@ class Activation(nn.Module):
     def scale(self) -> float:
         """The power of two s."""
         with torch.no_grad():
-            return float(self.threshold(torch.zeros(1))) / 2**ACTIVATION_BITS
+            return float(self.scale_tensor())
+
+    def scale_tensor(self) -> Tensor:
+        """s as a scalar tensor; learning changes it."""
+        return self.threshold(torch.zeros(1)).reshape(()) / 2**ACTIVATION_BITS
 
     def forward(self, x: Tensor) -> Tensor:
         if self.quantised:

@@ -67,7 +67,22 @@ def crop_and_flip(
     if not move:
         offset = torch.full_like(offset, first + choices // 2)
     mirrored = (torch.rand(b, generator=generator) < 0.5).to(images.device) & flip
-    index, offset, mirrored = share(index), share(offset.t()).t(), share(mirrored)
+    return cut(images, share(index), share(offset.t()).t(), share(mirrored), size)
+
+
+def cut(images: Images, index: Tensor, offset: Tensor, mirrored: Tensor, size: int) -> Tensor:
+    """Given crops of the padded images.
+
+    Args:
+        images: where they come from.
+        index: int64 [B].
+        offset: int64 [2, B], first row and column of each crop.
+        mirrored: bool [B], whether left and right are exchanged.
+        size: height and width of the crops.
+
+    Returns:
+        float32 [B, 3, size, size] in 0..1, channels last.
+    """
     line = torch.arange(size, device=images.device)
     rows = offset[0][:, None] + line
     columns = offset[1][:, None] + torch.where(mirrored[:, None], line.flip(0), line)

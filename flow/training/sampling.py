@@ -4,16 +4,20 @@ import random
 from collections.abc import Iterator
 
 from torch import Tensor
-from torch.nn import functional as F
+
+from flow.nn.conv import hold_weights
+from flow.nn.modes import MODES, group_vector
+from flow.training.views import Targets, target_loss
 
 
-def sample_networks(model, samples: int, rng: random.Random) -> Iterator[dict[str, int]]:
+def sample_networks(model, samples: int, rng: random.Random, uniform: float = 0.0) -> Iterator[dict[str, int]]:
     """Group vectors of one training step, layer name to group count.
 
     Args:
         model: network with ``layers()``.
         samples: s, at least 1: the first is the full network, the second the smallest, the others random per layer.
         rng: source of the random ones.
+        uniform: share of those others that are one of the named modes between the two instead, which are what is used later.
     """
     specs = model.layers()
     for i in range(samples):
@@ -21,6 +25,8 @@ def sample_networks(model, samples: int, rng: random.Random) -> Iterator[dict[st
             yield {spec.name: min(spec.group_counts) for spec in specs}
         elif i == 1:
             yield {spec.name: max(spec.group_counts) for spec in specs}
+        elif uniform and rng.random() < uniform:
+            yield group_vector(model, rng.choice(MODES[1:-1]))
         else:
             yield {spec.name: rng.choice(spec.group_counts) for spec in specs}
 
@@ -35,20 +41,21 @@ def sample_settings(model, samples: int, rng: random.Random) -> Iterator[tuple[d
         yield rng.choice(vectors), False
 
 
-def accumulate_gradients(model, x: Tensor, y: Tensor, vectors) -> list[float]:
+def accumulate_gradients(model, x: Tensor, y: Tensor | Targets, vectors) -> list[float]:
     """Forward and backward through every sampled network.
 
     Args:
-        x: float images [N, 3, 32, 32]; y: labels int64 [N].
+        x: float images [N, 3, 32, 32]; y: labels int64 [N], or ``Targets``.
         vectors: group vectors from ``sample_networks``, or names of modes.
 
     Returns:
         The loss (mean cross-entropy) of every sampled network; the parameters' ``grad`` holds the sum of their gradients.
     """
     losses = []
-    for vector in vectors:
-        model.set_mode(vector)
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        losses.append(float(loss.detach()))
+    with hold_weights(model):
+        for vector in vectors:
+            model.set_mode(vector)
+            loss = target_loss(model(x), y)
+            loss.backward()
+            losses.append(float(loss.detach()))
     return losses

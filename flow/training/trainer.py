@@ -8,11 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from flow.atomic import make_folder
 from flow.data import Dataset
 from flow.data.held_out import split
 from flow.errors import GatefoldError
+from flow.models.resnet import SwitchableResNet
+from flow.models.slimmable import SlimmableResNet
 from flow.nn.modes import mode_names
 from flow.training import augment, distributed
 from flow.training.allocator import keep_freed_memory
@@ -21,10 +24,12 @@ from flow.training.evaluate import accuracy
 from flow.training.methods import Method
 from flow.training.phase import Phase
 from flow.training.schedule import cosine
+from flow.training.views import Targets, Views
 from flow.training.work import Work, exit_table
 
 CHECKPOINT = "checkpoint.pt"
 CALIBRATION_BATCHES = 16
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,9 @@ class Settings:
         held_out: training images that are kept out of training, for choices such as those of a search; at most a tenth of them.
         mirror: whether images are exchanged left to right at random; None: as the checkpoint says that is gone on with, else
             whether the data set is known to allow it.
+        teacher: file of ``Views`` whose targets the group modes learn from (see ``Targets``), or None: labels alone.
+        temperature, share: see ``Targets``.
+        precision: of the maps in training, one of ``PRECISIONS``; weights, their sums and evaluation do not depend on it.
     """
 
     model: str
@@ -51,6 +59,10 @@ class Settings:
     steps: int | None = None
     held_out: int = 1000
     mirror: bool | None = None
+    precision: str = "float32"
+    teacher: str | None = None
+    temperature: float = 4.0
+    share: float = 0.9
 
     def of(self, method: Method) -> "Settings":
         """With the weight decay of the method if there is none."""
@@ -107,6 +119,7 @@ class Trainer:
                 f"{settings.model} takes images of {self.model.image_size}x{self.model.image_size} pixels and {dataset.name} has "
                 f"{dataset.image_size}x{dataset.image_size}; choose another of them."
             )
+        self._set_precision(settings.precision)
         self.epoch = 0
         self.seconds = 0.0
         self.history: list[dict] = []
@@ -119,6 +132,23 @@ class Trainer:
         make_folder(self.folder)
         self.images = augment.Images(rest.train_x, self.device)
         self.labels = torch.from_numpy(rest.train_y).to(self.device)
+        self.views = self._load_views(settings.teacher)
+
+    def _set_precision(self, precision: str) -> None:
+        if precision == "float32":
+            return
+        if not isinstance(self.model, SwitchableResNet) or isinstance(self.model, SlimmableResNet):
+            raise GatefoldError(f"{self.model.name} cannot be trained in {precision} like this; train with --precision float32.")
+        if distributed.size() > 1 or self.device.type != "cpu":
+            raise GatefoldError(f"Training in {precision} is for one process on a processor; train with --precision float32.")
+        self.model.set_fused(torch.bfloat16)
+
+    def _load_views(self, path: str | None) -> Views | None:
+        if path is None:
+            return None
+        if self.method.name != "wenet" or distributed.size() > 1 or self.device.type != "cpu":
+            raise GatefoldError("A teacher is for the method wenet in one process on a processor; train without --teacher.")
+        return Views.load(path, self.dataset.name, len(self.labels), self.model.num_classes)
 
     @property
     def total_epochs(self) -> int:
@@ -153,7 +183,7 @@ class Trainer:
             (decayed if name.endswith("weight") and parameter.dim() > 1 else others).append(parameter)
         decay = self.settings.weight_decay * phase.decay
         groups = [{"params": decayed, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.SGD(groups, lr=self.settings.lr, momentum=0.9, nesterov=True)
+        return torch.optim.SGD(groups, lr=self.settings.lr, momentum=0.9, nesterov=True, foreach=True)
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
@@ -235,6 +265,15 @@ class Trainer:
         phase.enter(self.model)
         return index, phase
 
+    def _examples(self, phase: Phase, batch: Tensor, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor | Targets]:
+        """Images and what they are to give; a teacher has no outputs for crops of another size."""
+        labels = self.labels[distributed.share(batch).to(self.device)]
+        if self.views is None or size != self.dataset.image_size:
+            mirror = self.settings.mirror
+            return augment.crop_and_flip(self.images, batch, generator, size, mirror, phase.move, distributed.share), labels
+        x, logits = self.views.take(self.images, batch, self.epoch)
+        return x, Targets(labels, logits, self.settings.temperature, self.settings.share)
+
     def run_epoch(self, on_step: Callable[[int, int, float], None] = lambda *_: None) -> dict:
         """Train one epoch, measure, write the checkpoint.
 
@@ -257,8 +296,7 @@ class Trainer:
         sums = None
         for step in range(steps):
             batch = order[step * s.batch : (step + 1) * s.batch]
-            x = augment.crop_and_flip(self.images, batch, generator, size, s.mirror, phase.move, distributed.share)
-            y = self.labels[distributed.share(batch).to(self.device)]
+            x, y = self._examples(phase, batch, generator, size)
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(index, step)
             self.optimiser.zero_grad(set_to_none=True)
@@ -318,6 +356,8 @@ class Trainer:
             The record that is written beside the weights.
         """
         index, _ = self._locate(self.epoch - 1)
+        if self.settings.precision != "float32":
+            self.model.set_fused(None)
         self.method.finish(self.model, self._calibration_batches, self.phases[: index + 1])
         x, y = self.dataset.test_x[:test_images], self.dataset.test_y[:test_images]
         reached, work = {}, {}

@@ -18,7 +18,7 @@ _WORDS = {"true": True, "false": False}
 
 
 # Options that are shares, and the least value of others; the least of the rest is 0.
-_SHARES = ("target", "threshold")
+_SHARES = ("target", "threshold", "uniform")
 _LEAST = {"samples": 1}
 
 

@@ -39,13 +39,14 @@ class Full(Phase):
 
 
 class Algorithm1(Phase):
-    """Full network, smallest, samples - 2 random ones; one step for the sum of their gradients."""
+    """Full network, smallest, samples - 2 others; one step for the sum of their gradients. Arguments as in ``WeNet``."""
 
     warm_up = WARM_UP
 
-    def __init__(self, name: str, epochs: int, quantised: bool, samples: int, after_full: bool):
+    def __init__(self, name: str, epochs: int, quantised: bool, samples: int, uniform: float, after_full: bool):
         super().__init__(name, epochs, quantised)
         self.samples = samples
+        self.uniform = uniform
         self.after_full = after_full
 
     def begin(self, model):
@@ -55,7 +56,7 @@ class Algorithm1(Phase):
                     module.copy_full()
 
     def losses(self, model, x, y, rng):
-        return accumulate_gradients(model, x, y, sample_networks(model, self.samples, rng))
+        return accumulate_gradients(model, x, y, sample_networks(model, self.samples, rng, self.uniform))
 
     def after_step(self, model, step):
         if self.quantised and step % LIMIT_STEPS == 0:
@@ -105,6 +106,8 @@ class WeNet:
             floating point, and with Algorithm 1 on 4-bit numbers.
         refine_epochs: then so many epochs for each mode, from 1/16 to full.
         samples: s of Algorithm 1, sampled networks per step; 20 in the paper, and every one takes its time.
+        uniform: share of the sampled networks that are one of the modes 1/2, 1/4 and 1/8; none in the paper, where all layers
+            draw their group counts.
     """
 
     backbone: str | None = None
@@ -113,6 +116,7 @@ class WeNet:
     epochs: int = 6
     refine_epochs: int = 0
     samples: int = 20
+    uniform: float = 0.0
     name = "wenet"
     weight_decay = 5e-4
 
@@ -131,7 +135,7 @@ class WeNet:
         """Full, float, 4-bit, and a refinement for every mode."""
         first = "float" if self.float_epochs else "4-bit"
         algorithm = [
-            Algorithm1(name, epochs, name == "4-bit", self.samples, after_full=name == first and self.full_epochs > 0)
+            Algorithm1(name, epochs, name == "4-bit", self.samples, self.uniform, after_full=name == first and self.full_epochs > 0)
             for name, epochs in (("float", self.float_epochs), ("4-bit", self.epochs))
         ]
         refinement = [Refine(n, self.refine_epochs) for n in (16, 8, 4, 2, 1)]

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from flow.models import create
+from flow.nn.modes import group_vector
 from flow.training import augment
 from flow.training.sampling import accumulate_gradients, sample_networks
 from flow.training.schedule import cosine
@@ -87,3 +88,25 @@ def test_cosine_schedule():
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1
     assert rates[55] == pytest.approx(0.5) and rates[100] == pytest.approx(0)
     assert all(a >= b for a, b in zip(rates[10:], rates[11:]))
+
+
+def test_the_modes_in_use_can_be_sampled():
+    model = create("resnet8")
+    rng = random.Random(0)
+    named = [group_vector(model, mode) for mode in ("1/2", "1/4", "1/8")]
+    others = [list(sample_networks(model, 3, rng, 1.0))[2] for _ in range(60)]
+    assert all(vector in named for vector in others) and all(vector in others for vector in named)
+    mixed = [list(sample_networks(model, 3, rng, 0.5))[2] in named for _ in range(60)]
+    assert 15 < sum(mixed) < 45
+    assert list(sample_networks(model, 4, random.Random(0), 0.0)) == list(sample_networks(model, 4, random.Random(0)))
+
+
+def test_weights_are_quantised_once_for_all_networks_of_a_step(monkeypatch):
+    model = create("resnet8")
+    model.train()
+    conv = model.stem.conv
+    calls = []
+    quantise = conv.quant_weight
+    monkeypatch.setattr(conv, "quant_weight", lambda: calls.append(1) or quantise())
+    accumulate_gradients(model, torch.rand(2, 3, 32, 32), torch.tensor([0, 1]), ["full", "1/4", "1/16"])
+    assert len(calls) == 1 and conv.weight.grad is not None and conv.held is None
