@@ -4,6 +4,7 @@ Compiled models are kept under `build/rtlsim/` by a hash of all that goes into t
 sources, the parameters, the options and the versions of the tools.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -26,8 +27,9 @@ _PORT = re.compile(r"VL_(IN|OUT|INOUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)
 _FLAGS = ["-O2", "-fPIC", "-std=gnu++20", "-fno-gnu-unique", "-fvisibility=default", "-w", "-pthread"]
 _DEFINES = [
     "-DVERILATOR=1", "-DVM_SC=0", "-DVM_COVERAGE=0", "-DVM_TIMING=0", "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0",
-    "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL",
+    "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVL_USER_WARN",
 ]
+_LONG = 200_000  # bytes of C++ that runs once, above which it is compiled without optimisation
 
 
 def verilator_root() -> Path:
@@ -47,6 +49,7 @@ def compile_model(
     defines: Iterable[str] = (),
     include_dirs: Iterable[str | Path] = (),
     trace: bool = False,
+    random_power_on: bool = False,
     optimise: str = "-O1",
 ) -> Path:
     """Compile module `top` and return the path of its shared library.
@@ -58,6 +61,7 @@ def compile_model(
         parameters: parameters of the top module; strings are passed as string literals.
         defines: preprocessor names, `NAME` or `NAME=VALUE`.
         trace: with signals for an FST waveform (slower).
+        random_power_on: an X that the RTL assigns becomes random too (`Model(random_reset=…)`), not what is fastest.
         optimise: the C++ compiler's level; beyond -O1 the engine runs no faster and takes far longer to compile.
 
     Raises:
@@ -67,7 +71,7 @@ def compile_model(
     command = [
         "--cc", "--no-timing", "--prefix", "Vtop", "--top-module", top, "--default-language", "1800-2017",
         "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-STMTDLY", "-Wno-MULTIDRIVEN", "--timescale", "1ns/1ps",
-        "-O3", "--x-assign", "fast", "--output-split", "0", "--output-split-cfuncs", "500", "--assert",
+        "-O3", "--x-assign", "unique" if random_power_on else "fast", "--output-split", "0", "--output-split-cfuncs", "500", "--assert",
     ]
     command += ["--trace-fst"] if trace else []
     command += [f"-D{name}" for name in defines]
@@ -116,10 +120,10 @@ def _literal(value: int | str) -> str:
 def _content_hash(command: list[str], files: list[Path], includes: list[Path], optimise: str) -> str:
     digest = hashlib.sha256()
     root = verilator_root()
-    for text in [*(part for part in command if not part.startswith("-I")), optimise, *_FLAGS, *_DEFINES]:
+    for text in [*(part for part in command if not part.startswith("-I")), optimise, *_FLAGS, *_DEFINES, _compiler_version()]:
         digest.update(text.encode() + b"\0")
     headers = [file for folder in includes for suffix in ("*.vh", "*.svh") for file in sorted(folder.glob(suffix))]
-    for file in [*files, *headers, CPP / "harness.cpp"]:
+    for file in [*files, *headers, CPP / "harness.cpp", CPP / "prefix.h"]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     digest.update(str((root / "bin" / "verilator_bin").stat().st_size).encode())
     return digest.hexdigest()[:16]
@@ -149,38 +153,71 @@ def _port_table(header: str) -> str:
 
 
 def _compile_model_library(folder: Path, trace: bool, optimise: str) -> None:
-    include = _include_flags() + [f"-I{folder}"]
-    defines = [*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
+    """One translation unit behind a precompiled header; what runs once only is left unoptimised where it is long."""
     generated = sorted(file.name for file in folder.glob("Vtop*.cpp"))
-    fast = [name for name in generated if "Slow" not in name]
     slow = [name for name in generated if "Slow" in name]
-    (folder / "fast.cc").write_text("".join(f'#include "{name}"\n' for name in fast))
-    (folder / "slow.cc").write_text("".join(f'#include "{name}"\n' for name in slow))
+    apart = sum((folder / name).stat().st_size for name in slow) > _LONG
+    units = {"fast": [name for name in generated if not (apart and name in slow)], "slow": slow if apart else []}
     objects = []
-    for source, level in ((folder / "fast.cc", optimise), (folder / "slow.cc", "-O0"), (CPP / "harness.cpp", optimise)):
-        objects.append(folder / f"{source.stem}.o")
-        _compiler([*_FLAGS, level, *defines, *include, "-c", source, "-o", objects[-1]])
+    for unit, names in units.items():
+        if not names:
+            continue
+        level = optimise if unit == "fast" else "-O0"
+        prefix = _prefix_header(trace, level)
+        text = "".join(f'#include "{name}"\n' for name in names) + ('#include "harness.cpp"\n' if unit == "fast" else "")
+        (folder / f"{unit}.cc").write_text(text)
+        objects.append(folder / f"{unit}.o")
+        include = [f"-I{prefix.parent}", "-include", prefix.name, *_include_flags(), f"-I{folder}", f"-I{CPP}"]
+        _compiler([*_FLAGS, level, *_trace_defines(trace), *include, "-c", folder / f"{unit}.cc", "-o", objects[-1]])
     libraries = ["-lz"] if trace and _has_zlib() else []
     _compiler(["-shared", "-pthread", "-Wl,-Bsymbolic", *objects, *_runtime(trace), *libraries, "-o", folder / "model.so"])
 
 
+def _trace_defines(trace: bool) -> list[str]:
+    return [*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
+
+
+def _runtime_folder(trace: bool) -> Path:
+    root = verilator_root()
+    stat = (root / "bin" / "verilator_bin").stat()
+    text = "".join([*_FLAGS, *_DEFINES, _compiler_version(), str(root), str(stat.st_mtime_ns), (CPP / "prefix.h").read_text()])
+    mark = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return build_root() / "rtlsim" / f"runtime{'-trace' if trace else ''}-{mark}"
+
+
+def _made_once(target: Path, make) -> Path:
+    """`target`, made by `make(path)` and put in its place in one step where it is missing."""
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_name(f"{target.name}.{os.getpid()}")
+        make(scratch)
+        os.replace(scratch, target)
+    return target
+
+
+def _prefix_header(trace: bool, level: str) -> Path:
+    """`prefix.h` beside its precompiled form; g++ takes the latter where all options are the same."""
+    folder = _runtime_folder(trace) / f"prefix{level}"
+    source = _made_once(folder / "prefix.h", lambda path: shutil.copy(CPP / "prefix.h", path))
+    options = [*_FLAGS, level, *_trace_defines(trace), *_include_flags()]
+    _made_once(folder / "prefix.h.gch", lambda path: _compiler([*options, "-x", "c++-header", source, "-o", path]))
+    return source
+
+
 def _runtime(trace: bool) -> list[Path]:
     """Objects of Verilator's own runtime, compiled once per kind."""
-    root = verilator_root()
     names = ["verilated.cpp", "verilated_threads.cpp"] + (["verilated_fst_c.cpp"] if trace else [])
-    mark = hashlib.sha256("".join([*_FLAGS, *_DEFINES, str(root), str((root / "bin" / "verilator_bin").stat().st_mtime_ns)]).encode())
-    folder = build_root() / "rtlsim" / f"runtime{'-trace' if trace else ''}-{mark.hexdigest()[:12]}"
-    defines = [*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
     objects = []
     for name in names:
-        target = folder / f"{Path(name).stem}.o"
-        objects.append(target)
-        if not target.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            scratch = folder / f"{target.name}.{os.getpid()}"
-            _compiler([*_FLAGS, *defines, *_include_flags(), "-c", root / "include" / name, "-o", scratch])
-            os.replace(scratch, target)
+        command = [*_FLAGS, *_trace_defines(trace), *_include_flags(), "-c", verilator_root() / "include" / name, "-o"]
+        target = _runtime_folder(trace) / f"{Path(name).stem}.o"
+        objects.append(_made_once(target, lambda path, command=command: _compiler([*command, path])))
     return objects
+
+
+@functools.cache
+def _compiler_version() -> str:
+    return subprocess.run([_cxx(), "--version"], capture_output=True, text=True).stdout.splitlines()[0]
 
 
 def _include_flags() -> list[str]:
@@ -189,15 +226,20 @@ def _include_flags() -> list[str]:
     return flags + ([] if _has_zlib() else [f"-I{CPP / 'compat_zlib'}"])
 
 
+@functools.cache
 def _has_zlib() -> bool:
     probe = subprocess.run(["g++", "-E", "-x", "c++", "-"], input="#include <zlib.h>\n", capture_output=True, text=True)
     return probe.returncode == 0
 
 
-def _compiler(arguments: list) -> None:
+def _cxx() -> str:
     compiler = shutil.which("g++")
     if compiler is None:
         raise GatefoldError("The C++ compiler g++ is missing; install it (Debian and Ubuntu: `apt install g++`).")
-    result = subprocess.run([compiler, *map(str, arguments)], capture_output=True, text=True)
+    return compiler
+
+
+def _compiler(arguments: list) -> None:
+    result = subprocess.run([_cxx(), *map(str, arguments)], capture_output=True, text=True)
     if result.returncode:
         raise GatefoldError(f"g++ could not compile the simulation model: {result.stderr.strip().splitlines()[:1]}.")
