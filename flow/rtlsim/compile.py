@@ -15,13 +15,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from flow.errors import GatefoldError
+from flow.rtlsim.sources import packages_first, readable
 from flow.rtlsim.settings import build_root
 
 CPP = Path(__file__).parent / "cpp"
-RTL = Path(__file__).parent / "rtl"
-
-# finn-rtllib units that Verilator refuses, and our own units with the same ports and latency.
-REPLACED = {"mvu/add_multi.sv": RTL / "add_multi.sv"}
 
 _PORT = re.compile(r"VL_(IN|OUT|INOUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)?\);")
 _FLAGS = ["-O2", "-fPIC", "-std=gnu++20", "-fno-gnu-unique", "-fvisibility=default", "-w", "-pthread"]
@@ -68,6 +65,7 @@ def compile_model(
         GatefoldError: a file or a tool is missing, or Verilator refuses the design; names the log.
     """
     files, includes = _split_sources(sources, include_dirs)
+    files = readable(files, build_root() / "rtlsim" / "rewritten")
     command = [
         "--cc", "--no-timing", "--prefix", "Vtop", "--top-module", top, "--default-language", "1800-2017",
         "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-STMTDLY", "-Wno-MULTIDRIVEN", "--timescale", "1ns/1ps",
@@ -98,7 +96,6 @@ def compile_model(
 def _split_sources(sources: Iterable[str | Path], include_dirs: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
     files, includes = [], [Path(folder).resolve() for folder in include_dirs]
     for source in map(Path, sources):
-        source = next((own for tail, own in REPLACED.items() if source.as_posix().endswith(f"finn-rtllib/{tail}")), source)
         if not source.is_file():
             raise GatefoldError(f"RTL source {source} does not exist; run the code generation of its node first.")
         source = source.resolve()
@@ -108,9 +105,7 @@ def _split_sources(sources: Iterable[str | Path], include_dirs: Iterable[str | P
             files.append(source)
         else:
             raise GatefoldError(f"RTL source {source} is not Verilog; only .v, .sv, .vh and .svh can be simulated here.")
-    packages = [file for file in files if file.stem.endswith("_pkg")]
-    files = packages + [file for file in files if file not in packages]
-    return list(dict.fromkeys(files)), list(dict.fromkeys(includes))
+    return packages_first(dict.fromkeys(files)), list(dict.fromkeys(includes))
 
 
 def _literal(value: int | str) -> str:
