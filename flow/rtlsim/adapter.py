@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.rtlsim.compile import compile_model
+from flow.rtlsim.compile import compile_model, design_sources
 from flow.rtlsim.library import RtlSimError, StallError
 from flow.rtlsim.pauses import paused_streams
 from flow.rtlsim.settings import options
@@ -33,11 +33,16 @@ def compile_sim_obj(
     """
     top = "finn_design_wrapper" if fifosim else top_module_name
     images = [Path(source) for source in source_list if source.endswith(MEMORY_IMAGES)]
-    sources = [source for source in source_list if not source.endswith(MEMORY_IMAGES)]
+    sources, links = design_sources([source for source in source_list if not source.endswith(MEMORY_IMAGES)])
     random = options().power_on == "random"
     library = compile_model(
         top, sources, defines=["FINN_SIMULATION"] if behav else [], trace=debug, random_power_on=random
     )
+    Path(sim_out_dir).mkdir(parents=True, exist_ok=True)
+    for name, folder in links.items():
+        link = Path(sim_out_dir) / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder)
     for image in images:
         shutil.copy2(image, Path(sim_out_dir) / image.name)
     relative = Path("xsim.dir") / top_module_name / "xsimk.so"

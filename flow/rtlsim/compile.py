@@ -6,16 +6,18 @@ sources, the parameters, the options and the versions of the tools.
 
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from flow.errors import GatefoldError
-from flow.rtlsim.sources import packages_first, readable
+from flow.rtlsim.sources import packages_first, readable, relocated
 from flow.rtlsim.settings import build_root
 
 CPP = Path(__file__).parent / "cpp"
@@ -93,18 +95,30 @@ def compile_model(
     return library
 
 
+def design_sources(sources: Iterable[str | Path]) -> tuple[list[Path], dict[str, Path]]:
+    """`sources.relocated` for the sources of a design; headers stay as they are."""
+    files = [Path(source) for source in sources]
+    for file in files:
+        _check_source(file)
+    return relocated(files, build_root() / "rtlsim" / "relocated")
+
+
+def _check_source(source: Path) -> None:
+    if not source.is_file():
+        raise GatefoldError(f"RTL source {source} does not exist; run the code generation of its node first.")
+    if source.suffix not in (".v", ".sv", ".vh", ".svh"):
+        raise GatefoldError(f"RTL source {source} is not Verilog; only .v, .sv, .vh and .svh can be simulated here.")
+
+
 def _split_sources(sources: Iterable[str | Path], include_dirs: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
     files, includes = [], [Path(folder).resolve() for folder in include_dirs]
     for source in map(Path, sources):
-        if not source.is_file():
-            raise GatefoldError(f"RTL source {source} does not exist; run the code generation of its node first.")
+        _check_source(source)
         source = source.resolve()
         if source.suffix in (".vh", ".svh"):
             includes.append(source.parent)
-        elif source.suffix in (".v", ".sv"):
-            files.append(source)
         else:
-            raise GatefoldError(f"RTL source {source} is not Verilog; only .v, .sv, .vh and .svh can be simulated here.")
+            files.append(source)
     return packages_first(dict.fromkeys(files)), list(dict.fromkeys(includes))
 
 
@@ -132,9 +146,69 @@ def _verilate(command: list[str], files: list[Path], folder: Path) -> None:
     )
     if result.returncode:
         first = next((line for line in result.stderr.splitlines() if line.startswith("%Error")), result.stderr[-300:])
-        log = build_root() / "rtlsim" / "verilator-error.log"
+        log = folder.parent / f"verilator-error-{folder.name}.log"
         log.write_text(result.stdout + result.stderr)
         raise GatefoldError(f"Verilator refuses the design: {first} (the whole output is in {log}).")
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a module: `width` in bits."""
+
+    output: bool
+    width: int
+
+
+def module_ports(
+    cells: Mapping[str, tuple[str, Mapping[str, str]]], sources: Iterable[str | Path]
+) -> dict[str, dict[str, Port]]:
+    """Cell -> {name: port}, as Verilator elaborates each cell, (module, {parameter: value as written}).
+
+    Raises:
+        GatefoldError: Verilator refuses a source, or a module is missing.
+    """
+    files, includes = _split_sources(sources, ())
+    files = readable(files, build_root() / "rtlsim" / "rewritten")
+    names = {f"c{index}": cell for index, cell in enumerate(cells)}
+    folder = build_root() / "rtlsim"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ports-", dir=folder) as scratch:
+        scratch = Path(scratch)
+        instances = []
+        for name, (module, parameters) in zip(names, cells.values(), strict=True):
+            values = ", ".join(f".{key}({value})" for key, value in parameters.items())
+            instances.append(f"  {module} {f'#({values}) ' if values else ''}{name}();")
+        probe = scratch / "gf_ports.v"
+        probe.write_text("\n".join(["module gf_ports;", *instances, "endmodule"]) + "\n")
+        command = [
+            "--json-only", "--no-timing", "--prefix", "Vports", "--top-module", "gf_ports", "--default-language", "1800-2017",
+            "-Wno-fatal", "-Wno-lint", "-Wno-style", "--timescale", "1ns/1ps", *(f"-I{folder}" for folder in includes),
+        ]  # fmt: skip
+        _verilate(command, [*files, probe], scratch)
+        tree = json.loads((scratch / "Vports.tree.json").read_text())
+    types = {kind["addr"]: kind for table in tree["miscsp"] for kind in table.get("typesp", ())}
+    modules = {module["addr"]: module for module in tree["modulesp"]}
+    top = next(module for module in tree["modulesp"] if module["name"] == "gf_ports")
+    result = {}
+    for cell in top["stmtsp"]:
+        if cell["type"] == "CELL":
+            variables = [part for part in modules[cell["modp"]]["stmtsp"] if part.get("direction") in ("INPUT", "OUTPUT")]
+            result[names[cell["name"]]] = {
+                part["name"]: Port(part["direction"] == "OUTPUT", _bits(types, part["dtypep"])) for part in variables
+            }
+    return result
+
+
+def _bits(types: dict, address: str) -> int:
+    kind = types[address]
+    if kind["type"] == "BASICDTYPE":
+        plain = {"int": 32, "integer": 32, "byte": 8, "shortint": 16, "longint": 64}.get(kind["keyword"], 1)
+        high, low = map(int, kind["range"].split(":")) if "range" in kind else (plain - 1, 0)
+        return abs(high - low) + 1
+    if kind["type"] == "PACKARRAYDTYPE":
+        high, low = map(int, kind["declRange"].strip("[]").split(":"))
+        return (abs(high - low) + 1) * _bits(types, kind["refDTypep"])
+    return _bits(types, kind["refDTypep"])
 
 
 def _port_table(header: str) -> str:

@@ -28,6 +28,7 @@ _COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
 _TYPEDEF = re.compile(r"\btypedef\b")
 _FUNCTION = re.compile(r"\bfunction\s+(?:automatic\s+)?(?P<type>[\w:]+)\s+(?P<name>\w+)\s*\(.*?\bendfunction\b(?:\s*:\s*\w+)?", re.S)
 _CONSTANT = re.compile(r"\blocalparam\s+(?P<type>\w+)\s+(?P<name>\w+)\s*=\s*(?P<function>\w+)\s*\(")
+_DIMENSION = r"\[(?:[^\[\];{}]|\[[^\[\]]*\])*\]"
 _TOKEN = re.compile(
     r"\b(?:module|endmodule|begin|end|case|casez|casex|endcase|function|endfunction|generate|endgenerate|else)\b|[();]"
 )
@@ -257,7 +258,7 @@ def _types(code: str) -> list[_Type]:
         at = match.end()
         while code[at] != ";":
             at = _closing(code, at) if code[at] in "([{" else at + 1
-        found = re.fullmatch(r"\s*(.*?)\b(\w+)\s*((?:\[[^;{}]*\]\s*)*)", code[match.end() : at], re.S)
+        found = re.fullmatch(rf"\s*(.*?)\b(\w+)\s*((?:{_DIMENSION}\s*)*)", code[match.end() : at], re.S)
         if found:
             types.append(_Type(found[2], found[1].strip(), found[3].strip(), match.start(), at + 1))
     return types
@@ -282,17 +283,21 @@ def _bit_stream_casts(text: str) -> str:
 
 
 def _packed_constants(text: str) -> str:
-    """Pack every type that a function returns and that is unpacked, with the types that it is made of."""
+    """Pack the unpacked types that functions return, as far as Verilator cannot compute with them.
+
+    These are structures, arrays of unpacked types, and arrays of functions under generate.
+    """
     code = _blank(text)
-    types = _types(code)
-    wanted = [match["type"] for match in _FUNCTION.finditer(code)]
+    types, places = _types(code), _generate_places(code)
+    wanted = [(match["type"], places(match.start()) is not None) for match in _FUNCTION.finditer(code)]
     chosen = set()
     while wanted:
-        name = wanted.pop()
+        name, generated = wanted.pop()
         for kind in types:
-            if kind.name == name and kind.unpacked and kind not in chosen:
+            nested = any(other.name == kind.base and other.unpacked for other in types)
+            if kind.name == name and kind.unpacked and kind not in chosen and (generated or nested or not kind.dimensions):
                 chosen.add(kind)
-                wanted += re.findall(r"\w+", kind.base)
+                wanted += [(word, generated) for word in re.findall(r"\w+", kind.base)]
     for kind in sorted(chosen, key=lambda kind: -kind.start):
         text = text[: kind.start] + _packed(kind, text[kind.start : kind.end]) + text[kind.end :]
     return text
@@ -302,7 +307,7 @@ def _packed(kind: _Type, text: str) -> str:
     if not kind.dimensions:
         return re.sub(r"\bstruct\b", "struct packed", text, count=1)
     ranges = []
-    for size in re.findall(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]", kind.dimensions):
+    for size in (dimension[1:-1] for dimension in re.findall(_DIMENSION, kind.dimensions)):
         ranges.append(f"[{size}]" if ":" in size else f"[0:({size})-1]")
     base = re.sub(r"\bint\s+unsigned\b", "bit [31:0]", kind.base)
     base = re.sub(r"\bint\b", "bit signed [31:0]", base)

@@ -20,6 +20,7 @@ def install(stream_loop: bool = True, power_on: str = "zeros", pause: float = 0.
     os.environ[VARIABLE] = Options(stream_loop, power_on, pause, seed).to_text()
     prepare_finn_environment()
     from flow.rtlsim import adapter as verilator_adapter
+    from flow.rtlsim import stitch as verilator_stitch
     from flow.rtlsim import xsi as verilator_xsi
 
     sys.modules["xsi"] = verilator_xsi
@@ -32,6 +33,13 @@ def install(stream_loop: bool = True, power_on: str = "zeros", pause: float = 0.
     adapter.get_simkernel_so = verilator_adapter.get_simkernel_so
     adapter.rtlsim_multi_io = functools.partial(verilator_adapter.rtlsim_multi_io, original)
     adapter.rtlsim_multi_io.finn_original = original
+
+    import finn.transformation.fpgadataflow.create_stitched_ip as stitching
+
+    launch = getattr(stitching.launch_process_helper, "finn_original", stitching.launch_process_helper)
+    stitching.launch_process_helper = functools.partial(verilator_stitch.launch, launch)
+    stitching.launch_process_helper.finn_original = launch
+    stitching.resolve_xilinx_tool = verilator_stitch.vivado
 
     finn_xsi_facade._adapter_module = adapter
     finn_xsi_facade._sim_engine_module = sim_engine

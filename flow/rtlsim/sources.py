@@ -69,6 +69,28 @@ def readable(files: Iterable[Path], folder: Path) -> list[Path]:
     return ([FLOAT_PACKAGE] if floats or cells else []) + chosen + cells
 
 
+def relocated(files: Iterable[Path], folder: Path) -> tuple[list[Path], dict[str, Path]]:
+    """Sources in which no folder of data is named, so that the same design compiles once wherever it was generated.
+
+    An absolute path in a string (FINN's `$readmemh` images) becomes one relative to a link: returns the files, those that
+    change kept under `folder` by content, and {name of the link: folder it stands for}, for the folder of the simulation.
+    """
+    links: dict[Path, str] = {}
+
+    def relative(match: re.Match) -> str:
+        path = Path(match[1])
+        if not path.parent.is_dir() or path.parent == path:
+            return match[0]
+        return f'"{links.setdefault(path.parent, f"gf_data_{len(links)}")}/{path.name}"'
+
+    result = []
+    for file in files:
+        text = file.read_text(errors="replace")
+        own = re.sub(r'"(/[^"\n]*)"', relative, text)
+        result.append(file if own == text else _kept(own, file.name, folder))
+    return result, {name: path for path, name in links.items()}
+
+
 def _kept(text: str, name: str, folder: Path) -> Path:
     target = folder / hashlib.sha256(text.encode()).hexdigest()[:16] / name
     if not target.is_file():

@@ -80,7 +80,7 @@ def dwc(shape=(1, 64, 24), in_width=24, out_width=16, datatype="INT4") -> ModelW
     )  # fmt: skip
 
 
-def rtlsim_node(build, **attributes):
+def rtlsim_node(build, part=PART, **attributes):
     """(model ready for rtlsim, inputs, output of the Python execution); `attributes` belong to the RTL node."""
     import finn.core.onnx_exec as oxe
     from finn.transformation.fpgadataflow.hlssynth_ip import HLSSynthIP
@@ -99,11 +99,11 @@ def rtlsim_node(build, **attributes):
     }
     feed = {name: value.astype(np.float32) for name, value in feed.items()}
     expected = oxe.execute_onnx(model, feed)["outp"]
-    model = model.transform(SpecializeLayers(PART)).transform(GiveUniqueNodeNames())
+    model = model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
     assert model.graph.node[0].op_type.endswith("_rtl")
     for name, setting in attributes.items():
         getHWCustomOp(model.graph.node[0]).set_nodeattr(name, setting)
-    model = model.transform(SetExecMode("rtlsim")).transform(PrepareIP(PART, 10)).transform(HLSSynthIP())
+    model = model.transform(SetExecMode("rtlsim")).transform(PrepareIP(part, 10)).transform(HLSSynthIP())
     return model.transform(PrepareRTLSim()), feed, expected
 
 

@@ -1,6 +1,6 @@
 // Versal's floating-point cell for simulation, after its documentation (AMD AM004): single precision without cascades.
 //
-// FPM = A * (FPINMODE ? B : D); FPA = ±X ± Y with X of FPOPMODE[4:2] (0: zero, 4: FPA itself, 6: C) negated by
+// FPM = A * (FPINMODE ? B : D); FPA = ±X ± Y with X of FPOPMODE[4:2] (0, 2: zero, 4: FPA itself, 6: C) negated by
 // FPOPMODE[6], Y of FPOPMODE[1:0] (0: zero, 1: FPM, 3: D) negated by FPOPMODE[5]. The product is rounded before it is
 // added. Subnormal operands count as zero, subnormal results become zero and raise UNDERFLOW.
 module DSPFP32 #(
@@ -162,7 +162,7 @@ module DSPFP32 #(
 	assign	FPA_OVERFLOW = &p[30:23] && !p[22:0];
 	assign	FPA_UNDERFLOW = p[30:23] == 0 && p[22:0] != 0;
 	always_ff @(posedge CLK) begin
-		assert(mode[4:2] inside { 3'b000, 3'b100, 3'b110 } && mode[1:0] != 2'b10 || !CEFPA) else
+		assert(mode[4:2] inside { 3'b000, 3'b010, 3'b100, 3'b110 } && mode[1:0] != 2'b10 || !CEFPA) else
 			$error("%m: this model of DSPFP32 has no cascades, but FPOPMODE %b asks for one.", mode);
 	end
 
