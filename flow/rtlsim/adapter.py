@@ -1,5 +1,6 @@
 """The functions of `finn_xsi.adapter` that would call Vivado, on Verilator; and a fast stream loop."""
 
+import json
 import os
 import shutil
 from contextlib import nullcontext
@@ -7,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.rtlsim.compile import compile_model, design_sources
+from flow.rtlsim.compile import MEMORY_IMAGES, compile_model, design_sources
 from flow.rtlsim.library import RtlSimError, StallError
 from flow.rtlsim.pauses import paused_streams
 from flow.rtlsim.settings import options
-
-MEMORY_IMAGES = (".mem", ".dat", ".hex")
-"""Files in a source list that belong in the folder of the simulation, where `$readmemh` finds them by name."""
+_REQUEST = "verilator_request.json"
 
 
 def compile_sim_obj(
@@ -39,6 +38,8 @@ def compile_sim_obj(
         top, sources, defines=["FINN_SIMULATION"] if behav else [], trace=debug, random_power_on=random
     )
     Path(sim_out_dir).mkdir(parents=True, exist_ok=True)
+    request = {"top": top_module_name, "sources": [str(file) for file in source_list], "debug": debug, "behav": behav, "fifosim": fifosim}
+    (Path(sim_out_dir) / _REQUEST).write_text(json.dumps(request))
     for name, folder in links.items():
         link = Path(sim_out_dir) / name
         link.unlink(missing_ok=True)
@@ -59,6 +60,21 @@ def compile_sim_obj(
 def get_simkernel_so() -> str:
     """Name of the simulator kernel, for `xsi.Kernel`."""
     return "verilator"
+
+
+def _with_signals(folder: Path) -> None:
+    """Compile the design in a folder of `compile_sim_obj` again, with signals for a waveform, where it has none."""
+    request = json.loads((folder / _REQUEST).read_text()) if (folder / _REQUEST).is_file() else {"debug": True}
+    if not request["debug"]:
+        compile_sim_obj(request["top"], request["sources"], folder, True, request["behav"], request["fifosim"])
+
+
+def load_sim_obj(original, sim_out_dir, out_so_relative_path, tracefile=None, simkernel_so=None):
+    """FINN's own, after making the folder of the waveform and, where a waveform was wished for late, compiling again."""
+    if tracefile:
+        Path(sim_out_dir, tracefile).absolute().parent.mkdir(parents=True, exist_ok=True)
+        _with_signals(Path(sim_out_dir))
+    return original(Path(sim_out_dir), out_so_relative_path, tracefile, simkernel_so)
 
 
 def rtlsim_multi_io(

@@ -21,6 +21,9 @@ from flow.rtlsim.sources import packages_first, readable, relocated
 from flow.rtlsim.settings import build_root
 
 CPP = Path(__file__).parent / "cpp"
+RTL = Path(__file__).parent / "rtl"
+MEMORY_IMAGES = (".mem", ".dat", ".hex")
+"""Files in a source list that belong in the folder of the simulation, where `$readmemh` finds them by name."""
 
 _PORT = re.compile(r"VL_(IN|OUT|INOUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)?\);")
 _FLAGS = ["-O2", "-fPIC", "-std=gnu++20", "-fno-gnu-unique", "-fvisibility=default", "-w", "-pthread"]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from flow.errors import GatefoldError
+from flow.rtlsim.hook import hook_enabled
 
 VARIABLE = "GATEFOLD_RTLSIM"
 """Environment variable that carries the options to worker processes; `off` switches the start-up hook off."""
@@ -69,12 +70,14 @@ def build_root() -> Path:
 def prepare_finn_environment() -> Path:
     """Give FINN a build folder and a settings path where the user has not; returns the build folder.
 
-    `FINN_SETTINGS` may name a file that does not exist; unset, FINN makes `~/.finn`. FINN's workers
-    are separate processes in which no Verilator engine is installed, so that one is the default.
+    `FINN_SETTINGS` may name a file that does not exist; unset, FINN makes `~/.finn`. FINN's workers are separate
+    processes, in which Verilator is installed only with the hook (`python -m flow.rtlsim enable`); without it one
+    worker is the default.
     """
     os.environ.setdefault("FINN_BUILD_DIR", str(build_root() / "finn"))
     folder = Path(os.environ["FINN_BUILD_DIR"])
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("FINN_SETTINGS", str(folder / "settings.yaml"))
-    os.environ.setdefault("NUM_DEFAULT_WORKERS", "1")
+    if not hook_enabled():
+        os.environ.setdefault("NUM_DEFAULT_WORKERS", "1")
     return folder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flow.errors import GatefoldError
 from flow.rtlsim.block_design import BlockDesign, read_block_design
-from flow.rtlsim.compile import Port, module_ports
+from flow.rtlsim.compile import MEMORY_IMAGES, Port, module_ports
 
 
 def stitch(script: Path) -> Path:
@@ -28,7 +28,8 @@ def stitch(script: Path) -> Path:
     wrappers = re.findall(r"^add_files -norecurse (\S+_wrapper\.v)$", text, re.M)[-1:]
     wrappers += re.findall(r"^write_verilog -mode funcsim -force -file (\S+)", text, re.M)  # simulated instead: the RTL
     files = list(dict.fromkeys(design.files))
-    module = join(design, module_ports({cell: (name, design.parameters.get(cell, {})) for cell, name in design.cells.items()}, files))
+    cells = {cell: (name, design.parameters.get(cell, {})) for cell, name in design.cells.items()}
+    module = join(design, module_ports(cells, [file for file in files if file.suffix not in MEMORY_IMAGES]))
     for wrapper in map(Path, wrappers):
         wrapper.parent.mkdir(parents=True, exist_ok=True)
         wrapper.write_text(module)

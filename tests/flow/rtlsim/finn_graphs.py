@@ -68,6 +68,21 @@ class Graph:
             numInputVectors=self.shapes[x][:-1], ActVal=int(DataType[datatype].min()), preferred_impl_style="rtl",
         )  # fmt: skip
 
+    def duplicate(self, x, outputs, pe):
+        return self.add(
+            "DuplicateStreams", [x], {y: self.shapes[x] for y in outputs}, self.types[x], NumChannels=self.shapes[x][-1], PE=pe,
+            NumOutputStreams=len(outputs), inputDataType=self.types[x], numInputVectors=self.shapes[x][:-1],
+            outFIFODepths=[2] * len(outputs), preferred_impl_style="rtl",
+        )  # fmt: skip
+
+    def plus(self, x, other, y, pe):
+        datatype, shape = self.types[x], self.shapes[x]
+        return self.add(
+            "ElementwiseAdd", [x, other], {y: shape}, f"INT{DataType[datatype].bitwidth() + 1}", lhs_dtype=datatype,
+            rhs_dtype=datatype, out_dtype=f"INT{DataType[datatype].bitwidth() + 1}", lhs_shape=shape, rhs_shape=shape,
+            out_shape=shape, PE=pe, inFIFODepths=[2, 2], preferred_impl_style="rtl",
+        )  # fmt: skip
+
     def model(self, output):
         infos = {
             name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in self.shapes.items()
@@ -95,14 +110,37 @@ def chain(size=6, **matrix):
     return graph.model("outp")
 
 
+def residual(size=8):
+    """A block: 3×3 convolution and thresholds on one branch, a 1×1 convolution on the other, their sum and thresholds."""
+    graph = Graph((1, size, size, 4), "INT8")
+    graph.thresholds("inp", "quantised", pe=2, spread=100)
+    graph.duplicate("quantised", ["left", "right"], pe=2)
+    graph.padding("left", "padded", simd=2)
+    graph.windows("padded", "windows", simd=2)
+    graph.matrix("windows", "branch", height=4, simd=6, pe=2)
+    graph.matrix("right", "shortcut", height=4, simd=2, pe=2)
+    graph.plus("branch", "shortcut", "sum", pe=2)
+    graph.thresholds("sum", "outp", pe=2)
+    return graph.model("outp")
+
+
+def converted(model, part=PART):
+    """RTL nodes with width converters, without FIFOs."""
+    from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
+    from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+
+    from flow.rtlsim.nodes import IntegerAddsToRTL
+
+    model = model.transform(IntegerAddsToRTL()).transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
+    return model.transform(InsertDWC()).transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
+
+
 def specialised(model, part=PART):
     """RTL nodes with width converters and FIFOs between them, by FINN's own transformations."""
-    from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
     from finn.transformation.fpgadataflow.insert_fifo import InsertFIFO
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 
-    model = model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
-    model = model.transform(InsertDWC()).transform(SpecializeLayers(part)).transform(InsertFIFO(create_shallow_fifos=True))
+    model = converted(model, part).transform(InsertFIFO(create_shallow_fifos=True))
     model = model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames()).transform(GiveReadableTensorNames())
     return model
 
