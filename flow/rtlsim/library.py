@@ -25,6 +25,14 @@ class RtlSimError(GatefoldError):
     """The RTL stopped with an error, or a stream stood still."""
 
 
+class StallError(RtlSimError):
+    """No stream moved for too long; `state` says how far each one came."""
+
+    def __init__(self, patience: int, state: str):
+        super().__init__(f"No stream moved for {patience} cycles ({state}); raise `patience` or look at a waveform.")
+        self.state = state
+
+
 @dataclass(frozen=True)
 class PortInfo:
     """One port of the top module: `width` in bits, `address` of its value inside the model."""
@@ -46,7 +54,8 @@ class StreamResult:
     """What `Model.stream` saw.
 
     Attributes:
-        cycles: clock cycles until the last transfer.
+        cycles: clock cycles run, as FINN's SimEngine counts them: one that only offers the first beats, and one after
+            the last transfer.
         outputs: beats per output stream, uint8 `[beats, bytes]`, little-endian.
         input_cycles, output_cycles: the cycle of each transfer per stream, int64 `[beats]`.
     """
@@ -174,11 +183,9 @@ class Model:
             self.check()
 
     def reset(self, cycles: int = 16) -> None:
-        """Hold the active-low reset for `cycles` clock cycles."""
-        self.write(self._reset, 0)
-        self.cycles(cycles)
-        self.write(self._reset, 1)
-        self.cycles(1)
+        """Hold the active-low reset for `cycles` clock cycles, from and to a point behind a rising edge."""
+        if self._c.gf_reset(self._handle, self._clock, self._clock2x, self.ports[self._reset].index, 0, cycles) < 0:
+            self.check()
 
     def stream(
         self,
@@ -228,16 +235,18 @@ class Model:
             self.check()
             pairs = [*zip(inputs, in_streams, strict=False), *zip(outputs, out_streams, strict=False)]
             state = ", ".join(f"{name} {stream.done} of {stream.count} beats" for name, stream in pairs)
-            raise RtlSimError(f"No stream moved for {patience} cycles ({state}); raise `patience` or look at a waveform.")
+            raise StallError(patience, state)
         return result
 
+    def stream_port(self, name: str, part: str) -> PortInfo:
+        """Port `part` (`tdata`, `tvalid`, …) of a stream, in lower or upper case."""
+        port = self.ports.get(f"{name}_{part}") or self.ports.get(f"{name}_{part.upper()}")
+        if port is None:
+            raise GatefoldError(f"The model has no port {name}_{part}; its ports are {', '.join(self.ports)}.")
+        return port
+
     def _bind_stream(self, stream: _Stream, name: str, pause: float) -> PortInfo:
-        ports = {}
-        for part in ("tdata", "tvalid", "tready"):
-            port = self.ports.get(f"{name}_{part}") or self.ports.get(f"{name}_{part.upper()}")
-            if port is None:
-                raise GatefoldError(f"The model has no port {name}_{part}; its ports are {', '.join(self.ports)}.")
-            ports[part] = port
+        ports = {part: self.stream_port(name, part) for part in ("tdata", "tvalid", "tready")}
         stream.data, stream.valid, stream.ready = (ports[part].index for part in ("tdata", "tvalid", "tready"))
         stream.pause = round(pause * 65536)
         return ports["tdata"]
@@ -274,6 +283,7 @@ def _bind(library: ctypes.CDLL) -> ctypes.CDLL:
         ("gf_run", wide, [handle, ctypes.c_uint64]),
         ("gf_advance", None, [handle, ctypes.c_uint64]),
         ("gf_cycles", wide, [handle, index, index, wide]),
+        ("gf_reset", wide, [handle, index, index, index, index, wide]),
         ("gf_stream", wide, [handle, index, index, streams, index, streams, index, wide, ctypes.c_uint64]),
     ):
         function = getattr(library, name)

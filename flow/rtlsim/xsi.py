@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flow.rtlsim.library import Model, PortInfo, RtlSimError
+from flow.rtlsim.settings import options
 
 
 class Kernel:
@@ -112,7 +113,8 @@ class Design:
     def _open(self) -> None:
         self.dirty = True
         self._error = ""
-        self.model = Model(self.library, self._folder)
+        chosen = options()
+        self.model = Model(self.library, self._folder, random_reset=chosen.seed if chosen.power_on == "random" else None)
         self._ports = {name: Port(self, info) for name, info in self.model.ports.items()}
 
     def close(self) -> None:

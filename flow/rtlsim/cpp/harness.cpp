@@ -4,21 +4,9 @@
 // port of the top module. Values lie in the model as Verilator lays them out: little-endian, in 1, 2,
 // 4 or 8 bytes, or in 32-bit words above 64 bits. Every function that evaluates the model returns a
 // negative number after an RTL error ($error, $fatal, $stop); gf_error() tells it.
-#include <cstdint>
-#include <cstdio>
-#include <cstring>
-#include <memory>
-#include <random>
-#include <stdexcept>
-#include <string>
-#include <vector>
-
 #include "Vtop.h"
 #include "ports.h"
-#include "verilated.h"
-#if VM_TRACE
-#include "verilated_fst_c.h"
-#endif
+#include "prefix.h"
 
 namespace {
 
@@ -88,6 +76,14 @@ PortRef port_ref(Sim* sim, int index) {
     return {sim->address[index], (port_table[index].width + 7) / 8};
 }
 
+// 16 random bits of one stream in one cycle (the finaliser of SplitMix64).
+uint32_t draw(uint64_t seed, int stream, int64_t cycle) {
+    uint64_t x = seed * 0x9E3779B97F4A7C15 + (uint64_t)(stream + 1) * 0xD1B54A32D192ED03 + (uint64_t)cycle * 0x8CB92BA72F3D8DD7;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
+    x = (x ^ x >> 27) * 0x94D049BB133111EB;
+    return (x ^ x >> 31) >> 48;
+}
+
 // One clock cycle of 10 ns from low to low. `after_edge` changes inputs after the rising edge; a doubled
 // clock rises with the clock and again in the middle, when the new inputs are already there.
 template <typename AfterEdge>
@@ -131,6 +127,17 @@ void vl_fatal(const char* file, int line, const char*, const char* message) {
 void vl_stop(const char* file, int line, const char* hierarchy) {
     const std::string where = std::string(file ? file : "?") + ":" + std::to_string(line) + ": ";
     const std::string text = gf_take_error(where + "the RTL stopped with $stop");
+    if (current && current->error.empty()) current->error = text;
+    throw RtlError(text);
+}
+
+// A memory image that is missing would leave zeros that nobody wrote.
+void vl_warn(const char* file, int line, const char*, const char* message) {
+    if (!std::strstr(message, "readmem file not found")) {
+        std::fprintf(stderr, "%s:%d: %s\n", file ? file : "?", line, message);
+        return;
+    }
+    const std::string text = "the memory image " + std::string(file ? file : "?") + " does not exist";
     if (current && current->error.empty()) current->error = text;
     throw RtlError(text);
 }
@@ -247,9 +254,24 @@ int64_t gf_cycles(Sim* sim, int clock, int clock2x, int64_t cycles) {
     });
 }
 
-// Drive all inputs and collect all outputs. Returns the cycles run until the last output beat was
-// collected and the last input beat taken, -1 after `patience` cycles without any transfer, -2 after an
-// RTL error. A valid beat stays until it is taken; pauses are drawn from `seed`.
+// Reset as FINN's SimEngine does: both changes come after a rising edge, so that a doubled clock sees them in the
+// middle of the cycle; one more cycle follows. `level` is the active one.
+int64_t gf_reset(Sim* sim, int clock, int clock2x, int reset, int level, int64_t cycles) {
+    return guarded(sim, [&] {
+        const PortRef clk = port_ref(sim, clock), clk2x = port_ref(sim, clock2x), rst = port_ref(sim, reset);
+        sim->eval();
+        clock_cycle(sim, clk, clk2x, [&] { rst.set(level); });
+        for (int64_t i = 1; i < cycles; ++i) clock_cycle(sim, clk, clk2x, [] {});
+        clock_cycle(sim, clk, clk2x, [&] { rst.set(!level); });
+        clock_cycle(sim, clk, clk2x, [] {});
+        return cycles;
+    });
+}
+
+// Drive all inputs and collect all outputs, cycle for cycle as FINN's SimEngine does: inputs change after a rising
+// edge, so that the first cycle only offers; the last one only takes `valid` and `ready` back. Returns the cycles run,
+// both included, -1 after `patience` cycles without any transfer, -2 after an RTL error. A valid beat stays until it
+// is taken; pauses are a function of `seed`, stream and cycle (flow/rtlsim/pauses.py has the same one).
 int64_t gf_stream(Sim* sim, int clock, int clock2x, GfInput* inputs, int input_count, GfOutput* outputs,
                   int output_count, int64_t patience, uint64_t seed) {
     return guarded(sim, [&]() -> int64_t {
@@ -268,19 +290,18 @@ int64_t gf_stream(Sim* sim, int clock, int clock2x, GfInput* inputs, int input_c
             out_ports[i].ready.set(false);
         }
         const PortRef clk = port_ref(sim, clock), clk2x = port_ref(sim, clock2x);
-        std::mt19937_64 random(seed);
-        const auto paused = [&random](uint32_t chance) { return chance && (random() & 0xffff) < chance; };
+        int64_t cycle = 0;
+        const auto paused = [&](uint32_t chance, int stream) { return chance && draw(seed, stream, cycle) < chance; };
 
-        // Inputs of the next cycle; they change after the rising edge, as behind a register.
         const auto drive = [&] {
             for (int i = 0; i < input_count; ++i) {
                 GfInput& stream = inputs[i];
-                if (in_ports[i].valid.get() || stream.done == stream.count || paused(stream.pause)) continue;
+                if (in_ports[i].valid.get() || stream.done == stream.count || paused(stream.pause, i)) continue;
                 in_ports[i].valid.set(true);
                 std::memcpy(in_ports[i].data.address, stream.beats + stream.done * in_ports[i].data.bytes, in_ports[i].data.bytes);
             }
             for (int i = 0; i < output_count; ++i) {
-                out_ports[i].ready.set(outputs[i].done < outputs[i].count && !paused(outputs[i].pause));
+                out_ports[i].ready.set(outputs[i].done < outputs[i].count && !paused(outputs[i].pause, input_count + i));
             }
         };
         const auto pending = [&] {
@@ -293,10 +314,10 @@ int64_t gf_stream(Sim* sim, int clock, int clock2x, GfInput* inputs, int input_c
             return false;
         };
 
-        drive();
         sim->eval();
-        int64_t cycle = 0, quiet = 0;
-        for (; pending(); ++cycle) {
+        int64_t quiet = 0;
+        for (bool last = false; !last; ++cycle) {
+            last = !pending();
             if (quiet++ > patience) return -1;
             uint64_t taken = 0;  // inputs accepted at the coming edge
             for (int i = 0; i < input_count; ++i) {
@@ -316,7 +337,9 @@ int64_t gf_stream(Sim* sim, int clock, int clock2x, GfInput* inputs, int input_c
             }
             clock_cycle(sim, clk, clk2x, [&] {
                 for (int i = 0; i < input_count; ++i) {
-                    if (taken >> i & 1) in_ports[i].valid.set(false);
+                    if (!(taken >> i & 1)) continue;
+                    in_ports[i].valid.set(false);
+                    std::memset(in_ports[i].data.address, 0, in_ports[i].data.bytes);
                 }
                 drive();
             });

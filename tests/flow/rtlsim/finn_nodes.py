@@ -1,4 +1,4 @@
-"""One-node FINN models for the tests: base op, shapes, folding; specialised to RTL by FINN itself."""
+"""One-node FINN models for the tests: base op, shapes, folding; specialised to RTL and run by FINN itself."""
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -78,3 +78,38 @@ def dwc(shape=(1, 64, 24), in_width=24, out_width=16, datatype="INT4") -> ModelW
         "StreamingDataWidthConverter", shape, shape, datatype, datatype,
         inShape=list(shape), outShape=list(shape), inWidth=in_width, outWidth=out_width, dataType=datatype,
     )  # fmt: skip
+
+
+def rtlsim_node(build, part=PART, **attributes):
+    """(model ready for rtlsim, inputs, output of the Python execution); `attributes` belong to the RTL node."""
+    import finn.core.onnx_exec as oxe
+    from finn.transformation.fpgadataflow.hlssynth_ip import HLSSynthIP
+    from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
+    from finn.transformation.fpgadataflow.prepare_rtlsim import PrepareRTLSim
+    from finn.transformation.fpgadataflow.set_exec_mode import SetExecMode
+    from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+    from finn.util.basic import getHWCustomOp
+    from qonnx.util.basic import gen_finn_dt_tensor
+
+    model = build()
+    np.random.seed(7)
+    feed = {
+        tensor.name: gen_finn_dt_tensor(model.get_tensor_datatype(tensor.name), model.get_tensor_shape(tensor.name))
+        for tensor in model.graph.input
+    }
+    feed = {name: value.astype(np.float32) for name, value in feed.items()}
+    expected = oxe.execute_onnx(model, feed)["outp"]
+    model = model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
+    assert model.graph.node[0].op_type.endswith("_rtl")
+    for name, setting in attributes.items():
+        getHWCustomOp(model.graph.node[0]).set_nodeattr(name, setting)
+    model = model.transform(SetExecMode("rtlsim")).transform(PrepareIP(part, 10)).transform(HLSSynthIP())
+    return model.transform(PrepareRTLSim()), feed, expected
+
+
+def run(model, feed):
+    """(output of the rtlsim, the node)."""
+    import finn.core.onnx_exec as oxe
+    from finn.util.basic import getHWCustomOp
+
+    return oxe.execute_onnx(model, feed)["outp"], getHWCustomOp(model.graph.node[0])

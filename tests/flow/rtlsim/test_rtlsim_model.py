@@ -34,7 +34,7 @@ def test_stream_delivers_every_beat(library, tables, input_pause, output_pause):
     assert np.array_equal(out[:, 0], 3 * values[:, 0])
     assert np.array_equal(out[:, 1:4], np.tile([7, 0xCD, 0xAB], (500, 1)))
     assert (np.diff(result.output_cycles["out0_V"]) > 0).all()
-    assert result.cycles == 501 if input_pause == output_pause == 0 else result.cycles > 600
+    assert result.cycles == 503 if input_pause == output_pause == 0 else result.cycles > 600
 
 
 def test_two_models_of_one_library_are_independent(library, tables):

@@ -1,0 +1,42 @@
+"""pytest plugin: FINN's own RTL tests (package `finn-plus-tests`), unmodified, on this simulator.
+
+    FINN_TESTS=DIR make test-finn
+
+DIR holds the unpacked package (its folder `tests`). Taken are the files of `FILES`; what `exclusions.txt` names is
+deselected, each line a regular expression of test ids and the reason.
+"""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from flow.rtlsim import install
+
+EXCLUSIONS = Path(__file__).with_name("exclusions.txt")
+
+
+def exclusions() -> list[tuple[str, str]]:
+    """(regular expression, reason) per line."""
+    lines = [line for line in EXCLUSIONS.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    return [tuple(part.strip() for part in line.split(" | ", 1)) for line in lines]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--every", type=int, default=1, help="of the cases of each test take every Nth only")
+
+
+def pytest_load_initial_conftests():
+    install()
+
+
+def pytest_collection_modifyitems(config, items):
+    patterns = [re.compile(pattern) for pattern, _ in exclusions()]
+    kept, seen = [], Counter()
+    for item in items:
+        if not any(pattern.search(item.nodeid) for pattern in patterns):
+            name = item.nodeid.split("[")[0]
+            if seen[name] % config.getoption("every") == 0:
+                kept.append(item)
+            seen[name] += 1
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
