@@ -131,10 +131,13 @@ def run(graph, images, mode, requantise=levels):
         raise GatefoldError(
             f"{graph.name} takes uint8 images of shape {shape}, not {images.dtype} {images.shape[1:]}; convert them first"
         )
-    if graph.image:
-        images = graph.image.planes(images, first.in_size)
+    return run_planes(graph, graph.image.planes(images, first.in_size) if graph.image else images, mode, requantise)
+
+
+def run_planes(graph, planes, mode, requantise=levels):
+    """As `run`, from the planes that the first layer reads, uint8 [N, planes, in_size, in_size] (see `ImageInput`)."""
     settings = {layer.name: graph.setting(mode, layer) for layer in graph.layers}
-    stations = run_layers(graph.layers, settings, images, requantise)
+    stations = run_layers(graph.layers, settings, planes, requantise)
     del stations[IMAGE]
     logits = stations[graph.layers[-1].name]
     return Result(stations, logits, logits.argmax(axis=1))
