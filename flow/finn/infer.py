@@ -39,7 +39,6 @@ class InferSwitchableLayers(Transformation):
 
     Args:
         config: EngineConfig whose folding the nodes carry, or None for the default.
-        class_names: names of the classes in the network's order, or None.
         input_scale: what the network is given for a pixel p is float32(p) / float32(1 / input_scale), as torchvision's
             ToTensor does with 1 / 255.
 
@@ -275,7 +274,7 @@ class _Walk:
             refuse(node, f"has stride {stride}; use 1 or 2 both ways")
         weight = _dense(weight, get_by_name(node.attribute, "group"))
         first, values = source.layer == IMAGE, source.values
-        if first and self.image_is_signed(source):
+        if first and self.image.signed:
             weight = np.concatenate([weight, -weight], axis=1)
         if weight.shape[1] != source.shape[0]:
             refuse(node, f"takes {weight.shape[1]} channels of a map that has {source.shape[0]}")
@@ -297,9 +296,6 @@ class _Walk:
         )  # fmt: skip
         self.values[node.output[0]] = Scaled(_Accumulators(node, layer, shape, source.depth + 1, -zero * weight.sum(axis=(1, 2, 3))))
 
-    def image_is_signed(self, source):
-        return source.shape[0] != self.model.get_tensor_shape(self.model.graph.input[0].name)[1]
-
     def _geometry(self, node):
         """(strides, pads) of a convolution or pool; refuses dilation and automatic padding."""
         dilations = get_by_name(node.attribute, "dilations")
@@ -316,6 +312,11 @@ class _Walk:
     def _multithreshold(self, node):
         found = self._read(node)
         steps, bias = self._steps(node)
+        unfinished = isinstance(found.what, _Accumulators) or isinstance(found.what, Open) and found.what.awaits is not None
+        if unfinished and not self._alone(node):
+            second = next(other for other in self.model.find_consumers(node.input[0]) if other.name != node.name)
+            refuse(found.what.node, f"has two readers, {title(node)} and {title(second)}, before it is quantised; quantise it once "
+                                    "and let both read that")  # fmt: skip
         if isinstance(found.what, Map) or (isinstance(found.what, Open) and found.what.awaits is None and not self._alone(node)):
             found = self._stored(node)
             worth = self._table(node, found.what.values, found.scale, steps, bias)

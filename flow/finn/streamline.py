@@ -9,6 +9,7 @@ count the integers of the next layer, pools, and a scale per tensor that no inte
 """
 
 import json
+from collections import Counter
 
 import numpy as np
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
@@ -33,15 +34,31 @@ SPATIAL = {2, 3}
 
 
 def step_tidy_up(model, cfg):
-    """QONNX's own clean-up: shapes, constants, names. Every node keeps the name of its module in `doc_string`."""
+    """QONNX's own clean-up: shapes, constants, names. A node's `doc_string` keeps its title: the name of its module, from the
+    second use on with a number."""
+    used = Counter()
     for node in model.graph.node:
-        node.doc_string = _module(node)
-    return cleanup_model(model).transform(GlobalMeanToPool())
+        title = module_name(node)
+        used[title, node.op_type] += 1
+        count = used[title, node.op_type]
+        node.doc_string = f"{title}:{count}" if count > 1 else title
+    return cleanup_model(model).transform(GlobalMeanToPool()).transform(ReshapeToFlatten())
 
 
 def step_convert_to_finn(model, cfg):
     """Quantised weights become integers behind a scale, activation quantisers become thresholds."""
-    return _named(model.transform(ConvertQONNXtoFINN()).transform(FoldConstants()).transform(RoundHalfToEven()))
+    titles = {
+        node.output[0]: node.doc_string
+        for node in model.graph.node
+        if node.op_type in ("Gemm", "MatMul") or node.op_type == "Quant" and model.get_initializer(node.input[0]) is None
+    }
+    model = model.transform(ConvertQONNXtoFINN()).transform(FoldConstants())
+    for tensor, title in titles.items():  # nodes that are replaced keep their output
+        node = model.find_producer(tensor)
+        while node.op_type in ("Mul", "Add"):
+            node = model.find_producer(next(name for name in node.input if model.get_initializer(name) is None))
+        node.doc_string = title
+    return _named(model.transform(RoundHalfToEven()))
 
 
 def step_streamline(model, cfg):
@@ -73,6 +90,18 @@ class GlobalMeanToPool(Transformation):
                 model.set_tensor_shape(flat, [*shape[:2], 1, 1])
                 index = list(model.graph.node).index(node)
                 model.graph.node.insert(index + 1, helper.make_node("Flatten", [flat], [output], axis=1))
+        return model, False
+
+
+class ReshapeToFlatten(Transformation):
+    """Reshape of a map to one row per image becomes Flatten, which fits any number of images."""
+
+    def apply(self, model):
+        for node in model.get_nodes_by_op_type("Reshape"):
+            shape, flat = model.get_tensor_shape(node.input[0]), model.get_tensor_shape(node.output[0])
+            if len(shape) == 4 and list(flat) == [shape[0], int(np.prod(shape[1:]))]:
+                del node.input[1:], node.attribute[:]
+                node.op_type = "Flatten"
         return model, False
 
 
@@ -111,14 +140,16 @@ class MoveScalarMulPastAveragePool(Transformation):
         return model, False
 
 
-def _module(node):
-    """Name of the module that made a node, where torch's exporter wrote it down; else the node's name."""
+def module_name(node):
+    """What the network's author calls a node: the name of its module where torch's exporter wrote that down, else its own."""
+    if node.doc_string:
+        return node.doc_string
     scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), None)
     try:
         scopes = json.loads(scopes.replace("'", '"')) if scopes else []
     except ValueError:
         scopes = []
-    return scopes[-2] if len(scopes) > 2 else node.name
+    return scopes[-2].split(".act_quant")[0].split(".weight_quant")[0] if len(scopes) > 2 else node.name
 
 
 def _named(model):
