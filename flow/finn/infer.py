@@ -327,6 +327,8 @@ class _Walk:
             made = self._sum_table(node, found.what, found.scale, steps, bias)
         elif isinstance(found.what, Open):
             made = self._requantised(node, found.what, found.scale, steps, bias)
+        elif isinstance(found.what, Logits):
+            refuse(node, "reads the output of a linear layer; the engine has one linear layer, the last")
         else:
             refuse(node, "quantises between the global pool and the linear layer; leave that quantiser out")
         self.values[node.output[0]] = Scaled(made)
@@ -537,7 +539,10 @@ class _Walk:
         found, constant = self._read(node, self._dynamic(node)), self._constant(node)
         if constant is None:
             refuse(node, "multiplies two maps; the engine adds branches, it cannot multiply them")
-        if constant.size != 1 and (constant == constant.flat[0]).all():
+        if isinstance(found.what, _Accumulators):
+            refuse(found.what.node, "is not followed by a quantiser of at most 4 bits; put a QuantReLU behind it, or before an "
+                                    "addition one QuantIdentity that both branches share")  # fmt: skip
+        if (constant == constant.flat[0]).all():
             constant = constant.flat[:1]
         if constant.size != 1 or float(constant.reshape(-1)[0]) <= 0:
             head = isinstance(found.what, Logits)

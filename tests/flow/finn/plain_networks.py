@@ -108,6 +108,27 @@ def normalised():
     return Normalised(*unit(3, 16), *unit(16, 16, stride=2), Block(16, 16), Head(16))
 
 
+def one_scale(signed=False):
+    """A quantiser with the fixed scale 0.4: unsigned of 4 bits, or signed of 5."""
+    if signed:
+        return qnn.QuantIdentity(
+            act_quant=Int8ActPerTensorFloat, bit_width=5, scaling_impl_type="const", min_val=-6.0, max_val=6.0, narrow_range=True
+        )
+    return qnn.QuantReLU(bit_width=4, scaling_impl_type="const", min_val=0.0, max_val=6.0)
+
+
+def adding():
+    """Blocks that add and clamp, all on one scale: what an engine without tables runs."""
+
+    def stage(inputs, outputs):
+        return [
+            *unit(inputs, outputs, stride=2), conv(outputs, outputs), nn.BatchNorm2d(outputs), one_scale(),
+            Block(outputs, outputs, shared=one_scale(signed=True), relu=one_scale()),
+        ]  # fmt: skip
+
+    return nn.Sequential(pixels(), *unit(3, 8), *stage(8, 8), *stage(8, 16), Head(16))
+
+
 NETWORKS = {
     "vgg": (vgg, (3, 32, 32)),
     "residual": (residual, (3, 32, 32)),
@@ -117,6 +138,7 @@ NETWORKS = {
     "two_bits": (two_bits, (3, 32, 32)),
     "per_tensor": (per_tensor, (3, 32, 32)),
     "normalised": (normalised, (3, 32, 32)),
+    "adding": (adding, (3, 32, 32)),
 }
 """Name -> (how it is made, shape of an image)."""
 

@@ -15,23 +15,22 @@ from flow.engine.integer import levels, run
 from flow.engine.requant import check_matched, hardware, requantise
 from flow.finn.infer import recognise
 from flow.finn.streamline import step_convert_to_finn, step_streamline, step_tidy_up
-from flow.finn.user_network import NetworkConfig, load_qonnx, step_infer_layers
+from flow.finn.user_network import NetworkConfig, load_qonnx, read_network, step_infer_layers
 
 IMAGES = 32
 ULPS = 64
 """Rounding errors of a float convolution, in units in the last place of its result."""
 
 
-@pytest.fixture(params=plain_networks.NETWORKS)
-def case(request, tmp_path):
+def made(name, folder):
     """(trained network, images uint8 [N, C, H, W], path of the QONNX file)."""
-    make, shape = plain_networks.NETWORKS[request.param]
+    make, shape = plain_networks.NETWORKS[name]
     torch.manual_seed(3)
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network = plain_networks.train(make(), shape)
-        path = plain_networks.save(network, shape, tmp_path / f"{request.param}.onnx")
+        path = plain_networks.save(network, shape, folder / f"{name}.onnx")
     return network, plain_networks.images(shape, IMAGES, 2)[0], path
 
 
@@ -111,8 +110,9 @@ def in_order(graph, logits):
     return out
 
 
-def test_every_station_has_the_same_integers(case):
-    network, images, path = case
+@pytest.mark.parametrize("name", plain_networks.NETWORKS)
+def test_every_station_has_the_same_integers(name, tmp_path):
+    network, images, path = made(name, tmp_path)
     model = streamlined(path)
     graph = recognise(model)
     result = run(graph, images.numpy(), "full")
@@ -163,3 +163,31 @@ def test_every_station_has_the_same_integers(case):
         table = requantise(graph)
         check_matched(graph, table)
         assert np.array_equal(run(graph, images.numpy(), "full", hardware(table)).logits, result.logits)
+
+
+def test_the_simulated_accelerator_equals_brevitas(tmp_path):
+    """From a Brevitas network to records of the simulated hardware, for what the engine runs without tables and pools."""
+    from flow.accelerator.compile import compile_accelerator
+    from flow.accelerator.simulator import Simulator
+    from flow.accelerator.sources import accelerator_sources
+    from flow.engine.compile import compile_graph
+    from flow.engine.config import EngineConfig
+    from flow.engine.cost import frame_cost
+
+    config = EngineConfig(p=32, pe=1, r=16, v=8)
+    network, images, path = made("adding", tmp_path)
+    graph = gatefold_finn.layer_graph(read_network(path, NetworkConfig(engine=config)))
+    compiled = compile_graph(graph, config)
+    for name, text in compiled.images.items():
+        (tmp_path / name).write_text(text)
+    parameters = compiled.plan.config.parameters()
+    library = compile_accelerator(tmp_path, tmp_path / "accelerator.so", parameters, accelerator_sources(tmp_path))
+    with Simulator(library, tmp_path) as simulator:
+        records, _ = simulator.run(images.numpy().transpose(0, 2, 3, 1), 0)
+    assert np.array_equal([record["logits"] for record in records], run(graph, images.numpy(), "full").logits)
+    cycles = frame_cost(graph, "full", compiled.plan.config).cycles
+    assert all(abs(record["cycles"] / cycles - 1) < 0.02 for record in records)
+    with torch.no_grad():
+        classes = network(images.float() / 255).argmax(dim=1).numpy()
+    order = graph.class_order or range(graph.classes)
+    assert np.array_equal([order[record["class"]] for record in records], classes)
