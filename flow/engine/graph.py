@@ -36,7 +36,7 @@ class Layer:
     A convolution makes a level of every accumulator, clamps it, adds the residual, looks up the sum, pools, and stores:
 
         level = clamp(requantised accumulator, *level_range)        (by `affine`, or by `thresholds`)
-        sum   = level + residual_table[residual's code]             (where there is a residual)
+        sum   = level, or with a residual level + residual_table[its code]
         code  = sum_table[sum mod 64], or clamp(sum, 0, 15) without a table
         pool2 "max": the largest of four codes;  pool2 "sum": sum_table[sum of four clamped levels]
 

@@ -247,6 +247,8 @@ class _Walk:
             if count > ACTIVATION_MAX:
                 refuse(made.node, f"is quantised to {count + 1} values; the engine stores 16: use activations of 2 to 4 bits")
             layer.clamp = (0, count)
+        else:
+            _simplify(layer, made.added.out_max)
         self.layers.append(layer)
         _, height, width = made.shape
         size = layer.conv_size // (2 if layer.pool2 else 1)
@@ -371,18 +373,19 @@ class _Walk:
         return Open(acc.node, layer, acc.shape, acc.depth, bias)
 
     def _requantised(self, node, made, scale, steps, bias):
-        """A second quantiser behind the first, and nothing between: one quantiser."""
+        """A second quantiser behind the first, and nothing between: a table of codes, or nothing where it only counts anew."""
         layer = made.layer
+        last = layer.out_max if layer.sum_table is not None else layer.thresholds[1].shape[1]
+        worth = self._table(node, np.arange(last + 1) + made.zero, scale, steps, bias)
+        codes = worth - worth[0]
+        self._check_codes(node, codes)
         if layer.sum_table is not None:
-            codes = self._table(node, np.arange(ACTIVATION_MAX + 1) + made.zero, scale, steps, bias)
-            self._check_codes(node, codes[: layer.out_max + 1] - codes[0])
-            layer.sum_table = np.clip(codes - codes[0], 0, ACTIVATION_MAX)[layer.sum_table]
-            return replace(made, zero=int(codes[0]))
-        inside = layer.thresholds[1]
-        worth = self._table(node, np.arange(inside.shape[1] + 1) + made.zero, scale, steps, bias)
-        layer.thresholds = {1: np.repeat(inside, np.diff(worth), axis=1)}
-        if layer.thresholds[1].shape[1] == 0:
-            refuse(node, "makes a constant of its input; give it a smaller scale")
+            layer.sum_table = codes[layer.sum_table]
+        elif not np.array_equal(codes, np.arange(last + 1)):
+            if last > ACTIVATION_MAX:
+                refuse(made.node, f"is quantised to {last + 1} values; the engine's activations have 2 to 4 bits")
+            layer.sum_table = np.zeros(SUM_VALUES, np.int64)
+            layer.sum_table[: last + 1] = codes
         return replace(made, zero=int(worth[0]))
 
     # ---- additions and pools
@@ -446,8 +449,6 @@ class _Walk:
         table = np.zeros(SUM_VALUES, np.int64)
         table[index % SUM_VALUES] = codes - codes.min()
         layer.sum_table = table
-        if layer.residual:
-            _simplify(layer, index, made.added.out_max)
         return replace(made, awaits=None, zero=int(codes.min()))
 
     def _check_codes(self, node, codes):
@@ -476,7 +477,7 @@ class _Walk:
         self._check_pool(node)
         found = self._poolable(node)
         made = found.what
-        if not isinstance(made, Open) or made.awaits is not None or made.layer.residual or made.layer.pool2 or made.zero:
+        if not isinstance(made, Open) or made.awaits is not None or made.layer.sum_table is not None or made.layer.pool2 or made.zero:
             refuse(node, "averages what is no unsigned 4-bit output of a convolution; put conv, QuantReLU, average pool and "
                          "quantiser in this order")  # fmt: skip
         count = made.layer.thresholds[1].shape[1]
@@ -604,9 +605,11 @@ def _dense(weight, group):
     return dense
 
 
-def _simplify(layer, sums, reach):
+def _simplify(layer, reach):
     """Leave out the tables where they only add and clamp, which the engine does without them."""
-    identity = np.array_equal(layer.residual_table[: reach + 1], np.arange(reach + 1))
+    codes = np.arange(reach + 1)
+    (low, high), added = layer.clamp, layer.residual_table[codes]
+    sums = np.arange(low + added.min(), high + added.max() + 1)
     clamps = np.array_equal(layer.sum_table[sums % SUM_VALUES], np.clip(sums, 0, ACTIVATION_MAX))
-    if identity and clamps and layer.clamp[0] <= -ACTIVATION_MAX and layer.clamp[1] == ACTIVATION_MAX:
+    if np.array_equal(added, codes) and clamps and low <= -ACTIVATION_MAX and high == ACTIVATION_MAX:
         layer.residual_table = layer.sum_table = None

@@ -6,6 +6,9 @@
 `STEPS` are functions of (model, cfg) as FINN's builder takes them, `NetworkConfig` is their cfg.
 """
 
+import logging
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +27,15 @@ OPERATORS = {
     "Shape", "Gather", "Concat", "Trunc",
 }  # fmt: skip
 """What Brevitas' exports of networks that may fit consist of; shapes are computed by the last ones."""
+PARTS = "convolutions, batch norm, QuantReLU, QuantIdentity, 2x2 and global pools, additions and one linear layer"
+ADVICE = {
+    "BipolarQuant": "use 2 to 4 bits",
+    "Sigmoid": "use QuantReLU",
+    "Tanh": "use QuantReLU",
+    "Softmax": "end the network with its logits",
+    "ConvTranspose": "use a convolution of stride 1 or 2",
+    "Pad": "pad inside the convolution, by half its kernel",
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ def read_network(path, cfg=None, steps=None, on_step=lambda name: None):
     for step in steps or STEPS:
         on_step(step.__name__)
         try:
-            model = step(model, cfg or NetworkConfig())
+            with _quiet():
+                model = step(model, cfg or NetworkConfig())
         except GatefoldError:
             raise
         except Exception as error:  # FINN and qonnx raise whatever they meet
@@ -71,6 +84,20 @@ def read_network(path, cfg=None, steps=None, on_step=lambda name: None):
             raise GatefoldError(f"FINN's {step.__name__} does not take {path} ({first}); export it with Brevitas' export_qonnx.") from error
     model.graph.name = Path(path).stem
     return model
+
+
+@contextmanager
+def _quiet():
+    """Without the remarks of FINN and qonnx on what a transformation leaves as it is."""
+    log = logging.getLogger("finn_logger")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def load_qonnx(path):
@@ -97,8 +124,7 @@ def load_qonnx(path):
         raise GatefoldError(f"{path} has no quantisers; write the network with brevitas.nn and export it with export_qonnx.")
     for node in model.graph.node:
         if node.op_type not in OPERATORS:
-            refuse(node, "is nothing that the engine runs; use convolutions, batch norm, QuantReLU, QuantIdentity, 2x2 and global "
-                         "pools, additions and one linear layer")  # fmt: skip
+            refuse(node, f"is nothing that the engine runs; {ADVICE.get(node.op_type, 'use ' + PARTS)}")
     return model
 
 

@@ -129,6 +129,26 @@ def adding():
     return nn.Sequential(pixels(), *unit(3, 8), *stage(8, 8), *stage(8, 16), Head(16))
 
 
+class Odd(nn.Module):
+    """Two colours, odd sizes that are not square, 2 and 3 bits, a signed map before a 1x1 kernel, a quantiser twice, a mean as head."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            pixels(), *unit(2, 8, act_bits=3), qnn.QuantIdentity(bit_width=4, act_quant=Uint8ActPerTensorFloat), *unit(8, 16, stride=2),
+            conv(16, 16), nn.BatchNorm2d(16), qnn.QuantIdentity(bit_width=4, act_quant=Int8ActPerTensorFloat), *unit(16, 24, 1, bits=3),
+            nn.MaxPool2d(2), *unit(24, 24, act_bits=2), *unit(24, 16, stride=2),
+        )  # fmt: skip
+        self.linear = qnn.QuantLinear(16, 7, bias=True, weight_bit_width=8)
+
+    def forward(self, x):
+        return self.linear(self.layers(x).mean((2, 3)))
+
+
+def odd():
+    return Odd()
+
+
 NETWORKS = {
     "vgg": (vgg, (3, 32, 32)),
     "residual": (residual, (3, 32, 32)),
@@ -139,6 +159,7 @@ NETWORKS = {
     "per_tensor": (per_tensor, (3, 32, 32)),
     "normalised": (normalised, (3, 32, 32)),
     "adding": (adding, (3, 32, 32)),
+    "odd": (odd, (2, 20, 28)),
 }
 """Name -> (how it is made, shape of an image)."""
 
@@ -154,7 +175,8 @@ def images(shape, count, seed):
     large = nn.functional.interpolate(small, shape[1:], mode="bilinear")
     colour = 0.4 + 0.6 * torch.rand((count, shape[0], 1, 1), generator=rng)
     noisy = large * colour + 0.08 * torch.randn((count, *shape), generator=rng)
-    return (255 * noisy).round().clip(0, 255).to(torch.uint8), torch.tensor(bunch.target)[index]
+    target = torch.tensor(bunch.target)[index]
+    return (255 * noisy).round().clip(0, 255).to(torch.uint8), target
 
 
 def train(network, shape, steps=12):
@@ -169,7 +191,8 @@ def train(network, shape, steps=12):
     pictures, labels = images(shape, 32 * steps, 1)
     for batch, label in zip(pictures.split(32), labels.split(32), strict=True):
         optimiser.zero_grad()
-        nn.functional.cross_entropy(network(batch.float() / 255), label).backward()
+        logits = network(batch.float() / 255)
+        nn.functional.cross_entropy(logits, label % logits.shape[1]).backward()
         optimiser.step()
     return network.eval()
 
