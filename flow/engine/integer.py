@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flow.engine.graph import ACTIVATION_MAX, IMAGE, group_count, shuffle_slots
+from flow.engine.graph import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, group_count, shuffle_slots
 from flow.errors import GatefoldError
 
 
@@ -20,7 +20,7 @@ class Result:
         stations: layer name -> its stored output: uint8 [N, C, H, W] in channel slots (after the shuffle);
             for the pooling layer the sums int64 [N, C]; for the classifier the logits int64 [N, K].
         logits: int64 [N, K].
-        classes: int64 [N], the lowest index among the largest logits.
+        classes: int64 [N], the lowest index among the largest logits; `LayerGraph.class_order` may rename it.
     """
 
     stations: dict
@@ -69,15 +69,55 @@ def affine(layer, setting, acc):
     return affine_round(acc, scale[:, None, None], offset[:, None, None])
 
 
-def run(graph, images, mode, requantise=affine):
+def levels(layer, setting, acc):
+    """The definition of requantisation, before the clamp, for accumulators [N, Co, H, W]: by thresholds where the layer has
+    them, else by the float definition."""
+    if not layer.thresholds:
+        return affine(layer, setting, acc)
+    out = np.empty_like(acc)
+    for channel, steps in enumerate(layer.thresholds[setting]):
+        out[:, channel] = np.searchsorted(steps, acc[:, channel], side="right")
+    return out + layer.level_range[0]
+
+
+def finish(layer, level, residual=None):
+    """From levels [N, Co, H, W] to the stored map, uint8 [N, Co, out_size, out_size]: clamp, residual, table, 2×2 pool, valid
+    pixels, shuffle.
+
+    Args:
+        residual: codes [N, Co, H, W] of the map that is added.
+    """
+    out = np.clip(level, *layer.level_range)
+    if residual is not None:
+        residual = residual.astype(np.int64)
+        out = out + (residual if layer.residual_table is None else layer.residual_table[residual])
+    if layer.pool2 == SUM:
+        out = _windows(out).sum(axis=(3, 5))
+    out = np.clip(out, 0, ACTIVATION_MAX) if layer.sum_table is None else layer.sum_table[out % SUM_VALUES]
+    if layer.pool2 == MAX:
+        out = _windows(out).max(axis=(3, 5))
+    stored = np.zeros((*out.shape[:2], layer.out_size, layer.out_size), np.uint8)
+    height, width = layer.valid or out.shape[2:]
+    slots = shuffle_slots(layer.out_channels) if layer.shuffle else np.arange(layer.out_channels)
+    stored[:, slots, :height, :width] = out[:, :, :height, :width]
+    return stored
+
+
+def _windows(maps):
+    """[N, C, H, W] as 2×2 windows [N, C, H/2, 2, W/2, 2]."""
+    count, channels, height, width = maps.shape
+    return maps.reshape(count, channels, height // 2, 2, width // 2, 2)
+
+
+def run(graph, images, mode, requantise=levels):
     """Run a batch of images.
 
     Args:
         graph: LayerGraph.
-        images: uint8 [N, 3, 32, 32].
+        images: uint8 [N, colours, height, width].
         mode: name of one of the graph's modes.
-        requantise: function (layer, setting, acc [N, Co, H, W]) -> integers before the residual add; the
-            float definition unless given (`flow.engine.requant` has the hardware's integer one).
+        requantise: function (layer, setting, acc [N, Co, H, W]) -> levels before the clamp; the definition unless given
+            (`flow.engine.requant` has the hardware's integer one).
 
     Returns:
         Result.
@@ -85,12 +125,19 @@ def run(graph, images, mode, requantise=affine):
     images = np.asarray(images)
     first = graph.layers[0]
     shape = (first.in_channels, first.in_size, first.in_size)
+    if graph.image:
+        shape = (graph.image.colours, *graph.image.size)
     if images.dtype != np.uint8 or images.shape[1:] != shape:
         raise GatefoldError(
             f"{graph.name} takes uint8 images of shape {shape}, not {images.dtype} {images.shape[1:]}; convert them first"
         )
+    return run_planes(graph, graph.image.planes(images, first.in_size) if graph.image else images, mode, requantise)
+
+
+def run_planes(graph, planes, mode, requantise=levels):
+    """As `run`, from the planes that the first layer reads, uint8 [N, planes, in_size, in_size] (see `ImageInput`)."""
     settings = {layer.name: graph.setting(mode, layer) for layer in graph.layers}
-    stations = run_layers(graph.layers, settings, images, requantise)
+    stations = run_layers(graph.layers, settings, planes, requantise)
     del stations[IMAGE]
     logits = stations[graph.layers[-1].name]
     return Result(stations, logits, logits.argmax(axis=1))
@@ -105,13 +152,7 @@ def run_layers(layers, settings, images, requantise):
             stations[layer.name] = inputs.astype(np.int64) @ layer.weight.T + layer.bias
             continue
         setting = settings[layer.name]
-        out = requantise(layer, setting, accumulate(layer, group_count(setting), inputs))
-        if layer.residual is not None:
-            out = out + stations[layer.residual]
-        out = np.clip(out, 0, ACTIVATION_MAX).astype(np.uint8)
-        if layer.shuffle:
-            stored = np.empty_like(out)
-            stored[:, shuffle_slots(layer.out_channels)] = out
-            out = stored
+        level = requantise(layer, setting, accumulate(layer, group_count(setting), inputs))
+        out = finish(layer, level, stations[layer.residual] if layer.residual else None)
         stations[layer.name] = out.sum(axis=(2, 3), dtype=np.int64) if layer.pool else out
     return stations

@@ -10,6 +10,8 @@ constraints on (scale, bias)
 
 for the smallest accumulator T with q ≥ k. Integer points of that polygon are searched scale by scale around
 its middle. At last every reachable accumulator is compared, so that nothing rests on the derivation.
+
+Where a layer is defined by thresholds, the steps are given and the rest is the same.
 """
 
 from dataclasses import dataclass
@@ -100,7 +102,7 @@ def _scale_interval(steps, low, high, levels, gain):
     return lowest, highest
 
 
-def solve(scale, offset, low, high, lowest_level, prescale=False):
+def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=ACTIVATION_MAX):
     """Engine constants for channels with accumulators in [low, high].
 
     Args:
@@ -109,6 +111,7 @@ def solve(scale, offset, low, high, lowest_level, prescale=False):
         lowest_level: the clamp below which results need not be told apart: 0, or -15 where a residual
             of 0…15 is added before the clamp.
         prescale: accumulators enter the requantiser times 16.
+        highest_level: the clamp above.
 
     Returns:
         Requantisation. Channels that no constants match hold the nearest ones and are marked.
@@ -117,13 +120,52 @@ def solve(scale, offset, low, high, lowest_level, prescale=False):
     sign = np.where(scale < 0, -1, 1)
     magnitude = np.abs(scale)
     flipped_low, flipped_high = np.where(sign < 0, -high, low), np.where(sign < 0, -low, high)
-    levels = np.arange(lowest_level + 1, ACTIVATION_MAX + 1)
+    levels = np.arange(lowest_level + 1, highest_level + 1)
     steps = _steps(magnitude, offset, flipped_low, flipped_high, levels)
     gain = 1 << PRESCALE_BITS if prescale else 1
-    limits = steps, flipped_low, flipped_high, levels, gain
-
-    first, last = _scale_interval(*limits)
     ideal = np.clip(np.rint(magnitude.astype(np.float64) * _ONE / gain), 0, _SCALE_MAX)
+    near_bias = np.rint((offset.astype(np.float64) + 0.5) * (1 << (SHIFT - BIAS_SHIFT)))
+    chosen, bias = _choose(steps, flipped_low, flipped_high, levels, gain, ideal, near_bias)
+    constants = Requantisation(chosen * sign, bias, np.empty(len(scale), bool), prescale)
+
+    def expected(channel, acc):
+        return affine_round(acc, scale[channel], offset[channel])
+
+    constants.matched[:] = verify(constants, expected, low, high, lowest_level, highest_level)
+    return constants
+
+
+def solve_thresholds(thresholds, low, high, lowest_level, prescale=False):
+    """Engine constants for channels that step from lowest_level upwards at given accumulators.
+
+    Args:
+        thresholds: int64 [Co, L], ascending.
+        low, high, lowest_level, prescale: as for `solve`.
+
+    Returns:
+        Requantisation. Channels that no constants match are marked.
+    """
+    count = thresholds.shape[1]
+    levels = np.arange(lowest_level + 1, lowest_level + count + 1)
+    steps = np.clip(thresholds, low[:, None], high[:, None] + 1)
+    gain = 1 << PRESCALE_BITS if prescale else 1
+    # The rise over the run of all thresholds, for want of an ideal scale.
+    ideal = np.rint(_ONE * (count - 1) / np.maximum(thresholds[:, -1] - thresholds[:, 0], 1) / gain)
+    chosen, bias = _choose(steps, low, high, levels, gain, np.clip(ideal, 0, _SCALE_MAX), np.zeros(len(steps)))
+    constants = Requantisation(chosen, bias, np.empty(len(steps), bool), prescale)
+
+    def expected(channel, acc):
+        return np.searchsorted(thresholds[channel], acc, side="right") + lowest_level
+
+    constants.matched[:] = verify(constants, expected, low, high, lowest_level, lowest_level + count)
+    return constants
+
+
+def _choose(steps, low, high, levels, gain, ideal, near_bias):
+    """(scale, bias), int64 [c] each: of all candidates those with the widest range of biases; `ideal` and `near_bias` where no
+    candidate has a bias at all."""
+    limits = steps, low, high, levels, gain
+    first, last = _scale_interval(*limits)
     middle = np.clip(np.rint((first + last) / 2), 0, _SCALE_MAX)
     first = np.clip(np.ceil(first), 0, _SCALE_MAX)
     last = np.clip(np.floor(last), 0, _SCALE_MAX)
@@ -141,28 +183,23 @@ def solve(scale, offset, low, high, lowest_level, prescale=False):
     bias_low, bias_high = _bias_interval(candidates, *limits)
     slack = bias_high - bias_low
     best = slack.argmax(axis=1)
-    row = np.arange(len(scale))
+    row = np.arange(len(steps))
     chosen_scale = candidates[row, best]
     chosen_bias = (bias_low[row, best] + bias_high[row, best]) >> 1
     unmatched = slack[row, best] < 0
-    constants_bias = np.rint((offset.astype(np.float64) + 0.5) * (1 << (SHIFT - BIAS_SHIFT)))
-    chosen_scale = np.where(unmatched, ideal.astype(np.int64), chosen_scale) * sign
-    chosen_bias = np.where(unmatched, np.clip(constants_bias, -_BIAS_MAX - 1, _BIAS_MAX), chosen_bias).astype(np.int64)
-    constants = Requantisation(chosen_scale, chosen_bias, np.empty(len(scale), bool), prescale)
-    constants.matched[:] = verify(constants, scale, offset, low, high, lowest_level)
-    return constants
+    chosen_scale = np.where(unmatched, ideal.astype(np.int64), chosen_scale)
+    chosen_bias = np.where(unmatched, np.clip(near_bias, -_BIAS_MAX - 1, _BIAS_MAX), chosen_bias).astype(np.int64)
+    return chosen_scale, chosen_bias
 
 
-def verify(constants, scale, offset, low, high, lowest_level):
-    """Compare h and q, clamped, at every accumulator in [low, high]; returns bool [Co]."""
-    equal = np.empty(len(scale), bool)
-    for channel in range(len(scale)):
+def verify(constants, expected, low, high, lowest_level, highest_level):
+    """Compare h, clamped, with expected(channel, acc), clamped, at every accumulator in [low, high]; returns bool [Co]."""
+    equal = np.empty(len(low), bool)
+    for channel in range(len(low)):
         acc = np.arange(low[channel], high[channel] + 1)
-        expected = affine_round(acc, scale[channel], offset[channel])
         got = apply(constants.scale[channel], constants.bias[channel], acc, constants.prescale)
-        equal[channel] = np.array_equal(
-            np.clip(got, lowest_level, ACTIVATION_MAX), np.clip(expected, lowest_level, ACTIVATION_MAX)
-        )
+        wanted = np.clip(expected(channel, acc), lowest_level, highest_level)
+        equal[channel] = np.array_equal(np.clip(got, lowest_level, highest_level), wanted)
     return equal
 
 
@@ -181,13 +218,19 @@ def requantise_layer(layer, setting):
             f"layer {layer.name} with {groups} groups can reach accumulator {largest}, beyond "
             f"{ACCUMULATOR_BITS} bits; use fewer input channels or smaller weights"
         )
-    lowest_level = 0 if layer.residual is None else -ACTIVATION_MAX
-    constants = solve(*layer.affine[setting], low, high, lowest_level)
+    constants = _solve_layer(layer, setting, low, high, False)
     if not constants.matched.all() and largest < limit >> PRESCALE_BITS:
-        shifted = solve(*layer.affine[setting], low, high, lowest_level, prescale=True)
+        shifted = _solve_layer(layer, setting, low, high, True)
         if shifted.matched.sum() > constants.matched.sum():
             return shifted
     return constants
+
+
+def _solve_layer(layer, setting, low, high, prescale):
+    lowest, highest = layer.level_range
+    if layer.thresholds:
+        return solve_thresholds(layer.thresholds[setting], low, high, lowest, prescale)
+    return solve(*layer.affine[setting], low, high, lowest, prescale, highest)
 
 
 def requantise(graph, progress=None):
@@ -226,11 +269,16 @@ def check_matched(graph, table):
     name, setting, channel = bad[0]
     modes = [mode for mode in graph.modes if graph.setting(mode, graph[name]) == setting]
     total = sum(len(constants.scale) for constants in table.values())
+    layer = graph[name]
+    if layer.thresholds:
+        inside = layer.thresholds[setting][channel]
+        what, found = "its thresholds", f"thresholds {inside[0]} to {inside[-1]}"
+    else:
+        what, found = "batch norm", f"A = {layer.affine[setting][0][channel]:.6g}"
     raise GatefoldError(
-        f"{len(bad)} of {total} channels of {graph.name} have no integer requantisation that equals batch norm at "
+        f"{len(bad)} of {total} channels of {graph.name} have no integer requantisation that equals {what} at "
         f"every accumulator; the first is channel {channel} of layer {name} with {group_count(setting)} groups "
-        f"(mode {', '.join(modes)}, A = {graph[name].affine[setting][0][channel]:.6g}); "
-        "lower that batch norm's weight or train on"
+        f"(mode {', '.join(modes)}, {found}); lower that batch norm's weight or train on"
     )
 
 

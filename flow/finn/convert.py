@@ -26,7 +26,7 @@ def build_layer_graph(model, config=None, frames=1):
         frames: number of images N.
 
     Returns:
-        qonnx ModelWrapper: input "image" [N, 32, 32, 3] UINT8, output "logits" [N, K] INT32; tensor "L.out" is the
+        qonnx ModelWrapper: input "image" [N, S, S, P] UINT8 (of a LayerGraph with an ImageInput its planes), output "logits" [N, K] INT32; tensor "L.out" is the
         output of layer L. Execution (`finn.core.onnx_exec`) runs in the mode that `SetMode` chose, at first mode 0.
     """
     return _Builder(_as_layer_graph(model), config or EngineConfig(), frames).run()
@@ -51,20 +51,23 @@ def layer_graph(model):
         GatefoldError: another node is among them.
     """
     tensors, makers, layers, modes = initializers(model), {model.graph.input[0].name: IMAGE}, [], {}
+    image = order = None
     for node in model.graph.node:
         if node.op_type not in OPS:
             raise GatefoldError(f"Node {node.name} ({node.op_type}) is no layer of the tile engine; convert the model first.")
         op = getHWCustomOp(node)
         sources = [makers.get(name) for name in node.input]
         if node.op_type == "SwitchableConv":
-            layer = op.to_layer(tensors, sources[0], sources[4] if op.get_nodeattr("residual") else None)
+            layer = op.to_layer(tensors, sources[0], sources[-1] if op.get_nodeattr("residual") else None)
+            image = op.image_input() or image
         else:
             layer = op.to_layer(tensors, sources[0])
+            order = tuple(op.get_nodeattr("class_order")) or None
         layers.append(layer)
         makers[node.output[0]] = layer.name
         for name, setting in zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True):
             modes.setdefault(name, {})[layer.name] = setting
-    return LayerGraph(model.graph.name, layers, modes)
+    return LayerGraph(model.graph.name, layers, modes, image, order)
 
 
 class _Builder:
@@ -108,15 +111,25 @@ class _Builder:
         self.shapes[output], self.datatypes[output] = shape, datatype
 
     def _conv(self, layer):
-        name, settings = layer.name, sorted(layer.affine)
-        inputs = [
-            self._tensor(layer.input),
-            self._constant(f"{name}.weight", layer.weight, "INT4"),
-            self._constant(f"{name}.A", np.stack([layer.affine[setting][0] for setting in settings]), "FLOAT32"),
-            self._constant(f"{name}.B", np.stack([layer.affine[setting][1] for setting in settings]), "FLOAT32"),
-        ]
+        name, wide = layer.name, layer.weight.max() > 7 or layer.weight.min() < -8
+        inputs = [self._tensor(layer.input), self._constant(f"{name}.weight", layer.weight, "INT8" if wide else "INT4")]
+        settings, attributes = layer.settings, {}
+        if layer.thresholds:
+            steps = np.stack([layer.thresholds[setting] for setting in settings])
+            inputs.append(self._constant(f"{name}.thresholds", steps, "INT32"))
+            attributes["steps"] = steps.shape[2]
+        else:
+            for index, table in enumerate("AB"):
+                values = np.stack([layer.affine[setting][index] for setting in settings])
+                inputs.append(self._constant(f"{name}.{table}", values, "FLOAT32"))
         if layer.residual:
             inputs.append(self._tensor(layer.residual))
+        for key in ("clamp", "residual_table", "sum_table", "pool2", "valid", "reach"):
+            if (value := getattr(layer, key)) is not None:
+                attributes[key] = value.tolist() if isinstance(value, np.ndarray) else value
+        if layer.input == IMAGE and self.graph.image:
+            attributes["image_size"] = self.graph.image.size
+            attributes["pixel_table"] = self.graph.image.table.reshape(-1).tolist()
         shape = [self.frames, layer.out_channels]
         if not layer.pool:
             shape[1:1] = [layer.out_size] * 2
@@ -124,7 +137,7 @@ class _Builder:
             "SwitchableConv", layer, inputs, self._tensor(name), shape, "UINT16" if layer.pool else "UINT4",
             out_channels=layer.out_channels, kernel=layer.kernel, stride=layer.stride, in_size=layer.in_size,
             out_size=layer.out_size, image=int(layer.input == IMAGE), residual=int(layer.residual is not None),
-            shuffle=int(layer.shuffle), pool=int(layer.pool), settings=settings,
+            shuffle=int(layer.shuffle), pool=int(layer.pool), settings=settings, weight_type="INT8" if wide else "INT4", **attributes,
         )  # fmt: skip
 
     def _linear(self, layer):
@@ -137,6 +150,7 @@ class _Builder:
         self._node(
             "SwitchableLinear", layer, inputs, "logits", shape, "INT32",
             classes=layer.out_channels, logit_scale=float(layer.logit_scale),
+            **({"class_order": self.graph.class_order} if self.graph.class_order else {}),
         )  # fmt: skip
 
     @staticmethod

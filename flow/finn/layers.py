@@ -12,8 +12,8 @@ from onnx import numpy_helper
 from qonnx.core.datatype import DataType
 
 from flow.engine.cost import layer_cost
-from flow.engine.graph import IMAGE, Layer, group_count
-from flow.engine.integer import affine, run_layers
+from flow.engine.graph import IMAGE, ImageInput, Layer, group_count
+from flow.engine.integer import accumulate, finish, levels, run_layers
 from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
 from flow.engine.plan import NIBBLE_CHANNELS
 from flow.finn.folding import attribute_types, engine_config
@@ -88,18 +88,21 @@ class SwitchableLayer(HWCustomOp):
 
 @register_custom_op
 class SwitchableConv(SwitchableLayer):
-    """Convolution with a group count chosen at run time, requantised to 4 bits.
+    """Convolution with a group count chosen at run time, requantised to at most 4 bits; `flow.engine.graph.Layer` defines it.
 
     Inputs:
-        0: map [N, H, W, Ci], UINT4, or the image [N, 32, 32, 3], UINT8.
-        1: weights [Co, Ci, k, k], INT4, -7…7, of the full network; with n groups output o and input i connect
-           iff o·n // Co == i·n // Ci.
-        2, 3: A and B, float32 [G, Co], one row per entry of `settings`:
-           the output is round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
-        4: with `residual`, the map [N, Ho, Wo, Co] that is added before the clamp.
+        0: map [N, H, W, Ci], UINT4, or the image's planes [N, S, S, P], UINT8.
+        1: weights [Co, Ci, k, k], INT4, of the full network; with n groups output o and input i connect
+           iff o·n // Co == i·n // Ci. The first convolution may have INT8.
+        2, 3: A and B, float32 [G, Co], one row per entry of `settings`;
+           or with `steps` thresholds alone, INT32 [G, Co, steps].
+        last: with `residual`, the map [N, Ho, Wo, Co] that is added before the last clamp or the sum table.
 
     Output: [N, Ho, Wo, Co], UINT4, in channel slots (shuffled where `shuffle` is set: channel a·n' + b in slot
     b·16 + a); with `pool` the sums over all pixels, [N, Co], UINT16.
+
+    Attributes that have `Layer`'s names mean the same. `image_size` and `pixel_table` (256 rows, a column per colour) are those of
+    `ImageInput`, at the first convolution.
     """
 
     def get_nodeattr_types(self):
@@ -116,29 +119,43 @@ class SwitchableConv(SwitchableLayer):
             "shuffle": ("i", False, 0, {0, 1}),
             "pool": ("i", False, 0, {0, 1}),
             "settings": ("ints", True, []),
+            "steps": ("i", False, 0),
+            "clamp": ("ints", False, []),
+            "residual_table": ("ints", False, []),
+            "sum_table": ("ints", False, []),
+            "pool2": ("s", False, "", {"", "max", "sum"}),
+            "valid": ("ints", False, []),
+            "reach": ("i", False, 0),
+            "weight_type": ("s", False, "INT4", {"INT4", "INT8"}),
+            "image_size": ("ints", False, []),
+            "pixel_table": ("ints", False, []),
         }
 
     def weight_datatype(self):
-        return DataType["INT4"]
+        return DataType[self.get_nodeattr("weight_type")]
+
+    def _inputs(self):
+        """(shape, datatype) of every input."""
+        count, size, out_size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_size", "out_size"))
+        inputs, outputs, kernel = (self.get_nodeattr(name) for name in ("in_channels", "out_channels", "kernel"))
+        table, steps = (len(self.get_nodeattr("settings")), outputs), self.get_nodeattr("steps")
+        described = [
+            ((count, size, size, inputs), DataType["UINT8" if self.get_nodeattr("image") else "UINT4"]),
+            ((outputs, inputs, kernel, kernel), self.weight_datatype()),
+            *([((*table, steps), DataType["INT32"])] if steps else [(table, DataType["FLOAT32"])] * 2),
+        ]
+        if self.get_nodeattr("residual"):
+            described.append(((count, out_size, out_size, outputs), DataType["UINT4"]))
+        return described
 
     def get_input_datatype(self, ind=0):
-        first = DataType["UINT8"] if self.get_nodeattr("image") else DataType["UINT4"]
-        return (first, DataType["INT4"], DataType["FLOAT32"], DataType["FLOAT32"], DataType["UINT4"])[ind]
+        return self._inputs()[ind][1]
 
     def get_output_datatype(self, ind=0):
         return DataType["UINT16"] if self.get_nodeattr("pool") else DataType["UINT4"]
 
     def get_normal_input_shape(self, ind=0):
-        count, size, out_size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_size", "out_size"))
-        inputs, outputs, kernel = (self.get_nodeattr(name) for name in ("in_channels", "out_channels", "kernel"))
-        table = (len(self.get_nodeattr("settings")), outputs)
-        return (
-            (count, size, size, inputs),
-            (outputs, inputs, kernel, kernel),
-            table,
-            table,
-            (count, out_size, out_size, outputs),
-        )[ind]
+        return self._inputs()[ind][0]
 
     def get_normal_output_shape(self, ind=0):
         count, size, outputs = (self.get_nodeattr(name) for name in ("numInputVectors", "out_size", "out_channels"))
@@ -158,40 +175,50 @@ class SwitchableConv(SwitchableLayer):
         """The compiler's Layer.
 
         Args:
-            tensors: input name -> array, for inputs 1 to 3.
-            source, residual: names of the layers that make inputs 0 and 4.
+            tensors: input name -> array, for the weights and the requantisation.
+            source, residual: names of the layers that make the maps which are read.
         """
-        _, weight, scale, offset = self.onnx_node.input[:4]
+        weight, *tables = self.onnx_node.input[1 : 3 if self.get_nodeattr("steps") else 4]
         layer = self._layer(np.rint(tensors[weight]).astype(np.int64))
         layer.input, layer.residual = source, residual
-        layer.affine = {
-            setting: (tensors[scale][row].astype(np.float32), tensors[offset][row].astype(np.float32))
-            for row, setting in enumerate(self.get_nodeattr("settings"))
-        }
+        rows = list(enumerate(self.get_nodeattr("settings")))
+        if len(tables) == 1:
+            steps = np.rint(tensors[tables[0]]).astype(np.int64)
+            layer.thresholds = {setting: steps[row] for row, setting in rows}
+        else:
+            layer.affine = {setting: tuple(tensors[name][row].astype(np.float32) for name in tables) for row, setting in rows}
         return layer
+
+    def image_input(self):
+        """ImageInput of the first convolution, or None."""
+        size, table = self.get_nodeattr("image_size"), self.get_nodeattr("pixel_table")
+        return ImageInput(tuple(size), np.array(table).reshape(256, -1)) if len(size) else None
 
     def _layer(self, weight):
         stride, in_size, out_size = (self.get_nodeattr(name) for name in ("stride", "in_size", "out_size"))
+        clamp, valid, *tables = (self.get_nodeattr(name) for name in ("clamp", "valid", "residual_table", "sum_table"))
+        residual_table, sum_table = (np.array(table, np.int64) if len(table) else None for table in tables)
         return Layer(
             self.get_nodeattr("layer"), "conv", weight, stride, in_size, out_size,
             tuple(sorted({group_count(setting) for setting in self.get_nodeattr("settings")})),
             input=IMAGE if self.get_nodeattr("image") else "before",
+            residual="added" if self.get_nodeattr("residual") else None,
             shuffle=bool(self.get_nodeattr("shuffle")), pool=bool(self.get_nodeattr("pool")),
+            clamp=tuple(clamp) or None, valid=tuple(valid) or None, pool2=self.get_nodeattr("pool2") or None,
+            residual_table=residual_table, sum_table=sum_table, reach=self.get_nodeattr("reach") or None,
         )  # fmt: skip
 
     def execute_node(self, context, graph):
         """Integer-exact execution in the node's mode, by the compiler's reference."""
         node = self.onnx_node
-        layer = self.to_layer(context)
-        residual = 0
-        if self.get_nodeattr("residual"):
-            residual = np.rint(context[node.input[4]]).astype(np.int64).transpose(0, 3, 1, 2)
+        layer = self.to_layer(context, residual="added" if self.get_nodeattr("residual") else None)
+        residual = None
+        if layer.residual:
+            residual = np.rint(context[node.input[-1]]).astype(np.int64).transpose(0, 3, 1, 2)
         inputs = np.rint(context[node.input[0]]).astype(np.int64).transpose(0, 3, 1, 2)
-        stations = run_layers(
-            [layer], {layer.name: self.setting()}, inputs, lambda layer, setting, acc: affine(layer, setting, acc) + residual
-        )
-        out = stations[layer.name]
-        context[node.output[0]] = (out if layer.pool else out.transpose(0, 2, 3, 1)).astype(np.float32)
+        acc = accumulate(layer, self.groups(), inputs)
+        out = finish(layer, levels(layer, self.setting(), acc), residual)
+        context[node.output[0]] = (out.sum(axis=(2, 3)) if layer.pool else out.transpose(0, 2, 3, 1)).astype(np.float32)
 
 
 @register_custom_op
@@ -203,7 +230,8 @@ class SwitchableLinear(SwitchableLayer):
         1: weights [K, C], INT8, -127…127.
         2: bias [K], INT32.
 
-    Output: logits [N, K], INT32; `logit_scale` is the real value of one unit.
+    Output: logits [N, K], INT32; `logit_scale` is the real value of one unit, `class_order` the class of each logit where they
+    are not in the network's order.
     """
 
     def get_nodeattr_types(self):
@@ -212,6 +240,7 @@ class SwitchableLinear(SwitchableLayer):
             "in_channels": ("i", True, 0),
             "classes": ("i", True, 0),
             "logit_scale": ("f", False, 1.0),
+            "class_order": ("ints", False, []),
         }
 
     def weight_datatype(self):

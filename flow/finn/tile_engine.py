@@ -18,7 +18,7 @@ from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
 from flow.engine.graph import LayerGraph
 from flow.engine.images import memory_images
-from flow.engine.integer import run
+from flow.engine.integer import run_planes
 from flow.engine.interface import load_interface, write_package
 from flow.engine.plan import Plan, plan
 from flow.engine.requant import check_matched, hardware, requantise
@@ -161,7 +161,7 @@ class TileEngine(RTLBackend, HWCustomOp):
             if index >= len(names):
                 raise GatefoldError(f"Frame {number} asks for mode {index}; the engine has modes 0 to {len(names) - 1}.")
             image = frame[BEAT_BYTES:].reshape(1, first.in_channels, first.in_size, first.in_size)
-            result = run(build.graph, image, names[index], hardware(build.table))
+            result = run_planes(build.graph, image, names[index], hardware(build.table))
             cost = frame_cost(build.graph, names[index], build.plan.config)
             fields = {"frame": number, "mode": index, "class": result.classes[0], "cycles": cost.cycles, "tiles": cost.tiles}
             records.append(interface.pack_record(result.logits[0], **fields))

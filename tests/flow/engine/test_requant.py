@@ -6,7 +6,7 @@ import pytest
 from flow.engine.graph import Layer
 from flow.engine.integer import run
 from flow.engine.random_graph import random_resnet
-from flow.engine.requant import check_matched, hardware, requantise, requantise_layer, solve
+from flow.engine.requant import check_matched, hardware, requantise, requantise_layer, solve, solve_thresholds
 from flow.errors import GatefoldError
 
 
@@ -67,3 +67,45 @@ def test_hardware_requantisation_gives_the_same_network(mode):
     expected, got = run(graph, images, mode), run(graph, images, mode, hardware(table))
     for name, station in expected.stations.items():
         assert np.array_equal(station, got.stations[name]), name
+
+
+@pytest.mark.parametrize("levels, lowest", [(1, 0), (3, 0), (7, -4), (15, 0), (15, -8), (30, -15)])
+def test_constants_step_where_thresholds_step(levels, lowest):
+    rng = np.random.default_rng(levels)
+    channels = 40
+    step = 10 ** rng.uniform(0.7, 3, channels)
+    middle = rng.normal(0, 200, channels)
+    thresholds = np.ceil(middle[:, None] + step[:, None] * (np.arange(levels) - levels / 2)).astype(np.int64)
+    thresholds[0], thresholds[1] = -5000, 5000  # constants
+    low, high = np.full(channels, -4000), np.full(channels, 6000)
+    high[1] = 4999
+    constants = solve_thresholds(thresholds, low, high, lowest)
+    assert constants.matched.all()
+    for channel in range(0, channels, 3):
+        for acc in range(-4000, high[channel] + 1, 7):
+            got = (acc * int(constants.scale[channel]) + (int(constants.bias[channel]) << 10)) >> 26
+            assert np.clip(got, lowest, lowest + levels) == lowest + sum(acc >= threshold for threshold in thresholds[channel])
+
+
+def test_steps_of_unequal_width_are_unmatched_and_named():
+    graph = random_resnet(2)
+    layer = graph["stage2.block1.conv1"]
+    layer.affine, layer.clamp = {}, (0, 3)
+    layer.thresholds = {n: np.tile([-30, 0, 30], (32, 1)) for n in (1, 2, 4, 8, 16)}
+    table = requantise(graph)
+    check_matched(graph, table)
+    layer.thresholds[1][7] = -30, -29, 30
+    with pytest.raises(GatefoldError, match="its thresholds at .* channel 7 of layer stage2.block1.conv1 .*thresholds -30 to 30"):
+        check_matched(graph, requantise(graph))
+
+
+def test_codes_of_fewer_bits_are_clamped():
+    layer = layer_with(1, 0.2)
+    layer.clamp = (0, 3)
+    constants = requantise_layer(layer, 1)
+    assert constants.matched.all()
+    acc = np.arange(-50, 1081)
+    for channel in range(4):
+        got = (acc * int(constants.scale[channel]) + (int(constants.bias[channel]) << 10)) >> 26
+        want = np.rint(acc.astype(np.float32) * np.float32(0.2) + np.float32(channel))
+        assert np.array_equal(np.clip(got, 0, 3)[50:], np.clip(want, 0, 3)[50:])

@@ -1,0 +1,195 @@
+"""Networks of brevitas.nn alone: Brevitas = FINN's execution of the streamlined graph = layer nodes = integer execution."""
+
+import warnings
+
+import brevitas.nn as qnn
+import finn.core.onnx_exec as oxe
+import numpy as np
+import plain_networks
+import pytest
+import torch
+from qonnx.util.basic import get_by_name
+
+import flow.finn as gatefold_finn
+from flow.engine.integer import levels, run
+from flow.engine.requant import check_matched, hardware, requantise
+from flow.finn.infer import recognise
+from flow.finn.streamline import step_convert_to_finn, step_streamline, step_tidy_up
+from flow.finn.user_network import NetworkConfig, load_qonnx, read_network, step_infer_layers
+
+IMAGES = 32
+ULPS = 64
+"""Rounding errors of a float convolution, in units in the last place of its result."""
+
+
+def made(name, folder):
+    """(trained network, images uint8 [N, C, H, W], path of the QONNX file)."""
+    make, shape = plain_networks.NETWORKS[name]
+    torch.manual_seed(3)
+    torch.set_num_threads(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = plain_networks.train(make(), shape)
+        path = plain_networks.save(network, shape, folder / f"{name}.onnx")
+    return network, plain_networks.images(shape, IMAGES, 2)[0], path
+
+
+def streamlined(path):
+    model = load_qonnx(path)
+    for step in (step_tidy_up, step_convert_to_finn, step_streamline):
+        model = step(model, None)
+    return model
+
+
+def for_images(model, count):
+    """The model for `count` images."""
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    model = model.transform(InferShapes())
+    name = model.graph.input[0].name
+    keep = {name, *(tensor.name for tensor in model.graph.initializer)}
+    shape = [count, *model.get_tensor_shape(name)[1:]]
+    for info in [*model.graph.value_info, *model.graph.output]:
+        if info.name not in keep:
+            model.set_tensor_shape(info.name, [count, *model.get_tensor_shape(info.name)[1:]])
+    model.set_tensor_shape(name, shape)
+    return model
+
+
+def forced(network, images, codes):
+    """Run Brevitas with the integers of every quantiser replaced by `codes` (name -> [N, C, H, W]) after comparing them.
+
+    Returns (logits, number of integers that differ, all of them next to a rounding boundary).
+    """
+    calls, differ, hooks = {}, [0], []
+
+    def compare(name):
+        def hook(module, inputs, output):
+            calls[name] = calls.get(name, 0) + 1
+            wanted = torch.from_numpy(codes[name if calls[name] == 1 else f"{name}:{calls[name]}"]).double()
+            scale = module.act_quant.scale().double()
+            exact = inputs[0].double() / scale
+            own = torch.round(output.double() / scale)
+            off = own != wanted
+            boundary = torch.maximum(own, wanted) - 0.5
+            size = torch.maximum(exact.abs(), torch.tensor(16.0, dtype=torch.float64))
+            assert ((own - wanted).abs()[off] == 1).all(), name
+            assert ((exact - boundary).abs()[off] <= ULPS * 2.0**-23 * size[off]).all(), name
+            differ[0] += int(off.sum())
+            return (wanted * scale).float()
+
+        return hook
+
+    for name, module in network.named_modules():
+        if isinstance(module, (qnn.QuantIdentity, qnn.QuantReLU)):
+            hooks.append(module.register_forward_hook(compare(name)))
+    with torch.no_grad():
+        logits = network(images.float() / 255)
+    for hook in hooks:
+        hook.remove()
+    return logits.numpy().astype(np.float64), differ[0]
+
+
+def stored(layer, quantiser, values):
+    """What the layer keeps of FINN's output of its quantiser: codes from 0, pooled, in the stored size."""
+    bias = get_by_name(quantiser.attribute, "out_bias")
+    codes = values.astype(np.int64) - (round(bias.f) if bias else 0)
+    if layer.pool2:
+        count, channels, height, width = codes.shape
+        codes = codes[:, :, : height // 2 * 2, : width // 2 * 2].reshape(count, channels, height // 2, 2, width // 2, 2).max(axis=(3, 5))
+    if layer.pool:
+        return codes.sum(axis=(2, 3))
+    return np.pad(codes, ((0, 0), (0, 0), *((0, layer.out_size - size) for size in codes.shape[2:])))
+
+
+def in_order(graph, logits):
+    """Integer logits [N, K] in the network's order."""
+    order = list(graph.class_order or range(graph.classes))
+    out = np.empty_like(logits)
+    out[:, order] = logits
+    return out
+
+
+@pytest.mark.parametrize("name", plain_networks.NETWORKS)
+def test_every_station_has_the_same_integers(name, tmp_path):
+    network, images, path = made(name, tmp_path)
+    model = streamlined(path)
+    graph = recognise(model)
+    result = run(graph, images.numpy(), "full")
+    logits = in_order(graph, result.logits)
+
+    # FINN's own execution of the streamlined graph
+    batch = for_images(model, IMAGES)
+    feed = {batch.graph.input[0].name: images.numpy().astype(np.float32) / np.float32(255)}
+    tensors = oxe.execute_onnx(batch, feed, return_full_exec_context=True)
+    codes = {node.doc_string: tensors[node.output[0]] for node in batch.get_nodes_by_op_type("MultiThreshold")}
+    makers = {node.doc_string: node for node in batch.get_nodes_by_op_type("Conv")}
+    for layer in graph.layers[:-1]:
+        if not layer.residual and layer.pool2 != "sum":
+            quantiser, after = None, batch.find_consumers(makers[layer.name].output[0])
+            while len(after) == 1 and after[0].op_type == "MultiThreshold":  # the second of two is the one that is stored
+                quantiser, after = after[0], batch.find_consumers(after[0].output[0])
+            assert np.array_equal(result.stations[layer.name], stored(layer, quantiser, tensors[quantiser.output[0]])), layer.name
+    unit = graph.layers[-1].logit_scale
+    bias = next(module.bias for module in network.modules() if isinstance(module, qnn.QuantLinear))
+    real_bias = np.zeros(graph.classes) if bias is None else bias.detach().double().numpy() / unit
+    products = logits - np.floor(real_bias).astype(np.int64)
+    finn_logits = tensors[batch.graph.output[0].name].astype(np.float64)
+    assert np.array_equal(np.rint(finn_logits / unit - real_bias), products)
+    assert len(np.unique(products)) > IMAGES, "the network must use its range"
+
+    # Brevitas, given the integers where rounding is ambiguous, and left alone
+    theirs, ambiguous = forced(network, images, codes)
+    assert np.array_equal(np.rint(theirs / unit - real_bias), products)
+    classes = [(graph.class_order or range(graph.classes))[number] for number in result.classes]
+    top = np.sort(theirs, axis=1)
+    clear = top[:, -1] - top[:, -2] > 1e-5 * np.abs(top[:, -1])
+    assert np.array_equal(np.array(classes)[clear], theirs.argmax(axis=1)[clear])
+    with torch.no_grad():
+        alone = network(images.float() / 255).numpy()
+    different = (np.rint(alone / unit - real_bias) != products).any(axis=1)
+    assert different.sum() <= ambiguous, "only ambiguous integers may change logits"
+    print(f"{path.stem}: {ambiguous} ambiguous integers, logits of {different.sum()} of {IMAGES} images differ through them")
+
+    # the layer nodes
+    nodes = step_infer_layers(model, NetworkConfig())
+    again = gatefold_finn.layer_graph(nodes)
+    assert np.array_equal(run(again, images.numpy(), "full", levels).logits, result.logits)
+    planes = graph.image.planes(images.numpy(), graph.layers[0].in_size)
+    for number in range(2):
+        feed = {"image": planes[number : number + 1].transpose(0, 2, 3, 1).astype(np.float32)}
+        assert np.array_equal(oxe.execute_onnx(nodes, feed)["logits"], result.logits[number : number + 1])
+
+    # the hardware's requantisation
+    if path.stem != "digits":  # accumulators of 8-bit weights have more than 18 bits
+        table = requantise(graph)
+        check_matched(graph, table)
+        assert np.array_equal(run(graph, images.numpy(), "full", hardware(table)).logits, result.logits)
+
+
+def test_the_simulated_accelerator_equals_brevitas(tmp_path):
+    """From a Brevitas network to records of the simulated hardware, for what the engine runs without tables and pools."""
+    from flow.accelerator.compile import compile_accelerator
+    from flow.accelerator.simulator import Simulator
+    from flow.accelerator.sources import accelerator_sources
+    from flow.engine.compile import compile_graph
+    from flow.engine.config import EngineConfig
+    from flow.engine.cost import frame_cost
+
+    config = EngineConfig(p=32, pe=1, r=16, v=8)
+    network, images, path = made("adding", tmp_path)
+    graph = gatefold_finn.layer_graph(read_network(path, NetworkConfig(engine=config)))
+    compiled = compile_graph(graph, config)
+    for name, text in compiled.images.items():
+        (tmp_path / name).write_text(text)
+    parameters = compiled.plan.config.parameters()
+    library = compile_accelerator(tmp_path, tmp_path / "accelerator.so", parameters, accelerator_sources(tmp_path))
+    with Simulator(library, tmp_path) as simulator:
+        records, _ = simulator.run(images.numpy().transpose(0, 2, 3, 1), 0)
+    assert np.array_equal([record["logits"] for record in records], run(graph, images.numpy(), "full").logits)
+    cycles = frame_cost(graph, "full", compiled.plan.config).cycles
+    assert all(abs(record["cycles"] / cycles - 1) < 0.02 for record in records)
+    with torch.no_grad():
+        classes = network(images.float() / 255).argmax(dim=1).numpy()
+    order = graph.class_order or range(graph.classes)
+    assert np.array_equal([order[record["class"]] for record in records], classes)
