@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -269,6 +270,18 @@ def contents(timing, clock_mhz, placed_mhz=None):
             for path in timing.paths
         ],
     }  # fmt: skip
+
+
+def placed_mhz(model):
+    """Clock that nextpnr gave for the last bitstream of a model's build; None where there is none."""
+    from flow.rtlsim.settings import build_root
+
+    log = build_root() / model / "implementation" / "openxc7" / "nextpnr.log"
+    try:
+        said = re.findall(r"Max frequency for clock[^:]*: *([\d.]+) MHz", log.read_text(errors="replace"))
+    except OSError:
+        return None
+    return float(said[-1]) if said else None
 
 
 def limit(timing):
