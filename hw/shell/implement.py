@@ -9,9 +9,9 @@ openxc7  yosys (from the flow's own environment), `nextpnr-himbaechel` or `nextp
          zynq7/), and for nextpnr-xilinx XILINX_CHIPDB the chip data base (xc7z020clg400.bin). Their timing is an
          estimate, not a sign-off.
 
-Neither road has been tried to its end: no machine at hand had these tools. Of the open one, yosys reads and elaborates
-the whole design; the one attempt at its netlist (P = 32, no DSP blocks, a machine under heavy load) was stopped unfinished
-in abc9. Of the other, nothing but the syntax of vivado.tcl is checked.
+Neither road has been tried to its end: no machine at hand had these tools. Of the open one, yosys makes the whole netlist
+(`--until netlist`). Of the other, vivado.tcl is run against a recorder of Vivado's commands; its reports go into the build's
+modes.json.
 """
 
 import argparse
@@ -24,9 +24,12 @@ import sys
 from pathlib import Path
 
 from flow.accelerator.sources import accelerator_sources
+from flow.atomic import write_text
 from flow.errors import GatefoldError
 
 SHELL = Path(__file__).resolve().parent
+sys.path.insert(0, str(SHELL))
+import reports  # noqa: E402
 GET_OPENXC7 = "install openXC7 (for example `apio packages install openxc7`) and put its programs on PATH"
 
 
@@ -60,6 +63,8 @@ def vivado(build, work, contents, sources, images):
     run([tool, "-mode", "batch", "-nojournal", "-source", SHELL / "vivado.tcl", "-tclargs", *arguments], work, "vivado.log")
     for name in ("accelerator.bit", "accelerator.hwh"):
         install(work / name, build / "deploy" / name)
+    figures = reports.utilisation((work / "utilization.txt").read_text()) | reports.timing((work / "timing.txt").read_text())
+    record(build, {"toolchain": "vivado", "clock_mhz": contents["clock_mhz"], **figures})
 
 
 def openxc7(build, work, contents, sources, until):
@@ -142,7 +147,16 @@ def run(command, folder, log, output=None):
     with log.open("w") as file:
         done = subprocess.run([str(part) for part in command], cwd=folder, stdout=output or file, stderr=file if output else subprocess.STDOUT)
     if done.returncode:
-        raise GatefoldError(f"{Path(str(command[0])).name} failed; its output is in {log}.")
+        said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("gatefold: ")]
+        reason = f": {said[-1].removeprefix('gatefold: ').rstrip('.')}" if said else ""
+        raise GatefoldError(f"{Path(str(command[0])).name} failed{reason}; its output is in {log}.")
+
+
+def record(build, figures):
+    """Put what was implemented into the build's modes.json, under `implementation`."""
+    file = build / "deploy" / "modes.json"
+    contents = json.loads(file.read_text())
+    write_text(file, json.dumps(contents | {"implementation": figures}, indent=1) + "\n")
 
 
 def install(source, target):

@@ -1,6 +1,7 @@
 """vivado.tcl from its first line to its last, by a Tcl interpreter against a recorder of Vivado's commands."""
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -12,9 +13,12 @@ import pytest
 from flow.accelerator.sources import accelerator_sources
 from flow.deploy.hwh import BASE_ADDRESS
 from flow.engine.boards import BOARDS
+from flow.errors import GatefoldError
 
 HERE = Path(__file__).resolve().parent
 SHELL = HERE.parents[2] / "hw" / "shell"
+sys.path.insert(0, str(SHELL))
+import reports  # noqa: E402
 BY_TKINTER = "import sys, tkinter; tkinter.Tcl().eval('source {' + sys.argv[1] + '}')"
 RUN = """
 source {recorder}
@@ -191,3 +195,82 @@ def test_recorder_catches_mistakes_of_presets(tmp_path, right, wrong, saying):
 def test_clock_that_the_processing_system_cannot_make(tmp_path):
     run = Run(tmp_path, clock=300)
     assert run.code == 97 and "lies in 0.1 to 250" in run.errors
+
+
+FAKE = """\
+#!{python}
+# Vivado as far as implement.py sees it: runs the script with the recorder.
+import pathlib, shutil, subprocess, sys
+arguments = sys.argv[sys.argv.index("-tclargs") + 1:]
+run = pathlib.Path({run!r})
+template = run.read_text()
+text = template.replace("@SCRIPT@", sys.argv[sys.argv.index("-source") + 1]).replace("@ARGUMENTS@", " ".join(arguments))
+run.with_suffix(".made.tcl").write_text(text)
+done = subprocess.run([*{interpreter!r}, run.with_suffix(".made.tcl")], capture_output=True, text=True)
+print(done.stdout + done.stderr)
+sys.exit(int(done.stdout.split("CODE\\t")[1].split()[0]))
+"""
+
+
+@pytest.fixture
+def build(tmp_path):
+    """A build folder as far as implement.py reads it."""
+    folder = tmp_path / "build"
+    (folder / "deploy").mkdir(parents=True)
+    (folder / "images").mkdir()
+    (folder / "images" / "program.mem").write_text("0\n")
+    contents = {"part": "xc7z020clg400-1", "clock_mhz": 125.0, "board": "pynq-z2", "parameters": {"MULT_DSP": 0}, "modes": []}
+    (folder / "deploy" / "modes.json").write_text(json.dumps(contents))
+    (folder / "rtl").mkdir()
+    (folder / "rtl" / "accelerator.sv").write_text("module accelerator; endmodule\n")
+    return folder
+
+
+def implement(build, monkeypatch, slack):
+    """implement.py --toolchain vivado with the recorder as `vivado` on PATH."""
+    tools = build.parent / "tools"
+    tools.mkdir()
+    (tools / "timing.txt").write_text(TIMING.format(slack=slack, failing=0 if slack >= 0 else 17))
+    (tools / "utilization.txt").write_text(UTILIZATION)
+    run = tools / "run.tcl"
+    scenario = f"slack {slack} progress 100% timing {tools}/timing.txt utilization {tools}/utilization.txt"
+    names = {
+        "recorder": HERE / "vivado_recorder.tcl", "script": "@SCRIPT@", "arguments": "@ARGUMENTS@", "scenario": scenario,
+        "properties": HERE / "processing_system7.txt",
+    }  # fmt: skip
+    run.write_text(RUN.format(**{name: braces(value) for name, value in names.items()}))
+    (tools / "vivado").write_text(FAKE.format(python=sys.executable, run=str(run), interpreter=interpreter()))
+    (tools / "vivado").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    spec = importlib.util.spec_from_file_location("implement", SHELL / "implement.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([str(build), "--toolchain", "vivado"])
+
+
+def test_reports_reach_the_record_of_the_build(build, monkeypatch):
+    implement(build, monkeypatch, 0.213)
+    contents = json.loads((build / "deploy" / "modes.json").read_text())
+    assert contents["implementation"] == {
+        "toolchain": "vivado", "clock_mhz": 125.0, "lut": 27011, "ff": 23011, "dsp": 206, "bram36": 15.5, "slack_ns": 0.213, "hold_slack_ns": 0.021,
+        "failing_end_points": 0, "end_points": 81234,
+    }  # fmt: skip
+    assert contents["part"] == "xc7z020clg400-1" and (build / "deploy" / "accelerator.bit").read_text() == "BITS"
+
+
+def test_missed_clock_leaves_the_deploy_folder_alone(build, monkeypatch):
+    with pytest.raises(GatefoldError, match=r"vivado failed: the design misses 125.0 MHz by 0.250 ns, from system_i.* its output is in"):
+        implement(build, monkeypatch, -0.25)
+    assert sorted(file.name for file in (build / "deploy").iterdir()) == ["modes.json"]
+    assert "implementation" not in json.loads((build / "deploy" / "modes.json").read_text())
+
+
+@pytest.mark.parametrize("row", ["Slice LUTs", "Slice Registers", "Block RAM Tile", "DSPs"])
+def test_report_without_a_row_is_named(row):
+    with pytest.raises(GatefoldError, match=f"no row '{row}'"):
+        reports.utilisation(UTILIZATION.replace(row, "Something else"))
+
+
+def test_report_without_a_summary_is_named():
+    with pytest.raises(GatefoldError, match="no summary"):
+        reports.timing("nothing")
