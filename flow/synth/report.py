@@ -7,7 +7,7 @@ from typing import Any
 from flow.engine.select import smaller_selections
 from flow.synth.resources import KINDS
 from flow.synth.timing import contents as timing_contents
-from flow.synth.timing import placed_mhz
+from flow.synth.timing import placed
 
 COMFORT = {"lut": 0.85, "ff": 1.0, "dsp": 1.0, "bram36": 0.95}
 """Share of the part up to which placing and routing usually ends well."""
@@ -114,7 +114,7 @@ def contents(design, estimate=None, timing=None):
         "units": [vars(unit) for unit in estimate.units if any(getattr(unit, kind) for kind in KINDS)] if estimate else [],
         "fits": not any(entry["short"] for entry in resources.values()) if estimate else None,
         "advice": advice(resources, design.config, smaller_selections(design.graph, design.config, board)) if estimate else [],
-        "timing": timing_contents(timing, board.clock_mhz, placed_mhz(design.graph.name)) if timing else None,
+        "timing": timing_contents(timing, board.clock_mhz, placed(design.graph.name)) if timing else None,
         "modes": {name: _mode(design, name) for name in design.graph.modes},
     }
 
@@ -215,8 +215,9 @@ def _show_timing(timing, console, table_type):
         ends = (f"{path['from_module']}.{path['from']}", f"{path['to_module']}.{path['to']}")
         table.add_row(*ends, f"{path['ns']:.1f}", f"{path['routing_ns']:.1f}", *(f"{count:,}" if count else "–" for count in counts))
     console.print(table)
-    placed = "" if timing["placed_mhz"] is None else f"; nextpnr, after placing this model's build: {timing['placed_mhz']:g} MHz"
-    console.print(f"{timing['limit']}{placed}.", soft_wrap=True)
+    after = timing["placed"]
+    routed = f"; after routing {after['tool']} said {after['clock_mhz']:g} MHz" if after else ""
+    console.print(f"{timing['limit']}{routed}.", soft_wrap=True)
     if not timing["carried"]:
         console.print(f"[yellow]{timing['asked_mhz']:g} MHz is not carried: {missed} pairs of modules miss it.[/]", soft_wrap=True)
 

@@ -237,17 +237,17 @@ def _inner(graph, name):
     ]
 
 
-def contents(timing, clock_mhz, placed_mhz=None):
+def contents(timing, clock_mhz, placed=None):
     """The part `timing` of the report.
 
     Args:
         timing: Timing.
         clock_mhz: clock that is asked for.
-        placed_mhz: what nextpnr says of the same build, or None.
+        placed: what `placed` returns.
 
     Returns:
         JSON-ready dictionary: label, model; clock_mhz (fastest), worst_ns, asked_mhz, carried (whether the fastest reaches
-        what is asked), placed_mhz, end_points, limit (a sentence); paths, slowest first, each with from_module, from, to_module,
+        what is asked), placed (None, or tool and clock_mhz after routing), end_points, limit (a sentence); paths, slowest first, each with from_module, from, to_module,
         to, ns, routing_ns, luts, carries, muxes, dsps, memories, over (end points that miss the clock asked for).
     """
     period = 1e3 / clock_mhz
@@ -258,7 +258,7 @@ def contents(timing, clock_mhz, placed_mhz=None):
         "worst_ns": timing.worst_ns,
         "asked_mhz": clock_mhz,
         "carried": timing.worst_ns <= period,
-        "placed_mhz": placed_mhz,
+        "placed": {"tool": placed[0], "clock_mhz": placed[1]} if placed else None,
         "end_points": timing.end_points,
         "limit": limit(timing),
         "paths": [
@@ -272,15 +272,34 @@ def contents(timing, clock_mhz, placed_mhz=None):
     }  # fmt: skip
 
 
-def placed_mhz(model):
-    """Clock that nextpnr gave for the last bitstream of a model's build; None where there is none."""
+def placed(model):
+    """What a tool said of the clock after placing and routing the build of a model.
+
+    Returns:
+        (tool, MHz) of Vivado's timing report or of nextpnr's log, whichever was last; None where nothing was implemented.
+    """
     from flow.rtlsim.settings import build_root
 
-    log = build_root() / model / "implementation" / "openxc7" / "nextpnr.log"
-    try:
-        said = re.findall(r"Max frequency for clock[^:]*: *([\d.]+) MHz", log.read_text(errors="replace"))
-    except OSError:
-        return None
+    folder = build_root() / model / "implementation"
+    found = {}
+    for tool, file, read in (("Vivado", "record.json", _by_vivado), ("nextpnr", "openxc7/nextpnr.log", _by_nextpnr)):
+        try:
+            path = folder / file
+            clock = read(path.read_text(errors="replace"))
+        except (OSError, ValueError, KeyError):
+            continue
+        if clock:
+            found[path.stat().st_mtime] = tool, clock
+    return found[max(found)] if found else None
+
+
+def _by_vivado(text):
+    record = json.loads(text)
+    return math.floor(1e4 / (1e3 / record["clock_mhz"] - record["slack_ns"])) / 10
+
+
+def _by_nextpnr(text):
+    said = re.findall(r"Max frequency for clock[^:]*: *([\d.]+) MHz", text)
     return float(said[-1]) if said else None
 
 

@@ -10,8 +10,8 @@ openxc7  yosys (from the flow's own environment), `nextpnr-himbaechel` or `nextp
          estimate, not a sign-off.
 
 Neither road has been tried to its end: no machine at hand had these tools. Of the open one, yosys makes the whole netlist
-(`--until netlist`). Of the other, vivado.tcl is run against a recorder of Vivado's commands; its reports go into the build's
-modes.json.
+(`--until netlist`). Of the other, vivado.tcl is run against a recorder of Vivado's commands; its reports go into the
+build's implementation/record.json.
 """
 
 import argparse
@@ -153,10 +153,8 @@ def run(command, folder, log, output=None):
 
 
 def record(build, figures):
-    """Put what was implemented into the build's modes.json, under `implementation`."""
-    file = build / "deploy" / "modes.json"
-    contents = json.loads(file.read_text())
-    write_text(file, json.dumps(contents | {"implementation": figures}, indent=1) + "\n")
+    """Keep what the tools reported of a build, as implementation/record.json."""
+    write_text(build / "implementation" / "record.json", json.dumps(figures, indent=1) + "\n")
 
 
 def install(source, target):

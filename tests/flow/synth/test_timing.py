@@ -15,7 +15,7 @@ from flow.synth.delays import net_delay
 from tests.flow.synth.netlists import Netlist
 
 ROOT = Path(__file__).resolve().parents[3]
-START, NET = 0.362, 0.55  # a flip-flop's clock to output; a net with one load
+START, NET = 0.518, 0.55  # a flip-flop's clock to output; a net with one load
 
 
 def worst(netlist):
@@ -145,7 +145,7 @@ def test_set_up_of_block_memory_depends_on_its_write_mode():
 
 @pytest.mark.parametrize("kind, parameters, output, launch", [
     ("RAMB36E1", {"DOA_REG": 0}, "DOADO", 2.454), ("RAMB36E1", {"DOA_REG": 1}, "DOADO", 0.882), ("RAMB18E1", {"DOB_REG": 0}, "DOPBDOP", 2.454),
-    ("RAM64M", {}, "DOA", 1.19), ("SRL16E", {}, "Q", 1.481), ("SRLC32E", {}, "Q31", 1.114),
+    ("RAM64M", {}, "DOA", 1.346), ("SRL16E", {}, "Q", 1.637), ("SRLC32E", {}, "Q31", 1.27),
 ])  # fmt: skip
 def test_memories_are_starts(kind, parameters, output, launch):
     path = worst(Netlist().cell("memory", kind, parameters, **{output: "o"}).cell("lut", "LUT1", I0="o", O="x").flip_flop("end", "x", "e"))
@@ -224,10 +224,10 @@ def test_processing_system():
     outputs = {"SAXIHP0RDATA", "MAXIGP0ARADDR", "FCLKCLK"}
     netlist = Netlist().cell("ps", "PS7", outputs=outputs, FCLKCLK=["f"], SAXIHP0RDATA=["r"], SAXIHP0ACLK="clk", SAXIHP0WDATA=["q"], IRQF2P=["q2"])
     netlist.flip_flop("start", "r", "q").flip_flop("other", "0", "q2")
-    paths = {(path.from_name, path.to_name): path.ns for path in timing.analyse(netlist.module).paths}
-    assert paths == {("ps", "q"): pytest.approx(1.507 + NET)} or max(paths.values()) == pytest.approx(1.507 + NET)
     graph = timing.Graph(netlist.module)
+    # Data of a port are timed; interrupts, clocks and resets are not.
     assert {pin.port: end for _, end, pin, _ in graph.ends if pin.cell == 0} == {"SAXIHP0WDATA": pytest.approx(NET + 1.038)}
+    assert {pin.port: launch for _, launch, pin in graph.launches if pin.cell == 0} == {"SAXIHP0RDATA": pytest.approx(1.507)}
 
 
 def test_loop_is_refused():
@@ -336,9 +336,9 @@ def test_report_says_what_limits():
     found = timing.analyse(netlist.module)
     said = timing.contents(found, 1000)
     assert said["label"] == "estimated before placing" and "0.55 ns" in said["model"]
-    assert said["worst_ns"] == pytest.approx(START + 0.65 + 0.124) and said["clock_mhz"] == 880.2
-    assert not said["carried"] and timing.contents(found, 800)["carried"]
-    assert said["limit"].startswith("top.q to top.e takes 1.1 ns (1 × LUT) and limits the clock to 880.2 MHz")
+    assert said["worst_ns"] == pytest.approx(START + 0.65 + 0.124) and said["clock_mhz"] == 773.9
+    assert not said["carried"] and timing.contents(found, 770)["carried"]
+    assert said["limit"].startswith("top.q to top.e takes 1.3 ns (1 × LUT) and limits the clock to 773.9 MHz")
     (path,) = said["paths"]
     assert (path["over"], path["luts"], path["routing_ns"]) == (2, 1, pytest.approx(0.65))
     assert json.loads(json.dumps(said)) == said
@@ -347,6 +347,6 @@ def test_report_says_what_limits():
 def test_clock_that_is_not_carried_is_refused(monkeypatch):
     found = timing.analyse(after(Netlist()).flip_flop("end", "q", "e").module)
     monkeypatch.setattr(timing, "estimate", lambda parameters, dsp: found)
-    timing.check_clock({}, 1000)
-    with pytest.raises(GatefoldError, match=r"1200 MHz is not carried: top.q to top.e takes 0.9 ns .* --clock-anyway"):
+    timing.check_clock({}, 900)
+    with pytest.raises(GatefoldError, match=r"1200 MHz is not carried: top.q to top.e takes 1.1 ns .* --clock-anyway"):
         timing.check_clock({}, 1200)
