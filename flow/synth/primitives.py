@@ -24,6 +24,11 @@ class Cell:
     inner: float = 0.0
 
 
+def known(kind):
+    """Whether it is a primitive of the part."""
+    return kind in _FIXED or kind in _MADE
+
+
 def cell(kind, parameters, ports):
     """Cell of a primitive.
 

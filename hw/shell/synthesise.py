@@ -1,7 +1,8 @@
 """The netlist of the whole accelerator by yosys: `python synthesise.py JOB.json`, in the folder of the memory images.
 
 One flat module, for nextpnr (implement.py) and for the timing estimate (flow/synth/timing.py). The job names `sources`, `dsp`
-(allow DSP blocks) and `netlist`, the JSON file. The top is zynq_top. Cells carry the instance path that they come from.
+(allow DSP blocks) and `netlist`, the JSON file; what it holds goes into a text file beside it. The top is zynq_top. Cells carry
+the instance path that they come from.
 """
 
 import json
@@ -10,8 +11,12 @@ from pathlib import Path
 
 from pyosys import libyosys
 
+from flow.errors import GatefoldError
 from flow.synth.mapping import flat_commands
 from flow.synth.names import mark
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from netlist import check  # noqa: E402
 
 TOP = "zynq_top"
 
@@ -35,10 +40,16 @@ def main(job_file):
     mark(design, TOP)
     run(
         *flat_commands(f"-flatten -abc9 -arch xc7 -noiopad -top {TOP}", job["dsp"]),
-        f"tee -q -o {Path(job['netlist']).with_suffix('.txt')} stat -tech xilinx",
         f"write_json {job['netlist']}",
     )
+    netlist = Path(job["netlist"])
+    lines = check(json.loads(netlist.read_text())["modules"][TOP], job["dsp"], "gatefold_0.top")
+    netlist.with_suffix(".txt").write_text("".join(f"{line}\n" for line in lines))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except GatefoldError as error:
+        print(f"gatefold: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -12,6 +12,7 @@ import pytest
 from flow.errors import GatefoldError
 from flow.synth import timing
 from flow.synth.delays import net_delay
+from flow.synth.names import MARK, Names
 from tests.flow.synth.netlists import Netlist
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -350,3 +351,22 @@ def test_clock_that_is_not_carried_is_refused(monkeypatch):
     timing.check_clock({}, 900)
     with pytest.raises(GatefoldError, match=r"1200 MHz is not carried: top.q to top.e takes 1.1 ns .* --clock-anyway"):
         timing.check_clock({}, 1200)
+
+
+def test_register_is_named_in_the_module_that_holds_it():
+    """A net has a name in every module that it crosses; the mark in `src` tells which holds the register."""
+    netlist = Netlist().flip_flop("held", "d", "n").flip_flop("bare", "n", "m").cell("store.mem.0.3", "RAM64M", DOA="w")
+    module = netlist.module
+    for scope in ("core", "core.unit[3]"):
+        module["cells"][scope] = {"type": "$scopeinfo", "attributes": {}, "connections": {}, "port_directions": {}, "parameters": {}}
+    module["cells"]["held"]["attributes"]["src"] = f"rtl/unit.sv:3.2|{MARK}core.unit[3]|lib/map.v:1.1"
+    bit = module["netnames"]["n"]["bits"]
+    for name in ("out", "core.out", "core.unit[3].count", "core.next.in"):
+        module["netnames"][name] = {"hide_name": 0, "bits": bit, "attributes": {}}
+    names = Names(module, "core")
+    assert names.of("held") == ("unit[3]", "count")
+    del module["netnames"]["core.unit[3].count"]  # yosys drops names
+    assert Names(module, "core").of("held") == ("unit[3]", "n")
+    assert names.of("bare") == ("top", "m")
+    module["cells"]["core.unit[3].mem.0.3"] = module["cells"].pop("store.mem.0.3")
+    assert Names(module, "core").of("core.unit[3].mem.0.3") == ("unit[3]", "mem")
