@@ -5,6 +5,7 @@
 #   make run MODEL=resnet8 MODE=1/4       the board program (simulated where no board is attached)
 #   make report MODEL=resnet8             resources, cycles, frames per second
 #   make test                             the tests;  make test-all: with the slow ones
+#   make proofs                           the RTL's proofs by induction, and the faults that they must find
 #   make setup                            only both Python environments
 #   make clean                            forget the builds;  make distclean: the environments too
 
@@ -15,7 +16,7 @@ COUNT ?= 16
 JOBS  ?= 2
 export PYTHON ?= python3.11
 
-.PHONY: help setup setup-flow setup-board bitstream run report test test-all clean distclean
+.PHONY: help setup setup-flow setup-board bitstream run report test test-all proofs clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +44,9 @@ test: setup
 
 test-all: setup
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(JOBS) --dist loadfile
+
+proofs: setup-flow
+	@.venv/bin/python -m pytest -q tests/hw/proofs
 
 clean:
 	rm -rf build
