@@ -7,6 +7,7 @@
 #                                         yet, or not for the CHECKPOINT or BOARD that is named
 #   make report MODEL=resnet8             resources, cycles, frames per second
 #   make test                             the tests;  make test-all: with the slow ones
+#   make proofs                           the RTL's proofs by induction, and the faults that they must find
 #   make setup                            only both Python environments
 #   make clean                            forget the builds;  make distclean: the environments too; both leave runs/
 #
@@ -37,7 +38,7 @@ folder = "$${GATEFOLD_BUILD:-build}/$$gf_model"
 board  = --board="$${gf_board:-pynq-z2}"
 build  = .venv/bin/gatefold build $(board) $${gf_checkpoint:+--checkpoint="$$gf_checkpoint"} -- "$$gf_model"
 
-.PHONY: help setup setup-flow setup-board bitstream run report test test-all clean distclean
+.PHONY: help setup setup-flow setup-board bitstream run report test test-all proofs clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -69,6 +70,9 @@ test: setup
 
 test-all: setup
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n "$$gf_jobs" --dist loadfile
+
+proofs: setup-flow
+	@.venv/bin/python -m pytest -q tests/hw/proofs
 
 # Trained weights that an earlier version or --output has put into build/ stay.
 clean:

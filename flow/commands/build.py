@@ -28,6 +28,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
     parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
     parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
+    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock of the accelerator, refused where the timing estimate does not carry it")
+    parser.add_argument("--clock-anyway", action="store_true", help="take --clock without the estimate, which needs minutes the first time")
     parser.add_argument("--output", type=Path, metavar="DIR", help="build folder (default: build/MODEL)")
     parser.add_argument("--json", action="store_true", help="print what was built as JSON")
     parser.set_defaults(run=run)
@@ -39,13 +41,13 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from flow.engine.boards import find_board
+    from flow.engine.boards import at_clock, find_board
     from flow.engine.build import STEPS, Build, Request
     from flow.engine.select import choose
     from flow.paths import build_root
 
     torch.set_num_threads(1)
-    board = find_board(args.board)
+    board = at_clock(find_board(args.board), args.clock)
     request = Request(
         model=args.model,
         board=board,
@@ -54,6 +56,10 @@ def run(args: argparse.Namespace) -> int:
         untrained=args.untrained,
         modes=args.modes.split(",") if args.modes else None,
     )
+    if args.clock_anyway and args.clock is None:
+        raise GatefoldError("--clock-anyway needs a clock; give --clock MHZ too, or leave it out.")
+    if args.clock and not args.clock_anyway:
+        _check_clock(request, dsp=not args.no_dsp)
     folder = args.output or build_root() / args.model
     if folder.exists() and not folder.is_dir():
         raise GatefoldError(f"{folder} is a file; give another folder with --output.")
@@ -76,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(summary, indent=2))
         return 0
     origin = "" if contents["trained"] else ", untrained"
-    print(f"{args.model} for {board.name} ({board.part}){origin}, RTL equal to the integer model in every mode")
+    print(f"{args.model} for {board.name} ({board.part}) at {board.clock_mhz:g} MHz{origin}, RTL equal to the integer model in every mode")
     for name, mode in summary["modes"].items():
         reached = "" if mode["accuracy"] is None else f"  accuracy {100 * mode['accuracy']:.2f} %"
         print(
@@ -85,6 +91,17 @@ def run(args: argparse.Namespace) -> int:
         )
     print(f"deploy folder: {summary['deploy']}")
     return 0
+
+
+def _check_clock(request, dsp):
+    from rich.console import Console
+
+    from flow.synth.report import Design
+    from flow.synth.timing import check_clock
+
+    design = Design.of(request.model, request.board, request.config, request.modes)
+    with Console(stderr=True).status(f"{request.model}: yosys maps the netlist for the timing (minutes the first time)"):
+        check_clock(design.config.parameters(), request.board.clock_mhz, dsp)
 
 
 def _summary(contents, folder):

@@ -28,6 +28,11 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
     parser.add_argument("--no-synthesis", action="store_true", help="leave out the resources: cycles at once")
     parser.add_argument(
+        "--timing", action="store_true",
+        help="also estimate the clock before placing: the slowest path of every pair of modules, and what limits the clock",
+    )  # fmt: skip
+    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock of the accelerator (default: that of a build for the board)")
+    parser.add_argument(
         "--pictures", type=Path, metavar="DIR",
         help="also draw, into this folder: accuracy against multiply-accumulates, cycles and modelled energy; of a network with "
         "gates, skip ratios per layer, the images of which most and least is skipped, and feature maps with skipping on and off",
@@ -43,13 +48,13 @@ def run(args: argparse.Namespace) -> int:
     """Report; returns the exit code."""
     from rich.console import Console
 
-    from flow.engine.boards import find_board
+    from flow.engine.boards import at_clock, find_board
     from flow.engine.select import choose
     from flow.synth import report
 
     if args.checkpoint and not args.pictures:
         raise GatefoldError("--checkpoint names the weights of the pictures; give --pictures DIR too, or leave it out.")
-    board = find_board(args.board)
+    board = at_clock(find_board(args.board), args.clock)
     config = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     modes = args.modes.split(",") if args.modes else None
     design = report.Design.of(args.model, board, config, modes)
@@ -61,7 +66,13 @@ def run(args: argparse.Namespace) -> int:
 
         with Console(stderr=True).status(f"{args.model}: yosys estimates the resources (minutes the first time)"):
             estimate = synthesise(design.config.parameters(), dsp=not args.no_dsp)
-    contents = report.contents(design, estimate)
+    timing = None
+    if args.timing:
+        from flow.synth.timing import estimate as time
+
+        with Console(stderr=True).status(f"{args.model}: yosys maps the netlist for the timing (minutes the first time)"):
+            timing = time(design.config.parameters(), dsp=not args.no_dsp)
+    contents = report.contents(design, estimate, timing)
     if pictures:
         contents["pictures"] = pictures
     if args.json:

@@ -8,6 +8,7 @@ accelerator. Source: the address map of UG585, table 4-1: M_AXI_GP0 is 0x4000_00
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
+from flow.engine.boards import IO_PLL_MHZ, clock_dividers
 from flow.engine.interface import load_interface
 
 INSTANCE = "gatefold_0"
@@ -16,7 +17,6 @@ BASE_ADDRESS = 0x43C0_0000
 ADDRESS_RANGE = 0x1_0000
 DDR_HIGH = 0x1FFF_FFFF  # 512 MiB, all three boards
 PS = "processing_system7_0"
-IO_PLL_MHZ = 1000
 AXIMM = "xilinx.com:interface:aximm:1.0"
 _ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only"}
 
@@ -83,7 +83,7 @@ def _memory_range(module, instance, block, low, high, master, slave, kind):
 
 
 def _processing_system(modules, clock_mhz):
-    divisor0, divisor1 = _divisors(clock_mhz)
+    divisor0, divisor1 = clock_dividers(clock_mhz)
     module = _module(modules, PS, "xilinx.com:ip:processing_system7:5.5", IS_PL="FALSE")
     parameters = {"C_USE_M_AXI_GP0": 1, "C_USE_S_AXI_HP0": 1, "C_S_AXI_HP0_DATA_WIDTH": 64, "PCW_USE_M_AXI_GP0": 1, "PCW_USE_S_AXI_HP0": 1}
     for index in range(4):
@@ -123,8 +123,3 @@ def _accelerator(modules):
     _interfaces(module, [("s_axi_control", "SLAVE", 32), ("m_axi", "MASTER", 64)])
     _memory_range(module, PS, "HP0_DDR_LOWOCM", 0, DDR_HIGH, "m_axi", "S_AXI_HP0", "MEMORY")
 
-
-def _divisors(clock_mhz):
-    """The two six-bit dividers of FCLK that come nearest to the clock."""
-    pairs = ((first, second) for second in range(1, 64) for first in range(second, 64))
-    return min(pairs, key=lambda pair: abs(IO_PLL_MHZ / (pair[0] * pair[1]) - clock_mhz))

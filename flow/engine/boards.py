@@ -3,7 +3,7 @@
 Resources of the XC7Z020: Zynq-7000 SoC Data Sheet: Overview (DS190), table 1.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flow.errors import GatefoldError
 
@@ -15,7 +15,7 @@ class Board:
     Attributes:
         part: AMD part number.
         lut, ff, dsp, bram36: what the part holds.
-        clock_mhz: clock of the accelerator.
+        clock_mhz: clock of the accelerator, FCLK_CLK0 of the processing system.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Board:
     ff: int = 106400
     dsp: int = 220
     bram36: int = 140
-    clock_mhz: int = 100
+    clock_mhz: float = 100
 
 
 BOARDS = {
@@ -47,3 +47,30 @@ def find_board(name):
     if name.lower() not in BOARDS:
         raise GatefoldError(f"There is no board '{name}'; choose one of {', '.join(BOARDS)}.")
     return BOARDS[name.lower()]
+
+
+IO_PLL_MHZ = 1000
+"""Of the PYNQ images: 50 MHz × 20 on the PYNQ-Z1 and PYNQ-Z2, 33.3 MHz × 30 on the ZedBoard."""
+DIVIDERS = range(1, 64)
+FASTEST_MHZ = 250
+"""The fastest FCLK of speed grade -1 (Zynq-7000 SoC Data Sheet, DS187, table 18: FPGA0CLK)."""
+
+
+def clock_dividers(clock_mhz):
+    """The two six-bit dividers of FCLK_CLK0 that come nearest to the clock (UG585, section 25.7)."""
+    pairs = ((first, second) for second in DIVIDERS for first in DIVIDERS if first >= second)
+    return min(pairs, key=lambda pair: abs(IO_PLL_MHZ / (pair[0] * pair[1]) - clock_mhz))
+
+
+def at_clock(board, clock_mhz):
+    """The board with another clock: the nearest that the dividers make. None leaves it as it is.
+
+    Raises:
+        GatefoldError: the processing system makes no such clock.
+    """
+    if clock_mhz is None:
+        return board
+    if not 1 <= clock_mhz <= FASTEST_MHZ:
+        raise GatefoldError(f"--clock {clock_mhz:g} is not possible; choose 1 to {FASTEST_MHZ} MHz.")
+    first, second = clock_dividers(clock_mhz)
+    return replace(board, clock_mhz=round(IO_PLL_MHZ / (first * second), 6))

@@ -1,4 +1,4 @@
-"""yosys commands that map an elaborated design to 7-series cells; the estimate and the open implementation share them."""
+"""yosys commands that map an elaborated design to 7-series cells; the estimates and the open implementation share them."""
 
 from pathlib import Path
 
@@ -6,13 +6,31 @@ SOFT_MULTIPLIER = Path(__file__).resolve().parents[2] / "hw" / "shell" / "soft_m
 
 
 def commands(options, dsp=True):
-    """Commands in order.
+    """Commands in order; modules that are kept stay modules.
 
     Args:
         options: of `synth_xilinx`, without `-nodsp`.
         dsp: make products in DSP blocks; otherwise of LUTs, as `hw/shell/soft_multiplier.v` lays them out.
     """
+    return _commands(options, dsp, "")
+
+
+def flat_commands(options, dsp=True):
+    """Commands in order that leave one module: kept modules are flattened before LUTs are mapped.
+
+    Until then they stand: each is small, and a lane is optimised as it is written. abc9 runs once, over all of the logic, instead
+    of once for each of them.
+    """
+    whole = ["setattr -mod -unset keep_hierarchy", "flatten", "opt_clean"]
+    return [*_commands(options, dsp, "map_luts"), *whole, f"{_synthesis(options, dsp)} -run map_luts:"]
+
+
+def _synthesis(options, dsp):
+    return f"synth_xilinx {options}" + ("" if dsp else " -nodsp")
+
+
+def _commands(options, dsp, until):
+    synthesis = _synthesis(options, dsp)
     if dsp:
-        return [f"synth_xilinx {options}"]
-    synthesis = f"synth_xilinx {options} -nodsp -run"
-    return [f"{synthesis} begin:coarse", f"techmap -map {SOFT_MULTIPLIER}", "clean", f"{synthesis} coarse:"]
+        return [f"{synthesis} -run begin:{until}" if until else synthesis]
+    return [f"{synthesis} -run begin:coarse", f"techmap -map {SOFT_MULTIPLIER}", "clean", f"{synthesis} -run coarse:{until}"]

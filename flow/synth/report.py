@@ -6,6 +6,8 @@ from typing import Any
 
 from flow.engine.select import smaller_selections
 from flow.synth.resources import KINDS
+from flow.synth.timing import contents as timing_contents
+from flow.synth.timing import placed
 
 COMFORT = {"lut": 0.85, "ff": 1.0, "dsp": 1.0, "bram36": 0.95}
 """Share of the part up to which placing and routing usually ends well."""
@@ -85,18 +87,19 @@ def _shipped_accuracy(model):
         return {}
 
 
-def contents(design, estimate=None):
+def contents(design, estimate=None, timing=None):
     """The report.
 
     Args:
         design: Design.
         estimate: flow.synth.resources.Estimate, or None.
+        timing: flow.synth.timing.Timing, or None.
 
     Returns:
         JSON-ready dictionary: model, board, part, clock_mhz, parameters;
         resources.{lut,ff,dsp,bram36}.{used,available,short} (used and short, what is missing of the part, None without an
         estimate), units (name, parent, count and the four kinds, of all instances together), fits (None without an
-        estimate), advice (sentences);
+        estimate), advice (sentences); timing (None, or what flow.synth.timing.contents says);
         modes.<name>.{cycles_model,cycles_rtl,frames_per_s,latency_ms,accuracy,layers,layers_rtl}: cycles of a frame by
         the formula and, None before a build, as simulated; the rate is that of the simulated cycles where there are any;
         layers, layers_rtl: layer name -> cycles by the formula and, None before a build, as simulated.
@@ -113,6 +116,7 @@ def contents(design, estimate=None):
         "units": [vars(unit) for unit in estimate.units if any(getattr(unit, kind) for kind in KINDS)] if estimate else [],
         "fits": not any(entry["short"] for entry in resources.values()) if estimate else None,
         "advice": advice(resources, design.config, smaller_selections(design.graph, design.config, board)) if estimate else [],
+        "timing": timing_contents(timing, board.clock_mhz, placed(design.graph.name)) if timing else None,
         "modes": {name: _mode(design, name) for name in design.graph.modes},
     }
 
@@ -195,8 +199,29 @@ def show(report, console):
             console.print(f"[yellow]{sentence}[/]", soft_wrap=True)
         if report["fits"] and not report["advice"]:
             console.print("It fits (estimate of yosys synth_xilinx, before place and route).")
+    if report["timing"]:
+        _show_timing(report["timing"], console, Table)
     console.print(_layer_table(report, Table))
     console.print(_mode_table(report, Table))
+
+
+PATHS_SHOWN = 15
+
+
+def _show_timing(timing, console, table_type):
+    missed = sum(path["over"] > 0 for path in timing["paths"])
+    title = f"Slowest path of each pair of modules, {timing['label']} ({timing['model']})"
+    table = table_type("from", "to", *(_figures(name) for name in ("ns", "nets", "LUT", "carry", "mux", "DSP", "RAM", "pins over")), title=title)
+    for path in timing["paths"][:PATHS_SHOWN]:
+        counts = (path[kind] for kind in ("luts", "carries", "muxes", "dsps", "memories", "over"))
+        ends = (f"{path['from_module']}.{path['from']}", f"{path['to_module']}.{path['to']}")
+        table.add_row(*ends, f"{path['ns']:.1f}", f"{path['routing_ns']:.1f}", *(f"{count:,}" if count else "–" for count in counts))
+    console.print(table)
+    after = timing["placed"]
+    routed = f"; after routing {after['tool']} said {after['clock_mhz']:g} MHz" if after else ""
+    console.print(f"{timing['limit']}{routed}.", soft_wrap=True)
+    if not timing["carried"]:
+        console.print(f"[yellow]{timing['asked_mhz']:g} MHz is not carried: {missed} pairs of modules miss it.[/]", soft_wrap=True)
 
 
 def _resource_table(report, table_type):

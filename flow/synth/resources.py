@@ -168,7 +168,7 @@ def _key(sources, parameters, top, dsp):
 
 def _synthesise(folder, sources, parameters, top, dsp, log):
     """File with what yosys' `stat -json` says; the log stays beside the cache when it fails."""
-    _write_memories(folder, parameters)
+    write_memories(folder, parameters)
     result, job = folder / "statistics.json", folder / "job.json"
     sources = [str(file) for file in sources]
     job.write_text(json.dumps({"sources": sources, "top": top, "parameters": parameters, "dsp": dsp, "result": str(result)}))
@@ -187,7 +187,7 @@ def _synthesise(folder, sources, parameters, top, dsp, log):
     return result
 
 
-def _write_memories(folder, parameters):
+def write_memories(folder, parameters):
     """Memory images of the right size. Their contents are random: constant ones would be optimised away."""
     get = {"V": 16, "WEIGHT_DEPTH": 4096, "REQUANT_DEPTH": 512, "FC_DEPTH": 64, "MODES": 5, "LAYERS": 16, "CLASSES": 10}
     get |= {"DEPTH": 512, "WIDTH": 128} | parameters

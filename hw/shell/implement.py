@@ -9,9 +9,9 @@ openxc7  yosys (from the flow's own environment), `nextpnr-himbaechel` or `nextp
          zynq7/), and for nextpnr-xilinx XILINX_CHIPDB the chip data base (xc7z020clg400.bin). Their timing is an
          estimate, not a sign-off.
 
-Neither road has been tried to its end: no machine at hand had these tools. Of the open one, yosys reads and elaborates
-the whole design; the one attempt at its netlist (P = 32, no DSP blocks, a machine under heavy load) was stopped unfinished
-in abc9. Of the other, nothing but the syntax of vivado.tcl is checked.
+Neither road has been tried to its end: no machine at hand had these tools. Of the open one, yosys makes the whole netlist
+(`--until netlist`). Of the other, vivado.tcl is run against a recorder of Vivado's commands; its reports go into the
+build's implementation/record.json.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flow.atomic import check_space, refusal
+from flow.atomic import check_space, refusal, write_text
 from flow.engine.bitstream import found, install
 from flow.engine.deploy import BITSTREAM, HANDOFF, hardware, read
 from flow.engine.steps import exclusive
@@ -33,6 +33,9 @@ from flow.errors import GatefoldError
 from flow.kept import replace_folder
 
 SHELL = Path(__file__).resolve().parent
+sys.path.insert(0, str(SHELL))
+import reports  # noqa: E402
+
 TOOLCHAINS = ("vivado", "openxc7")
 PLACERS = ("nextpnr-himbaechel", "nextpnr-xilinx")
 GET_OPENXC7 = "install openXC7 (for example `apio packages install openxc7`) and put its programs on PATH"
@@ -95,6 +98,8 @@ def vivado(build, work, contents):
     arguments = [files, contents["part"], contents["clock_mhz"], contents["board"], work]
     run([tool, "-mode", "batch", "-nojournal", "-source", SHELL / "vivado.tcl", "-tclargs", *arguments], work, "vivado.log")
     deliver(build, contents, {name: work / name for name in (BITSTREAM, HANDOFF)})
+    figures = reports.utilisation((work / "utilization.txt").read_text()) | reports.timing((work / "timing.txt").read_text())
+    record(build, {"toolchain": "vivado", "clock_mhz": contents["clock_mhz"], **figures})
 
 
 def openxc7(build, work, contents, until):
@@ -178,7 +183,14 @@ def run(command, folder, log, output=None):
         done = subprocess.run([str(part) for part in command], cwd=folder, stdout=output or file, stderr=file if output else subprocess.STDOUT)
     if done.returncode:
         check_space(log.parent, log.read_text(errors="replace"))
-        raise GatefoldError(f"{Path(str(command[0])).name} failed; its output is in {log}.")
+        said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("gatefold: ")]
+        reason = f": {said[-1].removeprefix('gatefold: ').rstrip('.')}" if said else ""
+        raise GatefoldError(f"{Path(str(command[0])).name} failed{reason}; its output is in {log}.")
+
+
+def record(build, figures):
+    """Keep what the tools reported of a build, as implementation/record.json."""
+    write_text(build / "implementation" / "record.json", json.dumps(figures, indent=1) + "\n")
 
 
 def deliver(build, contents, files):

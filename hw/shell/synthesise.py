@@ -1,6 +1,8 @@
-"""yosys for implement.py: `python synthesise.py JOB.json`, in the folder of the memory images.
+"""The netlist of the whole accelerator by yosys: `python synthesise.py JOB.json`, in the folder of the memory images.
 
-The job names `sources`, `dsp` (allow DSP blocks) and `netlist`, the JSON file for nextpnr. The top is zynq_top.
+One flat module, for nextpnr (implement.py) and for the timing estimate (flow/synth/timing.py). The job names `sources`, `dsp`
+(allow DSP blocks) and `netlist`, the JSON file; what it holds goes into a text file beside it. The top is zynq_top. Cells carry
+the instance path that they come from.
 """
 
 import json
@@ -9,25 +11,45 @@ from pathlib import Path
 
 from pyosys import libyosys
 
-from flow.synth.mapping import commands
+from flow.errors import GatefoldError
+from flow.synth.mapping import flat_commands
+from flow.synth.names import mark
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from netlist import check  # noqa: E402
+
+TOP = "zynq_top"
 
 
 def main(job_file):
     job = json.loads(Path(job_file).read_text())
     design = libyosys.Design()
     library = Path(libyosys.__file__).parent / "share" / "xilinx"
-    for command in (
+
+    def run(*commands):
+        for command in commands:
+            libyosys.run_pass(command, design)
+
+    run(
         f"read_verilog -lib {library}/cells_sim.v",
         f"read_verilog -lib {library}/cells_xtra.v",
         "read_slang -j 1 -Wno-implicit-port-type-mismatch -Wno-unconnected-inout-port --no-implicit-memories "
-        f"--best-effort-hierarchy --empty-blackboxes --top zynq_top {' '.join(job['sources'])}",
-        "hierarchy -check -top zynq_top",
-        *commands("-flatten -abc9 -arch xc7 -noiopad -top zynq_top", job["dsp"]),
-        "tee -q -o statistics.txt stat -tech xilinx".replace("statistics.txt", str(Path(job["netlist"]).with_suffix(".txt"))),
+        f"--best-effort-hierarchy --empty-blackboxes --top {TOP} {' '.join(job['sources'])}",
+        f"hierarchy -check -top {TOP}",
+    )
+    mark(design, TOP)
+    run(
+        *flat_commands(f"-flatten -abc9 -arch xc7 -noiopad -top {TOP}", job["dsp"]),
         f"write_json {job['netlist']}",
-    ):
-        libyosys.run_pass(command, design)
+    )
+    netlist = Path(job["netlist"])
+    lines = check(json.loads(netlist.read_text())["modules"][TOP], job["dsp"], "gatefold_0.top")
+    netlist.with_suffix(".txt").write_text("".join(f"{line}\n" for line in lines))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except GatefoldError as error:
+        print(f"gatefold: {error}", file=sys.stderr)
+        sys.exit(2)

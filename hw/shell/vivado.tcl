@@ -1,33 +1,29 @@
-# Bitstream and hardware handoff with Vivado: the only step of the project that needs it. Not tried in Vivado.
+# Bitstream and hardware handoff with Vivado: the only step of the project that needs it. Not tried in Vivado; the tests run
+# this file against a recorder of the commands that it uses.
 #
 #   vivado -mode batch -source hw/shell/vivado.tcl -tclargs FILES PART CLOCK_MHZ BOARD OUT
 #
 # FILES names one file per line: SystemVerilog and Verilog sources (packages first) and memory images (*.mem).
 # The block design is the Zynq's processing system, the accelerator as gatefold_0, and the interconnects between
 # them: M_AXI_GP0 to the registers at 0x43C0_0000, the DMA to S_AXI_HP0, the interrupt to IRQF2P[0].
-# BOARD is pynq-z1, pynq-z2 or zedboard; its preset is used when Vivado knows the board. Otherwise the memory and
-# pin set-up is left to the boot loader, which is what a PYNQ image does in any case.
-# Writes OUT/accelerator.bit and OUT/accelerator.hwh, and timing and utilisation beside them.
+# BOARD is pynq-z1, pynq-z2 or zedboard; presets.tcl has its memory and pins, so that no board files are needed.
+# Writes OUT/accelerator.bit and OUT/accelerator.hwh; timing.txt, utilization.txt and utilization_units.txt beside them, also where
+# the clock is missed: then no bitstream is left, the slack and its path are named, and the exit code is 1.
 
 if {$argc != 5} {
     puts stderr "usage: vivado -mode batch -source vivado.tcl -tclargs FILES PART CLOCK_MHZ BOARD OUT"
     exit 2
 }
 lassign $argv list_file part clock_mhz board out
+source [file join [file dirname [info script]] presets.tcl]
+if {[catch {preset $board} settings]} {
+    puts stderr "gatefold: $settings."
+    exit 2
+}
 file mkdir $out
+file delete -force $out/accelerator.bit
 
-create_project -force accelerator $out/project -part $part
-set board_parts [dict create pynq-z1 *:pynq-z1:* pynq-z2 *:pynq-z2:* zedboard *:zedboard:*]
-set board_part {}
-if {[dict exists $board_parts $board]} {
-    set board_part [lindex [get_board_parts -quiet [dict get $board_parts $board]] end]
-}
-if {$board_part ne {}} {
-    set_property board_part $board_part [current_project]
-} else {
-    puts "gatefold: Vivado has no board files of $board; the processing system keeps its defaults."
-}
-
+create_project -force -part $part accelerator $out/project
 set channel [open $list_file]
 foreach file [split [string trim [read $channel]] "\n"] {
     if {[file extension $file] eq ".mem"} {
@@ -44,16 +40,16 @@ update_compile_order -fileset sources_1
 
 create_bd_design system
 set ps [create_bd_cell -type ip -vlnv xilinx.com:ip:processing_system7 processing_system7_0]
-if {$board_part ne {}} {
-    apply_bd_automation -rule xilinx.com:bd_rule:processing_system7 \
-        -config {make_external "FIXED_IO, DDR" apply_board_preset 1} $ps
-} else {
-    apply_bd_automation -rule xilinx.com:bd_rule:processing_system7 -config {make_external "FIXED_IO, DDR"} $ps
+set properties {}
+foreach {name value} [concat $settings {
+    USE_M_AXI_GP0 1 USE_S_AXI_HP0 1 S_AXI_HP0_DATA_WIDTH 64 EN_CLK0_PORT 1 EN_RST0_PORT 1
+    USE_FABRIC_INTERRUPT 1 IRQ_F2P_INTR 1
+} [list FPGA0_PERIPHERAL_FREQMHZ $clock_mhz]] {
+    lappend properties CONFIG.PCW_$name $value
 }
-set_property -dict [list \
-    CONFIG.PCW_USE_M_AXI_GP0 1 CONFIG.PCW_USE_S_AXI_HP0 1 CONFIG.PCW_S_AXI_HP0_DATA_WIDTH 64 \
-    CONFIG.PCW_EN_CLK0_PORT 1 CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ $clock_mhz \
-    CONFIG.PCW_USE_FABRIC_INTERRUPT 1 CONFIG.PCW_IRQ_F2P_INTR 1] $ps
+set_property -dict $properties $ps
+apply_bd_automation -rule xilinx.com:bd_rule:processing_system7 \
+    -config {make_external "FIXED_IO, DDR" apply_board_preset 0} $ps
 
 create_bd_cell -type module -reference gatefold_block gatefold_0
 set reset [create_bd_cell -type ip -vlnv xilinx.com:ip:proc_sys_reset reset_0]
@@ -92,18 +88,30 @@ if {[get_property PROGRESS [get_runs impl_1]] ne "100%"} {
     exit 1
 }
 open_run impl_1
-report_timing_summary -file $out/timing.txt
-report_utilization -hierarchical -file $out/utilization.txt
-set slack [get_property SLACK [get_timing_paths]]
+report_timing_summary -max_paths 10 -file $out/timing.txt
+report_utilization -file $out/utilization.txt
+report_utilization -hierarchical -file $out/utilization_units.txt
+set path [lindex [get_timing_paths -setup -max_paths 1] 0]
+set slack [get_property SLACK $path]
 if {$slack < 0} {
-    puts stderr "gatefold: the design misses $clock_mhz MHz by $slack ns; build for a lower clock (details: $out/timing.txt)."
+    puts stderr "gatefold: the design misses $clock_mhz MHz by [format %.3f [expr {-$slack}]] ns, from\
+        [get_property STARTPOINT_PIN $path] to [get_property ENDPOINT_PIN $path] ([get_property LOGIC_LEVELS $path] levels of logic);\
+        build for a lower clock (details: $out/timing.txt)."
     exit 1
 }
 
 # The top of the design and the project differ in name, so the files are searched by their kind.
-set run_folder [get_property DIRECTORY [get_runs impl_1]]
-file copy -force [lindex [glob $run_folder/*.bit] 0] $out/accelerator.bit
-set handoff [glob -nocomplain $out/project/accelerator.gen/sources_1/bd/system/hw_handoff/*.hwh \
-    $out/project/accelerator.srcs/sources_1/bd/system/hw_handoff/*.hwh]
-file copy -force [lindex $handoff 0] $out/accelerator.hwh
+proc only {what patterns} {
+    set found [glob -nocomplain {*}$patterns]
+    if {[llength $found] != 1} {
+        puts stderr "gatefold: Vivado wrote [llength $found] $what where one was expected ([join $patterns { or }])."
+        exit 1
+    }
+    return [lindex $found 0]
+}
+set handoff [only "hardware handoffs" [list $out/project/accelerator.gen/sources_1/bd/system/hw_handoff/*.hwh \
+    $out/project/accelerator.srcs/sources_1/bd/system/hw_handoff/*.hwh]]
+set bitstream [only bitstreams [list [get_property DIRECTORY [get_runs impl_1]]/*.bit]]
+file copy -force $handoff $out/accelerator.hwh
+file copy -force $bitstream $out/accelerator.bit
 puts "gatefold: $out/accelerator.bit, slack $slack ns at $clock_mhz MHz"

@@ -16,6 +16,7 @@ from flow.engine.plan import plan
 from flow.engine.select import choose
 from flow.synth.report import Design, advice, contents, show
 from flow.synth.resources import Estimate, Unit
+from flow.synth.timing import Timing, Worst, placed
 
 FULL = {"lut": 53200, "ff": 106400, "dsp": 220, "bram36": 140}
 
@@ -133,6 +134,48 @@ def test_what_does_not_fit_is_a_result(monkeypatch, capsys):
     assert sentence in text and rows["missing"] == ["–", "–", "–", "13"] and "frames/s" in rows
 
 
+def test_timing_is_part_of_the_report(monkeypatch, capsys):
+    """The slowest path of each pair of modules, what limits, and which clock is asked."""
+    path = Worst("engine.vector", "product", "engine.vector", "sum", 27.882, 0.0, 0, 0, 0, 14, 0, {"2788": 32})
+    quick = Worst("shell", "mode", "engine", "layer", 4.5, 3.25, 4, 1, 0, 0, 0, {"450": 5})
+    found = Timing(55351, (path, quick))
+    monkeypatch.setattr("flow.synth.timing.estimate", lambda parameters, dsp: found)
+    monkeypatch.setattr("flow.synth.report.placed", lambda model: ("nextpnr", 43.9))
+    seen = report(capsys, "resnet8", "--timing", "--clock", "143")
+    assert seen["clock_mhz"] == 142.857143
+    assert seen["modes"]["full"]["frames_per_s"] == pytest.approx(142.857143e6 / seen["modes"]["full"]["cycles_model"])
+    timing = seen["timing"]
+    assert {"clock_mhz", "worst_ns", "paths"} <= set(timing)
+    assert (timing["clock_mhz"], timing["worst_ns"], timing["carried"], timing["label"]) == (35.8, 27.882, False, "estimated before placing")
+    assert timing["paths"][0]["from"] == "product" and timing["paths"][0]["over"] == 32 and timing["paths"][1]["over"] == 0
+    assert timing["placed"] == {"tool": "nextpnr", "clock_mhz": 43.9}
+    text, rows = shown(seen)
+    assert "estimated before placing" in text and "engine.vector.product to engine.vector.sum takes 27.9 ns (14 × DSP block)" in text
+    assert "after routing nextpnr said 43.9 MHz" in text and "142.857 MHz is not carried: 1 pairs of modules miss it." in text
+    assert rows["engine.vector.product"][:2] == ["engine.vector.sum", "27.9"]
+
+
+def test_without_timing_nothing_is_said_of_it(capsys):
+    assert report(capsys, "resnet8")["timing"] is None
+
+
+@pytest.mark.parametrize("files, said", [
+    ({}, None),
+    ({"record.json": '{"clock_mhz": 125, "slack_ns": 0.5}'}, ("Vivado", 133.3)),
+    ({"record.json": '{"clock_mhz": 125, "slack_ns": -2}'}, ("Vivado", 100.0)),
+    ({"record.json": "{"}, None),
+    ({"openxc7/nextpnr.log": "Info: Max frequency for clock 'clk': 51.2 MHz (FAIL)\nInfo: Max frequency for clock 'clk': 43.90 MHz (FAIL)\n"}, ("nextpnr", 43.9)),
+    ({"openxc7/nextpnr.log": "Info: packing\n"}, None),
+])  # fmt: skip
+def test_what_a_tool_said_after_routing(tmp_path, monkeypatch, files, said):
+    monkeypatch.setenv("GATEFOLD_BUILD", str(tmp_path))
+    for name, text in files.items():
+        file = tmp_path / "resnet8" / "implementation" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert placed("resnet8") == said
+
+
 def test_no_advice_where_it_fits():
     assert advice(used(lut=40000, ff=30000, dsp=206, bram36=80), EngineConfig()) == []
 
@@ -166,6 +209,7 @@ def test_advice_on_memories_names_the_modes_that_fit():
         (["resnet8", "--board", "breadboard"], "There is no board 'breadboard'"),
         (["resnet8", "--modes", "full,1/3"], "unknown mode '1/3'"),
         (["resnet8", "--r", "7"], "R = 7 is not possible"),
+        (["resnet8", "--clock", "300"], "--clock 300 is not possible; choose 1 to 250 MHz"),
     ],
 )
 def test_bad_input_is_one_sentence(capsys, arguments, saying):

@@ -1,0 +1,73 @@
+"""Proofs by induction with yosys' solver, and that each fails where a fault is planted."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flow.engine.interface import write_package
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+RTL = ROOT / "hw" / "rtl"
+FILES = {
+    "stream_fifo": ("stream_fifo",),
+    "axi_lite_slave": ("axi_lite_slave",),
+    "dma_write": ("stream_fifo", "dma_write"),
+}
+
+
+def prove(unit, folder, change=None):
+    """Whether the unit's proof holds; `change` is (module, right, wrong): its source with a fault."""
+    write_package(folder / "gatefold_pkg.sv")
+    sources = [folder / "gatefold_pkg.sv"]
+    for name in FILES[unit]:
+        source = RTL / f"{name}.sv"
+        if change and change[0] == name:
+            text = source.read_text()
+            assert change[1] in text
+            source = folder / source.name
+            source.write_text(text.replace(change[1], change[2], 1))
+        sources.append(source)
+    done = subprocess.run(
+        [sys.executable, HERE / "prove.py", f"{unit}_proof", *sources, HERE / f"{unit}_proof.sv"],
+        cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout.count("Import proof for assert") > 3, done.stdout[-2000:] + done.stderr[-2000:]
+    if done.returncode:
+        assert "proof did fail" in done.stdout + done.stderr, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize("unit", FILES)
+def test_proof(unit, tmp_path):
+    assert prove(unit, tmp_path)
+
+
+FAULTS = {
+    "fifo takes a word too many": ("stream_fifo", "stream_fifo", "!count[ADDRESS]", "!(count[ADDRESS] && count[0])"),
+    "fifo counts push and pop as a push": ("stream_fifo", "stream_fifo", "if (push && !pop) ", "if (push) "),
+    "fifo gives the next word": ("stream_fifo", "stream_fifo", "memory[read_address]", "memory[read_address + 1'b1]"),
+    "fifo keeps its place when cleared": ("stream_fifo", "stream_fifo", "      read_address  <= '0;\n", ""),
+    "fifo offers one word too late": ("stream_fifo", "stream_fifo", "(count != '0)", "(count > 1)"),
+    "write is done twice": ("axi_lite_slave", "axi_lite_slave", "          data_held    <= 1'b0;\n          s_axi_bvalid <= 1'b1;", "          s_axi_bvalid <= 1'b1;"),
+    "write without its data": ("axi_lite_slave", "axi_lite_slave", "address_held && data_held && !s_axi_bvalid", "address_held && !s_axi_bvalid"),
+    "answer is lost": ("axi_lite_slave", "axi_lite_slave", "s_axi_bready && s_axi_bvalid", "s_axi_bready || s_axi_bvalid"),
+    "address while one is held": ("axi_lite_slave", "axi_lite_slave", "if (s_axi_awready) address", "if (s_axi_awvalid) address"),
+    "read data change while they wait": ("axi_lite_slave", "axi_lite_slave", "if (address_held)  s_axi_rdata", "if (s_axi_rvalid || address_held) s_axi_rdata"),
+    "two reads under way": ("axi_lite_slave", "axi_lite_slave", "!address_held && !s_axi_rvalid;", "!address_held;"),
+    "burst before its beats are there": ("dma_write", "dma_write", "buffered >= ($clog2(DEPTH) + 1)'(BURST)", "buffered >= ($clog2(DEPTH) + 1)'(BURST - 1)"),
+    "buffer cleared in a burst": ("dma_write", "dma_write", ".clear    (abort && idle)", ".clear    (abort)"),
+    "burst of fifteen beats": ("dma_write", "dma_write", "beat == 4'(BURST - 1)", "beat == 4'(BURST - 2)"),
+    "next burst before the answer": ("dma_write", "dma_write", "response_open && !address_open && !data_open", "response_open"),
+    "address moves while it waits": ("dma_write", "dma_write", "      if (answered) begin\n        m_axi_awaddr", "      if (answered || beat_written) begin\n        m_axi_awaddr"),
+    "address is not aligned": ("dma_write", "dma_write", "32'(BURST * 8)", "32'(BURST * 4)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_proof_fails_where_a_fault_is_planted(fault, tmp_path):
+    unit, *change = FAULTS[fault]
+    assert not prove(unit, tmp_path, change)
