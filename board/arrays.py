@@ -86,6 +86,8 @@ def _is_npy(path):
 def _members(path):
     """Keys of an .npz."""
     with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            archive.open(member).close()  # its name stands in two places: they must agree, or labels might get lost
         return [name[: -len(".npy")] for name in archive.namelist() if name.endswith(".npy")]
 
 

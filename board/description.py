@@ -93,9 +93,9 @@ def check_interface(contents):
     need(_is_whole(contents.get("version"), 0, 2**32 - 1), "interface.json: no version")
     need(_is_hex(contents.get("id"), 2**32), "interface.json: no id")
     need(isinstance(registers, dict), "interface.json: no registers")
-    for name in REGISTERS:
+    for name in [*REGISTERS, *registers]:
         entry = registers.get(name)
-        need(isinstance(entry, dict) and _is_hex(entry.get("offset"), 4096), f"interface.json: no register {name}")
+        need(isinstance(entry, dict) and _is_offset(entry.get("offset")), f"interface.json: no register {name:.40}")
     need(isinstance(errors, dict) and all(_is_whole(code, 0, 255) for code in errors.values()), "interface.json: no errors")
     need(isinstance(record, list) and all(map(is_text, record)) and set(RECORD) <= set(record), "interface.json: no record")
 
@@ -121,6 +121,10 @@ def _is_number(value, low, high):
 
 def _is_hex(value, end):
     return isinstance(value, str) and re.fullmatch("0x[0-9a-fA-F]{1,8}", value) is not None and int(value, 16) < end
+
+
+def _is_offset(value):
+    return _is_hex(value, 4096) and int(value, 16) % 4 == 0
 
 
 def _short(value):

@@ -183,13 +183,13 @@ class Accelerator:
         if column("status").any():
             frame = int(np.flatnonzero(column("status"))[0])
             raise BoardError(f"frame {frame} ended with status {column('status')[frame]}; run it again, and build again if that repeats.")
-        # The hardware numbers frames from its last reset on, modulo 2^32.
+        first, classes = len(self._words), len(self._deploy.classes)
+        logits = records[:, first : first + classes].view(np.int32)
+        # The hardware numbers frames from its last reset on, modulo 2^32, and names the first of the largest logits.
         number = (column("frame")[0] + np.arange(len(records))) % 2**32
-        wrong = (column("frame") != number) | (column("mode") != [mode.index for mode in modes]) | (column("class") >= len(self._deploy.classes))
+        wrong = (column("frame") != number) | (column("mode") != [mode.index for mode in modes]) | (column("class") != logits.argmax(axis=1))
         if wrong.any():
             raise BoardError(f"the record of frame {int(np.flatnonzero(wrong)[0])} is that of another frame, mode or network; run again, and restart the board if that repeats.")
-        first = len(self._words)
-        logits = records[:, first : first + len(self._deploy.classes)].view(np.int32)
         return Batch(logits, column("class"), column("mode"), column("cycles"), column("tiles"), cycles)
 
     def _buffer(self, shape, dtype):

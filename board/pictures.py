@@ -44,6 +44,8 @@ def _read(file):
     with reading(file, "picture", "remove it or save it again"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes that are told below
         with Image.open(file) as picture:
+            picture.verify()  # the checksums of a PNG, which are not looked at otherwise
+        with Image.open(file) as picture:
             if picture.format not in FORMATS:
                 raise BoardError(f"{file} holds {picture.format}; save it as PNG.")
             if picture.size != (WIDTH, HEIGHT):

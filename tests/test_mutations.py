@@ -1,12 +1,10 @@
 """The damage that fuzz tests do is done, and what they tried is counted."""
 
 import json
-import os
-import shutil
 
 import pytest
 
-from tests.mutations import FOREIGN, INPUTS_TRIED, OTHER_THINGS, damages, edit_json, json_damages, sweep
+from tests.mutations import FOREIGN, INPUTS_TRIED, OTHER_THINGS, damages, edit_json, json_damages, remove, sweep
 
 CONTENT = bytes(range(256)) * 8
 CONTENTS = {"format": 1, "names": ["a", "b"], "share": 0.5, "known": True, "inside": {"none": None}}
@@ -17,14 +15,6 @@ def counted():
     """Stands for record_property: (function, what it recorded)."""
     seen = {}
     return lambda name, value: seen.__setitem__(name, value), seen
-
-
-def remove(path):
-    """Whatever lies at the path."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        path.unlink()
 
 
 def test_damage_changes_a_file_and_is_the_same_in_every_run(tmp_path, counted):
