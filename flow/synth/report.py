@@ -81,17 +81,15 @@ def _graph(model, classes, searched):
 
 def _record(model, checkpoint):
     """What is known of the weights; empty where there are none and none are named."""
-    from flow.training.checkpoint import read_record
+    from flow.training.checkpoint import load_named, read_record
 
-    if checkpoint is None:
-        try:
-            return read_record(model)
-        except GatefoldError:
-            return {}
-    record = read_record(checkpoint)
-    if record.get("model") != model:
-        raise GatefoldError(f"{checkpoint} holds {record.get('model')}, not {model}; name that model.")
-    return record
+    if checkpoint is not None:
+        load_named(model, checkpoint)  # wrong weights are told
+        return read_record(checkpoint)
+    try:
+        return read_record(model)
+    except GatefoldError:
+        return {}
 
 
 def _built(model):
