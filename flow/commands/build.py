@@ -16,7 +16,7 @@ def add_parser(subparsers) -> None:
         "simulation, check it in every mode against the integer model, and write build/MODEL/deploy for the board "
         "program. A second call only does what has changed.",
     )
-    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
+    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it")
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the shipped ones)")

@@ -19,7 +19,7 @@ def add_parser(subparsers) -> None:
         "shown beside the formula, a dash (null in the JSON) where nothing is built yet. The first synthesis of a design "
         "takes minutes, its result is kept.",
     )
-    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
+    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it")
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     parser.add_argument("--modes", metavar="LIST", help="modes to hold, separated by commas (default: all)")
     parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
@@ -37,7 +37,12 @@ def add_parser(subparsers) -> None:
         help="also draw, into this folder: accuracy against multiply-accumulates, cycles and modelled energy; of a network with "
         "gates, skip ratios per layer, the images of which most and least is skipped, and feature maps with skipping on and off",
     )  # fmt: skip
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights for the pictures (default: the shipped ones)")
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="trained weights, whose classes and modes are reported and drawn (default: those "
+        "that are built in build/MODEL, else the shipped ones)",
+    )  # fmt: skip
+    weights.add_argument("--classes", type=int, metavar="N", help="report on a network of N classes, before any weights")
     parser.add_argument("--data", default="cifar10", help="data set of the pictures, as for `gatefold evaluate` (default: %(default)s)")
     parser.add_argument("--images", type=int, default=1000, metavar="N", help="test images for the pictures (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -52,12 +57,10 @@ def run(args: argparse.Namespace) -> int:
     from flow.engine.select import choose
     from flow.synth import report
 
-    if args.checkpoint and not args.pictures:
-        raise GatefoldError("--checkpoint names the weights of the pictures; give --pictures DIR too, or leave it out.")
     board = at_clock(find_board(args.board), args.clock)
     config = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     modes = args.modes.split(",") if args.modes else None
-    design = report.Design.of(args.model, board, config, modes)
+    design = report.Design.of(args.model, board, config, modes, args.checkpoint, args.classes)
     # Before the synthesis: a wrong file shows at once.
     pictures = [str(file) for file in _pictures(args)] if args.pictures else []
     estimate = None

@@ -51,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from flow.accelerator.simulator import Simulator
+    from flow.engine.compile import keep_modes
     from flow.engine.config import EngineConfig
-    from flow.engine.deploy import read
+    from flow.engine.deploy import built_graph, read
     from flow.engine.verify import compare
     from flow.paths import build_root
 
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             raise GatefoldError(f"There is no mode '{name}' in this build; choose from {', '.join(names)}.")
     modes = [wanted[i % len(wanted)] for i in range(args.count)]
     images, labels = _images(args, len(contents["classes"]))
-    graph = _graph(folder, names, contents)
+    graph = keep_modes(built_graph(folder, contents), names)
     config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
 
     deploy = folder / "deploy"
@@ -125,19 +126,6 @@ def _images(args, num_classes):
     images, labels = load_test(args.data, num_classes)
     index = np.arange(args.count) % len(images)
     return images[index], labels[index]
-
-
-def _graph(folder, names, contents):
-    from flow.engine.compile import keep_modes
-    from flow.export.importer import import_graph, load
-    from flow.kept import content_digest
-
-    path = folder / "model.onnx"
-    if content_digest(path) != contents["qonnx_hash"]:
-        raise GatefoldError(
-            f"{path} is damaged or of another build than {folder / 'deploy'}; run `gatefold build {contents['model']}` again."
-        )
-    return keep_modes(import_graph(load(path)), names)
 
 
 def _tracing_library(folder, contents):

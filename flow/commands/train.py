@@ -221,6 +221,7 @@ def _train(args: argparse.Namespace, trainer, folder: Path, command: str) -> int
 
     first = distributed.is_first()
     console = Console(stderr=True, soft_wrap=True, quiet=not first)
+    _tell_limits(trainer.model, console)
     for name, (before, after) in trainer.changed.items():
         console.print(f"going on with {name} {after} instead of {before}", highlight=False)
     columns = (
@@ -255,6 +256,19 @@ def _train(args: argparse.Namespace, trainer, folder: Path, command: str) -> int
         print(f"{args.model} on {record['test_images']} test images of {record['data']}: {reached}")
         print(f"weights: {folder / (args.model + '.safetensors')}")
     return 0
+
+
+def _tell_limits(model, console) -> None:
+    """Refuse what cannot be learned, and say before the work what the engine will not take."""
+    from flow.engine.plan import check_classes
+
+    if model.num_classes < 2:
+        raise GatefoldError("The data hold a single class, which leaves nothing to learn; give data of 2 classes or more.")
+    if hasattr(model, "integer_layer"):
+        try:
+            check_classes(model.name, model.num_classes)
+        except GatefoldError as error:
+            console.print(f"this network can be trained and evaluated, but not built: {error}", highlight=False)
 
 
 def _method(args: argparse.Namespace):

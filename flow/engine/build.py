@@ -59,7 +59,7 @@ def weights_of(request):
 
     if request.untrained:
         return models.initialise(models.create(request.model), request.seed), {}
-    models.create(request.model)  # an unknown name is refused before a missing file
+    models.check_name(request.model)  # an unknown name is refused before a missing file
     source = request.checkpoint or request.model
     try:
         model, record = load_model(source), read_record(source)
@@ -101,9 +101,10 @@ class Build:
         from flow.engine.from_model import layer_graph
 
         model, record = weights_of(self.request)
-        layers = layer_graph(model)  # what the engine cannot run is refused before anything is written
-        if self.request.modes:
-            keep_modes(layers, self.request.modes)
+        layers = layer_graph(model)
+        # What the engine cannot run, or the part not hold, is refused before anything is written.
+        held = keep_modes(layers, self.request.modes) if self.request.modes else layers
+        check_fit(held, plan(held, self.request.config).config, self.request.board)
         with exclusive(self.folder, self.steps.report):
             return self._run(model, layers, record)
 
@@ -154,7 +155,6 @@ class Build:
     def _compile(self, graph, key):
         from flow.accelerator.sources import PACKAGE, accelerator_sources
 
-        check_fit(graph, plan(graph, self.request.config).config, self.request.board)
         images, rtl = self.folder / "images", self.folder / "rtl"
         self.steps.report("laying out memories and requantisation")
         self.compiled = compile_graph(graph, self.request.config)

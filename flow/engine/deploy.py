@@ -150,6 +150,24 @@ def read(folder):
     return contents
 
 
+def built_graph(build, contents):
+    """The LayerGraph that a build was made from, with all modes of its network.
+
+    Args:
+        build: build folder.
+        contents: what `read` returns of its deploy folder.
+
+    Raises:
+        GatefoldError: model.onnx is missing, damaged or of another build.
+    """
+    from flow.export.importer import import_graph, load
+
+    path = build / "model.onnx"
+    if content_digest(path) != contents["qonnx_hash"]:
+        raise GatefoldError(f"{path} is damaged or of another build than {build / 'deploy'}; run `gatefold build {contents['model']}` again.")
+    return import_graph(load(path))
+
+
 def hardware(folder, contents, rtl):
     """Parameters and RTL files of a build, as they went into it.
 

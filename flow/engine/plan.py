@@ -10,12 +10,17 @@ from dataclasses import dataclass, replace
 
 from flow.engine.config import EngineConfig
 from flow.engine.graph import IMAGE
+from flow.engine.interface import load_interface
 from flow.errors import GatefoldError
 
 X, M = 0, 1
 IMAGE_BUFFER_WORDS = 12
 MAP_SIZES = (8, 16, 32)
 NIBBLE_CHANNELS = 6
+CLASSES = range(2, 256)
+"""Classes that the engine tells apart: the register `config` counts them in 8 bits, and one class has no bias address."""
+MODES = 255
+"""Modes of an engine at most: a frame's mode is a byte."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,18 @@ def _refuse(layer, why):
     raise GatefoldError(f"layer {layer.name} {why}")
 
 
+def check_classes(name, count):
+    """Raise GatefoldError where the engine cannot run a classifier of so many classes."""
+    if count not in CLASSES:
+        raise GatefoldError(
+            f"The engine tells {CLASSES[0]} to {CLASSES[-1]} classes apart and {name} has {count}; train it on data with as many."
+        )
+
+
 def _check_supported(graph):
+    check_classes(graph.name, graph.classes)
+    if len(graph.modes) > MODES:
+        raise GatefoldError(f"{graph.name} has {len(graph.modes)} modes and the engine holds {MODES}; name fewer with --modes.")
     if len(graph.modes) == 1 and any(graph.used_groups(layer) != [1] for layer in graph.layers):
         raise GatefoldError(
             f"{graph.name} with {next(iter(graph.modes))} as its only mode: an engine for one mode has no group logic; "
@@ -170,6 +186,7 @@ def plan(graph, config=None):
             requants[layer.name, setting] = requant_words
             requant_words += layer.out_channels
 
+    _check_sizes(graph, stream_words, inner_words, weight_words, requant_words)
     config = replace(
         config,
         x_depth=_power_of_two(2 * stream_words),
@@ -183,6 +200,23 @@ def plan(graph, config=None):
         classes=graph.classes,
     )
     return Plan(config, maps, residuals, weights, requants)
+
+
+def _check_sizes(graph, stream_words, inner_words, weight_words, requant_words):
+    """Raise GatefoldError where an address or a count exceeds its field of the descriptor."""
+    room = {name: 1 << width for name, width in load_interface().descriptor}
+    for layer in graph.layers:
+        for count in (layer.in_channels, layer.out_channels):
+            if count >= room["out_count"]:
+                _refuse(layer, f"has {count} channels; the engine counts to {room['out_count'] - 1}")
+    for what, need, most in (
+        ("words of a feature memory for the residual stream", 2 * stream_words, room["dst_base"]),
+        ("words of a feature memory inside its blocks", inner_words + 2 * IMAGE_BUFFER_WORDS, room["dst_base"]),
+        ("kernels", weight_words, room["weight_base"]),
+        ("requantisation entries", requant_words, room["requant_base"]),
+    ):
+        if need > most:
+            raise GatefoldError(f"{graph.name} needs {need} {what} and the engine addresses {most}; choose a smaller model or fewer modes.")
 
 
 def _power_of_two(value):

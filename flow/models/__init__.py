@@ -12,8 +12,22 @@ from flow.models.slimmable import SlimmableResNet
 
 _BLOCKS_PER_STAGE = {"resnet8": 1, "resnet20": 3, "resnet38": 6, "resnet74": 12}
 NAMES = list(_BLOCKS_PER_STAGE)
+_KNOWN = {
+    *DENSENETS,
+    *(name + variant for name in IMAGENET for variant in ("", "-unshuffled")),
+    *(name + variant for name in NAMES for variant in ("", "-unshuffled", "-slim", "-w32")),
+}
 
-__all__ = ["NAMES", "create", "initialise"]
+__all__ = ["NAMES", "check_name", "create", "initialise"]
+
+
+def check_name(name: str) -> None:
+    """Raise GatefoldError where ``create`` knows no network of that name."""
+    if name not in _KNOWN:
+        raise GatefoldError(
+            f"There is no model '{name}'; choose one of {', '.join([*NAMES, *DENSENETS, *IMAGENET])} (a resnet8 to resnet74 may end "
+            "in -w32, -unshuffled or -slim, an ImageNet network in -unshuffled)."
+        )
 
 
 def create(
@@ -36,21 +50,17 @@ def create(
         exits: whether it has early exits.
         ungated: whether it also works with the gates switched off, through batch normalisations of its own for that.
     """
+    check_name(name)
     if name in DENSENETS:
         return create_densenet(name, num_classes, float, gates, exits, ungated)
     base, _, variant = name.partition("-")
-    if base in IMAGENET and variant in ("", "unshuffled"):
+    if base in IMAGENET:
         if gates or exits or ungated:
             raise GatefoldError(f"{name} has no gates and exits; choose one of {', '.join(NAMES)}.")
         model = IMAGENET[base](num_classes, shuffle=not variant)
         model.name = name
         model.set_quantised(not float)
         return model
-    if base not in _BLOCKS_PER_STAGE or variant not in ("", "unshuffled", "slim", "w32"):
-        raise GatefoldError(
-            f"There is no model '{name}'; choose one of {', '.join([*NAMES, *DENSENETS, *IMAGENET])} (a resnet8 to resnet74 may end "
-            "in -w32, -unshuffled or -slim, an ImageNet network in -unshuffled)."
-        )
     blocks = _BLOCKS_PER_STAGE[base]
     width = 32 if variant == "w32" else 16
     if variant in ("unshuffled", "slim") and (gates or exits or ungated):

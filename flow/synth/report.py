@@ -1,10 +1,12 @@
 """The report on a design: resources against the part, cycles per layer and mode, frames per second, remedies."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from flow.engine.deploy import built_graph, read
 from flow.engine.select import smaller_selections
+from flow.errors import GatefoldError
+from flow.paths import build_root
 from flow.synth.resources import KINDS
 from flow.synth.timing import contents as timing_contents
 from flow.synth.timing import placed
@@ -33,7 +35,7 @@ class Design:
     accuracy: dict
 
     @classmethod
-    def of(cls, model, board, config, modes=None):
+    def of(cls, model, board, config, modes=None, checkpoint=None, classes=None):
         """The design of a network of `flow.models`.
 
         Args:
@@ -41,50 +43,74 @@ class Design:
             board: Board.
             config: EngineConfig whose depths are still open.
             modes: names of the modes to hold, None for all.
+            checkpoint: weights file whose classes and modes it has; None: those of what is built in build/MODEL, or else
+                of the shipped weights.
+            classes: number of classes, where neither weights nor a build shall say.
 
         Raises:
-            GatefoldError: unknown model or mode, or the engine lacks something.
+            GatefoldError: unknown model or mode, wrong weights, or the engine lacks something.
         """
-        from flow import models
         from flow.engine.compile import keep_modes
-        from flow.engine.from_model import layer_graph
         from flow.engine.plan import plan
+        from flow.models import check_name
 
-        graph = layer_graph(models.create(model))
+        check_name(model)
+        built, graph = _built(model)
+        record = {"num_classes": classes} if classes is not None else _record(model, checkpoint)
+        if checkpoint or classes is not None or not built:
+            graph = _graph(model, record.get("num_classes", 10), record.get("searched", {}))
         if modes:
             graph = keep_modes(graph, modes)
         config = plan(graph, config).config
-        built = _built(model, board, config, graph)
-        accuracy = {mode["name"]: mode["accuracy"] for mode in built["modes"]} if built else _shipped_accuracy(model)
+        if not _same(built, board, config, graph):
+            built = None
+        known = built and not checkpoint and classes is None
+        accuracy = {mode["name"]: mode["accuracy"] for mode in built["modes"]} if known else record.get("accuracy", {})
         return cls(graph, board, config, built, accuracy)
 
 
-def _built(model, board, config, graph):
-    from flow.engine.deploy import read
-    from flow.errors import GatefoldError
-    from flow.paths import build_root
+def _graph(model, classes, searched):
+    from flow import models
+    from flow.engine.from_model import layer_graph
+    from flow.engine.plan import check_classes
 
-    deploy = build_root() / model / "deploy"
+    check_classes(model, classes)
+    network = models.create(model, classes)
+    for name, groups in searched.items():
+        network.add_mode(name, groups)
+    return layer_graph(network)
+
+
+def _record(model, checkpoint):
+    """What is known of the weights; empty where there are none and none are named."""
+    from flow.training.checkpoint import load_named, read_record
+
+    if checkpoint is not None:
+        load_named(model, checkpoint)  # wrong weights are told
+        return read_record(checkpoint)
     try:
-        contents = read(deploy)
-    except GatefoldError:
-        return None
-    same = (
-        contents["parameters"] == config.parameters()
-        and contents["board"] == board.name
-        and [mode["name"] for mode in contents["modes"]] == list(graph.modes)
-    )
-    return contents if same else None
-
-
-def _shipped_accuracy(model):
-    from flow.errors import GatefoldError
-    from flow.training.checkpoint import read_record
-
-    try:
-        return read_record(model).get("accuracy", {})
+        return read_record(model)
     except GatefoldError:
         return {}
+
+
+def _built(model):
+    """(contents of the modes.json in build/MODEL, its LayerGraph); None twice where there is no whole build of that network."""
+    folder = build_root() / model
+    try:
+        contents = read(folder / "deploy")
+        return (contents, built_graph(folder, contents)) if contents["model"] == model else (None, None)
+    except GatefoldError:
+        return None, None
+
+
+def _same(built, board, config, graph):
+    return (
+        built is not None
+        and built["parameters"] == config.parameters()
+        and built["board"] == board.name
+        and [mode["name"] for mode in built["modes"]] == list(graph.modes)
+    )
 
 
 def contents(design, estimate=None, timing=None):

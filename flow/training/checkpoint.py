@@ -59,7 +59,7 @@ def read_record(name_or_path: str | Path) -> dict:
 def _weights_path(name_or_path: str | Path) -> Path:
     from flow.models import NAMES
 
-    if str(name_or_path) in NAMES:
+    if _is_model(name_or_path):
         return SHIPPED / f"{name_or_path}.safetensors"
     path = Path(name_or_path)
     if path.is_dir():
@@ -71,6 +71,16 @@ def _weights_path(name_or_path: str | Path) -> Path:
     return path
 
 
+def _is_model(name):
+    from flow.models import check_name
+
+    try:
+        check_name(str(name))
+    except GatefoldError:
+        return False
+    return True
+
+
 def load_model(name_or_path: str | Path):
     """Load trained weights.
 
@@ -80,11 +90,11 @@ def load_model(name_or_path: str | Path):
     Returns:
         The network in eval and in the full mode.
     """
-    from flow.models import NAMES, create
+    from flow.models import create
 
     path = _weights_path(name_or_path)
     if not path.exists():
-        remedy = f"make them with `gatefold train {path.stem}`" if str(name_or_path) in NAMES else "check the path"
+        remedy = f"make them with `gatefold train {path.stem}` and name them with --checkpoint" if _is_model(name_or_path) else "check the path"
         raise GatefoldError(f"There are no trained weights {path}; {remedy}.")
     record = read_record(path)
     try:

@@ -1,5 +1,7 @@
 """Memory plan, program and cycle model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost, layer_cost
 from flow.engine.from_model import layer_graph
-from flow.engine.graph import Layer
+from flow.engine.graph import Layer, LayerGraph
 from flow.engine.interface import load_interface
 from flow.engine.memories import block_memories, rom_blocks, rom_luts
 from flow.engine.plan import M, Place, X, map_words, plan
@@ -45,10 +47,42 @@ def test_no_live_map_is_overwritten(graph):
     for layer in graph.layers[:-1]:
         if layer.input != "image":
             assert contents[layout.maps[layer.input]] == layer.input
+            assert layout.maps[layer.name] != layout.maps[layer.input]
         if layer.residual:
             assert contents[layout.residuals[layer.name]] == layer.residual
         if layout.maps[layer.name]:
             contents[layout.maps[layer.name]] = layer.name
+
+
+def shortcuts_last(graph):
+    """The same network with every shortcut behind the convolution that reads the same map: it is the last one to read it."""
+    layers = list(graph.layers)
+    for index, layer in enumerate(layers[:-1]):
+        if layer.name.endswith("shortcut"):
+            layers[index], layers[index + 1] = layers[index + 1], layer
+    return LayerGraph(graph.name, layers, graph.modes)
+
+
+def test_a_layer_does_not_overwrite_its_own_input(graph):
+    """The last reader of a map goes elsewhere: pixels that it still has to read would be gone."""
+    moved = shortcuts_last(graph)
+    layout = plan(moved)
+    assert layout.maps["stage1.block2.conv2"] == Place(X, 0)
+    assert layout.maps["stage2.block1.shortcut"] == Place(X, 32)
+    assert layout.maps["stage3.block1.shortcut"] == Place(X, 0)
+    test_no_live_map_is_overwritten(moved)
+
+
+def test_two_inner_maps_in_a_row_are_refused():
+    """A block of three convolutions: the second would write where it reads."""
+    graph = random_resnet(0)
+    first = graph["stage1.block1.conv1"]
+    second = replace(first, name="stage1.block1.between", input=first.name)
+    graph["stage1.block1.conv2"].input = second.name
+    layers = list(graph.layers)
+    layers.insert(layers.index(first) + 1, second)
+    with pytest.raises(GatefoldError, match="layer stage1.block1.between finds no free feature memory"):
+        plan(LayerGraph(graph.name, layers, graph.modes))
 
 
 def test_program_walks_every_mode(graph):
