@@ -134,7 +134,7 @@ def _content_hash(command: list[str], files: list[Path], includes: list[Path], o
     for text in [*(part for part in command if not part.startswith("-I")), optimise, *_FLAGS, *_DEFINES, _compiler_version()]:
         digest.update(text.encode() + b"\0")
     headers = [file for folder in includes for suffix in ("*.vh", "*.svh") for file in sorted(folder.glob(suffix))]
-    for file in [*files, *headers, CPP / "harness.cpp", CPP / "prefix.h", MESSAGES]:
+    for file in [*files, *headers, CPP / "harness.cpp", CPP / "prefix.h", MESSAGES, Path(__file__)]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     digest.update(str((root / "bin" / "verilator_bin").stat().st_size).encode())
     return digest.hexdigest()[:16]
@@ -219,7 +219,7 @@ def _port_table(header: str) -> str:
     for direction, member, msb, lsb in _PORT.findall(header):
         if direction == "INOUT":
             raise GatefoldError(f"Port {member} is an inout; split it into an input and an output.")
-        name = re.sub(r"__0([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), member)
+        name = re.sub(r"__0([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), member.removeprefix("__SYM__"))
         rows.append(f'    X({member}, "{name}", {int(direction == "OUT")}, {abs(int(msb) - int(lsb)) + 1})')
     return "#pragma once\n#define GF_PORTS(X) \\\n" + " \\\n".join(rows) + "\n"
 
