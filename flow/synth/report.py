@@ -235,9 +235,12 @@ PATHS_SHOWN = 15
 
 
 def _show_timing(timing, console, table_type):
+    from rich.table import Column
+
     missed = sum(path["over"] > 0 for path in timing["paths"])
     title = f"Slowest path of each pair of modules, {timing['label']} ({timing['model']})"
-    table = table_type("from", "to", *(_figures(name) for name in ("ns", "nets", "LUT", "carry", "mux", "DSP", "RAM", "pins over")), title=title)
+    ends = (Column(name, overflow="fold") for name in ("from", "to"))
+    table = table_type(*ends, *(_figures(name) for name in ("ns", "nets", "LUT", "carry", "mux", "DSP", "RAM", "pins over")), title=title)
     for path in timing["paths"][:PATHS_SHOWN]:
         counts = (path[kind] for kind in ("luts", "carries", "muxes", "dsps", "memories", "over"))
         ends = (f"{path['from_module']}.{path['from']}", f"{path['to_module']}.{path['to']}")
@@ -247,7 +250,7 @@ def _show_timing(timing, console, table_type):
     routed = f"; after routing {after['tool']} said {after['clock_mhz']:g} MHz" if after else ""
     console.print(f"{timing['limit']}{routed}.", soft_wrap=True)
     if not timing["carried"]:
-        console.print(f"[yellow]{timing['asked_mhz']:g} MHz is not carried: {missed} pairs of modules miss it.[/]", soft_wrap=True)
+        console.print(f"[yellow]{timing['asked_mhz']:g} MHz is not carried: {missed} pair{'s miss' if missed > 1 else ' misses'} it.[/]", soft_wrap=True)
 
 
 def _resource_table(report, table_type):

@@ -151,7 +151,7 @@ def test_timing_is_part_of_the_report(monkeypatch, capsys):
     assert timing["placed"] == {"tool": "nextpnr", "clock_mhz": 43.9}
     text, rows = shown(seen)
     assert "estimated before placing" in text and "engine.vector.product to engine.vector.sum takes 27.9 ns (14 × DSP block)" in text
-    assert "after routing nextpnr said 43.9 MHz" in text and "142.857 MHz is not carried: 1 pairs of modules miss it." in text
+    assert "after routing nextpnr said 43.9 MHz" in text and "142.857 MHz is not carried: 1 pair misses it." in text
     assert rows["engine.vector.product"][:2] == ["engine.vector.sum", "27.9"]
 
 

@@ -16,6 +16,7 @@ FILES = {
     "stream_fifo": ("stream_fifo",),
     "axi_lite_slave": ("axi_lite_slave",),
     "dma_write": ("stream_fifo", "dma_write"),
+    "dma_read": ("stream_fifo", "dma_read"),
 }
 
 
@@ -64,6 +65,13 @@ FAULTS = {
     "next burst before the answer": ("dma_write", "dma_write", "response_open && !address_open && !data_open", "response_open"),
     "address moves while it waits": ("dma_write", "dma_write", "      if (answered) begin\n        m_axi_awaddr", "      if (answered || beat_written) begin\n        m_axi_awaddr"),
     "address is not aligned": ("dma_write", "dma_write", "32'(BURST * 8)", "32'(BURST * 4)"),
+    "burst without room": ("dma_read", "dma_read", "($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST));\n    assign popped", "($clog2(DEPTH) + 1)'(BURST) : ($clog2(DEPTH) + 1)'(BURST - 1));\n    assign popped"),
+    "header has no place": ("dma_read", "dma_read", "- (image_burst ? (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1)", "- (image_burst ? (first_burst ? ($clog2(DEPTH) + 1)'(BURST)"),
+    "room counted where none is left": ("dma_read", "dma_read", "+ 1)'(popped)", "+ 1)'(m_axis_tready)"),
+    "list asked for a frame too late": ("dma_read", "dma_read", "listed && slot == 3'd7", "listed && slot == 3'd0"),
+    "asks beyond the last frame": ("dma_read", "dma_read", "last_burst && left == 32'd1", "last_burst && left == 32'd0"),
+    "reading goes on after an error": ("dma_read", "dma_read", "if (failed) state <= DROP;\n            else if", "if"),
+    "data while a header takes its place": ("dma_read", "dma_read", "(state != HEADER);", "1'b1;"),
 }  # fmt: skip
 
 
