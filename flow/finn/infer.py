@@ -39,24 +39,38 @@ class InferSwitchableLayers(Transformation):
 
     Args:
         config: EngineConfig whose folding the nodes carry, or None for the default.
-        input_scale: what the network is given for a pixel p is float32(p) / float32(1 / input_scale), as torchvision's
-            ToTensor does with 1 / 255.
+        pixels: Pixels, what the network is given for a pixel.
 
     Raises:
         GatefoldError: a node is no part of a layer that the engine can run; names the node and what to change.
     """
 
-    def __init__(self, config=None, input_scale=1 / IMAGE_MAX):
+    def __init__(self, config=None, pixels=None):
         super().__init__()
-        self.config, self.input_scale = config, input_scale
+        self.config, self.pixels = config, pixels
 
     def apply(self, model):
-        return build_layer_graph(recognise(model, self.input_scale), self.config), False
+        return build_layer_graph(recognise(model, self.pixels), self.config), False
 
 
-def recognise(model, input_scale=1 / IMAGE_MAX):
+def recognise(model, pixels=None):
     """LayerGraph of a streamlined ModelWrapper; see `InferSwitchableLayers`."""
-    return _Walk(model, input_scale).run()
+    return _Walk(model, pixels or Pixels()).run()
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What a network is given for a pixel p of 0…255: (p / divisor − mean) / deviation in float32, as torchvision's ToTensor and
+    Normalize compute it; mean and deviation are per colour, or one for all."""
+
+    divisor: float = float(IMAGE_MAX)
+    mean: tuple = (0.0,)
+    deviation: tuple = (1.0,)
+
+    def values(self):
+        """float32 [256, 1 or colours]."""
+        pixel = np.arange(IMAGE_MAX + 1, dtype=np.float32)[:, None] / np.float32(self.divisor)
+        return (pixel - np.array(self.mean, np.float32)) / np.array(self.deviation, np.float32)
 
 
 def title(node):
@@ -134,7 +148,7 @@ class Scaled:
 @dataclass
 class _Walk:
     model: object
-    input_scale: float
+    pixels: Pixels
     layers: list = field(default_factory=list)
     values: dict = field(default_factory=dict)
 
@@ -175,6 +189,8 @@ class _Walk:
             refuse(readers[0], f"reads an image of {colours} colours; the engine takes 1 to {PLANES_MAX}")
         if stored_size(height, width) is None or min(height, width) < 8:
             refuse(readers[0], f"reads images of {height}x{width}; the engine takes 8 to 64 pixels a side")
+        if any(len(per_colour) not in (1, colours) for per_colour in (self.pixels.mean, self.pixels.deviation)):
+            raise GatefoldError(f"The network reads {colours} colours; give one mean and one deviation for each, or one for all.")
         table = self._pixel_table(prefix, source, (colours, height, width))
         if table is None:
             refuse(readers[0], "reads an input that is not quantised; put a QuantIdentity of up to 8 bits before it")
@@ -192,11 +208,11 @@ class _Walk:
         colours, height, width = shape
         table = np.zeros((IMAGE_MAX + 1, colours), np.float32)
         name = self.model.graph.input[0].name
+        given = np.broadcast_to(self.pixels.values(), table.shape)
         for start in range(0, IMAGE_MAX + 1, height * width):
             pixels = (start + np.arange(height * width)) % (IMAGE_MAX + 1)
-            value = pixels.astype(np.float32) / np.float32(1 / self.input_scale)
             context = self.model.make_empty_exec_context()
-            context[name] = np.broadcast_to(value.reshape(1, 1, height, width), (1, *shape)).astype(np.float32)
+            context[name] = given[pixels].T.reshape(1, *shape)
             for node in prefix:
                 oxe.execute_node(node, context, self.model.graph, self.model.get_opset_imports().get(node.domain, 13))
             table[pixels] = context[tensor].reshape(colours, -1).T

@@ -51,17 +51,23 @@ class Block(nn.Module):
 
 
 class Normalised(nn.Module):
-    """Mean and deviation inside the network, then a signed quantiser of 8 bits."""
+    """Mean and deviation, in the network or before it, then a signed quantiser of 8 bits."""
 
-    def __init__(self, *layers):
+    MEAN, DEVIATION = (0.49, 0.48, 0.44), (0.25, 0.24, 0.26)
+
+    def __init__(self, *layers, inside=True):
         super().__init__()
-        self.register_buffer("mean", torch.tensor([0.49, 0.48, 0.44]).reshape(1, 3, 1, 1))
-        self.register_buffer("deviation", torch.tensor([0.25, 0.24, 0.26]).reshape(1, 3, 1, 1))
+        self.inside = inside
+        self.register_buffer("mean", torch.tensor(self.MEAN).reshape(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(self.DEVIATION).reshape(1, 3, 1, 1))
         self.quantiser = qnn.QuantIdentity(act_quant=Int8ActPerTensorFloat, bit_width=8)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x):
-        return self.layers(self.quantiser((x - self.mean) / self.deviation))
+        return self.layers(self.quantiser(self.normalised(x) if self.inside else x))
+
+    def normalised(self, x):
+        return (x - self.mean) / self.deviation
 
 
 def vgg():

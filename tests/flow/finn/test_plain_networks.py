@@ -13,6 +13,7 @@ from qonnx.util.basic import get_by_name
 import flow.finn as gatefold_finn
 from flow.engine.integer import levels, run
 from flow.engine.requant import check_matched, hardware, requantise
+from flow.errors import GatefoldError
 from flow.finn.infer import recognise
 from flow.finn.streamline import step_convert_to_finn, step_streamline, step_tidy_up
 from flow.finn.user_network import NetworkConfig, load_qonnx, read_network, step_infer_layers
@@ -193,3 +194,25 @@ def test_the_simulated_accelerator_equals_brevitas(tmp_path):
         classes = network(images.float() / 255).argmax(dim=1).numpy()
     order = graph.class_order or range(graph.classes)
     assert np.array_equal([order[record["class"]] for record in records], classes)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_every_pixel_value_is_what_brevitas_makes_of_it(inside, tmp_path):
+    torch.manual_seed(1)
+    network = plain_networks.Normalised(*plain_networks.unit(3, 8), plain_networks.Head(8), inside=inside)
+    pixels = torch.arange(256).float().reshape(1, 1, 16, 16).expand(1, 3, 16, 16) / 255
+    given = pixels if inside else network.normalised(pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network.train()(given)
+        path = plain_networks.save(network.eval(), (3, 16, 16), tmp_path / "normalised.onnx")
+    with torch.no_grad():
+        quantiser = network.quantiser
+        codes = torch.round(quantiser(network.normalised(pixels)) / quantiser.act_quant.scale())
+    outside = gatefold_finn.Pixels(mean=network.MEAN, deviation=network.DEVIATION)
+    config = NetworkConfig() if inside else NetworkConfig(pixels=outside)
+    table = gatefold_finn.layer_graph(read_network(path, config)).image.table
+    assert table.min() < 0 and np.array_equal(table, codes.reshape(3, 256).T.numpy())
+    if not inside:
+        with pytest.raises(GatefoldError, match="reads 3 colours; give one mean"):
+            read_network(path, NetworkConfig(pixels=gatefold_finn.Pixels(mean=(0.5, 0.5))))
