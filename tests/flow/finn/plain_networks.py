@@ -135,6 +135,10 @@ def adding():
     return nn.Sequential(pixels(), *unit(3, 8), *stage(8, 8), *stage(8, 16), Head(16))
 
 
+def stack():
+    return nn.Sequential(pixels(), *unit(3, 8), *unit(8, 8, stride=2), *unit(8, 12, 1), *unit(12, 16, stride=2), *unit(16, 16), Head(16, 5))
+
+
 class Odd(nn.Module):
     """Two colours, odd sizes that are not square, 2 and 3 bits, a signed map before a 1x1 kernel, a quantiser twice, a mean as head."""
 
@@ -165,6 +169,7 @@ NETWORKS = {
     "per_tensor": (per_tensor, (3, 32, 32)),
     "normalised": (normalised, (3, 32, 32)),
     "adding": (adding, (3, 32, 32)),
+    "stack": (stack, (3, 32, 32)),
     "odd": (odd, (2, 20, 28)),
 }
 """Name -> (how it is made, shape of an image)."""

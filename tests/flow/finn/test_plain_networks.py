@@ -8,11 +8,12 @@ import numpy as np
 import plain_networks
 import pytest
 import torch
+from finn.util.basic import getHWCustomOp
 from qonnx.util.basic import get_by_name
 
 import flow.finn as gatefold_finn
 from flow.engine.integer import levels, run
-from flow.engine.requant import check_matched, hardware, requantise
+from flow.engine.requant import check_matched, hardware, requantise_layer
 from flow.errors import GatefoldError
 from flow.finn.infer import recognise
 from flow.finn.streamline import step_convert_to_finn, step_streamline, step_tidy_up
@@ -161,14 +162,22 @@ def test_every_station_has_the_same_integers(name, tmp_path):
         feed = {"image": planes[number : number + 1].transpose(0, 2, 3, 1).astype(np.float32)}
         assert np.array_equal(oxe.execute_onnx(nodes, feed)["logits"], result.logits[number : number + 1])
 
-    # the hardware's requantisation
-    if path.stem != "digits":  # accumulators of 8-bit weights have more than 18 bits
-        table = requantise(graph)
-        check_matched(graph, table)
-        assert np.array_equal(run(graph, images.numpy(), "full", hardware(table)).logits, result.logits)
+    # the hardware's requantisation, but for accumulators of 8-bit weights, which have more than 18 bits
+    convolutions = graph.layers[:-1]
+    narrow = [layer for layer in convolutions if max(abs(bound).max() for bound in layer.accumulator_range(1)) < 1 << 17]
+    assert len(narrow) == len(convolutions) - (name == "digits")
+    table = {(layer.name, 1): requantise_layer(layer, 1) for layer in narrow}
+    check_matched(graph, table)
+    constants = hardware(table)
+
+    def narrow_by_constants(layer, setting, acc):
+        return constants(layer, setting, acc) if (layer.name, setting) in table else levels(layer, setting, acc)
+
+    assert np.array_equal(run(graph, images.numpy(), "full", narrow_by_constants).logits, result.logits)
 
 
-def test_the_simulated_accelerator_equals_brevitas(tmp_path):
+@pytest.mark.parametrize("name", ["adding", "stack"])
+def test_the_simulated_accelerator_equals_brevitas(name, tmp_path):
     """From a Brevitas network to records of the simulated hardware, for what the engine runs without tables and pools."""
     from flow.accelerator.compile import compile_accelerator
     from flow.accelerator.simulator import Simulator
@@ -176,13 +185,18 @@ def test_the_simulated_accelerator_equals_brevitas(tmp_path):
     from flow.engine.compile import compile_graph
     from flow.engine.config import EngineConfig
     from flow.engine.cost import frame_cost
+    from flow.engine.images import memory_images
 
     config = EngineConfig(p=32, pe=1, r=16, v=8)
-    network, images, path = made("adding", tmp_path)
-    graph = gatefold_finn.layer_graph(read_network(path, NetworkConfig(engine=config)))
+    network, images, path = made(name, tmp_path)
+    nodes = read_network(path, NetworkConfig(engine=config))
+    graph = gatefold_finn.layer_graph(nodes)
     compiled = compile_graph(graph, config)
-    for name, text in compiled.images.items():
-        (tmp_path / name).write_text(text)
+    (engine,) = nodes.transform(gatefold_finn.MapToTileEngine()).get_nodes_by_op_type("TileEngine")
+    build = getHWCustomOp(engine).build()
+    assert memory_images(build.graph, build.plan, build.table) == compiled.images
+    for file, text in compiled.images.items():
+        (tmp_path / file).write_text(text)
     parameters = compiled.plan.config.parameters()
     library = compile_accelerator(tmp_path, tmp_path / "accelerator.so", parameters, accelerator_sources(tmp_path))
     with Simulator(library, tmp_path) as simulator:
