@@ -12,9 +12,10 @@ install()
 
 from flow.finn.accelerator import MakeAccelerator, rtlsim_accelerator  # noqa: E402
 from flow.finn.convert import build_layer_graph, layer_graph  # noqa: E402
-from flow.finn.infer import InferSwitchableLayers, Pixels  # noqa: E402
+from flow.finn.infer import InferSwitchableLayers  # noqa: E402
 from flow.finn.layers import SwitchableConv, SwitchableLinear  # noqa: E402
 from flow.finn.mapping import MapToTileEngine, SetMode  # noqa: E402
+from flow.finn.pixels import Pixels  # noqa: E402
 from flow.finn.stitch import StitchEngine  # noqa: E402
 from flow.finn.tile_engine import TileEngine  # noqa: E402
 from flow.finn.user_network import STEPS, NetworkConfig, read_network  # noqa: E402

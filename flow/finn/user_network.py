@@ -17,7 +17,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.engine.config import EngineConfig
 from flow.errors import GatefoldError
-from flow.finn.infer import InferSwitchableLayers, Pixels, refuse
+from flow.finn.infer import InferSwitchableLayers
+from flow.finn.integers import refuse
+from flow.finn.pixels import Pixels
 from flow.finn.streamline import module_name, step_convert_to_finn, step_streamline, step_tidy_up
 
 OPERATORS = {

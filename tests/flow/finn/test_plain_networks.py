@@ -142,6 +142,7 @@ def test_every_station_has_the_same_integers(name, tmp_path):
 
     # Brevitas, given the integers where rounding is ambiguous, and left alone
     theirs, ambiguous = forced(network, images, codes)
+    assert not ambiguous or name != "digits", "exact halves have to round to even"
     assert np.array_equal(np.rint(theirs / unit - real_bias), products)
     classes = [(graph.class_order or range(graph.classes))[number] for number in result.classes]
     top = np.sort(theirs, axis=1)
