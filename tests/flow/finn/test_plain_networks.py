@@ -177,7 +177,8 @@ def test_every_station_has_the_same_integers(name, tmp_path):
     assert np.array_equal(run(graph, images.numpy(), "full", narrow_by_constants).logits, result.logits)
 
 
-@pytest.mark.parametrize("name", ["adding", "stack"])
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ["adding", pytest.param("stack", marks=pytest.mark.slow)])
 def test_the_simulated_accelerator_equals_brevitas(name, tmp_path):
     """From a Brevitas network to records of the simulated hardware, for what the engine runs without tables and pools."""
     from flow.accelerator.compile import compile_accelerator
