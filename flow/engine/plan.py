@@ -2,14 +2,16 @@
 
 Feature memory X carries the residual stream in two regions: a convolution that ends a block writes in place
 over the map it adds, and where the map's shape changes the shortcut writes the other region. Feature memory M
-carries the inside of a block, and behind it two buffers for images. The maps' layout in the row banks is in
-`map_words`.
+carries the inside of a block, and behind it two buffers for images. Layers that neither add nor are added alternate
+between M and X. The maps' layout in the row banks is in `map_words`.
 """
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from flow.engine.config import EngineConfig
-from flow.engine.graph import IMAGE
+from flow.engine.graph import ACTIVATION_MAX, IMAGE
 from flow.engine.interface import load_interface
 from flow.errors import GatefoldError
 
@@ -21,6 +23,7 @@ CLASSES = range(2, 256)
 """Classes that the engine tells apart: the register `config` counts them in 8 bits, and one class has no bias address."""
 MODES = 255
 """Modes of an engine at most: a frame's mode is a byte."""
+WEIGHT_MAX = 7
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def _check_supported(graph):
             continue
         if layer.kernel not in (1, 3):
             _refuse(layer, f"has a {layer.kernel}x{layer.kernel} kernel; the engine does 3x3 and 1x1")
+        _check_features(layer, graph.image)
         if layer.out_size not in MAP_SIZES or layer.in_size not in MAP_SIZES:
             _refuse(layer, f"makes {layer.out_size}x{layer.out_size} maps; the engine does 32, 16 and 8")
         if layer.stride not in (1, 2) or layer.in_size != layer.stride * layer.out_size:
@@ -108,6 +112,25 @@ def _check_supported(graph):
             _refuse(layer, "pools before the last convolution; pool only before the classifier")
 
 
+def _check_features(layer, image):
+    """Refuse what the definition of a layer has and the engine's hardware lacks."""
+    if layer.residual_table is not None:
+        _refuse(layer, "adds branches of different scales; the engine adds codes as they are: give the quantiser before the addition 5 bits "
+                "(narrow) and the scale of both the shortcut's and the sum's QuantReLU")
+    if layer.pool2:
+        _refuse(layer, "is followed by a 2x2 pool; the engine has none: use a convolution of stride 2")
+    if layer.sum_table is not None:
+        _refuse(layer, "is quantised twice; the engine quantises once: leave out one of the quantisers")
+    if layer.level_range != ((0, ACTIVATION_MAX) if layer.residual is None else (-ACTIVATION_MAX, ACTIVATION_MAX)):
+        _refuse(layer, f"has levels {layer.level_range[0]} to {layer.level_range[1]}; the engine makes 0 to 15: use activations of 4 bits")
+    if layer.valid is not None:
+        _refuse(layer, f"makes a map of {layer.valid[0]}x{layer.valid[1]}; the engine does 32x32, 16x16 and 8x8")
+    if max(layer.weight.max(), -1 - layer.weight.min()) > WEIGHT_MAX:
+        _refuse(layer, f"has weights from {layer.weight.min()} to {layer.weight.max()}; the engine does 4 bits")
+    if layer.input == IMAGE and image is not None and not (image.table == np.arange(len(image.table))[:, None]).all():
+        _refuse(layer, "reads an image that is not quantised to its own pixels; use an unsigned quantiser of 8 bits with scale 1/255")
+
+
 def _place_maps(graph):
     """(maps, residuals, words of a stream region of X, words of M)."""
     last_use = {}
@@ -115,43 +138,38 @@ def _place_maps(graph):
         for source in (layer.input, layer.residual):
             last_use[source] = index
     added = {layer.residual for layer in graph.layers if layer.residual}
-    words = {layer.name: map_words(layer.out_channels, layer.out_size) for layer in graph.layers if layer.kind == "conv"}
-    stream_words = max(words[name] for name in added | {graph.layers[0].name})
-    regions = {Place(X, 0): None, Place(X, stream_words): None, Place(M, 0): None}
-    maps, residuals, inner_words = {}, {}, 0
+    streams, inner = ((X, 0), (X, 1)), (M, 0)
+    owners, regions, adding = dict.fromkeys((*streams, inner)), {}, {}
 
     for index, layer in enumerate(graph.layers):
-        if layer.kind == "linear":
-            maps[layer.name] = None
+        if layer.kind == "linear" or (layer.pool and not layer.residual):
             continue
         if layer.residual:
-            place = maps[layer.residual]
-            other = graph[layer.residual]
+            region, other = regions.get(layer.residual), graph[layer.residual]
             same = (other.out_channels, other.out_size) == (layer.out_channels, layer.out_size)
-            if place is None or place.memory != X or not same:
+            if region not in streams or not same:
                 _refuse(layer, f"adds {layer.residual}, whose map has another shape; add maps of one shape")
             if last_use[layer.residual] > index:
                 _refuse(layer, f"overwrites {layer.residual}, which a later layer reads; add it in the later layer")
-            source = maps.get(layer.input)
-            if source is None or source.memory == X:
+            if regions.get(layer.input) != inner:
                 _refuse(layer, "adds to a map while it reads from the residual stream; put a convolution before it")
-            residuals[layer.name] = place
+            adding[layer.name] = region
         else:
-            memory = X if layer.name in added or layer.input == IMAGE else M
-            free = [
-                at
-                for at, owner in regions.items()
-                if at.memory == memory and (owner is None or last_use.get(owner, -1) < index)
-            ]
+            choice = streams if layer.name in added or layer.input == IMAGE else (inner, *streams)
+            free = [at for at in choice if owners[at] is None or last_use.get(owners[at], -1) < index]
             if not free:
                 _refuse(layer, "finds no free feature memory: the engine holds two residual maps and one inner map; "
                         "use blocks of two convolutions")
-            place = free[0]
-            if memory == M:
-                inner_words = max(inner_words, words[layer.name])
-        regions[place] = layer.name
-        maps[layer.name] = None if layer.pool else place
-    return maps, residuals, stream_words, inner_words
+            region = free[0]
+        owners[region] = layer.name
+        regions[layer.name] = region
+
+    words = {name: map_words(graph[name].out_channels, graph[name].out_size) for name in regions}
+    stream_words = max(words[name] for name, region in regions.items() if region in streams)
+    inner_words = max((words[name] for name, region in regions.items() if region == inner), default=0)
+    places = {region: Place(region[0], region[1] * stream_words) for region in owners}
+    maps = {layer.name: None if layer.kind == "linear" or layer.pool else places[regions[layer.name]] for layer in graph.layers}
+    return maps, {name: places[region] for name, region in adding.items()}, stream_words, inner_words
 
 
 def plan(graph, config=None):

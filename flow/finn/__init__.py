@@ -1,6 +1,7 @@
 """Gatefold's networks as FINN graphs.
 
-A QONNX model becomes a graph of `SwitchableConv` and `SwitchableLinear` nodes, one per layer (`build_layer_graph`);
+A QONNX model becomes a graph of `SwitchableConv` and `SwitchableLinear` nodes, one per layer (`build_layer_graph`; `read_network`
+for a file from anybody's Brevitas);
 `MapToTileEngine` puts that graph into one `TileEngine` node, for which FINN's own transformations generate code
 and run simulations; `MakeAccelerator` adds registers and DMA. Importing this package registers the nodes with FINN and puts Verilator behind its rtlsim.
 """
@@ -11,14 +12,21 @@ install()
 
 from flow.finn.accelerator import MakeAccelerator, rtlsim_accelerator  # noqa: E402
 from flow.finn.convert import build_layer_graph, layer_graph  # noqa: E402
+from flow.finn.infer import InferSwitchableLayers  # noqa: E402
 from flow.finn.layers import SwitchableConv, SwitchableLinear  # noqa: E402
 from flow.finn.mapping import MapToTileEngine, SetMode  # noqa: E402
+from flow.finn.pixels import Pixels  # noqa: E402
 from flow.finn.stitch import StitchEngine  # noqa: E402
 from flow.finn.tile_engine import TileEngine  # noqa: E402
+from flow.finn.user_network import STEPS, NetworkConfig, read_network  # noqa: E402
 
 __all__ = [
+    "STEPS",
+    "InferSwitchableLayers",
     "MakeAccelerator",
     "MapToTileEngine",
+    "NetworkConfig",
+    "Pixels",
     "SetMode",
     "StitchEngine",
     "SwitchableConv",
@@ -26,5 +34,6 @@ __all__ = [
     "TileEngine",
     "build_layer_graph",
     "layer_graph",
+    "read_network",
     "rtlsim_accelerator",
 ]

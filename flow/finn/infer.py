@@ -16,22 +16,19 @@ A layer is stored as soon as something reads it that cannot be part of it. What 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import qonnx.core.onnx_exec as oxe
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import get_by_name
 
-from flow.engine.graph import (
-    ACTIVATION_MAX, IMAGE, IMAGE_MAX, MAX, SUM, SUM_VALUES, ImageInput, Layer, LayerGraph, stored_size,
-)  # fmt: skip
-from flow.errors import GatefoldError
+from flow.engine.graph import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, Layer, LayerGraph
 from flow.finn.convert import build_layer_graph
+from flow.finn.integers import Accumulators, Logits, Map, Open, Pooled, Scaled, refuse, title
+from flow.finn.pixels import Pixels, image_input
 
 FULL = "full"
 LEVELS = (-16, 15)
 """Levels that a branch may have before the addition."""
 KERNEL_RANGE = (-8, 7)
 WIDE_RANGE = (-128, 127)
-PLANES_MAX = 3
 
 
 class InferSwitchableLayers(Transformation):
@@ -39,109 +36,37 @@ class InferSwitchableLayers(Transformation):
 
     Args:
         config: EngineConfig whose folding the nodes carry, or None for the default.
-        input_scale: what the network is given for a pixel p is float32(p) / float32(1 / input_scale), as torchvision's
-            ToTensor does with 1 / 255.
+        pixels: Pixels, what the network is given for a pixel.
 
     Raises:
         GatefoldError: a node is no part of a layer that the engine can run; names the node and what to change.
     """
 
-    def __init__(self, config=None, input_scale=1 / IMAGE_MAX):
+    def __init__(self, config=None, pixels=None):
         super().__init__()
-        self.config, self.input_scale = config, input_scale
+        self.config, self.pixels = config, pixels
 
     def apply(self, model):
-        return build_layer_graph(recognise(model, self.input_scale), self.config), False
+        return build_layer_graph(recognise(model, self.pixels), self.config), False
 
 
-def recognise(model, input_scale=1 / IMAGE_MAX):
+def recognise(model, pixels=None):
     """LayerGraph of a streamlined ModelWrapper; see `InferSwitchableLayers`."""
-    return _Walk(model, input_scale).run()
-
-
-def title(node):
-    """What a node is called in a sentence: its module in the network where the file tells it, else its own name."""
-    return node.doc_string or node.name
-
-
-def refuse(node, why):
-    raise GatefoldError(f"Node {title(node)} ({node.op_type}) {why}.")
-
-
-@dataclass
-class Map:
-    """A stored map: `values[code]` is the integer that a code is worth. The image has no table."""
-
-    layer: str
-    shape: tuple
-    values: np.ndarray | None
-    depth: int
-    out_max: int
-    size: int
-
-
-@dataclass
-class Open:
-    """A layer that still grows.
-
-    Attributes:
-        layer: Layer as far as it is known.
-        shape: (channels, height, width) of the map as it is now, in real pixels.
-        zero: integer that the lowest level, or code 0 of a sum table, is worth.
-        awaits: the node that made a sum which still needs its table, or None.
-        scale: of the sum.
-    """
-
-    node: object
-    layer: Layer
-    shape: tuple
-    depth: int
-    zero: int = 0
-    awaits: object = None
-    unit: float = 1.0
-    added: Map | None = None
-
-
-@dataclass
-class Pooled:
-    """Sums over all `pixels` of the map of `layer`, divided by them; code 0 is worth `zero`."""
-
-    layer: str
-    zero: int
-    pixels: int
-    channels: int
-
-
-@dataclass
-class Logits:
-    """integer [K, C] weights, the real value of one unit, and the real bias [K]."""
-
-    node: object
-    source: Pooled
-    weight: np.ndarray
-    scale: float = 1.0
-    bias: np.ndarray | None = None
-
-
-@dataclass
-class Scaled:
-    """Integers of one kind, times a scale."""
-
-    what: object
-    scale: float = 1.0
+    return _Walk(model, pixels or Pixels()).run()
 
 
 @dataclass
 class _Walk:
     model: object
-    input_scale: float
+    pixels: Pixels
     layers: list = field(default_factory=list)
     values: dict = field(default_factory=dict)
 
     def run(self):
         model = self.model
-        self.image = self._image_prefix()
-        for node in self.rest:
+        self.image, tensor, image, nodes = image_input(model, self.pixels)
+        self.values[tensor] = Scaled(image)
+        for node in nodes:
             handler = getattr(self, f"_{node.op_type.lower()}", None)
             if handler is None:
                 refuse(node, "is no part of a layer that the engine runs: it takes convolutions of 3x3 and 1x1, batch norm, 4-bit "
@@ -154,54 +79,6 @@ class _Walk:
         order = self._classifier(out.what, out.scale)
         name = model.graph.name or "network"
         return LayerGraph(name, self.layers, {FULL: {}}, self.image, order)
-
-    # ---- input
-
-    def _image_prefix(self):
-        """ImageInput from the nodes before the first convolution, which work on one pixel at a time; sets `rest`."""
-        model, source = self.model, self.model.graph.input[0].name
-        nodes, prefix = list(model.graph.node), []
-        _, colours, height, width = model.get_tensor_shape(source)
-        while (readers := model.find_consumers(source)) and readers[0].op_type in ("MultiThreshold", "Mul", "Add", "Sub", "Div"):
-            if len(readers) > 1:
-                refuse(readers[0], f"and {title(readers[1])} both read the image; let one convolution read it")
-            if source not in readers[0].input or len(readers[0].input) > 1 and model.get_initializer(readers[0].input[1]) is None:
-                break
-            prefix.append(readers[0])
-            source = readers[0].output[0]
-        if not readers or readers[0].op_type != "Conv" or len(readers) > 1:
-            refuse(readers[-1] if readers else nodes[0], "reads the image; a single convolution has to read it first")
-        if colours > PLANES_MAX:
-            refuse(readers[0], f"reads an image of {colours} colours; the engine takes 1 to {PLANES_MAX}")
-        if stored_size(height, width) is None or min(height, width) < 8:
-            refuse(readers[0], f"reads images of {height}x{width}; the engine takes 8 to 64 pixels a side")
-        table = self._pixel_table(prefix, source, (colours, height, width))
-        if table is None:
-            refuse(readers[0], "reads an input that is not quantised; put a QuantIdentity of up to 8 bits before it")
-        signed = bool((table < 0).any())
-        size = stored_size(height, width)
-        planes = colours * (2 if signed else 1)
-        image = Map(IMAGE, (planes, height, width), None, 0, int(np.abs(table).max()), size)
-        self.values[source] = Scaled(image)
-        done = {node.name for node in prefix}
-        self.rest = [node for node in nodes if node.name not in done]
-        return ImageInput((height, width), table)
-
-    def _pixel_table(self, prefix, tensor, shape):
-        """Integer of every pixel value and colour, int64 [256, colours]; None where they are no integers."""
-        colours, height, width = shape
-        table = np.zeros((IMAGE_MAX + 1, colours), np.float32)
-        name = self.model.graph.input[0].name
-        for start in range(0, IMAGE_MAX + 1, height * width):
-            pixels = (start + np.arange(height * width)) % (IMAGE_MAX + 1)
-            value = pixels.astype(np.float32) / np.float32(1 / self.input_scale)
-            context = self.model.make_empty_exec_context()
-            context[name] = np.broadcast_to(value.reshape(1, 1, height, width), (1, *shape)).astype(np.float32)
-            for node in prefix:
-                oxe.execute_node(node, context, self.model.graph, self.model.get_opset_imports().get(node.domain, 13))
-            table[pixels] = context[tensor].reshape(colours, -1).T
-        integers = np.rint(table).astype(np.int64)
-        return integers if np.array_equal(integers, table) and np.abs(integers).max() <= IMAGE_MAX else None
 
     # ---- what a node reads
 
@@ -296,7 +173,7 @@ class _Walk:
         layer = Layer(
             title(node), "conv", weight, stride[0], source.size, input=source.layer, reach=source.out_max,
         )  # fmt: skip
-        self.values[node.output[0]] = Scaled(_Accumulators(node, layer, shape, source.depth + 1, -zero * weight.sum(axis=(1, 2, 3))))
+        self.values[node.output[0]] = Scaled(Accumulators(node, layer, shape, source.depth + 1, -zero * weight.sum(axis=(1, 2, 3))))
 
     def _geometry(self, node):
         """(strides, pads) of a convolution or pool; refuses dilation and automatic padding."""
@@ -314,7 +191,7 @@ class _Walk:
     def _multithreshold(self, node):
         found = self._read(node)
         steps, bias = self._steps(node)
-        unfinished = isinstance(found.what, _Accumulators) or isinstance(found.what, Open) and found.what.awaits is not None
+        unfinished = isinstance(found.what, Accumulators) or isinstance(found.what, Open) and found.what.awaits is not None
         if unfinished and not self._alone(node):
             second = next(other for other in self.model.find_consumers(node.input[0]) if other.name != node.name)
             refuse(found.what.node, f"has two readers, {title(node)} and {title(second)}, before it is quantised; quantise it once "
@@ -323,7 +200,7 @@ class _Walk:
             found = self._stored(node)
             worth = self._table(node, found.what.values, found.scale, steps, bias)
             made = replace(found.what, values=worth)
-        elif isinstance(found.what, _Accumulators):
+        elif isinstance(found.what, Accumulators):
             made = self._levels(node, found.what, found.scale, steps, bias)
         elif isinstance(found.what, Open) and found.what.awaits is not None:
             made = self._sum_table(node, found.what, found.scale, steps, bias)
@@ -397,7 +274,7 @@ class _Walk:
             return
         pair = [self._read(node, index) for index in (0, 1)]
         for found in pair:
-            if isinstance(found.what, _Accumulators):
+            if isinstance(found.what, Accumulators):
                 refuse(node, f"adds the unquantised output of {title(found.what.node)}; put one QuantIdentity, shared by both "
                              "branches, before the addition")  # fmt: skip
         ready = [
@@ -459,9 +336,9 @@ class _Walk:
         self._check_pool(node)
         found = self._poolable(node)
         made = found.what
-        if isinstance(made, (Open, _Accumulators)) and (made.layer.pool2 or getattr(made, "pool2", None)):
+        if isinstance(made, (Open, Accumulators)) and (made.layer.pool2 or getattr(made, "pool2", None)):
             refuse(node, "pools twice behind one convolution; put a convolution between")
-        if isinstance(made, _Accumulators):
+        if isinstance(made, Accumulators):
             made = replace(made, pool2=MAX, shape=_halved(made.shape))
         else:
             made.layer.pool2 = MAX
@@ -500,7 +377,7 @@ class _Walk:
             others = [title(other) for other in self.model.find_consumers(node.input[0]) if other.name != node.name]
             also = f", which {others[0]} reads too" if others else ""
             refuse(node, f"pools a stored map{also}; pool right behind a convolution, where nothing else reads the larger map")
-        if not isinstance(found.what, (Open, _Accumulators)):
+        if not isinstance(found.what, (Open, Accumulators)):
             refuse(node, "pools something that is no map of a convolution; pool right behind a convolution")
         return found
 
@@ -540,7 +417,7 @@ class _Walk:
         found, constant = self._read(node, self._dynamic(node)), self._constant(node)
         if constant is None:
             refuse(node, "multiplies two maps; the engine adds branches, it cannot multiply them")
-        if isinstance(found.what, _Accumulators):
+        if isinstance(found.what, Accumulators):
             refuse(found.what.node, "is not followed by a quantiser of at most 4 bits; put a QuantReLU behind it, or before an "
                                     "addition one QuantIdentity that both branches share")  # fmt: skip
         if (constant == constant.flat[0]).all():
@@ -576,18 +453,6 @@ class _Walk:
             Layer(title(node), "linear", weight[order], input=source.layer, bias=integers[order], logit_scale=unit)
         )
         return None if (order == np.arange(classes)).all() else tuple(int(number) for number in order)
-
-
-@dataclass
-class _Accumulators:
-    """The accumulators of a convolution; `offset` [Co] is what the thresholds move by."""
-
-    node: object
-    layer: Layer
-    shape: tuple
-    depth: int
-    offset: np.ndarray
-    pool2: str | None = None
 
 
 def _halved(shape):

@@ -16,9 +16,10 @@ from google.protobuf.message import DecodeError
 from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.engine.config import EngineConfig
-from flow.engine.graph import IMAGE_MAX
 from flow.errors import GatefoldError
-from flow.finn.infer import InferSwitchableLayers, refuse
+from flow.finn.infer import InferSwitchableLayers
+from flow.finn.integers import refuse
+from flow.finn.pixels import Pixels
 from flow.finn.streamline import module_name, step_convert_to_finn, step_streamline, step_tidy_up
 
 OPERATORS = {
@@ -44,16 +45,16 @@ class NetworkConfig:
 
     Attributes:
         engine: EngineConfig whose folding the nodes carry.
-        input_scale: the network's input for a pixel of 1; torchvision's ToTensor gives 1/255, pixels as they are 1.
+        pixels: what the network was given for a pixel in training, where that is not p / 255.
     """
 
     engine: EngineConfig = EngineConfig()
-    input_scale: float = 1 / IMAGE_MAX
+    pixels: Pixels = Pixels()
 
 
 def step_infer_layers(model, cfg):
     """Convolutions, thresholds, additions and pools become the engine's layers."""
-    return model.transform(InferSwitchableLayers(cfg.engine, cfg.input_scale))
+    return model.transform(InferSwitchableLayers(cfg.engine, cfg.pixels))
 
 
 STEPS = [step_tidy_up, step_convert_to_finn, step_streamline, step_infer_layers]

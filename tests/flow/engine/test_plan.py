@@ -11,7 +11,7 @@ from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost, layer_cost
 from flow.engine.from_model import layer_graph
-from flow.engine.graph import Layer, LayerGraph
+from flow.engine.graph import ImageInput, Layer, LayerGraph
 from flow.engine.interface import load_interface
 from flow.engine.memories import block_memories, rom_blocks, rom_luts
 from flow.engine.plan import M, Place, X, map_words, plan
@@ -201,3 +201,47 @@ def test_an_engine_for_one_mode_takes_only_the_full_network():
 def test_impossible_parameters_are_refused(parameters):
     with pytest.raises(GatefoldError, match=f"engine parameter {next(iter(parameters)).upper()}"):
         EngineConfig(**parameters)
+
+
+@pytest.mark.parametrize(
+    "attributes, words",
+    [
+        ({"residual_table": np.arange(16)}, "adds branches of different scales"),
+        ({"pool2": "max"}, "followed by a 2x2 pool"),
+        ({"sum_table": np.arange(64) % 16}, "quantised twice"),
+        ({"clamp": (0, 3)}, "levels 0 to 3; .* activations of 4 bits"),
+        ({"valid": (7, 9)}, "makes a map of 7x9"),
+        ({"weight": np.full((32, 32, 3, 3), 8)}, "weights from 8 to 8; the engine does 4 bits"),
+    ],
+)
+def test_what_a_layer_may_have_and_the_hardware_lacks(attributes, words):
+    with pytest.raises(GatefoldError, match=f"layer stage2.block1.conv2 .*{words}"):
+        graph = change("stage2.block1.conv2", residual=None)
+        for key, value in attributes.items():
+            setattr(graph["stage2.block1.conv2"], key, value)
+        plan(graph)
+
+
+def test_an_image_that_the_host_would_have_to_look_up():
+    graph = random_resnet(0)
+    graph.image = ImageInput((32, 32), np.arange(256)[:, None].repeat(3, axis=1))
+    plan(graph)
+    graph.image.table[9, 2] = 8
+    with pytest.raises(GatefoldError, match="layer stem reads an image that is not quantised to its own pixels"):
+        plan(graph)
+
+
+def test_layers_without_residuals_alternate_between_the_memories():
+    graph = random_resnet(0, blocks=(2, 1, 1))
+    for layer in graph.layers:
+        layer.residual = None
+    shortcuts = [layer for layer in graph.layers if layer.name.endswith("shortcut")]
+    graph.layers = [layer for layer in graph.layers if layer not in shortcuts]
+    layout = plan(graph)
+    memories = [layout.maps[layer.name].memory for layer in graph.layers[:-2]]
+    assert memories == [X, M] * (len(memories) // 2) + [X] * (len(memories) % 2)
+    contents = {}
+    for layer in graph.layers[:-1]:
+        assert layer.input == "image" or contents[layout.maps[layer.input]] == layer.input
+        contents[layout.maps[layer.name]] = layer.name
+    assert layout.maps[graph.layers[-2].name] is None

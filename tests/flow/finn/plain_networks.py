@@ -51,17 +51,23 @@ class Block(nn.Module):
 
 
 class Normalised(nn.Module):
-    """Mean and deviation inside the network, then a signed quantiser of 8 bits."""
+    """Mean and deviation, in the network or before it, then a signed quantiser of 8 bits."""
 
-    def __init__(self, *layers):
+    MEAN, DEVIATION = (0.49, 0.48, 0.44), (0.25, 0.24, 0.26)
+
+    def __init__(self, *layers, inside=True):
         super().__init__()
-        self.register_buffer("mean", torch.tensor([0.49, 0.48, 0.44]).reshape(1, 3, 1, 1))
-        self.register_buffer("deviation", torch.tensor([0.25, 0.24, 0.26]).reshape(1, 3, 1, 1))
+        self.inside = inside
+        self.register_buffer("mean", torch.tensor(self.MEAN).reshape(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(self.DEVIATION).reshape(1, 3, 1, 1))
         self.quantiser = qnn.QuantIdentity(act_quant=Int8ActPerTensorFloat, bit_width=8)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x):
-        return self.layers(self.quantiser((x - self.mean) / self.deviation))
+        return self.layers(self.quantiser(self.normalised(x) if self.inside else x))
+
+    def normalised(self, x):
+        return (x - self.mean) / self.deviation
 
 
 def vgg():
@@ -81,11 +87,13 @@ def one_by_one():
 
 
 def digits():
-    """Grey, 28x28, first and last layer of 8 bits, an average pool."""
-    average = [nn.AvgPool2d(2), qnn.QuantIdentity(bit_width=4, act_quant=Uint8ActPerTensorFloat)]
+    """Grey, 28x28, first and last layer of 8 bits, an average pool between two quantisers of scale 1/4: a quarter of its sums are halves."""
+    fixed = dict(scaling_impl_type="const", min_val=0.0, max_val=15 / 4, bit_width=4)
     return nn.Sequential(
-        pixels(), *unit(1, 8, bits=8), nn.MaxPool2d(2), *unit(8, 16), *average, *unit(16, 24, bits=3), nn.MaxPool2d(2), *unit(24, 32), Head(32)
-    )
+        pixels(), *unit(1, 8, bits=8), nn.MaxPool2d(2), conv(8, 16), nn.BatchNorm2d(16), qnn.QuantReLU(**fixed),
+        nn.AvgPool2d(2), qnn.QuantIdentity(act_quant=Uint8ActPerTensorFloat, **fixed), *unit(16, 24, bits=3), nn.MaxPool2d(2),
+        *unit(24, 32), Head(32),
+    )  # fmt: skip
 
 
 def hundred():
@@ -129,6 +137,10 @@ def adding():
     return nn.Sequential(pixels(), *unit(3, 8), *stage(8, 8), *stage(8, 16), Head(16))
 
 
+def stack():
+    return nn.Sequential(pixels(), *unit(3, 8), *unit(8, 8, stride=2), *unit(8, 12, 1), *unit(12, 16, stride=2), *unit(16, 16), Head(16, 5))
+
+
 class Odd(nn.Module):
     """Two colours, odd sizes that are not square, 2 and 3 bits, a signed map before a 1x1 kernel, a quantiser twice, a mean as head."""
 
@@ -159,6 +171,7 @@ NETWORKS = {
     "per_tensor": (per_tensor, (3, 32, 32)),
     "normalised": (normalised, (3, 32, 32)),
     "adding": (adding, (3, 32, 32)),
+    "stack": (stack, (3, 32, 32)),
     "odd": (odd, (2, 20, 28)),
 }
 """Name -> (how it is made, shape of an image)."""

@@ -8,11 +8,13 @@ import numpy as np
 import plain_networks
 import pytest
 import torch
+from finn.util.basic import getHWCustomOp
 from qonnx.util.basic import get_by_name
 
 import flow.finn as gatefold_finn
 from flow.engine.integer import levels, run
-from flow.engine.requant import check_matched, hardware, requantise
+from flow.engine.requant import check_matched, hardware, requantise_layer
+from flow.errors import GatefoldError
 from flow.finn.infer import recognise
 from flow.finn.streamline import step_convert_to_finn, step_streamline, step_tidy_up
 from flow.finn.user_network import NetworkConfig, load_qonnx, read_network, step_infer_layers
@@ -140,6 +142,7 @@ def test_every_station_has_the_same_integers(name, tmp_path):
 
     # Brevitas, given the integers where rounding is ambiguous, and left alone
     theirs, ambiguous = forced(network, images, codes)
+    assert not ambiguous or name != "digits", "exact halves have to round to even"
     assert np.array_equal(np.rint(theirs / unit - real_bias), products)
     classes = [(graph.class_order or range(graph.classes))[number] for number in result.classes]
     top = np.sort(theirs, axis=1)
@@ -160,14 +163,23 @@ def test_every_station_has_the_same_integers(name, tmp_path):
         feed = {"image": planes[number : number + 1].transpose(0, 2, 3, 1).astype(np.float32)}
         assert np.array_equal(oxe.execute_onnx(nodes, feed)["logits"], result.logits[number : number + 1])
 
-    # the hardware's requantisation
-    if path.stem != "digits":  # accumulators of 8-bit weights have more than 18 bits
-        table = requantise(graph)
-        check_matched(graph, table)
-        assert np.array_equal(run(graph, images.numpy(), "full", hardware(table)).logits, result.logits)
+    # the hardware's requantisation, but for accumulators of 8-bit weights, which have more than 18 bits
+    convolutions = graph.layers[:-1]
+    narrow = [layer for layer in convolutions if max(abs(bound).max() for bound in layer.accumulator_range(1)) < 1 << 17]
+    assert len(narrow) == len(convolutions) - (name == "digits")
+    table = {(layer.name, 1): requantise_layer(layer, 1) for layer in narrow}
+    check_matched(graph, table)
+    constants = hardware(table)
+
+    def narrow_by_constants(layer, setting, acc):
+        return constants(layer, setting, acc) if (layer.name, setting) in table else levels(layer, setting, acc)
+
+    assert np.array_equal(run(graph, images.numpy(), "full", narrow_by_constants).logits, result.logits)
 
 
-def test_the_simulated_accelerator_equals_brevitas(tmp_path):
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ["adding", pytest.param("stack", marks=pytest.mark.slow)])
+def test_the_simulated_accelerator_equals_brevitas(name, tmp_path):
     """From a Brevitas network to records of the simulated hardware, for what the engine runs without tables and pools."""
     from flow.accelerator.compile import compile_accelerator
     from flow.accelerator.simulator import Simulator
@@ -175,13 +187,18 @@ def test_the_simulated_accelerator_equals_brevitas(tmp_path):
     from flow.engine.compile import compile_graph
     from flow.engine.config import EngineConfig
     from flow.engine.cost import frame_cost
+    from flow.engine.images import memory_images
 
     config = EngineConfig(p=32, pe=1, r=16, v=8)
-    network, images, path = made("adding", tmp_path)
-    graph = gatefold_finn.layer_graph(read_network(path, NetworkConfig(engine=config)))
+    network, images, path = made(name, tmp_path)
+    nodes = read_network(path, NetworkConfig(engine=config))
+    graph = gatefold_finn.layer_graph(nodes)
     compiled = compile_graph(graph, config)
-    for name, text in compiled.images.items():
-        (tmp_path / name).write_text(text)
+    (engine,) = nodes.transform(gatefold_finn.MapToTileEngine()).get_nodes_by_op_type("TileEngine")
+    build = getHWCustomOp(engine).build()
+    assert memory_images(build.graph, build.plan, build.table) == compiled.images
+    for file, text in compiled.images.items():
+        (tmp_path / file).write_text(text)
     parameters = compiled.plan.config.parameters()
     library = compile_accelerator(tmp_path, tmp_path / "accelerator.so", parameters, accelerator_sources(tmp_path))
     with Simulator(library, tmp_path) as simulator:
@@ -193,3 +210,25 @@ def test_the_simulated_accelerator_equals_brevitas(tmp_path):
         classes = network(images.float() / 255).argmax(dim=1).numpy()
     order = graph.class_order or range(graph.classes)
     assert np.array_equal([order[record["class"]] for record in records], classes)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_every_pixel_value_is_what_brevitas_makes_of_it(inside, tmp_path):
+    torch.manual_seed(1)
+    network = plain_networks.Normalised(*plain_networks.unit(3, 8), plain_networks.Head(8), inside=inside)
+    pixels = torch.arange(256).float().reshape(1, 1, 16, 16).expand(1, 3, 16, 16) / 255
+    given = pixels if inside else network.normalised(pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network.train()(given)
+        path = plain_networks.save(network.eval(), (3, 16, 16), tmp_path / "normalised.onnx")
+    with torch.no_grad():
+        quantiser = network.quantiser
+        codes = torch.round(quantiser(network.normalised(pixels)) / quantiser.act_quant.scale())
+    outside = gatefold_finn.Pixels(mean=network.MEAN, deviation=network.DEVIATION)
+    config = NetworkConfig() if inside else NetworkConfig(pixels=outside)
+    table = gatefold_finn.layer_graph(read_network(path, config)).image.table
+    assert table.min() < 0 and np.array_equal(table, codes.reshape(3, 256).T.numpy())
+    if not inside:
+        with pytest.raises(GatefoldError, match="reads 3 colours; give one mean"):
+            read_network(path, NetworkConfig(pixels=gatefold_finn.Pixels(mean=(0.5, 0.5))))

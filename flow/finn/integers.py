@@ -1,0 +1,91 @@
+"""What the tensors of a streamlined network hold: integers of some kind, times a scale, until the image has become logits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flow.engine.graph import Layer
+from flow.errors import GatefoldError
+
+
+def title(node):
+    """What a node is called in a sentence: its module in the network where the file tells it, else its own name."""
+    return node.doc_string or node.name
+
+
+def refuse(node, why):
+    raise GatefoldError(f"Node {title(node)} ({node.op_type}) {why}.")
+
+
+@dataclass
+class Map:
+    """A stored map: `values[code]` is the integer that a code is worth. The image has no table."""
+
+    layer: str
+    shape: tuple
+    values: np.ndarray | None
+    depth: int
+    out_max: int
+    size: int
+
+
+@dataclass
+class Accumulators:
+    """The accumulators of a convolution; `offset` [Co] is what the thresholds move by."""
+
+    node: object
+    layer: Layer
+    shape: tuple
+    depth: int
+    offset: np.ndarray
+    pool2: str | None = None
+
+
+@dataclass
+class Open:
+    """A layer that still grows.
+
+    Attributes:
+        layer: Layer as far as it is known.
+        shape: (channels, height, width) of the map as it is now, in real pixels.
+        zero: integer that the lowest level, or code 0 of a sum table, is worth.
+        awaits: the node that made a sum which still needs its table, or None.
+        added: the map that is added.
+    """
+
+    node: object
+    layer: Layer
+    shape: tuple
+    depth: int
+    zero: int = 0
+    awaits: object = None
+    added: Map | None = None
+
+
+@dataclass
+class Pooled:
+    """Sums over all `pixels` of the map of `layer`, divided by them; code 0 is worth `zero`."""
+
+    layer: str
+    zero: int
+    pixels: int
+    channels: int
+
+
+@dataclass
+class Logits:
+    """integer [K, C] weights, the real value of one unit, and the real bias [K]."""
+
+    node: object
+    source: Pooled
+    weight: np.ndarray
+    scale: float = 1.0
+    bias: np.ndarray | None = None
+
+
+@dataclass
+class Scaled:
+    """Integers of one kind, times a scale."""
+
+    what: object
+    scale: float = 1.0
