@@ -101,9 +101,9 @@ def _environment(name: str) -> str:
 def _objects(word: str, line: str) -> tuple[str, list[str]]:
     """(`get_…` command, its object names) of a bracketed word."""
     inner = _words(word[1:-1]) if word.startswith("[") else []
-    if not inner or not inner[0].startswith("get_bd_"):
+    if not inner or not inner[0].startswith("get_bd_") or any(word.startswith(("-", "[")) for word in inner[1:]):
         raise GatefoldError(f"The block design names its pins in a way that only Vivado understands: {line}")
-    return inner[0], [name.lstrip("/") for item in inner[1:] for name in item.split() if not name.startswith("-")]
+    return inner[0], [name.lstrip("/") for item in inner[1:] for name in item.split()]
 
 
 def _pin(path: str) -> tuple[str, str]:

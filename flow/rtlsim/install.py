@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 
+from flow.rtlsim.finn_support import refuse
 from flow.rtlsim.hook import when_imported
 from flow.rtlsim.settings import VARIABLE, Options, prepare_finn_environment
 
@@ -29,6 +30,7 @@ def attach() -> None:
     os.environ.setdefault(VARIABLE, "on")
     when_imported("finn.xsi", _facade)
     when_imported("finn_xsi.adapter", _adapter)
+    when_imported("finn.transformation.fpgadataflow.prepare_rtlsim", _preparing)
     when_imported("finn.transformation.fpgadataflow.create_stitched_ip", _stitching)
     when_imported("finn.transformation.fpgadataflow.simulation_build", _sizing_build)
     when_imported("finn.transformation.fpgadataflow.simulation_connected", _sizing_run)
@@ -60,6 +62,17 @@ def _adapter(module) -> None:
     module.compile_sim_obj, module.get_simkernel_so = adapter.compile_sim_obj, adapter.get_simkernel_so
     module.load_sim_obj = _around(module.load_sim_obj, adapter.load_sim_obj)
     module.rtlsim_multi_io = _around(module.rtlsim_multi_io, adapter.rtlsim_multi_io)
+
+
+def _preparing(module) -> None:
+    original = getattr(module.PrepareRTLSim.applyNodeLocal, "finn_original", module.PrepareRTLSim.applyNodeLocal)
+
+    def apply_node_local(self, node):
+        refuse(node.op_type, node.name)
+        return original(self, node)
+
+    apply_node_local.finn_original = original
+    module.PrepareRTLSim.applyNodeLocal = apply_node_local
 
 
 def _stitching(module) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from flow.errors import GatefoldError
 from flow.rtlsim.block_design import read_block_design
 from flow.rtlsim.compile import RTL, compile_model, design_sources, module_ports
+from flow.rtlsim.finn_support import refuse
 from flow.rtlsim.library import Model, RtlSimError, StallError
 from flow.rtlsim.stitch import join
 
@@ -220,8 +221,7 @@ def _prepared(model, part, clk_ns):
 
     model = copy.deepcopy(model)
     for node in model.graph.node:
-        if node.op_type.endswith("_hls"):
-            raise GatefoldError(f"{node.name} is an HLS node, of which there is no RTL without Vitis HLS; use its RTL variant.")
+        refuse(node.op_type, node.name)
     if not all(getHWCustomOp(node).get_nodeattr("ip_path") for node in model.graph.node):
         model = model.transform(PrepareIP(part, clk_ns)).transform(HLSSynthIP())
     return model.transform(CreateStitchedIP(part, clk_ns))

@@ -130,6 +130,13 @@ def fifo(depth=20, ram_style="auto"):
     )  # fmt: skip
 
 
+def remove_data():
+    return node(
+        "RemoveDataPath", {"inp": ([1, 40, 12], "INT4")}, ([1, 40, 12], "INT4"), folded_shape=[1, 40, 3, 4],
+        normal_shape=[1, 40, 12], dataType="INT4",
+    )  # fmt: skip
+
+
 NODES = {
     "ConvolutionInputGenerator_rtl": (lambda: finn_nodes.swg(size=(6, 6), channels=4), finn_nodes.PART),
     "Crop_rtl": (crop, finn_nodes.PART),
