@@ -6,7 +6,7 @@
 1. WeNet with channel shuffle against without. 2. WeNet's group modes against US-Net's widths, whose smallest take as many
 multiply-accumulates. 3. ACS' gates trained with the cost of what they run (eq. 5) against gates that only see the
 cross-entropy. 4. What Algorithm 1 samples and learns from: group counts per layer as in the paper, the modes in use, and these
-with a teacher's outputs (`gatefold teach`) in the loss; in bfloat16. A run that was interrupted goes on where it was.
+with a teacher's outputs (`gatefold teach`) in the loss; in bfloat16, the modes in use in float32 too. A run that was interrupted goes on where it was.
 """
 
 import argparse
@@ -35,6 +35,7 @@ SIDES = {
         "per layer": ("resnet8", "wenet", LONGER),
         "modes in use": ("resnet8", "wenet", {**LONGER, "uniform": "0.9"}),
         "modes in use, teacher": ("resnet8", "wenet", {**LONGER, "uniform": "0.9"}),
+        "modes in use, float32": ("resnet8", "wenet", {**LONGER, "uniform": "0.9"}),
     },
 }
 
@@ -46,7 +47,9 @@ def settings_of(group: str, side: str, model: str, steps: int, teacher: str | No
     taught = side.endswith("teacher")
     if taught and teacher is None:
         return None
-    return Settings(model, steps=steps, lr=0.2, weight_decay=2e-4, precision="bfloat16", teacher=teacher if taught else None, share=0.7)
+    precision = "float32" if side.endswith("float32") else "bfloat16"
+    teacher = teacher if taught else None
+    return Settings(model, steps=steps, lr=0.2, weight_decay=2e-4, precision=precision, teacher=teacher, share=0.7)
 
 
 def main() -> None:
