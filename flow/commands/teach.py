@@ -55,11 +55,10 @@ def run(args: argparse.Namespace) -> int:
             reached = teaching.run_epoch(lambda step, _: progress.update(task, completed=step))
             progress.remove_task(task)
             console.print(f"{label}: {100 * reached:.1f} % of the held-out images", highlight=False)
-        count = len(teaching.labels)
-        task = progress.add_task("views", total=args.views * count)
+        task = progress.add_task("views", total=args.views * len(teaching.images))
         dataset = teaching.dataset
         views = make_views(
-            teaching.model, teaching.images, count, args.views, dataset.name, dataset.mirrored, args.seed,
+            teaching.model.eval(), teaching.images, args.views, dataset.name, dataset.mirrored, args.seed,
             lambda n: progress.advance(task, n),
         )  # fmt: skip
     path = folder / "views.safetensors"

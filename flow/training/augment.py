@@ -31,6 +31,9 @@ class Images:
         self._images = images
         self._padded = pad(torch.from_numpy(images)).to(device) if isinstance(images, np.ndarray) else None
 
+    def __len__(self) -> int:
+        return len(self._images)
+
     def take(self, index: Tensor) -> Tensor:
         """uint8 [B, H+8, W+8, 3] of the images ``index``, int64 [B]."""
         if self._padded is not None:

@@ -266,9 +266,9 @@ class Trainer:
         return index, phase
 
     def _examples(self, phase: Phase, batch: Tensor, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor | Targets]:
-        """Images and what they are to give; a teacher has no outputs for crops of another size."""
+        """Images and what they are to give; a teacher has no outputs for crops of another size, nor for those in the centre."""
         labels = self.labels[distributed.share(batch).to(self.device)]
-        if self.views is None or size != self.dataset.image_size:
+        if self.views is None or size != self.dataset.image_size or not phase.move:
             mirror = self.settings.mirror
             return augment.crop_and_flip(self.images, batch, generator, size, mirror, phase.move, distributed.share), labels
         x, logits = self.views.take(self.images, batch, self.epoch)

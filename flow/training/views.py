@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from flow.atomic import write_atomically
@@ -90,23 +90,22 @@ class Views:
 
 @torch.no_grad()
 def make_views(
-    teacher: nn.Module,
+    teacher: Callable[[Tensor], Tensor],
     images: Images,
-    count: int,
     views: int,
     data: str,
     flip: bool,
     seed: int,
     on_batch: Callable[[int], None] = lambda _: None,
 ) -> Views:
-    """Random views of the first ``count`` images and the teacher's outputs for them.
+    """Random views of all images and the teacher's outputs for them.
 
     Args:
-        teacher: float images [B, 3, H, W] to logits; put into eval.
+        teacher: float images [B, 3, H, W] to logits, in eval.
         views: of each image; flip: whether images may be mirrored.
         on_batch: called with the number of views of each batch.
     """
-    teacher.eval()
+    count = len(images)
     generator = torch.Generator().manual_seed(seed)
     offsets = torch.randint(0, 2 * PADDING + 1, (views, 2, count), generator=generator).to(torch.uint8)
     first = torch.rand(count, generator=generator) < 0.5

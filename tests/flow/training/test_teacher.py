@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from flow.cli import main
 from flow.data import load
+from flow.data.held_out import split
 from flow.errors import GatefoldError
 from flow.training import teacher
 from flow.training.augment import Images
@@ -31,8 +32,8 @@ def digits():
 
 
 def test_the_student_sees_what_the_teacher_saw(digits):
-    images = Images(digits.train_x, torch.device("cpu"))
-    views = make_views(_Sum(), images, 200, 3, "digits", True, 0)
+    images = Images(digits.train_x[:200], torch.device("cpu"))
+    views = make_views(_Sum(), images, 3, "digits", True, 0)
     assert views.offsets.max() == 8 and views.offsets.min() == 0
     assert bool((views.mirrored[0] != views.mirrored[1]).all()) and bool((views.mirrored[0] == views.mirrored[2]).all())
     index = torch.tensor([150, 3, 77])
@@ -42,13 +43,13 @@ def test_the_student_sees_what_the_teacher_saw(digits):
         assert x.shape == (3, 3, 32, 32) and torch.allclose(_Sum()(x).half().float(), logits)
         seen.append(x)
     assert torch.equal(seen[0], seen[3]) and not torch.equal(seen[0], seen[2])
-    unmirrored = make_views(_Sum(), images, 200, 2, "digits", False, 0)
+    unmirrored = make_views(_Sum(), images, 2, "digits", False, 0)
     assert not unmirrored.mirrored.any()
 
 
 def test_stored_views_are_read_back_and_only_for_their_images(digits, tmp_path):
     path = tmp_path / "views.safetensors"
-    views = make_views(_Sum(), Images(digits.train_x, torch.device("cpu")), 50, 2, "digits", True, 0)
+    views = make_views(_Sum(), Images(digits.train_x[:50], torch.device("cpu")), 2, "digits", True, 0)
     views.save(path)
     again = Views.load(path, "digits", 50, 2)
     assert all(torch.equal(getattr(views, key), getattr(again, key)) for key in ("offsets", "mirrored", "logits"))
@@ -108,6 +109,23 @@ def test_a_network_learns_from_stored_outputs(tmp_path, capsys):
     assert (settings["precision"], settings["uniform"]) == ("bfloat16", 0.9)
     assert main([*train, "--share", "1.5"]) == 2
     assert "--share lies from 0 to 1" in capsys.readouterr().err
+
+
+def test_the_teacher_speaks_where_its_views_are_seen(digits, tmp_path):
+    path = tmp_path / "views.safetensors"
+    images = Images(split(digits, 10)[0].train_x, torch.device("cpu"))
+    make_views(lambda x: x.mean((2, 3)).repeat(1, 4)[:, :10], images, 1, "digits", False, 0).save(path)
+    settings = Settings("resnet8", held_out=10, teacher=str(path))
+    method = make("wenet", {"full_epochs": "1", "float_epochs": "1", "epochs": "1", "refine_epochs": "1"})
+    trainer = Trainer(settings, method, digits, tmp_path)
+    index, generator = torch.tensor([5, 9]), torch.Generator().manual_seed(0)
+    for phase in trainer.phases:
+        size = round(phase.crop * 32)
+        x, y = trainer._examples(phase, index, generator, size)
+        assert x.shape == (2, 3, size, size)
+        taught = phase.name in ("float", "4-bit")
+        assert isinstance(y, Targets) == taught
+        assert torch.equal(y.labels if taught else y, torch.from_numpy(trainer.dataset.train_y[[5, 9]]))
 
 
 def test_what_cannot_be_is_said(digits, tmp_path):
