@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
 import flow
 from flow.atomic import write_atomically, write_together
 from flow.errors import GatefoldError
 from flow.files import check_file, read_sealed, sealed
+from flow.training.weights import check_record, check_weights, digest
 
 STATE = {
     "settings": dict, "data": str, "model": dict, "optimiser": dict, "phases": list, "epoch": int, "seconds": (int, float), "history": list
@@ -43,17 +44,18 @@ def load_training_state(path: Path) -> dict:
 
 
 def save_model(model, path: Path, record: dict) -> None:
-    """Write ``path`` (.safetensors) and beside it a .json with the record: model, classes, and what was reached."""
+    """Write ``path`` (.safetensors) and beside it a .json with the record: model, classes, digest, and what was reached."""
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     own = {"model": model.name, "num_classes": model.num_classes, "quantised": model.quantised}
     if getattr(model, "searched", None):
         own["searched"] = model.searched
     if getattr(model, "options", None):
         own["options"] = model.options
-    record = {**own, **record}
+    data = save(tensors)
+    record = {**own, **record, "sha256": digest(data)}
     write_together(
         {
-            path: lambda temporary: temporary.write_bytes(save(tensors)),
+            path: lambda temporary: temporary.write_bytes(data),
             path.with_suffix(".json"): lambda temporary: temporary.write_text(sealed(record)),
         }
     )
@@ -61,7 +63,8 @@ def save_model(model, path: Path, record: dict) -> None:
 
 def read_record(name_or_path: str | Path) -> dict:
     """The .json beside the weights."""
-    return read_sealed(_weights_path(name_or_path).with_suffix(".json"), "train the model again or restore the file")
+    path = _weights_path(name_or_path).with_suffix(".json")
+    return check_record(read_sealed(path, "train the model again or restore the file"), path)
 
 
 def _weights_path(name_or_path: str | Path) -> Path:
@@ -70,6 +73,8 @@ def _weights_path(name_or_path: str | Path) -> Path:
     if str(name_or_path) in NAMES:
         return SHIPPED / f"{name_or_path}.safetensors"
     path = Path(name_or_path)
+    if path.is_dir():
+        raise GatefoldError(f"{path} is a folder; give the .safetensors file in it.")
     if path.suffix != ".safetensors" and not path.exists():
         raise GatefoldError(
             f"'{name_or_path}' is neither a model nor a weights file; give one of {', '.join(NAMES)} or a .safetensors file."
@@ -96,14 +101,16 @@ def load_model(name_or_path: str | Path):
         raise GatefoldError(f"There are no trained weights {path}; {remedy}.")
     record = read_record(path)
     try:
-        tensors = load_file(path)
+        data = path.read_bytes()
+        tensors = load(data)
+        check_weights(data, tensors, record, path)
         model = create(record["model"], record["num_classes"], **record.get("options", {}))
         for name, groups in record.get("searched", {}).items():
             model.add_mode(name, groups)
         model.load_state_dict(tensors)
-    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError):
+        model.set_quantised(record["quantised"])
+    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError):
         raise GatefoldError(f"The weights {path} are damaged or of another version; restore or train them again.") from None
-    model.set_quantised(record["quantised"])
     model.eval()
     return model
 
