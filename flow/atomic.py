@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from flow.errors import GatefoldError
@@ -44,16 +45,25 @@ def write_atomically(path: Path, write: Callable[[Path], object], remedy: str = 
     Args:
         remedy: what to do once it can be written, for the GatefoldError when writing fails.
     """
-    make_folder(path.parent)
-    temporary = path.with_name(path.name + ".part")
+    write_together({path: write}, remedy)
+
+
+def write_together(writes: dict[Path, Callable[[Path], object]], remedy: str = "continue with --resume") -> None:
+    """``write_atomically`` of files that belong together: none of them is renamed before all are written."""
+    temporaries = {path: path.with_name(path.name + ".part") for path in writes}
+    path = None
     try:
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, write in writes.items():
+            make_folder(path.parent)
+            write(temporaries[path])
+            with open(temporaries[path], "rb") as file:
+                os.fsync(file.fileno())
+        for path in writes:
+            os.replace(temporaries[path], path)
     except (OSError, RuntimeError) as error:
-        if temporary.is_file():
-            temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            with suppress(OSError):
+                temporary.unlink()
         raise GatefoldError(f"{path} could not be written ({error}); {_first_aid(error)} and {remedy}.") from error
 
 

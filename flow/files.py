@@ -1,10 +1,13 @@
 """Reading files that somebody else may have written, moved or damaged."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
 
 from flow.errors import GatefoldError
+
+SEAL = "digest"
 
 
 def check_file(path: Path, remedy: str) -> None:
@@ -32,7 +35,33 @@ def read_json(path: Path, remedy: str) -> dict:
     try:
         contents = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        raise GatefoldError(f"{path} is no JSON file that can be read; {remedy}.") from None
+        raise GatefoldError(f"{path} is damaged: it is no JSON file; {remedy}.") from None
     if not isinstance(contents, dict):
-        raise GatefoldError(f"{path} holds no JSON object; {remedy}.")
+        raise GatefoldError(f"{path} is damaged: it holds no JSON object; {remedy}.")
     return contents
+
+
+def sealed(contents: dict) -> str:
+    """A JSON object with its own digest as text, for ``read_sealed``."""
+    contents = json.loads(json.dumps(contents))  # as it will be read
+    return json.dumps({**contents, SEAL: _digest(contents)}, indent=2) + "\n"
+
+
+def read_sealed(path: Path, remedy: str) -> dict:
+    """The JSON object that ``sealed`` gave, without its digest; GatefoldError if anything of it has changed.
+
+    A file from before there were digests has none.
+    """
+    contents = read_json(path, remedy)
+    if SEAL in contents and contents.pop(SEAL) != _digest(contents):
+        raise GatefoldError(f"{path} is damaged: it is not as it was written; {remedy}.")
+    return contents
+
+
+def is_share(value) -> bool:
+    """Whether a value from a file is a number from 0 to 1."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _digest(contents: dict) -> str:
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()

@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+from flow.commands.counts import MOST_WORKERS, whole
 from flow.errors import GatefoldError
 
 
@@ -47,7 +48,7 @@ def add_parser(subparsers) -> None:
         help="halt every image at the first exit whose largest logit leads the second by this much, 2 for example",
     )
     parser.add_argument("--count", type=int, default=None, metavar="N", help="only the first N images (default: all)")
-    parser.add_argument("--threads", type=int, default=None, help="processor threads (default: all cores)")
+    parser.add_argument("--threads", type=whole(1, MOST_WORKERS), default=None, help="processor threads (default: all cores)")
     parser.add_argument(
         "--json", action="store_true", help="print model, mode, accuracy and predictions as JSON (per mode for --mode all)"
     )
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if args.count is not None and args.count < 1:
         raise GatefoldError(f"--count {args.count} leaves no image; give at least 1.")
     if args.threads is not None:
-        torch.set_num_threads(max(1, args.threads))
+        torch.set_num_threads(args.threads)
     model = load_named(args.model, args.checkpoint)
     if args.mode != "all":
         group_vector(model, args.mode)  # an unknown mode is refused before the data set is read

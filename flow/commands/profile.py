@@ -4,14 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from flow.commands.counts import MOST_WORKERS, whole, whole_list
 from flow.errors import GatefoldError
-
-
-def _batches(text: str) -> list[int]:
-    values = [int(part) for part in text.split(",")]
-    if min(values) < 1:
-        raise argparse.ArgumentTypeError(f"{text} holds a batch below 1")
-    return values
 
 
 def add_parser(subparsers) -> None:
@@ -25,10 +19,10 @@ def add_parser(subparsers) -> None:
     parser.add_argument("model", help="name of a network; for the uniform modes its weights do not matter")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run (default: %(default)s)")
     parser.add_argument(
-        "--batch", type=_batches, default=[1], metavar="LIST", help="batch sizes, e.g. 1,16,128 (default: 1)"
+        "--batch", type=whole_list(1), default=[1], metavar="LIST", help="batch sizes, e.g. 1,16,128 (default: 1)"
     )
     parser.add_argument("--repeats", type=int, default=15, help="runs to take the median of (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=None, help="processor threads (default: all cores)")
+    parser.add_argument("--threads", type=whole(1, MOST_WORKERS), default=None, help="processor threads (default: all cores)")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="weights with searched modes, to time those too (default: none)"
     )
@@ -52,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.repeats < 1:
         raise GatefoldError(f"--repeats {args.repeats} measures nothing; give at least 1.")
     if args.threads is not None:
-        torch.set_num_threads(max(1, args.threads))
+        torch.set_num_threads(args.threads)
     model = load_named(args.model, args.checkpoint) if args.checkpoint else create(args.model)
     if getattr(model, "gates", None) is not None:
         raise GatefoldError(f"A processor cannot skip what the gates in {args.checkpoint} turn off; give weights without gates.")

@@ -6,6 +6,7 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
+from flow.commands.counts import MOST_WORKERS, whole
 from flow.errors import GatefoldError
 
 
@@ -47,7 +48,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--batch", type=int, default=1, help="images per inference for cpu and cuda (default: %(default)s)")
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard, for cycles (default: %(default)s)")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the shipped ones)")
-    parser.add_argument("--jobs", type=int, default=None, help="parallel evaluations (default: one per core)")
+    parser.add_argument("--jobs", type=whole(1, MOST_WORKERS), default=None, help="parallel evaluations (default: one per core)")
     parser.add_argument(
         "--backend",
         choices=("threads", "processes", "ray"),
@@ -72,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
     from flow.paths import search_folder
     from flow.training.checkpoint import load_named
 
-    if min(args.points, args.batch, args.images, args.calibration, 1 if args.jobs is None else args.jobs) < 1:
-        raise GatefoldError("--points, --batch, --images, --calibration and --jobs count things; give at least 1.")
+    if min(args.points, args.batch, args.images, args.calibration) < 1:
+        raise GatefoldError("--points, --batch, --images and --calibration count things; give at least 1.")
     if args.test_images is not None and args.test_images < 0:
         raise GatefoldError(f"There are no {args.test_images} test images; give --test-images 0 to leave them out.")
     if not 0 <= args.threshold <= 1:
@@ -129,6 +130,7 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
     table = time_table(model, args.by, choose(find_board(args.board)), args.batch)
     jobs = args.jobs or os.cpu_count() or 1
     search = Search(model, images, labels, calibration, table, folder, jobs)
+    known = search.resume() if args.resume else 0
     console = Console(stderr=True, soft_wrap=True)
     trained = read_record(source)
     if trained.get("held_out", 0) < args.images:
@@ -139,7 +141,7 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
     if args.overwrite:
         discard(folder, _kept(model))
     if args.resume:
-        console.print(f"{search.resume()} networks are known already", highlight=False)
+        console.print(f"{known} networks are known already", highlight=False)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from flow.commands.train import _count, _positive
+from flow.commands.counts import MOST_WORKERS, whole, whole_list
 
 
 def add_parser(subparsers) -> None:
@@ -16,14 +16,14 @@ def add_parser(subparsers) -> None:
         "epoch; --resume goes on from it. For a processor with bfloat16 arithmetic.",
     )
     parser.add_argument("--data", default="cifar10", help="data set, as for `gatefold train` (default: %(default)s)")
-    parser.add_argument("--epochs", type=_positive, default=10, help="passes over the training set (default: %(default)s)")
-    parser.add_argument("--views", type=_positive, default=8, metavar="N", help="views of each image (default: %(default)s)")
-    parser.add_argument("--seed", type=_count, default=0, help="the same seed repeats a run (default: %(default)s)")
+    parser.add_argument("--epochs", type=whole(1), default=10, help="passes over the training set (default: %(default)s)")
+    parser.add_argument("--views", type=whole(1), default=8, metavar="N", help="views of each image (default: %(default)s)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="the same seed repeats a run (default: %(default)s)")
     parser.add_argument(
-        "--held-out", type=_count, default=1000, metavar="N", help="as for `gatefold train`, and the same (default: %(default)s)"
+        "--held-out", type=whole(0), default=1000, metavar="N", help="as for `gatefold train`, and the same (default: %(default)s)"
     )
-    parser.add_argument("--steps", type=_positive, default=None, help="end every epoch after so many steps (default: whole epochs)")
-    parser.add_argument("--threads", type=_positive, default=None, help="processor threads (default: all cores)")
+    parser.add_argument("--steps", type=whole(1), default=None, help="end every epoch after so many steps (default: whole epochs)")
+    parser.add_argument("--threads", type=whole(1, MOST_WORKERS), default=None, help="processor threads (default: all cores)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: runs/teach)")
     parser.set_defaults(run=run)

@@ -9,25 +9,10 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+from flow.commands.counts import MOST_WORKERS, whole, whole_list
 from flow.errors import GatefoldError
 
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
-
-
-def _seeds(text: str) -> list[int]:
-    return [_count(part) for part in text.split(",")]
+LARGEST_SEED = 2**32 - 1
 
 
 def _option(text: str) -> tuple[str, str]:
@@ -79,39 +64,39 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument(
         "--full-epochs",
-        type=_count,
+        type=whole(0),
         default=None,
         help="epochs of the full network alone, in floating point on 24x24 crops (default: 8)",
     )
     parser.add_argument(
-        "--float-epochs", type=_count, default=None, help="epochs of all modes in floating point (default: 2)"
+        "--float-epochs", type=whole(0), default=None, help="epochs of all modes in floating point (default: 2)"
     )
     parser.add_argument(
-        "--epochs", type=_count, default=None, help="epochs of all modes with 4-bit numbers (default: 6)"
+        "--epochs", type=whole(0), default=None, help="epochs of all modes with 4-bit numbers (default: 6)"
     )
     parser.add_argument(
         "--refine-epochs",
-        type=_count,
+        type=whole(0),
         default=None,
         help="epochs for each mode, from 1/16 to full, in what no smaller mode uses (default: 0)",
     )
     parser.add_argument(
         "--samples",
-        type=_positive,
+        type=whole(1),
         default=None,
         help="networks trained in each step of all modes: the full one, the smallest, and this number less two at random; the "
         "time of a step grows with it (default: 20, as in the paper; usnet: 4, as in its own)",
     )
-    parser.add_argument("--batch", type=_positive, default=128, help="images in each step (default: %(default)s)")
+    parser.add_argument("--batch", type=whole(1), default=128, help="images in each step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.1, help="highest learning rate (default: %(default)s)")
     parser.add_argument(
         "--weight-decay", type=float, default=None, help="of the weights (default: the paper's 1e-4, for wenet and usnet 5e-4)"
     )
-    parser.add_argument("--seed", type=_count, default=0, help="the same seed repeats a run (default: %(default)s)")
+    parser.add_argument("--seed", type=whole(0, LARGEST_SEED), default=0, help="the same seed repeats a run (default: %(default)s)")
     parser.add_argument(
-        "--seeds", type=_seeds, default=None, metavar="N,N", help="one run for each of these seeds, in OUTPUT/seed-N, resumed by itself"
+        "--seeds", type=whole_list(0, LARGEST_SEED), default=None, metavar="N,N", help="one run for each of these seeds, in OUTPUT/seed-N, resumed by itself"
     )
-    parser.add_argument("--jobs", type=_positive, default=1, help="runs at a time, with --seeds (default: %(default)s)")
+    parser.add_argument("--jobs", type=whole(1, MOST_WORKERS), default=1, help="runs at a time, with --seeds (default: %(default)s)")
     parser.add_argument(
         "--backend", choices=("processes", "ray"), default="processes", help="where runs of --seeds go (default: %(default)s)"
     )
@@ -119,18 +104,18 @@ def add_parser(subparsers) -> None:
         "--ray-address", default=None, metavar="HOST:PORT", help="Ray cluster for --backend ray (default: start one here)"
     )
     parser.add_argument(
-        "--steps", type=_positive, default=None, help="end every epoch after so many steps (default: whole epochs)"
+        "--steps", type=whole(1), default=None, help="end every epoch after so many steps (default: whole epochs)"
     )
     parser.add_argument(
         "--held-out",
-        type=_count,
+        type=whole(0),
         default=1000,
         metavar="N",
         help="leave N training images, at most a tenth, to later choices such as a search; the accuracy of every epoch "
         "is theirs (default: %(default)s)",
     )
     parser.add_argument(
-        "--test-images", type=_positive, default=None, metavar="N", help="evaluate on the first N test images (default: all)"
+        "--test-images", type=whole(1), default=None, metavar="N", help="evaluate on the first N test images (default: all)"
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (default: %(default)s)")
     parser.add_argument(
@@ -149,7 +134,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--share", type=float, default=0.9, help="of the teacher in the loss, 0 to 1; the rest is the labels' (default: %(default)s)"
     )
-    parser.add_argument("--threads", type=_positive, default=None, help="processor threads (default: all cores)")
+    parser.add_argument("--threads", type=whole(1, MOST_WORKERS), default=None, help="processor threads (default: all cores)")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     again.add_argument("--overwrite", action="store_true", help="replace the run that the output folder holds, which is lost")

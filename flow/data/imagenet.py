@@ -15,6 +15,7 @@ import numpy as np
 from flow.atomic import write_atomically
 from flow.data.archive import cache_folder
 from flow.data.jpegs import SHORTER_SIDE, Jpegs
+from flow.data.npz import read_npz
 from flow.errors import GatefoldError
 
 TRAIN, TEST, DEVKIT = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"
@@ -50,11 +51,12 @@ def _index(folder: Path) -> dict[str, np.ndarray]:
     """Where pictures are in the archives, and their classes; kept beside the archives while these do not change."""
     state = np.array([[(folder / name).stat().st_size, (folder / name).stat().st_mtime_ns] for name in CHECKSUMS])
     kept = folder / INDEX
-    if kept.is_file():
-        with np.load(kept) as file:
-            index = dict(file)
-        if np.array_equal(index["state"], state):
+    try:
+        index = read_npz(kept, ("state", "train", "train_y", "test", "test_y"), "")
+        if len(index) == 5 and np.array_equal(index["state"], state):
             return index
+    except GatefoldError:
+        pass  # there is none yet, or it is damaged: it is made again
     for name, checksum in CHECKSUMS.items():
         _check(folder / name, checksum)
     names, truth = _devkit(folder / DEVKIT)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from flow.explore.times import REPEATS, median_seconds
+from flow.explore.times import REPEATS, check_batch, median_seconds
 
 
 @torch.no_grad()
@@ -27,6 +27,7 @@ def profile(
     Returns:
         Mode name to batch size (as text, as JSON has it) to seconds.
     """
+    check_batch(model.layers(), max(batches))
     model.set_quantised(False)
     if hasattr(model, "set_grouped"):  # a DenseNet has no groups
         model.set_grouped(True)

@@ -1,6 +1,7 @@
 """A resumable search in a folder, and the modes that it leaves behind."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from flow.errors import GatefoldError
 from flow.explore.algorithm import Point, Vector, dominates, explore, pareto_front, spread
 from flow.explore.evaluator import Evaluator
 from flow.explore.times import Table, total
+from flow.files import is_share, read_sealed, sealed
 from flow.nn.modes import MODES, group_vector
 
 PROGRESS = "progress.json"
@@ -87,15 +89,16 @@ class Search:
     def resume(self) -> int:
         """Take over the accuracies of an interrupted search; returns how many."""
         path = self.folder / PROGRESS
-        try:
-            progress = json.loads(path.read_text())
-            if progress["key"] != self._key:
-                raise GatefoldError(f"{path} belongs to other weights or images; search without --resume.")
-            self._known = dict(progress["accuracy"])
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             return 0
-        except (ValueError, KeyError, TypeError):
-            raise GatefoldError(f"{path} is damaged; search without --resume.") from None
+        remedy = "search with --overwrite instead of --resume"
+        progress = read_sealed(path, remedy)
+        known = progress.get("accuracy")
+        if not isinstance(known, dict) or not all(is_share(value) for value in known.values()):
+            raise GatefoldError(f"{path} is damaged; {remedy}.")
+        if progress.get("key") != self._key:
+            raise GatefoldError(f"{path} belongs to other weights or images; {remedy}.")
+        self._known = known
         return len(self._known)
 
     def run(self, threshold: float, count: int = 8, on_step: Callable[[int, Point], None] = lambda *_: None) -> Result:
@@ -143,7 +146,7 @@ class Search:
         return "-".join(str(vector[spec.name]) for spec in self.specs)
 
     def _save(self) -> None:
-        write_text(self.folder / PROGRESS, json.dumps({"key": self._key, "accuracy": self._known}))
+        write_text(self.folder / PROGRESS, sealed({"key": self._key, "accuracy": self._known}))
 
 
 def _accuracies_of(evaluator: Evaluator, vectors: list[Vector]) -> list[float]:

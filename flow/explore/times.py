@@ -1,6 +1,8 @@
 """The t of Algorithm 2: time of a group vector as the sum over its layers."""
 
 import json
+import math
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from torch.nn import functional as F
 from flow.costs import Accounting
 from flow.engine.config import EngineConfig
 from flow.errors import GatefoldError
+from flow.files import read_json
 
 MODELS = ("cycles", "macs", "energy")
 DEVICES = ("cpu", "cuda")
@@ -30,6 +33,7 @@ def time_table(model, by: str, config: EngineConfig | None = None, batch: int = 
     """
     specs = model.layers()
     if by in DEVICES:
+        check_batch(specs, batch)
         return {spec.name: {n: layer_seconds(spec, n, by, batch) for n in spec.group_counts} for spec in specs}
     if by not in MODELS:
         return read_table(Path(by), specs)
@@ -45,6 +49,13 @@ def time_table(model, by: str, config: EngineConfig | None = None, batch: int = 
 def total(table: Table) -> Callable[[dict[str, int]], float]:
     """Function from group vector to time."""
     return lambda groups: sum(table[name][n] for name, n in groups.items())
+
+
+def check_batch(specs, batch: int) -> None:
+    """GatefoldError for a batch whose largest layer, input and output in 32-bit numbers, is more than this machine's memory."""
+    numbers = max(spec.in_channels * spec.in_size**2 + spec.out_channels * spec.out_size**2 for spec in specs)
+    if 4 * numbers * batch > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise GatefoldError(f"A batch of {batch} images does not fit into the memory of this machine; give a smaller --batch.")
 
 
 @torch.no_grad()
@@ -84,14 +95,11 @@ def read_table(path: Path, specs) -> Table:
         path: the modes.json of a deploy folder, whose cycles were measured in the RTL per layer and mode; or a JSON file
             {layer: {group count: time}} from a board.
     """
-    try:
-        contents = json.loads(path.read_text())
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         raise GatefoldError(
             f"There is neither a time '{path}' nor such a file; choose one of {', '.join(MODELS + DEVICES)}, or give a table."
-        ) from None
-    except (OSError, ValueError):
-        raise GatefoldError(f"{path} is not a JSON file; give the modes.json of a deploy folder, or a table of times.") from None
+        )
+    contents = read_json(path, "give the modes.json of a deploy folder, or a table of times")
     try:
         if "modes" in contents:
             table: Table = {spec.name: {} for spec in specs}
@@ -100,7 +108,9 @@ def read_table(path: Path, specs) -> Table:
                     table[name][n] = float(mode["cycles_per_layer_rtl"][name])
         else:
             table = {name: {int(n): float(t) for n, t in times.items()} for name, times in contents.items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
+        if not all(math.isfinite(t) and t >= 0 for times in table.values() for t in times.values()):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise GatefoldError(f"{path} holds no times of this network's layers; measure it again.") from None
     for spec in specs:
         missing = [n for n in spec.group_counts if n not in table.get(spec.name, {})]

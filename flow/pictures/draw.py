@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from flow.atomic import write_atomically
 from flow.explore.algorithm import pareto_front
 from flow.pictures.measure import UNITS, Setting, Skips
 
@@ -21,8 +22,13 @@ SHOWN = 8
 
 
 def _save(figure, path: Path) -> Path:
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    plt.close(figure)
+    def write(temporary):
+        figure.savefig(temporary, dpi=150, bbox_inches="tight", format="png")
+
+    try:
+        write_atomically(path, write, "draw again")
+    finally:
+        plt.close(figure)
     return path
 
 

@@ -1,6 +1,7 @@
 """Reading and writing weights and training state."""
 
-import json
+import os
+import zipfile
 from pathlib import Path
 
 import torch
@@ -8,10 +9,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 import flow
-from flow.atomic import write_atomically
+from flow.atomic import write_atomically, write_together
 from flow.errors import GatefoldError
+from flow.files import check_file, read_sealed, sealed
 from flow.training.weights import check_record, check_weights, digest
 
+STATE = {
+    "settings": dict, "data": str, "model": dict, "optimiser": dict, "phases": list, "epoch": int, "seconds": (int, float), "history": list
+}  # fmt: skip
+"""What a checkpoint holds, and as what."""
+REMEDY = "start again with --overwrite, or give another --output"
 SHIPPED = Path(flow.__file__).parent.parent / "models"
 
 
@@ -22,12 +29,18 @@ def save_training_state(path: Path, state: dict) -> None:
 
 def load_training_state(path: Path) -> dict:
     """Read what ``save_training_state`` wrote."""
-    if not path.exists():
+    if not os.path.lexists(path):
         raise GatefoldError(f"There is no checkpoint {path}; start without --resume, or give its folder with --output.")
+    check_file(path, REMEDY)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise GatefoldError(f"The checkpoint {path} is damaged; delete it and start without --resume.") from error
+        with zipfile.ZipFile(path) as archive:  # torch does not compare the checksums
+            whole = archive.testzip() is None
+        state = torch.load(path, map_location="cpu", weights_only=True) if whole else None
+    except (Exception, MemoryError):  # zipfile and torch raise many kinds for a damaged file
+        state = None
+    if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in STATE.items()) or state["epoch"] < 0:
+        raise GatefoldError(f"The checkpoint {path} is damaged or of another version; {REMEDY}.")
+    return state
 
 
 def save_model(model, path: Path, record: dict) -> None:
@@ -40,20 +53,18 @@ def save_model(model, path: Path, record: dict) -> None:
         own["options"] = model.options
     data = save(tensors)
     record = {**own, **record, "sha256": digest(data)}
-    write_atomically(path, lambda temporary: temporary.write_bytes(data))
-    text = json.dumps(record, indent=2) + "\n"
-    write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text))
+    write_together(
+        {
+            path: lambda temporary: temporary.write_bytes(data),
+            path.with_suffix(".json"): lambda temporary: temporary.write_text(sealed(record)),
+        }
+    )
 
 
 def read_record(name_or_path: str | Path) -> dict:
     """The .json beside the weights."""
     path = _weights_path(name_or_path).with_suffix(".json")
-    try:
-        return check_record(json.loads(path.read_text()), path)
-    except FileNotFoundError:
-        raise GatefoldError(f"There is no {path}, the record beside the weights; train the model again or restore the file.") from None
-    except (ValueError, OSError, RecursionError):
-        raise GatefoldError(f"{path} is damaged; train the model again or restore the file.") from None
+    return check_record(read_sealed(path, "train the model again or restore the file"), path)
 
 
 def _weights_path(name_or_path: str | Path) -> Path:
@@ -68,6 +79,8 @@ def _weights_path(name_or_path: str | Path) -> Path:
         raise GatefoldError(
             f"'{name_or_path}' is neither a model nor a weights file; give one of {', '.join(NAMES)} or a .safetensors file."
         )
+    if os.path.exists(path):
+        check_file(path, "give a .safetensors file")
     return path
 
 

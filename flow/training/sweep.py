@@ -1,6 +1,5 @@
 """Several training runs that differ in their seed, side by side."""
 
-import json
 import statistics
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,6 +13,7 @@ from flow.atomic import write_text
 from flow.claim import claim
 from flow.data import load_training
 from flow.errors import GatefoldError
+from flow.files import is_share, read_sealed, sealed
 from flow.training.methods import Method
 from flow.training.trainer import CHECKPOINT, Settings, Trainer, with_mirror
 
@@ -45,7 +45,7 @@ def train_one(
         while trainer.epoch < trainer.total_epochs:
             trainer.run_epoch()
         record = trainer.finish(command, test_images)
-        write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
+        write_text(folder / RECORD, sealed(record))
     return record
 
 
@@ -54,10 +54,13 @@ def _of_other_settings(folder: Path) -> GatefoldError:
 
 
 def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
-    """The record of a run that has ended; None if it has not, or its record is damaged."""
+    """The record of a run that has ended; None if it has not, or its record is damaged: then it ends once more."""
     try:
-        record = json.loads((folder / RECORD).read_text())
-    except (FileNotFoundError, ValueError):
+        record = read_sealed(folder / RECORD, "")
+    except GatefoldError:
+        return None
+    kinds = {"settings": dict, "data": str, "accuracy": dict}
+    if not all(isinstance(record.get(key), kind) for key, kind in kinds.items()) or not all(map(is_share, record["accuracy"].values())):
         return None
     now = settings.record(method)
     if any(now[key] != value for key, value in with_mirror(record["settings"], record["data"]).items() if key in now):

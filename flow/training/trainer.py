@@ -19,7 +19,7 @@ from flow.models.slimmable import SlimmableResNet
 from flow.nn.modes import mode_names
 from flow.training import augment, distributed
 from flow.training.allocator import keep_freed_memory
-from flow.training.checkpoint import load_training_state, save_model, save_training_state
+from flow.training.checkpoint import REMEDY, load_training_state, save_model, save_training_state
 from flow.training.evaluate import accuracy
 from flow.training.methods import Method
 from flow.training.phase import Phase
@@ -224,19 +224,22 @@ class Trainer:
             )
         try:
             self.model.load_state_dict(state["model"])
-        except RuntimeError:
+        except (RuntimeError, TypeError, AttributeError):
             raise GatefoldError(
                 f"The checkpoint in {self.folder} is of a {self.settings.model} with other gates, exits or classes; use its options "
                 "or another --output."
             ) from None
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
-        for phase, kept in zip(self.phases, state["phases"]):
-            phase.load_state_dict(kept)
-        index, _ = self._locate(self.epoch - 1)
+        index, _ = self._locate(max(self.epoch, 1) - 1)
         self.model.set_quantised(self.phases[index].quantised)
         # Made after loading, which replaces the learned scales by new parameters.
         self.optimiser = self._new_optimiser(self._span(index)[0])
-        self.optimiser.load_state_dict(state["optimiser"])
+        try:
+            for phase, kept in zip(self.phases, state["phases"]):
+                phase.load_state_dict(kept)
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+            raise GatefoldError(f"The checkpoint in {self.folder} is damaged or of other phases; {REMEDY}.") from None
 
     # -- training -----------------------------------------------------------------------------------------------------
 

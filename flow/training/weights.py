@@ -33,6 +33,7 @@ def check_record(record, path: Path) -> dict:
         "options": lambda value: isinstance(value, dict),
         "searched": lambda value: isinstance(value, dict),
         "data": lambda value: isinstance(value, str),
+        "class_names": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
         "accuracy": lambda value: isinstance(value, dict) and all(_share(each) for each in value.values()),
         "sha256": lambda value: isinstance(value, str),
     }

@@ -62,6 +62,6 @@ def make(name: str, options: dict[str, str]) -> Method:
             values[key] = _value(kinds[key], text)
             if not _in_range(key, values[key]):
                 raise ValueError(text)
-        except ValueError:
-            raise GatefoldError(f"'{text}' is no value of option {key} of method {name}; it has {describe(name)}.") from None
+        except (ValueError, OverflowError):
+            raise GatefoldError(f"'{text[:40]}' is no value of option {key} of method {name}; it has {describe(name)}.") from None
     return METHODS[name](**values)

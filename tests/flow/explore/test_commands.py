@@ -112,7 +112,6 @@ def test_modes_of_other_networks_are_refused():
         ["--points", "0"],
         ["--by", "nowhere"],
         ["--by", "cuda"],
-        ["--jobs", "0"],
         ["--threshold", "nan"],
         ["--test-images", "-3"],
         ["--calibration", "0"],

@@ -116,7 +116,7 @@ def test_a_search_resumes_where_it_was_killed(resnet8, images, others, tmp_path)
     assert 0 < len(evaluated) < len(whole.points)
 
     (tmp_path / "killed" / "progress.json").write_text("{")
-    with pytest.raises(GatefoldError, match="without --resume"):
+    with pytest.raises(GatefoldError, match="--overwrite instead of --resume"):
         search(tmp_path / "killed").resume()
     with pytest.raises(GatefoldError, match="other weights or images"):
         Search(resnet8, images, labels ^ 1, others, table, tmp_path / "whole").resume()
