@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from flow.commands.counts import MOST_WORKERS, whole, whole_list
+from flow.commands.counts import MOST_WORKERS, whole
 
 
 def add_parser(subparsers) -> None:
