@@ -15,7 +15,7 @@ def reading(path, kind, remedy):
     """
     try:
         yield
-    except BoardError:
+    except (BoardError, ImportError, MemoryError):  # not the file's fault
         raise
     except Exception as problem:
         raise BoardError(f"{path} is no readable {kind} ({problem!s:.200}); {remedy}.") from None

@@ -62,7 +62,7 @@ def main(argv=None):
             if importlib.util.find_spec(module) is None:
                 raise BoardError(
                     f"{module} is missing in this Python; type `make run`, which makes an environment with it, and then use "
-                    f".venv-board/bin/python board/run.py (on a PYNQ board: sudo -E python3 board/run.py)."
+                    f".venv-board/bin/python board/run.py (on a PYNQ board: python3 board/run.py in a login shell of root, sudo -i)."
                 )
         result, deploy = run(args)
         return _output(_json(result) if args.json else _text(result, deploy))
@@ -71,7 +71,9 @@ def main(argv=None):
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except OSError as error:
-        return _say(f"{error.filename or 'the system'} refuses ({error.strerror or error}); check the path and your rights to it (on a board: sudo).", 2)
+        return _say(f"{error.filename or 'the system'} refuses ({error.strerror or error}); check the path and your rights to it (on a board: sudo -i).", 2)
+    except ImportError as error:
+        return _say(f"this Python is not complete ({error}); install what is missing, or type `make run` and use .venv-board/bin/python.", 2)
     except MemoryError:
         return _say("the memory is used up; run fewer frames (--count).", 2)
 
@@ -156,12 +158,15 @@ def _open_accelerator(deploy):
 
     try:
         from board.simulated import SimulatedDevice
-    except ImportError:  # PYNQ before 3.0, which is found on boards only
+    except ImportError:  # PYNQ before 3.0
         SimulatedDevice = ()
     try:
-        simulated = isinstance(pynq.Device.active_device, SimulatedDevice)
-    except RuntimeError as problem:  # no device
-        raise BoardError(f"PYNQ finds no board ({problem}), and this PYNQ is too old for the simulated one; run on a board, or type: make run.") from None
+        device = pynq.Device.active_device
+    except RuntimeError:
+        device = None
+    simulated = isinstance(device, SimulatedDevice)
+    if device is None or simulated and int(pynq.__version__.split(".")[0]) < 4:
+        raise BoardError(f"PYNQ {pynq.__version__} finds no board, and the simulated one needs PYNQ 4; run on a board, or type: make run.")
     return Accelerator(deploy, deploy.bitstream(simulated)), simulated
 
 

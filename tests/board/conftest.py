@@ -71,16 +71,19 @@ class Program:
         if self._process is None:
             command = [BOARD_PYTHON, ROOT / "tests" / "board" / "worker.py"]
             self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
-        self._process.stdin.flush()
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            answer = self._process.stdout.readline() if selector.select(timeout) else ""
-        if not answer:
+        try:
+            self._process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
+            self._process.stdin.flush()
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._process.stdout, selectors.EVENT_READ)
+                answer = self._process.stdout.readline() if selector.select(timeout) else ""
+            return SimpleNamespace(**json.loads(answer))
+        except BaseException as problem:  # no answer, or pytest's own time-out: the next call needs another process
             self._process.kill()
             code, self._process = self._process.wait(), None
+            if not isinstance(problem, (ValueError, OSError)):
+                raise
             pytest.fail(f"board/run.py {arguments} gave no answer in {timeout} s or died ({code})")
-        return SimpleNamespace(**json.loads(answer))
 
     def refuse(self, *arguments, saying):
         """Runs it; it must end with exit code 2, print nothing, and say one sentence that holds `saying`."""

@@ -129,6 +129,13 @@ def test_pynq_is_missing(build):
     assert done.returncode == 2 and "pynq is missing" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("lines", ["pynq.__version__ = '3.0.1'", "sys.modules['board.simulated'] = None"])
+def test_a_pynq_that_is_too_old_for_the_simulated_board(build, board, lines):
+    done = board("-c", f"import sys, pynq, board.run\n{lines}\nsys.exit(board.run.main(sys.argv[1:]))", "--board-dir", build)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "finds no board, and the simulated one needs PYNQ 4; run on a board, or type: make run." in done.stderr
+
+
 # --- many frames
 
 STREAM = """
