@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         config=choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp),
         checkpoint=args.checkpoint,
         untrained=args.untrained,
-        modes=args.modes.split(",") if args.modes else None,
+        modes=None if args.modes is None else args.modes.split(","),
     )
     folder = args.output or build_root() / args.model
     if folder.exists() and not folder.is_dir():
