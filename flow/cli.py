@@ -37,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except MemoryError:
+        print("gatefold: There is not enough memory for that; give fewer or smaller images, or a smaller batch.", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"gatefold: {refusal(error)}", file=sys.stderr)
         return 2

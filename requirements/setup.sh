@@ -42,7 +42,11 @@ esac
 
 hash_of() { cat "$@" | sha256sum | cut -c1-16; }
 done_with() { [ "$(cat "$folder/.stamp-$1" 2>/dev/null)" = "$2" ]; }
-stamp() { echo "$2" >"$folder/.stamp-$1"; }
+stamp() {  # once what it vouches for is on the disk
+    sync -f "$folder"
+    echo "$2" >"$folder/.stamp-$1.part"
+    mv "$folder/.stamp-$1.part" "$folder/.stamp-$1"
+}
 said=
 say() { echo "gatefold set-up ($which_environment): $*"; said=yes; }
 quiet=--quiet; [ ! -t 1 ] || quiet=  # pip's progress bars only where somebody watches

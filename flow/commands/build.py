@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         config=choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp),
         checkpoint=args.checkpoint,
         untrained=args.untrained,
-        modes=args.modes.split(",") if args.modes else None,
+        modes=None if args.modes is None else args.modes.split(","),
     )
     if args.clock_anyway and args.clock is None:
         raise GatefoldError("--clock-anyway needs a clock; give --clock MHZ too, or leave it out.")

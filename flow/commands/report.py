@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     board = at_clock(find_board(args.board), args.clock)
     config = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
-    modes = args.modes.split(",") if args.modes else None
+    modes = None if args.modes is None else args.modes.split(",")
     design = report.Design.of(args.model, board, config, modes, args.checkpoint, args.classes)
     # Before the synthesis: a wrong file shows at once.
     pictures = [str(file) for file in _pictures(args)] if args.pictures else []

@@ -5,13 +5,17 @@ import json
 import os
 from pathlib import Path
 
+from flow.atomic import make_folder
 from flow.errors import GatefoldError
+
+MOST_FRAMES = 100_000
+"""In one batch: 300 MB of images, and an hour of simulation."""
 
 
 def _count(text: str) -> int:
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    if not 1 <= value <= MOST_FRAMES:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST_FRAMES}")
     return value
 
 
@@ -58,6 +62,10 @@ def run(args: argparse.Namespace) -> int:
     from flow.paths import build_root
 
     folder = args.folder or build_root() / args.model
+    if args.trace:
+        if args.trace.is_dir():
+            raise GatefoldError(f"{args.trace} is a folder; give the name of a file for --trace.")
+        make_folder(args.trace.parent)
     contents = read(folder / "deploy")
     if contents["model"] != args.model:
         raise GatefoldError(f"{folder} holds a build of {contents['model']}, not {args.model}; name that model, or another --folder.")
@@ -80,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
             status.update(f"{args.model}: simulating {args.count} frames")
         with Simulator(library, deploy / "images") as simulator:
             if args.trace:
-                args.trace.parent.mkdir(parents=True, exist_ok=True)
                 simulator.trace(args.trace)
             records, cycles = simulator.run(images, [names.index(mode) for mode in modes], args.stall)
         compare(graph, config, records, images, modes)

@@ -14,7 +14,7 @@ from flow.engine.interface import INTERFACE_FILE, package_text
 from flow.engine.plan import plan
 from flow.engine.samples import sample_images
 from flow.engine.select import check_fit
-from flow.engine.steps import Steps, code_digest, digest, exclusive, file_hash
+from flow.engine.steps import LOCK, STAMPS, Steps, code_digest, digest, exclusive, file_hash
 from flow.engine.top import NAME as TOP_NAME
 from flow.engine.top import top_text
 from flow.engine.verify import Verification, compare, layer_cycles
@@ -105,6 +105,10 @@ class Build:
         # What the engine cannot run, or the part not hold, is refused before anything is written.
         held = keep_modes(layers, self.request.modes) if self.request.modes else layers
         check_fit(held, plan(held, self.request.config).config, self.request.board)
+        # What lies in a folder under the names of a build's is replaced: only where it is one.
+        marks = ((self.folder / name).exists() for name in (LOCK, STAMPS))
+        if self.folder.is_dir() and any(self.folder.iterdir()) and not any(marks):
+            raise GatefoldError(f"{self.folder} holds other files; give an empty folder, or that of a build, with --output.")
         with exclusive(self.folder, self.steps.report):
             return self._run(model, layers, record)
 

@@ -43,7 +43,7 @@ class EngineConfig:
             if getattr(self, name) not in allowed:
                 raise GatefoldError(
                     f"engine parameter {name.upper()} = {getattr(self, name)} is not possible; "
-                    f"choose one of {', '.join(map(str, allowed))}"
+                    f"choose one of {', '.join(map(str, allowed))}."
                 )
 
     def parameters(self):

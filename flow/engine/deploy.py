@@ -138,7 +138,7 @@ def read(folder):
             raise GatefoldError(f"{path} is of another version; run `gatefold build` again.")
         whole = contents["digest"] == _digest({key: value for key, value in contents.items() if key != "digest"})
         files = contents["files"].items()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise GatefoldError(f"There is no finished build in {folder}; run `gatefold build`.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole = False

@@ -18,12 +18,15 @@ def choose(board, p=None, pe=None, r=None, v=16, dsp=True):
     With DSP blocks: 64 pixels × 2 channels and 64 requantisers, the remaining DSP blocks in the lanes. Without any,
     a requantiser takes about 340 LUTs, so there are half as many of them and one channel at a time.
     """
-    p = p or 64
-    pe = pe or (2 if dsp else 1)
-    r = min(r or (64 if dsp else 32), p)
+    p = 64 if p is None else p
+    pe = (2 if dsp else 1) if pe is None else pe
+    r = min(64 if dsp else 32, p) if r is None else r
     spare = int(board.dsp * DSP_SHARE) - r - v
     pairs = max(0, min(p // 2, spare // LANE_DSPS)) if dsp and pe == 2 else 0
-    return EngineConfig(p=p, pe=pe, r=r, v=v, mult_dsp=pairs)
+    config = EngineConfig(p=p, pe=pe, r=r, v=v, mult_dsp=pairs)
+    if r > p:
+        raise GatefoldError(f"engine parameter R = {r} exceeds P = {p}; give at most as many requantisers as pixels.")
+    return config
 
 
 def smaller_selections(graph, config, board):

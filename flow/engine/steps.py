@@ -11,6 +11,7 @@ from flow.atomic import make_folder, write_text
 from flow.kept import clear, content_digest, sync
 
 SOURCES = Path(flow.__file__).parent
+STAMPS, LOCK = "stamps", ".lock"
 
 
 def digest(*parts):
@@ -68,7 +69,7 @@ class Steps:
         current = self.vouches(name, key, outputs)
         if not current:
             self.report(title)
-            stamp = self.folder / "stamps" / name
+            stamp = self.folder / STAMPS / name
             if not stamp.parent.is_dir():
                 clear(stamp.parent)
             clear(stamp)
@@ -94,11 +95,11 @@ class Steps:
         """Vouch for the outputs as they are, once they are on the disk."""
         for path in outputs:
             sync(path)
-        write_text(self.folder / "stamps" / name, json.dumps({"key": key, "outputs": self._digests(outputs)}, indent=1) + "\n")
+        write_text(self.folder / STAMPS / name, json.dumps({"key": key, "outputs": self._digests(outputs)}, indent=1) + "\n")
 
     def _stamp(self, name):
         try:
-            stamp = json.loads((self.folder / "stamps" / name).read_text())
+            stamp = json.loads((self.folder / STAMPS / name).read_text())
         except (OSError, ValueError, RecursionError):
             return {}
         return stamp if isinstance(stamp, dict) else {}
@@ -112,7 +113,7 @@ def exclusive(folder, report):
     """Hold a build folder for this process; waits, and reports so, while another one holds it."""
     folder = Path(folder)
     make_folder(folder)
-    lock = folder / ".lock"
+    lock = folder / LOCK
     if lock.is_dir():
         clear(lock)
     with open(lock, "w") as file:

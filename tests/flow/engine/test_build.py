@@ -190,6 +190,11 @@ def test_simulate_refuses_parts_of_different_builds(build, tmp_path, capsys):
         (["build", "resnet8", "--checkpoint", str(SHIPPED / "resnet8-ddi.safetensors")], "cannot run layer gates.layer.project16"),
         (["build", "densenet41", "--untrained"], "cannot run densenet41, which has no integer model"),
         (["build", "resnet8", "--untrained", "--r", "24"], "R = 24 is not possible"),
+        (["build", "resnet8", "--untrained", "--p", "0"], "P = 0 is not possible"),
+        (["build", "resnet8", "--untrained", "--pe", "0"], "PE = 0 is not possible"),
+        (["build", "resnet8", "--untrained", "--r", "0"], "R = 0 is not possible"),
+        (["build", "resnet8", "--untrained", "--p", "32", "--r", "64"], "R = 64 exceeds P = 32"),
+        (["build", "resnet8", "--untrained", "--modes", ""], "mode ''; resnet8 has full"),
         (["simulate", "resnet8"], "There is no finished build in"),
     ],
 )
@@ -200,6 +205,45 @@ def test_bad_input_is_one_sentence(tmp_path, capsys, arguments, words):
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gatefold:")]
     assert len(error) == 1 and words in error[0]
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--folder", "FILE"], "There is no finished build in"),
+        (["--trace", "FOLDER"], "is a folder; give the name of a file for --trace"),
+        (["--trace", "FILE/wave.fst"], "cannot be made a folder"),
+        (["--count", "100000000000"], "not from 1 to 100000"),
+        (["--data", "nowhere.npz"], "nowhere.npz"),
+    ],
+)
+def test_simulate_refuses_in_one_sentence(build, tmp_path, capsys, arguments, words):
+    (tmp_path / "file").write_text("")
+    arguments = [each.replace("FILE", str(tmp_path / "file")).replace("FOLDER", str(tmp_path)) for each in arguments]
+    place = [] if "--folder" in arguments else ["--folder", str(build.folder)]
+    try:
+        assert main(["simulate", "resnet8", *place, *arguments]) == 2
+    except SystemExit as end:  # argparse's own
+        assert end.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
+    """Its images would be replaced by memory images."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "holiday.png").write_text("precious")
+    assert main(["build", "resnet8", "--untrained", "--output", str(tmp_path)]) == 2
+    assert "holds other files; give an empty folder, or that of a build" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["images", "holiday.png"]
+
+
+def test_want_of_memory_is_one_sentence(monkeypatch, capsys):
+    def run(args):
+        raise MemoryError
+
+    monkeypatch.setattr("flow.commands.build.run", run)
+    assert main(["build", "resnet8"]) == 2
+    assert capsys.readouterr().err.startswith("gatefold: There is not enough memory")
 
 
 @pytest.mark.slow

@@ -178,3 +178,32 @@ def test_a_cache_is_not_believed(tmp_path, damage):
         damage(place)
         assert kept(path, make).read_text() == "what was made"
     assert len(made) == 3 and kept(path, make) and len(made) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_compiled_simulator_is_not_believed(first, tmp_path, monkeypatch):
+    """Every object and library of the real cache damaged: the accelerator's library comes out as before."""
+    cache = Path(shutil.copytree(build_root() / "cache" / "accelerator", tmp_path / "root" / "cache" / "accelerator"))
+    monkeypatch.setenv("GATEFOLD_BUILD", str(tmp_path / "root"))
+    build = Path(shutil.copytree(first, tmp_path / "build"))
+    before = contents(build)
+    for number, path in enumerate(sorted(cache.iterdir())):
+        FILE_DAMAGE[number % len(FILE_DAMAGE)](path)
+    (build / "simulation" / "accelerator.so").write_bytes(b"")
+    assert again(build) == 0 and contents(build) == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_models_of_finn_nodes_are_not_believed(tmp_path, monkeypatch):
+    from flow.rtlsim import compile_model
+
+    monkeypatch.setenv("GATEFOLD_BUILD", str(tmp_path))
+    source = Path(__file__).parents[1] / "rtlsim" / "lookup.sv"
+    library = compile_model("lookup", [source], parameters={"OFFSET": 7})
+    made, size = {path for path in tmp_path.rglob("*") if path.is_file()}, library.stat().st_size
+    for number, path in enumerate(sorted(made)):
+        FILE_DAMAGE[number % len(FILE_DAMAGE)](path)
+    assert compile_model("lookup", [source], parameters={"OFFSET": 7}) == library and library.stat().st_size == size
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == made
