@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
 from flow import models
+from flow.accelerator import sources
 from flow.accelerator.simulator import Simulator
 from flow.accelerator.sources import accelerator_sources
 from flow.cli import main
@@ -151,6 +153,26 @@ def test_a_second_build_changes_nothing_and_mends_what_is_missing(build):
     (build.deploy / "samples.npz").unlink()
     assert main(command) == 0
     assert (build.deploy / "samples.npz").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_verify_mapped_simulates_what_synthesis_takes(tmp_path, monkeypatch, capsys):
+    """A fault of the mapped lanes alone passes a plain build; with --verify mapped it is found."""
+    rtl = tmp_path / "rtl"
+    shutil.copytree(sources.RTL, rtl)
+    monkeypatch.setattr(sources, "RTL", rtl)
+    lane, sound = rtl / "engine_quad_row.sv", (rtl / "engine_quad_row.sv").read_text()
+    borrow = "fields[19:10] + 10'(fields[9])"
+    assert borrow in sound
+    command = ["build", "resnet8", "--untrained", "--p", "32", "--r", "16", "--output", str(tmp_path / "build")]
+    lane.write_text(sound.replace(borrow, "fields[19:10]"))
+    assert main(command) == 0
+    assert main([*command, "--verify", "mapped"]) == 2
+    assert "the simulated accelerator gives logits" in capsys.readouterr().err
+    lane.write_text(sound)
+    assert main([*command, "--verify", "mapped"]) == 0
+    assert "RTL and its mapped lanes equal to the integer model in every mode" in capsys.readouterr().out
 
 
 def test_the_generated_top_elaborates(build):

@@ -51,7 +51,7 @@ def test_two_models_of_one_library_are_independent(library, tables):
 def test_rtl_error_and_stall_are_exceptions(library, tables):
     with Model(library, tables) as model:
         model.reset()
-        with pytest.raises(RtlSimError, match=r"lookup\.sv"):
+        with pytest.raises(RtlSimError, match=r"stopped: index 200 is beyond the table \(TOP\.lookup"):
             model.stream({"in0_V": np.array([[200]], np.uint8)}, {"out0_V": 1})
         with pytest.raises(RtlSimError):
             model.cycles(1)
