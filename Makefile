@@ -8,6 +8,7 @@
 #   make report MODEL=resnet8             resources, cycles, frames per second
 #   make test                             the tests;  make test-all: with the slow ones
 #   make proofs                           the RTL's proofs by induction, and the faults that they must find
+#   make test-finn FINN_TESTS=DIR         FINN's own RTL tests on Verilator (docs/finn-simulation.md)
 #   make setup                            only both Python environments
 #   make clean                            forget the builds;  make distclean: the environments too; both leave runs/
 #
@@ -27,18 +28,22 @@ override JOBS       := $(value JOBS)
 override PYTHON     := $(value PYTHON)
 override CHECKPOINT := $(value CHECKPOINT)
 override BOARD      := $(value BOARD)
+override FINN_TESTS := $(value FINN_TESTS)
+override FINN_ARGS  := $(value FINN_ARGS)
 export gf_model      := $(MODEL)
 export gf_mode       := $(MODE)
 export gf_count      := $(COUNT)
 export gf_jobs       := $(JOBS)
 export gf_checkpoint := $(CHECKPOINT)
 export gf_board      := $(BOARD)
+export gf_finn_tests := $(FINN_TESTS)
+export gf_finn_args  := $(FINN_ARGS)
 
 folder = "$${GATEFOLD_BUILD:-build}/$$gf_model"
 board  = --board="$${gf_board:-pynq-z2}"
 build  = .venv/bin/gatefold build $(board) $${gf_checkpoint:+--checkpoint="$$gf_checkpoint"} -- "$$gf_model"
 
-.PHONY: help setup setup-flow setup-board bitstream run report test test-all proofs clean distclean
+.PHONY: help setup setup-flow setup-board bitstream run report test test-all test-finn proofs clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -73,6 +78,13 @@ test-all: setup
 
 proofs: setup-flow
 	@.venv/bin/python -m pytest -q tests/hw/proofs
+
+test-finn: setup-flow
+	@test -d "$$gf_finn_tests/tests" || { echo "gatefold: FINN_TESTS names no folder with finn-plus-tests; pip download finn-plus-tests==1.6.0 --no-deps, unzip it, and type make test-finn FINN_TESTS=FOLDER." >&2; exit 2; }
+	@test -d build/finn-suite/torchvision || .venv/bin/python -m pip install --quiet --no-deps --target build/finn-suite torchvision==0.28.0
+	@root=$$PWD; suite=$$root/tests/flow/rtlsim/finn_suite; cd "$$gf_finn_tests" && OMP_NUM_THREADS=1 PYTHONPATH="$$root:$$suite:$$root/build/finn-suite" \
+	    "$$root/.venv/bin/python" -m pytest -p plugin -c tests/pyproject.toml --rootdir=. -q -ra --timeout 1800 $$gf_finn_args \
+	    $$("$$root/.venv/bin/python" "$$suite/plugin.py")
 
 # Trained weights that an earlier version or --output has put into build/ stay.
 clean:

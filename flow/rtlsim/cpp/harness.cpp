@@ -174,7 +174,7 @@ Sim* gf_create(int reset, int seed) {
     auto sim = std::make_unique<Sim>();
     sim->context = std::make_unique<VerilatedContext>();
     sim->context->randReset(reset);
-    sim->context->randSeed(seed);
+    sim->context->randSeed(seed + 1);  // to Verilator 0 is the time of day
 #if VM_TRACE
     sim->context->traceEverOn(true);
 #endif

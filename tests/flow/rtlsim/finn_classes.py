@@ -149,6 +149,7 @@ NODES = {
     "InnerShuffle_rtl": (shuffle, finn_nodes.PART),
     "LayerNorm_rtl": (layernorm, VERSAL),
     "MVAU_rtl": (lambda: finn_nodes.mvau(size=2), finn_nodes.PART),
+    "MVAU_rtl tiled": (lambda: finn_nodes.mvau(width=12, height=4, simd=3, pe=2, size=2, TH=2), VERSAL),
     "PWPolyF_rtl": (pwpolyf, VERSAL),
     "Pad1D_rtl": (pad1d, finn_nodes.PART),
     "Requant_rtl": (requant, finn_nodes.PART),
@@ -158,4 +159,4 @@ NODES = {
     "Thresholding_rtl": (lambda: finn_nodes.thresholding(channels=6, pe=3, size=4), finn_nodes.PART),
     "VVAU_rtl": (vvau, VERSAL),
 }
-"""Class -> (builder of the base node, part that it is specialised for)."""
+"""Class, or class and variant -> (builder of the base node, part that it is specialised for)."""

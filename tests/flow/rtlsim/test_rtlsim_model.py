@@ -8,6 +8,7 @@ import pytest
 
 from flow.errors import GatefoldError
 from flow.rtlsim import Model, RtlSimError, compile_model
+from flow.rtlsim.compile import never_written
 
 SOURCE = Path(__file__).with_name("lookup.sv")
 
@@ -140,3 +141,34 @@ def lz4_decode(block: bytes) -> bytes:
         for _ in range(extend(token & 15) + 4):
             out.append(out[-distance])
     return bytes(out)
+
+
+def power_on(library, folder, seed):
+    """What the three outputs of unwritten.sv show, index by index."""
+    with Model(library, folder, random_reset=seed) as model:
+        seen = []
+        for index in range(16):
+            model.write("index", index)
+            model.cycles(1)
+            seen.append([model.read(name) for name in ("never", "image", "register")])
+    return np.array(seen)
+
+
+def test_power_on_values_and_what_is_never_written(tmp_path):
+    """Zeros hide what nothing wrote; random values show it, the same ones for the same seed, and its name is known."""
+    source = SOURCE.with_name("unwritten.sv")
+    (tmp_path / "sixteen.mem").write_text("\n".join(f"{index:02x}" for index in range(16)))
+    library = compile_model("unwritten", [source], parameters={"IMAGE": "sixteen.mem"}, random_power_on=True)
+    assert [name.split(" ")[0] for name in never_written(library)] == ["unwritten.Never", "unwritten.Start"]
+    plain = power_on(library, tmp_path, None)
+    assert not plain[:, [0, 2]].any() and plain[:, 1].tolist() == list(range(16))
+    one, again, other = (power_on(library, tmp_path, seed) for seed in (0, 0, 1))
+    assert np.array_equal(one, again)
+    assert (one[:, 0] != other[:, 0]).all() and one[0, 2] != other[0, 2]
+    assert one[:, 1].tolist() == other[:, 1].tolist() == list(range(16))
+
+
+def test_missing_memory_image_is_named(tmp_path):
+    library = compile_model("unwritten", [SOURCE.with_name("unwritten.sv")], parameters={"IMAGE": "none.mem"})
+    with pytest.raises(RtlSimError, match=r"memory image none\.mem does not exist"):
+        Model(library, tmp_path)

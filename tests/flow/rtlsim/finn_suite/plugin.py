@@ -2,8 +2,9 @@
 
     FINN_TESTS=DIR make test-finn
 
-DIR holds the unpacked package (its folder `tests`). Taken are the files of `FILES`; what `exclusions.txt` names is
-deselected, each line a regular expression of test ids and the reason.
+DIR holds the unpacked package (its folder `tests`). `python plugin.py` prints the files that simulate RTL; what
+`exclusions.txt` names is deselected, each line a regular expression of test ids and the reason. `--every N` takes every
+Nth case of each test: all of them take hours.
 """
 
 import re
@@ -11,7 +12,17 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from flow.rtlsim import install
+FILES = [
+    *(
+        f"fpgadataflow/test_fpgadataflow_{name}.py"
+        for name in (
+            "convinputgenerator", "crop", "dwc", "elementwise_binary_rtl", "fmpadding", "layernorm", "mvau", "pad1d", "pwpolyf",
+            "requant", "selecttoken", "shuffle", "softmax", "thresholding", "thresholding_runtime", "vvau", "where",
+        )
+    ),
+    "fpgadataflow/test_runtime_weights.py", "util/test_xsi_design_lifecycle.py", "util/test_rtlsim_liveness.py",
+    "util/test_rtlsim_performance.py",
+]  # fmt: skip
 
 EXCLUSIONS = Path(__file__).with_name("exclusions.txt")
 
@@ -27,6 +38,8 @@ def pytest_addoption(parser):
 
 
 def pytest_load_initial_conftests():
+    from flow.rtlsim import install
+
     _import_torchvision()
     install()
 
@@ -62,3 +75,7 @@ def pytest_collection_modifyitems(config, items):
             seen[name] += 1
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+if __name__ == "__main__":
+    print(*(f"tests/{name}" for name in FILES))
