@@ -13,6 +13,7 @@ from flow.models.calibrate import calibrate
 from flow.models.requantisation import limit_multipliers
 from flow.nn.batchnorm import SwitchableBatchNorm2d
 from flow.nn.modes import mode_of_groups
+from flow.nn.quantisers import Activation
 from flow.training.checkpoint import load_named
 from flow.training.phase import Phase
 from flow.training.refine import freeze_shared_statistics, keep_own_gradients, keep_weight_scales, weight_bounds
@@ -43,10 +44,13 @@ class Algorithm1(Phase):
 
     warm_up = WARM_UP
 
-    def __init__(self, name: str, epochs: int, quantised: bool, samples: int, uniform: float, after_full: bool):
+    def __init__(
+        self, name: str, epochs: int, quantised: bool, samples: int, uniform: float, after_full: bool, hold: bool = False
+    ):
         super().__init__(name, epochs, quantised)
         self.samples = samples
         self.uniform = uniform
+        self.hold = hold
         self.after_full = after_full
 
     def begin(self, model):
@@ -56,7 +60,13 @@ class Algorithm1(Phase):
                     module.copy_full()
 
     def losses(self, model, x, y, rng):
-        return accumulate_gradients(model, x, y, sample_networks(model, self.samples, rng, self.uniform))
+        losses = accumulate_gradients(model, x, y, sample_networks(model, self.samples, rng, self.uniform))
+        if self.hold:
+            for module in model.modules():
+                if isinstance(module, Activation):
+                    for parameter in module.threshold.parameters():
+                        parameter.grad = None
+        return losses
 
     def after_step(self, model, step):
         if self.quantised and step % LIMIT_STEPS == 0:
@@ -108,6 +118,8 @@ class WeNet:
         samples: s of Algorithm 1, sampled networks per step; 20 in the paper, and every one takes its time.
         uniform: share of the sampled networks that are one of the modes 1/2, 1/4 and 1/8; none in the paper, where all layers
             draw their group counts.
+        hold_epochs: the last of ``epochs``, in which the scales of activations stay. They are powers of two whose learned
+            exponents come to rest where they round up as often as down, and every such step changes all that follows.
     """
 
     backbone: str | None = None
@@ -117,6 +129,7 @@ class WeNet:
     refine_epochs: int = 0
     samples: int = 20
     uniform: float = 0.0
+    hold_epochs: int = 0
     name = "wenet"
     weight_decay = 5e-4
 
@@ -134,10 +147,12 @@ class WeNet:
     def phases(self) -> list[Phase]:
         """Full, float, 4-bit, and a refinement for every mode."""
         first = "float" if self.float_epochs else "4-bit"
+        held = min(self.hold_epochs, max(self.epochs - 1, 0))
         algorithm = [
             Algorithm1(name, epochs, name == "4-bit", self.samples, self.uniform, after_full=name == first and self.full_epochs > 0)
-            for name, epochs in (("float", self.float_epochs), ("4-bit", self.epochs))
+            for name, epochs in (("float", self.float_epochs), ("4-bit", self.epochs - held))
         ]
+        algorithm.append(Algorithm1("4-bit, scales held", held, True, self.samples, self.uniform, after_full=False, hold=True))
         refinement = [Refine(n, self.refine_epochs) for n in (16, 8, 4, 2, 1)]
         return [Full(self.full_epochs), *algorithm, *refinement]
 

@@ -51,6 +51,21 @@ def test_wenet_goes_on_from_trained_weights():
         method.create("resnet8", 200)
 
 
+def test_scales_of_activations_can_be_held(tmp_path):
+    method = make("wenet", {"backbone": "resnet8", "full_epochs": "0", "float_epochs": "0", "epochs": "2", "hold_epochs": "1", "samples": "2"})
+    trainer = Trainer(Settings("resnet8", batch=16, steps=2, held_out=10), method, load("digits"), tmp_path)
+    assert [(phase.name, phase.epochs) for phase in trainer.phases] == [("4-bit", 1), ("4-bit, scales held", 1)]
+    names = [name for name, _ in trainer.model.named_parameters() if "scaling_impl" in name]
+    states = []
+    for _ in range(2):
+        trainer.run_epoch()
+        states.append({name: value.clone() for name, value in trainer.model.state_dict().items()})
+    untrained = load_model("resnet8").state_dict()
+    assert names and all(not torch.equal(untrained[name], states[0][name]) for name in names)
+    assert all(torch.equal(states[0][name], states[1][name]) for name in names)
+    assert not torch.equal(states[0]["stem.conv.weight"], states[1]["stem.conv.weight"])
+
+
 @pytest.mark.parametrize(
     ("method", "options"),
     [
