@@ -64,7 +64,7 @@ def save_model(model, path: Path, record: dict) -> None:
 def read_record(name_or_path: str | Path) -> dict:
     """The .json beside the weights."""
     path = _weights_path(name_or_path).with_suffix(".json")
-    return check_record(read_sealed(path, "train the model again or restore the file"), path)
+    return check_record(read_sealed(path, "it is the record beside the weights: train the model again or restore the file"), path)
 
 
 def _weights_path(name_or_path: str | Path) -> Path:

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from flow.cli import main
 from flow.errors import GatefoldError
+from flow.files import sealed
 from flow.training.checkpoint import SHIPPED, load_model, read_record
 from flow.training.weights import digest
 
@@ -32,8 +33,7 @@ def edit(path, ending, value):
 
 
 def vouch(path):
-    record = path.with_suffix(".json")
-    record.write_text(json.dumps({**json.loads(record.read_text()), "sha256": digest(path.read_bytes())}))
+    path.with_suffix(".json").write_text(sealed({**read_record(path), "sha256": digest(path.read_bytes())}))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_shipped_records_hold_the_digest_of_their_weights(record):
     "text, words",
     [
         ("", "damaged"),
-        ("[]", "no record"),
+        ("[]", "no JSON object"),
         ("[" * 100_000, "damaged"),
         ("\x00\xff", "damaged"),
         ('{"num_classes": "ten"}', "num_classes is 'ten'"),
@@ -116,7 +116,7 @@ def test_shipped_records_hold_the_digest_of_their_weights(record):
 def test_damaged_records_are_one_sentence(weights, text, words):
     path = weights.with_suffix(".json")
     if text.startswith("{"):
-        text = json.dumps({**json.loads(path.read_text()), **json.loads(text)})
+        text = sealed({**read_record(weights), **json.loads(text)})
     path.write_text(text, encoding="latin-1")
     with pytest.raises(GatefoldError, match=words):
         load_model(weights)
