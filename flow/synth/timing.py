@@ -100,7 +100,7 @@ def estimate(parameters, dsp=True):
     """
     from flow.accelerator.sources import accelerator_sources
     from flow.engine.top import top_text
-    from flow.rtlsim.settings import build_root
+    from flow.paths import build_root
 
     parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "BUILD_HASH"}
     cache = build_root() / "cache" / "timing"
@@ -278,7 +278,7 @@ def placed(model):
     Returns:
         (tool, MHz) of Vivado's timing report or of nextpnr's log, whichever was last; None where nothing was implemented.
     """
-    from flow.rtlsim.settings import build_root
+    from flow.paths import build_root
 
     folder = build_root() / model / "implementation"
     found = {}
