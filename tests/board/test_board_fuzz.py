@@ -74,6 +74,14 @@ def right(program, folder):
     return call
 
 
+@pytest.fixture(autouse=True)
+def unharmed(program, folder, right):
+    """After each test the whole folder still runs in the same process: no refusal above was one of everything."""
+    yield
+    done = program("--board-dir", folder / "deploy", "--json", "--mode", "1/16,1/8", "--count", 2)
+    assert (done.code, done.out, done.err) == (0, right(), "")
+
+
 def expected(path, damage, right):
     """`right`, or None where a file carries no checksum or another whole picture has taken its place."""
     return None if path.suffix in (".npy", ".jpg", ".bmp", ".ppm", ".webp") or (path.suffix == ".png" and "a black PNG" in repr(damage)) else right
