@@ -48,6 +48,7 @@ def stream(model, graph, modes, images, pauses, seed=0):
         input_pause=pauses[0], output_pause=pauses[1], seed=seed,
     )  # fmt: skip
     words = result.outputs["m_axis"].reshape(len(modes), -1).view("<u4")
+    assert not words[:, len(interface.record) + graph.classes :].any()  # the record's padding
     unpacked = [interface.unpack_record(record.tolist(), graph.classes) for record in words]
     return [{**named, "logits": logits} for named, logits in unpacked]
 

@@ -20,7 +20,7 @@ def sources(tmp_path_factory):
 @pytest.fixture
 def reader(sources):
     library = compile_model("dma_read", sources, parameters={"IMAGE_BEATS": IMAGE_BEATS, "DEPTH": 64, "MODES": 5})
-    with Model(library, clock="clk", reset="rst_n") as model:
+    with Model(library, clock="clk", reset="rst_n", random_reset=6) as model:
         model.reset()
         yield model
 
@@ -28,7 +28,7 @@ def reader(sources):
 @pytest.fixture
 def writer(sources):
     library = compile_model("dma_write", sources, parameters={"RECORD_BEATS": RECORD_BEATS})
-    with Model(library, clock="clk", reset="rst_n") as model:
+    with Model(library, clock="clk", reset="rst_n", random_reset=6) as model:
         model.reset()
         yield model
 
@@ -164,3 +164,55 @@ def test_the_next_batch_begins_anew(writer):
     asked, beats, _ = write_records(writer, [record(9)], lambda burst: OKAY)
     assert asked == [DESTINATION, DESTINATION + 8 * BURST] and beats == record(9)
     assert writer.read("frames_done") == 1 and writer.read("tiles") == 9 and not writer.read("bus_error")
+
+
+@pytest.mark.parametrize("taken", range(0, BURST, 5))
+def test_an_abort_ends_the_burst_under_way_and_no_more(writer, taken):
+    """The bus gets all beats of a burst that it was told of, as they were; the buffer is empty afterwards."""
+    words = record(5)
+    start(writer, destination=DESTINATION)
+    beats, pending = [], list(words)
+    for cycle in range(200):
+        writer.write("abort", len(beats) >= taken and cycle > 40)
+        writer.write("s_axis_tvalid", bool(pending))
+        writer.write("s_axis_tdata", pending[0] if pending else 0)
+        ready = len(beats) < taken or cycle > 60 and cycle % 3 == 0
+        writer.write("m_axi_wready", ready)
+        writer.write("m_axi_awready", cycle > 70)
+        writer.write("m_axi_bvalid", len(beats) == BURST and cycle > 130)
+        writer.run(0)
+        if pending and writer.read("s_axis_tready"):
+            pending.pop(0)
+        if writer.read("m_axi_wvalid") and ready:
+            beats.append(writer.read("m_axi_wdata"))
+            assert writer.read("m_axi_wlast") == (len(beats) == BURST)
+        writer.cycles(1)
+    assert beats == words[:BURST] and not pending and writer.read("idle")
+    writer.write("abort", 0)
+    writer.cycles(1)
+    _, beats, _ = write_records(writer, [record(9)], lambda burst: OKAY)
+    assert beats == record(9) and writer.read("tiles") == 9
+
+
+@pytest.mark.parametrize("after", [0, 1, 15, 16, 40])
+def test_an_abort_receives_what_was_asked_for_and_drops_it(reader, after):
+    start(reader, source=SOURCE, frames=4, mode=1, mode_list=0)
+    waiting, received = [], 0
+    for cycle in range(300):
+        abort = received >= after and cycle > 5
+        reader.write("abort", abort)
+        reader.write("m_axi_arready", cycle % 2)
+        reader.write("m_axi_rvalid", bool(waiting) and cycle > 5)
+        reader.write("m_axi_rlast", bool(waiting) and waiting[0])
+        reader.run(0)
+        if waiting and cycle > 5 and reader.read("m_axi_rready"):
+            waiting.pop(0)
+            received += 1
+        if reader.read("m_axi_arvalid") and cycle % 2:
+            waiting += [beat == BURST - 1 for beat in range(BURST)]
+        reader.cycles(1)
+    assert not waiting and reader.read("idle") and received % BURST == 0
+    reader.write("abort", 0)
+    assert not reader.read("m_axis_tvalid")
+    _, handed = read_frames(reader, 1, 0, lambda address: (address, OKAY))
+    assert handed == [3, *range(SOURCE, SOURCE + 8 * IMAGE_BEATS, 8)]
