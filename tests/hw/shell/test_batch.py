@@ -135,3 +135,18 @@ def test_a_soft_reset_ends_without_an_end(batch, when):
     batch.rests()
     batch.start(1)
     batch.runs(2, frames_read=1)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_soft_reset_of_an_accelerator_at_rest_resets_the_engine_long_enough(batch, running):
+    if running:
+        batch.start(2)
+        batch.runs(3, frames_read=1)
+    batch.cycle(soft_reset=1)
+    low = 0
+    while (seen := batch.cycle())["busy"]:
+        low += not seen["engine_rst_n"]
+        assert seen["abort"] and not seen["finish"] and low <= RESET_CYCLES
+    low += not seen["engine_rst_n"]
+    assert low >= RESET_CYCLES
+    batch.rests()
