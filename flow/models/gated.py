@@ -175,8 +175,8 @@ class _Visit:
 
 
 def _real(x: Tensor, scale: float) -> Tensor:
-    """The map as gates and exits read it, in float32 whatever the maps are in training."""
-    x = x.float()
+    """The map as gates and exits read it, in the precision of their weights where training has bfloat16 maps."""
+    x = x.float() if x.dtype == torch.bfloat16 else x
     return x if scale == 1.0 else x * scale
 
 

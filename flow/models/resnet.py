@@ -256,7 +256,7 @@ class SwitchableResNet(nn.Module):
         visit = self._visit()
         for _, stage in self.stages():
             x = stage(x, visit)
-        return self.classifier(x.mean((2, 3), dtype=torch.float32))
+        return self.classifier(x.mean((2, 3), dtype=self.classifier.weight.dtype))
 
     # -- integers -----------------------------------------------------------------------------------------------------
 
