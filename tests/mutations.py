@@ -75,7 +75,21 @@ def sweep(check, inputs, record_property, **strategies):
 
 def _rewritten(text, change):
     """Damage whose new contents are `change(old bytes)`."""
-    return Damage(text, lambda path: path.write_bytes(change(path.read_bytes())))
+    return Damage(text, lambda path: replace(path, change(path.read_bytes())))
+
+
+def replace(path, contents):
+    """Put a file of these bytes in the place of what lies there: who has that open, or mapped, keeps it as it was."""
+    remove(path)
+    path.write_bytes(contents)
+
+
+def remove(path):
+    """Take away whatever lies at a path."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _at(position, data):
@@ -134,12 +148,12 @@ def _zip(members, method=zipfile.ZIP_DEFLATED):
 
 
 def hollow_png(width, height):
-    """A PNG whose header claims a size; its data are one line of zeros."""
+    """A PNG whose header claims a size; its data are zeros for 32 lines at most."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(3 * width + 1))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes((3 * width + 1) * min(height, 32)))) + chunk(b"IEND", b"")
 
 
 BILLION_LAUGHS = "<!DOCTYPE a [<!ENTITY e0 'ha'>{}]><a>&e9;</a>".format(
@@ -160,7 +174,7 @@ FOREIGN = {  # name -> contents
     "deep JSON": b"[" * 100_000,
     "deep JSON, closed": b"[" * 100_000 + b"]" * 100_000,
     "a JSON number of 100,000 digits": b'{"format": ' + b"9" * 100_000 + b"}",
-    "a PNG": hollow_png(32, 32),
+    "a black PNG": hollow_png(32, 32),
     "a huge PNG": hollow_png(60_000, 60_000),
     "an ELF header": b"\x7fELF\x02\x01\x01" + bytes(57),
     "a gzip": b"\x1f\x8b\x08" + bytes(29),
@@ -181,17 +195,19 @@ FOREIGN = {  # name -> contents
 }
 
 
+def contents_of(name):
+    """The file becomes one of `FOREIGN`."""
+    return _rewritten(f"replaced by {name}", lambda _: FOREIGN[name])
+
+
 def foreign():
     """Other contents: of another kind, or of the kind with a header that claims too much."""
-    return st.sampled_from(sorted(FOREIGN)).map(lambda name: _rewritten(f"replaced by {name}", lambda _: FOREIGN[name]))
+    return st.sampled_from(sorted(FOREIGN)).map(contents_of)
 
 
 def _instead(make):
     def act(path):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        remove(path)
         make(path)
 
     return act
@@ -212,9 +228,14 @@ OTHER_THINGS = {  # name -> what makes it at a path
 }
 
 
+def thing(name):
+    """One of `OTHER_THINGS` lies where the file should."""
+    return Damage(f"replaced by {name}", _instead(OTHER_THINGS[name]))
+
+
 def other_things():
     """No file, a folder, a broken link or a named pipe where the file should be."""
-    return st.sampled_from(sorted(OTHER_THINGS)).map(lambda name: Damage(f"replaced by {name}", _instead(OTHER_THINGS[name])))
+    return st.sampled_from(sorted(OTHER_THINGS)).map(thing)
 
 
 def damages():
@@ -284,7 +305,7 @@ def json_damages(finish=lambda value: value):
     def damage(position, choice):
         def act(path):
             value, _ = edit_json(json.loads(path.read_text()), position, choice)
-            path.write_text(json.dumps(finish(value)))
+            replace(path, json.dumps(finish(value)).encode())
 
         return Damage(f"JSON place {position}, edit {choice}", act)
 
