@@ -99,9 +99,8 @@ def _at(position, data):
 def _flip(bits):
     def change(data):
         changed = bytearray(data)
-        for bit in bits:
-            if changed:
-                changed[_at(bit >> 3, data)] ^= 1 << (bit & 7)
+        for position, bit in {(_at(bit >> 3, data), bit & 7) for bit in bits} if data else ():
+            changed[position] ^= 1 << bit
         return bytes(changed)
 
     return change

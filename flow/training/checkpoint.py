@@ -27,8 +27,8 @@ def save_training_state(path: Path, state: dict) -> None:
     write_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
-def load_training_state(path: Path) -> dict:
-    """Read what ``save_training_state`` wrote."""
+def load_training_state(path: Path, wanted: dict = STATE) -> dict:
+    """Read what ``save_training_state`` wrote; ``wanted`` says what it must hold, key -> type or types, ``epoch`` among it."""
     if not os.path.lexists(path):
         raise GatefoldError(f"There is no checkpoint {path}; start without --resume, or give its folder with --output.")
     check_file(path, REMEDY)
@@ -38,7 +38,7 @@ def load_training_state(path: Path) -> dict:
         state = torch.load(path, map_location="cpu", weights_only=True) if whole else None
     except (Exception, MemoryError):  # zipfile and torch raise many kinds for a damaged file
         state = None
-    if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in STATE.items()) or state["epoch"] < 0:
+    if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in wanted.items()) or state["epoch"] < 0:
         raise GatefoldError(f"The checkpoint {path} is damaged or of another version; {REMEDY}.")
     return state
 

@@ -80,6 +80,10 @@ class Teacher(nn.Module):
         return self.classifier(x.float().amax((2, 3))) / 4
 
 
+STATE = {"model": dict, "optimiser": dict, "epoch": int}
+"""What a checkpoint must hold; the rest are the run's options."""
+
+
 class Teaching:
     """Trains a ``Teacher`` in a folder, epoch after epoch, with a checkpoint after each.
 
@@ -112,7 +116,7 @@ class Teaching:
         self.optimiser = torch.optim.SGD(groups, lr=RATE, momentum=0.9, nesterov=True, foreach=True)
         self.epoch = 0
         if resume:
-            state = load_training_state(folder / CHECKPOINT)
+            state = load_training_state(folder / CHECKPOINT, STATE)
             wanted = {"data": dataset.name, "seed": seed, "epochs": epochs, "images": len(self.dataset.train_x)}
             if {key: state.get(key) for key in wanted} != wanted:
                 raise GatefoldError(f"The checkpoint in {folder} is of other options; use its options or another --output.")

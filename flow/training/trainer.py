@@ -236,7 +236,7 @@ class Trainer:
         self.optimiser = self._new_optimiser(self._span(index)[0])
         try:
             for phase, kept in zip(self.phases, state["phases"]):
-                phase.load_state_dict(kept)
+                phase.load_state_dict(dict(kept))
             self.optimiser.load_state_dict(state["optimiser"])
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
             raise GatefoldError(f"The checkpoint in {self.folder} is damaged or of other phases; {REMEDY}.") from None

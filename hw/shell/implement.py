@@ -97,8 +97,8 @@ def vivado(build, work, contents):
     files.write_text("".join(f"{file}\n" for file in [*sources, SHELL / "gatefold_block.v", *sorted(images.iterdir())]))
     arguments = [files, contents["part"], contents["clock_mhz"], contents["board"], work]
     run([tool, "-mode", "batch", "-nojournal", "-source", SHELL / "vivado.tcl", "-tclargs", *arguments], work, "vivado.log")
+    figures = reports.utilisation(report(work, "utilization.txt")) | reports.timing(report(work, "timing.txt"))
     deliver(build, contents, {name: work / name for name in (BITSTREAM, HANDOFF)})
-    figures = reports.utilisation((work / "utilization.txt").read_text()) | reports.timing((work / "timing.txt").read_text())
     record(build, {"toolchain": "vivado", "clock_mhz": contents["clock_mhz"], **figures})
 
 
@@ -186,6 +186,14 @@ def run(command, folder, log, output=None):
         said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("gatefold: ")]
         reason = f": {said[-1].removeprefix('gatefold: ').rstrip('.')}" if said else ""
         raise GatefoldError(f"{Path(str(command[0])).name} failed{reason}; its output is in {log}.")
+
+
+def report(work, name):
+    """Text of a report that the tools were to write."""
+    path = work / name
+    if not path.is_file():
+        raise GatefoldError(f"{name} was not written; look into {work}.")
+    return path.read_text(errors="replace")
 
 
 def record(build, figures):

@@ -73,15 +73,15 @@ def test_a_layer_does_not_overwrite_its_own_input(graph):
     test_no_live_map_is_overwritten(moved)
 
 
-def test_two_inner_maps_in_a_row_are_refused():
-    """A block of three convolutions: the second would write where it reads."""
+def test_a_branch_of_three_convolutions_is_refused():
+    """The second leaves its map beside the stream that the third adds to: one memory would be read twice in a cycle."""
     graph = random_resnet(0)
     first = graph["stage1.block1.conv1"]
     second = replace(first, name="stage1.block1.between", input=first.name)
     graph["stage1.block1.conv2"].input = second.name
     layers = list(graph.layers)
     layers.insert(layers.index(first) + 1, second)
-    with pytest.raises(GatefoldError, match="layer stage1.block1.between finds no free feature memory"):
+    with pytest.raises(GatefoldError, match="layer stage1.block1.conv2 adds to a map while it reads from the residual stream"):
         plan(LayerGraph(graph.name, layers, graph.modes))
 
 

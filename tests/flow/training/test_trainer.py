@@ -212,7 +212,7 @@ def test_command_line(digits, tmp_path, capsys):
         (["evaluate", "resnet8", "--gates", "off"], "have no gates"),
         (["evaluate", "resnet8", "--budget", "nan"], "is no limit"),
         (["evaluate", "resnet8", "--budget", "0.5"], "have no exits"),
-        (["report", "resnet8", "--checkpoint", "a.safetensors"], "give --pictures DIR too"),
+        (["report", "resnet8", "--checkpoint", "a.safetensors"], "There are no trained weights a.safetensors"),
         (["profile", "resnet8", "--checkpoint", str(SHIPPED / "resnet20.safetensors")], "holds resnet20, not resnet8"),
         (["profile", "resnet8", "--checkpoint", str(SHIPPED / "resnet8-acs.safetensors")], "cannot skip what the gates"),
         (["train", "resnet8", "--data", "digits", "--weight-decay", "2"], "from 0 to 1"),

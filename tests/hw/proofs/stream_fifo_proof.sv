@@ -45,11 +45,13 @@ module stream_fifo_proof #(
         end
     end
 
+    wire [ADDRESS:0] held = pushed - popped;
+    wire [ADDRESS-1:0] apart = dut.write_address - dut.read_address;
     wire [ADDRESS-1:0] place = dut.read_address + ahead[ADDRESS-1:0];
     always_comb if (started) begin
         assert (count <= (ADDRESS + 1)'(DEPTH));
-        assert (count == (ADDRESS + 1)'(pushed - popped));
-        assert (ADDRESS'(dut.write_address - dut.read_address) == count[ADDRESS-1:0]);
+        assert (count == held);
+        assert (apart == count[ADDRESS-1:0]);
         assert (in_ready == (count != (ADDRESS + 1)'(DEPTH)));
         assert (out_valid == (count != '0));
         if (following) begin
