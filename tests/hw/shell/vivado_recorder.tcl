@@ -405,7 +405,9 @@ namespace eval recorder {
         if {[lindex $others 0] ni {all synthesis simulation instantiation_template}} { fail "generate_target: no target [lindex $others 0]" }
         set folder $::recorder::project/accelerator.gen/sources_1/bd/$::recorder::options/hw_handoff
         file mkdir $folder
-        close [open $folder/$::recorder::options.hwh w]
+        set handoff [open $folder/$::recorder::options.hwh w]
+        puts -nonewline $handoff HANDOFF
+        close $handoff
         recorder::done generate_target
     }
     command launch_runs {-scripts_only -next_step -force} {-jobs -to_step -host -dir} 1 10 {{setting the top} generate_target} {
