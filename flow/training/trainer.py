@@ -337,14 +337,18 @@ class Trainer:
     def _monitor(self, modes: list[str]) -> dict[str, float]:
         return {mode: accuracy(self.model, self.held_x, self.held_y, mode) for mode in modes if len(self.held_x)}
 
-    def _calibration_batches(self) -> list[torch.Tensor]:
-        """Training images as inference sees them: the zeros around moved crops shift the statistics, and with them the gates."""
+    def _calibration_batches(self, move: bool = False) -> list[torch.Tensor]:
+        """Training images as inference sees them: the zeros around moved crops shift the statistics, and with them the gates.
+
+        Args:
+            move: as training sees them instead, and twice as many, which networks without gates do better with.
+        """
         generator = torch.Generator().manual_seed(self.settings.seed)
         order = torch.randperm(len(self.labels), generator=generator)
-        batch = self.settings.batch
-        chosen = [order[i * batch : (i + 1) * batch] for i in range(min(CALIBRATION_BATCHES, len(order) // batch))]
-        size = self.dataset.image_size
-        return [augment.crop_and_flip(self.images, index, generator, size, flip=False, move=False) for index in chosen]
+        batch, size, flip = self.settings.batch, self.dataset.image_size, move and self.dataset.mirrored
+        count = min(CALIBRATION_BATCHES * (2 if move else 1), len(order) // batch)
+        chosen = [order[i * batch : (i + 1) * batch] for i in range(count)]
+        return [augment.crop_and_flip(self.images, index, generator, size, flip=flip, move=move) for index in chosen]
 
     def finish(self, command: str, test_images: int | None = None, on_batch: Callable[[int], None] = lambda _: None) -> dict:
         """Finish as the method says, evaluate the modes on the test set (if they were trained with the gates off, that

@@ -28,10 +28,11 @@ class Method(Protocol):
     def monitored(self, phase: Phase) -> list[str]:
         """Modes whose accuracy is worth watching in a phase."""
 
-    def finish(self, model: nn.Module, batches: Callable[[], list[Tensor]], done: list[Phase]) -> None:
+    def finish(self, model: nn.Module, batches: Callable[..., list[Tensor]], done: list[Phase]) -> None:
         """Last changes before evaluation.
 
         Args:
-            batches: gives some float training images [N, 3, 32, 32] in 0..1, in batches.
+            batches: gives some float training images [N, 3, 32, 32] in 0..1, in batches; unmoved, or with ``move=True`` as in
+                training.
             done: the phases that were run, the last perhaps in part.
         """

@@ -166,6 +166,6 @@ class WeNet:
         """Measure the statistics of the named modes; a refined network has them already."""
         if any(isinstance(phase, Refine) for phase in done):
             return
-        calibrate(model, batches())
+        calibrate(model, batches(move=True))
         if model.quantised:
             limit_multipliers(model)

@@ -91,6 +91,18 @@ def test_statistics_are_those_of_images_as_inference_sees_them(digits, tmp_path)
     (first, *_) = trainer._calibration_batches()
     images = (255 * first).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     assert len(images) == 16 and all(image.tobytes() in known for image in images)
+    moved = torch.cat(trainer._calibration_batches(move=True))
+    images = (255 * moved).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    assert sum(image.tobytes() in known for image in images) < len(images) / 4
+
+
+def test_group_modes_are_measured_on_images_as_training_sees_them(digits, tmp_path, monkeypatch):
+    trainer, asked = train(digits, tmp_path, epochs=0, float_epochs=0), []
+    batches = trainer._calibration_batches
+    monkeypatch.setattr(trainer, "_calibration_batches", lambda **options: asked.append(options) or batches(**options))
+    trainer.run_epoch()
+    trainer.finish("", test_images=8)
+    assert asked == [{"move": True}]
 
 
 @pytest.mark.parametrize("wanted, held", [(0, 0), (10, 10), (1000, 25)])
