@@ -1,6 +1,8 @@
 """A host for the simulated accelerator: images in, result records out, through registers and DMA as on a board."""
 
 import ctypes
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -202,7 +204,7 @@ def _load(path: Path):
     if not path.is_file():
         raise GatefoldError(f"simulation library {path} does not exist; run `gatefold build` for this model.")
     try:
-        library = ctypes.CDLL(str(path.resolve()))
+        library = _open(path.resolve())
         library.gf_abi.restype = ctypes.c_int
         if library.gf_abi() != ABI:
             raise GatefoldError(f"{path} has another interface; run `gatefold build` again.")
@@ -227,4 +229,21 @@ def _load(path: Path):
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
+    return library
+
+
+_opened: dict[Path, tuple[tuple, ctypes.CDLL]] = {}
+
+
+def _open(path: Path) -> ctypes.CDLL:
+    """The library as it is now: the loader goes by names and would give an earlier build of the same path once more."""
+    now = path.stat()
+    identity = now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+    known, library = _opened.get(path, (None, None))
+    if known is None:
+        library = ctypes.CDLL(str(path))
+    elif known != identity:
+        with tempfile.TemporaryDirectory() as folder:
+            library = ctypes.CDLL(shutil.copy2(path, folder))
+    _opened[path] = identity, library
     return library

@@ -1,5 +1,7 @@
 """The whole accelerator in RTL: registers, DMA and tile engine against the compiler's integer model."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +195,21 @@ def test_bad_requests(accelerator, tmp_path):
             simulator.run(images[:1], 9)
         with pytest.raises(GatefoldError, match="writes no waveforms"):
             simulator.trace(tmp_path / "out.fst")
+
+
+def test_a_library_that_was_built_anew_is_loaded_anew(accelerator, tmp_path):
+    """In one process too, where the loader knows the path already."""
+    others = ("destroy", "write", "read", "set_memory", "run", "cycles", "interrupt", "set_stall", "set_latency", "hang", "trace")
+    for answer in ("the first", "the second"):
+        source = f'int gf_abi(void) {{ return 2; }}\nvoid *gf_create(void) {{ return 0; }}\nconst char *gf_failure(void) {{ return "{answer}"; }}\n'
+        source += "".join(f"int gf_{name}(void) {{ return 0; }}\n" for name in others)
+        command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", "new.so"]
+        text = f'extern "C" {{\n{source}}}\n'
+        subprocess.run(command, input=text, text=True, check=True, cwd=tmp_path)
+        os.replace(tmp_path / "new.so", tmp_path / "accelerator.so")
+        for _ in range(2):
+            with pytest.raises(GatefoldError, match=f"does not start: {answer}"):
+                Simulator(tmp_path / "accelerator.so", accelerator[1])
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_text("xyz\n")])
