@@ -22,7 +22,7 @@ from flow.engine.interface import INTERFACE_FILE, load_interface
 from flow.errors import GatefoldError
 from flow.kept import clear, kept, replace_file
 from flow.paths import build_root
-from flow.rtlsim.checks import with_checks
+from flow.rtlsim.checks import CHECKS, with_checks
 from flow.rtlsim.compile import MESSAGES, verilator_root
 
 SIM = Path(__file__).resolve().parents[2] / "hw" / "sim"
@@ -76,7 +76,7 @@ def compile_accelerator(
     options += ["--trace-fst", str(SIM / "trace.vlt")] if trace else []
     options += ["-DSYNTHESIS"] if mapped else []
 
-    key = _digest([*_VERILATE, *options, *_FLAGS, *_LINK, _tool_version()], [*files, *sorted(SIM.iterdir()), MESSAGES, INTERFACE_FILE])
+    key = _digest([*_VERILATE, *options, *_FLAGS, *_LINK, _tool_version()], [*files, *simulation_files()])
     cache, folder = build_root() / "cache" / "accelerator", build_dir / "verilated"
 
     def make(library: Path) -> None:
@@ -90,6 +90,11 @@ def compile_accelerator(
     library = kept(cache / f"{TOP}-{key}.so", make)
     replace_file(out_so, lambda part: shutil.copyfile(library, part))
     return out_so
+
+
+def simulation_files() -> list[Path]:
+    """What every library is made of beside the RTL: the memory's model, the contracts and the register map."""
+    return [*sorted(SIM.iterdir()), *sorted(CHECKS.iterdir()), MESSAGES, INTERFACE_FILE]
 
 
 def _digest(texts: Iterable[str], files: Iterable[Path]) -> str:

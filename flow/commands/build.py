@@ -30,6 +30,13 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
     parser.add_argument("--clock", type=float, metavar="MHZ", help="clock of the accelerator, refused where the timing estimate does not carry it")
     parser.add_argument("--clock-anyway", action="store_true", help="take --clock without the estimate, which needs minutes the first time")
+    parser.add_argument(
+        "--verify",
+        choices=("plain", "mapped"),
+        default="plain",
+        help="which RTL is simulated: plain (default), or mapped, in addition the lanes as synthesis takes them, in LUTs and DSP "
+        "blocks, from random power-on values (some minutes)",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="build folder (default: build/MODEL)")
     parser.add_argument("--json", action="store_true", help="print what was built as JSON")
     parser.set_defaults(run=run)
@@ -42,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from flow.engine.boards import at_clock, find_board
-    from flow.engine.build import STEPS, Build, Request
+    from flow.engine.build import MAPPED_STEPS, STEPS, Build, Request
     from flow.engine.select import choose
     from flow.paths import build_root
 
@@ -55,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         untrained=args.untrained,
         modes=None if args.modes is None else args.modes.split(","),
+        mapped=args.verify == "mapped",
     )
     if args.clock_anyway and args.clock is None:
         raise GatefoldError("--clock-anyway needs a clock; give --clock MHZ too, or leave it out.")
@@ -66,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"{args.model}: reading weights", total=STEPS)
+        task = progress.add_task(f"{args.model}: reading weights", total=STEPS + MAPPED_STEPS * request.mapped)
 
         def report(title):
             if title is None:
@@ -82,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(summary, indent=2))
         return 0
     origin = "" if contents["trained"] else ", untrained"
-    print(f"{args.model} for {board.name} ({board.part}) at {board.clock_mhz:g} MHz{origin}, RTL equal to the integer model in every mode")
+    simulated = "RTL and its mapped lanes" if request.mapped else "RTL"
+    print(f"{args.model} for {board.name} ({board.part}) at {board.clock_mhz:g} MHz{origin}, {simulated} equal to the integer model in every mode")
     for name, mode in summary["modes"].items():
         reached = "" if mode["accuracy"] is None else f"  accuracy {100 * mode['accuracy']:.2f} %"
         print(

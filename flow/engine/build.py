@@ -21,8 +21,9 @@ from flow.engine.verify import Verification, compare, layer_cycles
 from flow.errors import GatefoldError
 from flow.kept import clear, replace_file, replace_folder
 
-STEPS = 6
+STEPS, MAPPED_STEPS = 6, 2
 VERIFY_FRAMES_PER_MODE = 2
+POWER_ON_SEEDS = (1, 2)
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Request:
         untrained: random weights instead.
         modes: mode names to build, None for all.
         seed: of the random weights.
+        mapped: also simulate what synthesis takes: the lanes in LUTs and DSP blocks, from random power-on values.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Request:
     untrained: bool = False
     modes: list | None = None
     seed: int = 1
+    mapped: bool = False
 
 
 def weights_of(request):
@@ -187,12 +190,11 @@ class Build:
         self.steps.run("finn", "converting to FINN nodes", key, [layers, engine], write)
 
     def _simulate(self):
-        from flow.accelerator.compile import compile_accelerator
-        from flow.accelerator.simulator import Simulator
+        from flow.accelerator.compile import compile_accelerator, simulation_files
 
         folder = self.folder / "simulation"
         library, report = folder / LIBRARY, folder / "verification.json"
-        key = digest(self.hash, code_digest("accelerator"))
+        key = digest(self.hash, code_digest("accelerator"), *simulation_files())
         self.steps.run(
             "simulator",
             "compiling the simulated accelerator",
@@ -202,12 +204,7 @@ class Build:
         )
 
         def verify():
-            names = list(self.compiled.graph.modes)
-            modes = names * VERIFY_FRAMES_PER_MODE
-            images = sample_images(len(modes))[1]
-            with Simulator(library, self.folder / "images") as simulator:
-                records, _ = simulator.run(images, [names.index(mode) for mode in modes])
-            seen = compare(self.compiled.graph, self.compiled.plan.config, records, images, modes)
+            seen = self._compare(library)
             seen.layers = layer_cycles(
                 self.compiled,
                 library,
@@ -218,7 +215,37 @@ class Build:
 
         title = "running the RTL in every mode against the integer model"
         self.steps.run("verification", title, digest(key, code_digest("engine"), library), [report], verify)
+        if self.request.mapped:
+            self._simulate_mapped(key)
         return Verification(**json.loads(report.read_text()))
+
+    def _simulate_mapped(self, key):
+        from flow.accelerator.compile import compile_accelerator
+
+        folder = self.folder / "simulation" / "mapped"
+        library, report = folder / LIBRARY, folder / "verification.json"
+
+        def compile_mapped():
+            compile_accelerator(folder, library, self.parameters, self.sources, mapped=True, jobs=os.cpu_count() or 1)
+
+        def verify():
+            seen = [self._compare(library, power_on) for power_on in POWER_ON_SEEDS]
+            write_text(report, json.dumps([asdict(each) for each in seen], indent=1) + "\n")
+
+        self.steps.run("mapped-simulator", "compiling the accelerator as synthesis takes it", key, [library], compile_mapped)
+        title = "running it in every mode against the integer model"
+        self.steps.run("mapped-verification", title, digest(key, code_digest("engine"), library), [report], verify)
+
+    def _compare(self, library, power_on=0):
+        """Run sample images in every mode; returns the Verification."""
+        from flow.accelerator.simulator import Simulator
+
+        names = list(self.compiled.graph.modes)
+        modes = names * VERIFY_FRAMES_PER_MODE
+        images = sample_images(len(modes))[1]
+        with Simulator(library, self.folder / "images", power_on) as simulator:
+            records, _ = simulator.run(images, [names.index(mode) for mode in modes])
+        return compare(self.compiled.graph, self.compiled.plan.config, records, images, modes)
 
 
 def _weights_digest(model):
