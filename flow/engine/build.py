@@ -230,7 +230,7 @@ class Build:
 
         def verify():
             seen = [self._compare(library, power_on) for power_on in POWER_ON_SEEDS]
-            write_text(report, json.dumps([asdict(each) for each in seen], indent=1) + "\n")
+            replace_file(report, lambda part: part.write_text(json.dumps([asdict(each) for each in seen], indent=1) + "\n"))
 
         self.steps.run("mapped-simulator", "compiling the accelerator as synthesis takes it", key, [library], compile_mapped)
         title = "running it in every mode against the integer model"
