@@ -133,15 +133,6 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
     known = search.resume() if args.resume else 0
     console = Console(stderr=True, soft_wrap=True)
     trained = read_record(source)
-    if trained.get("held_out", 0) < args.images:
-        console.print(
-            f"the weights were trained on some of the {args.images} held-out images: their accuracy will look better than it is",
-            highlight=False,
-        )
-    if args.overwrite:
-        discard(folder, _kept(model))
-    if args.resume:
-        console.print(f"{known} networks are known already", highlight=False)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -152,6 +143,15 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
     )
     parallel = nullcontext() if args.backend == "threads" else workers(jobs, args.backend, args.ray_address)
     with parallel, Progress(*columns, console=console) as progress:
+        if args.overwrite:  # now that nothing is left to refuse
+            discard(folder, _kept(model))
+        if trained.get("held_out", 0) < args.images:
+            console.print(
+                f"the weights were trained on some of the {args.images} held-out images: their accuracy will look better than it is",
+                highlight=False,
+            )
+        if args.resume:
+            console.print(f"{known} networks are known already", highlight=False)
         task = progress.add_task("steps", total=steps_at_most(model.layers()), accuracy=0.0)
         result = search.run(
             args.threshold,

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from flow.commands.counts import MOST_WORKERS, whole
 
+VIEWS = "views.safetensors"
+
 
 def add_parser(subparsers) -> None:
     """Register the subcommand."""
@@ -24,7 +26,9 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("--steps", type=whole(1), default=None, help="end every epoch after so many steps (default: whole epochs)")
     parser.add_argument("--threads", type=whole(1, MOST_WORKERS), default=None, help="processor threads (default: all cores)")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+    again.add_argument("--overwrite", action="store_true", help="replace the teacher that the output folder holds, which is lost")
     parser.add_argument("--output", type=Path, metavar="DIR", help="output folder (default: runs/teach)")
     parser.set_defaults(run=run)
 
@@ -32,20 +36,31 @@ def add_parser(subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and store; returns the exit code."""
     import torch
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from flow.atomic import make_folder
+    from flow.claim import claim, discard, refuse_to_replace
     from flow.data import load
     from flow.paths import teach_folder
-    from flow.training.teacher import Teaching
-    from flow.training.views import make_views
+    from flow.training.teacher import CHECKPOINT, Teaching
 
     if args.threads:
         torch.set_num_threads(args.threads)
     folder = args.output or teach_folder()
-    make_folder(folder)
-    teaching = Teaching(load(args.data), folder, args.epochs, args.held_out, args.seed, args.steps, args.resume)
+    kept = [CHECKPOINT, VIEWS]
+    with claim(folder):
+        if not args.resume and not args.overwrite:
+            refuse_to_replace(folder, kept)
+        teaching = Teaching(load(args.data), folder, args.epochs, args.held_out, args.seed, args.steps, args.resume)
+        if args.overwrite:  # now that nothing is left to refuse
+            discard(folder, kept)
+        return _teach(args, teaching, folder)
+
+
+def _teach(args: argparse.Namespace, teaching, folder: Path) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from flow.training.views import make_views
+
     console = Console(stderr=True, soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -61,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             teaching.model.eval(), teaching.images, args.views, dataset.name, dataset.mirrored, args.seed,
             lambda n: progress.advance(task, n),
         )  # fmt: skip
-    path = folder / "views.safetensors"
+    path = folder / VIEWS
     views.save(path)
     right = (views.logits.argmax(2) == teaching.labels).float().mean()
     print(f"the teacher is right for {100 * teaching.accuracy(teaching.held_x, teaching.held_y):.1f} % of the held-out images and "

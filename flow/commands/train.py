@@ -148,6 +148,7 @@ def add_parser(subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
     import torch
+    from rich.console import Console
 
     from flow.claim import claim, discard, refuse_to_replace
     from flow.data import load_training
@@ -192,21 +193,20 @@ def run(args: argparse.Namespace) -> int:
         if first and not args.resume and not args.overwrite:
             refuse_to_replace(folder, kept)
         trainer = Trainer(settings, method, load_training(args.data, args.classes), folder, args.device, args.resume)
-        if first and args.overwrite:
+        console = Console(stderr=True, soft_wrap=True, quiet=not first)
+        _tell_limits(trainer.model, console)
+        if first and args.overwrite:  # now that nothing is left to refuse
             discard(folder, kept)
-        return _train(args, trainer, folder, command)
+        return _train(args, trainer, folder, command, console)
 
 
-def _train(args: argparse.Namespace, trainer, folder: Path, command: str) -> int:
-    from rich.console import Console
+def _train(args: argparse.Namespace, trainer, folder: Path, command: str, console) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from flow.nn.modes import mode_names
     from flow.training import distributed
 
     first = distributed.is_first()
-    console = Console(stderr=True, soft_wrap=True, quiet=not first)
-    _tell_limits(trainer.model, console)
     for name, (before, after) in trainer.changed.items():
         console.print(f"going on with {name} {after} instead of {before}", highlight=False)
     columns = (

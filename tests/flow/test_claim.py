@@ -15,6 +15,7 @@ from flow.training.checkpoint import load_model, save_model
 
 TRAIN = "train resnet8 --full-epochs 0 --float-epochs 0 --epochs 1 --samples 1 --batch 8 --steps 1 --threads 1".split()
 SEARCH = "search resnet8 --images 8 --calibration 8 --jobs 1 --points 2 --threshold 0.99 --test-images 0".split()
+TEACH = "teach --epochs 1 --views 1 --steps 1 --threads 1".split()
 HOLD = "import sys; from flow.claim import claim\nwith claim(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
 
 
@@ -62,7 +63,7 @@ def test_what_stays_empty_is_taken_away(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("command", [TRAIN, SEARCH])
+@pytest.mark.parametrize("command", [TRAIN, SEARCH, TEACH])
 @pytest.mark.parametrize("options", [[], ["--resume"], ["--overwrite"]])
 def test_the_second_of_two_runs_is_told(command, options, data, capsys):
     with claim(data / "run"):
@@ -80,15 +81,20 @@ def test_the_second_of_two_sweeps_is_told(data, capsys):
         refused(capsys, "Another run writes to")
 
 
-@pytest.mark.parametrize("command, kept", [(TRAIN, "checkpoint.pt"), (SEARCH, "progress.json")])
-def test_a_run_is_not_replaced_unless_that_is_asked_for(command, kept, data, capsys):
+WEIGHTS = "resnet8.safetensors"
+
+
+@pytest.mark.parametrize(
+    "command, kept, made", [(TRAIN, "checkpoint.pt", WEIGHTS), (SEARCH, "progress.json", WEIGHTS), (TEACH, "checkpoint.pt", "views.safetensors")]
+)
+def test_a_run_is_not_replaced_unless_that_is_asked_for(command, kept, made, data, capsys):
     assert run(command, data) == 0
     capsys.readouterr()
     before = contents(data / "run")
-    assert kept in before and "resnet8.safetensors" in before
+    assert kept in before and made in before
     for left in before:  # any one of the files that took time is enough
         (data / "run" / left).rename(data / left)
-    for left in (kept, "resnet8.safetensors"):
+    for left in (kept, made):
         (data / "run" / left).write_bytes(before[left])
         assert run(command, data) == 2
         refused(capsys, f"holds a run already ({left})", "--resume", "--output", "--overwrite")
@@ -98,12 +104,44 @@ def test_a_run_is_not_replaced_unless_that_is_asked_for(command, kept, data, cap
         (data / "run" / name).write_bytes(content)
     assert run(command, data, "run", "--resume") == 0
     assert contents(data / "run").keys() == before.keys()
-    changed = ["--seed", "5"] if command is TRAIN else ["--calibration", "9"]
+    changed = ["--calibration", "9"] if command is SEARCH else ["--seed", "5"]
     assert run(command, data, "run", "--resume", *changed) == 2
     assert run(command, data, "run", "--overwrite", *changed) == 0
     after = contents(data / "run")
     assert after.keys() == before.keys() and after[kept] != before[kept]
-    load_model(data / "run" / "resnet8.safetensors")
+    if made == WEIGHTS:
+        load_model(data / "run" / made)
+
+
+def test_what_is_refused_replaces_nothing(data, capsys):
+    """--overwrite on data of one class, which leaves nothing to learn."""
+    assert run(TRAIN, data) == 0
+    before = contents(data / "run")
+    own = dict(np.load(data / "own.npz"))
+    np.savez(data / "own.npz", **{**own, "train_y": own["train_y"] * 0, "test_y": own["test_y"] * 0})
+    capsys.readouterr()
+    assert run(TRAIN, data, "run", "--overwrite") == 2
+    refused(capsys, "a single class")
+    assert contents(data / "run") == before
+
+
+def test_a_cluster_that_is_not_there_replaces_no_search(data, capsys, monkeypatch):
+    from contextlib import contextmanager
+
+    from flow.explore import parallel
+
+    @contextmanager
+    def nowhere(*_):
+        raise GatefoldError("There is no cluster.")
+        yield
+
+    assert run(SEARCH, data) == 0
+    before = contents(data / "run")
+    capsys.readouterr()
+    monkeypatch.setattr(parallel, "workers", nowhere)
+    assert run(SEARCH, data, "run", "--overwrite", "--backend", "ray") == 2
+    refused(capsys, "no cluster")
+    assert contents(data / "run") == before
 
 
 def test_seeds_go_on_by_themselves(data, capsys):
