@@ -14,12 +14,12 @@ from flow.engine.interface import INTERFACE_FILE, package_text
 from flow.engine.plan import plan
 from flow.engine.samples import sample_images
 from flow.engine.select import check_fit
-from flow.engine.steps import LOCK, STAMPS, Steps, code_digest, digest, exclusive, file_hash
+from flow.engine.steps import LOCK, STAMPS, Steps, code_digest, digest, exclusive
 from flow.engine.top import NAME as TOP_NAME
 from flow.engine.top import top_text
 from flow.engine.verify import Verification, compare, layer_cycles
 from flow.errors import GatefoldError
-from flow.kept import clear, replace_file, replace_folder
+from flow.kept import clear, content_digest, replace_file, replace_folder
 
 STEPS, MAPPED_STEPS = 6, 2
 VERIFY_FRAMES_PER_MODE = 2
@@ -133,7 +133,7 @@ class Build:
         self._convert(graph, digest(key, code_digest("finn")))
         verification = self._simulate()
 
-        contents = description(self.compiled, self.request.board, self.hash, file_hash(onnx), record, verification)
+        contents = description(self.compiled, self.request.board, self.hash, content_digest(onnx), record, verification)
         deploy = self.folder / "deploy"
         self.steps.run(
             "deploy",

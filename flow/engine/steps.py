@@ -28,11 +28,6 @@ def digest(*parts):
     return total.hexdigest()
 
 
-def file_hash(path):
-    """SHA-256 (hex) of a file's contents."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
 def code_digest(*packages):
     """SHA-256 (hex) of the Python files in sub-packages of `flow`."""
     files = [file for package in packages for file in sorted((SOURCES / package).rglob("*.py"))]

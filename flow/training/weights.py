@@ -1,12 +1,12 @@
 """What trained weights and the record beside them must be before anything is made of them."""
 
 import hashlib
-from numbers import Real
 from pathlib import Path
 
 import torch
 
 from flow.errors import GatefoldError
+from flow.files import is_share
 
 LIMIT = 1e6
 """Largest magnitude of a plausible number; those of the shipped networks stay below 1e3."""
@@ -34,7 +34,7 @@ def check_record(record, path: Path) -> dict:
         "searched": lambda value: isinstance(value, dict),
         "data": lambda value: isinstance(value, str),
         "class_names": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
-        "accuracy": lambda value: isinstance(value, dict) and all(_share(each) for each in value.values()),
+        "accuracy": lambda value: isinstance(value, dict) and all(each is None or is_share(each) for each in value.values()),
         "sha256": lambda value: isinstance(value, str),
     }
     for name, is_fine in fine.items():
@@ -68,7 +68,3 @@ def check_weights(data: bytes, tensors: dict, record: dict, path: Path) -> None:
             raise GatefoldError(f"{path}: the tensor {name} holds {worst:g}, which no training leaves (over {LIMIT:g}); {REMEDY}.")
     if record.get("sha256", digest(data)) != digest(data):
         raise GatefoldError(f"{path} is not the file that {path.with_suffix('.json').name} was written for; {REMEDY}.")
-
-
-def _share(value):
-    return value is None or (isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1)
