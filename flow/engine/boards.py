@@ -53,7 +53,7 @@ IO_PLL_MHZ = 1000
 """Of the PYNQ images: 50 MHz × 20 on the PYNQ-Z1 and PYNQ-Z2, 33.3 MHz × 30 on the ZedBoard."""
 DIVIDERS = range(1, 64)
 FASTEST_MHZ = 250
-"""The fastest FCLK of speed grade -1 (Zynq-7000 SoC Data Sheet, DS187, table 18: FPGA0CLK)."""
+"""The fastest FCLK that a build may ask for."""
 
 
 def clock_dividers(clock_mhz):

@@ -1,4 +1,4 @@
-// Versal's DSP cell for simulation, after its documentation (AMD AM004), in the one use that has no RTL beside it: the
+// Versal's DSP cell for simulation, not compared with its documentation (AMD AM004), in the one use that has no RTL beside it: the
 // sum of three products of 9 by 8 bits (DSP_MODE "INT8"), without cascades, preadder or accumulation.
 //
 // P = Σ A[9i+8:9i] · B[8i+7:8i], i = 0…2, signed, behind AREG = BREG, MREG and PREG registers.

@@ -1,4 +1,5 @@
-// Versal's floating-point cell for simulation, after its documentation (AMD AM004): single precision without cascades.
+// Versal's floating-point cell for simulation, as FINN's RTL uses it: single precision without cascades. Inferred from that use,
+// and not compared with the cell's documentation (AMD AM004), are the treatment of subnormals and FPOPMODE[4:2] = 2.
 //
 // FPM = A * (FPINMODE ? B : D); FPA = ±X ± Y with X of FPOPMODE[4:2] (0, 2: zero, 4: FPA itself, 6: C) negated by
 // FPOPMODE[6], Y of FPOPMODE[1:0] (0: zero, 1: FPM, 3: D) negated by FPOPMODE[5]. The product is rounded before it is
