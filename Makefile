@@ -82,7 +82,7 @@ proofs: setup-flow
 test-finn: setup-flow
 	@test -d "$$gf_finn_tests/tests" || { echo "gatefold: FINN_TESTS names no folder with finn-plus-tests; pip download finn-plus-tests==1.6.0 --no-deps, unzip it, and type make test-finn FINN_TESTS=FOLDER." >&2; exit 2; }
 	@test -d build/finn-suite/torchvision || .venv/bin/python -m pip install --quiet --no-deps --target build/finn-suite torchvision==0.28.0
-	@root=$$PWD; suite=$$root/tests/flow/rtlsim/finn_suite; cd "$$gf_finn_tests" && OMP_NUM_THREADS=1 PYTHONPATH="$$root:$$suite:$$root/build/finn-suite" \
+	@root=$$PWD; suite=$$root/tests/flow/simulation/finn_suite; cd "$$gf_finn_tests" && OMP_NUM_THREADS=1 PYTHONPATH="$$root:$$suite:$$root/build/finn-suite" \
 	    "$$root/.venv/bin/python" -m pytest -p plugin -c tests/pyproject.toml --rootdir=. -q -ra --timeout 1800 $$gf_finn_args \
 	    $$("$$root/.venv/bin/python" "$$suite/plugin.py")
 

@@ -61,7 +61,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000, help="test images (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: %(default)s)")
     parser.add_argument("--only", choices=SIDES, default=None, help="one group of ablations (default: all)")
-    parser.add_argument("--teacher", default=None, metavar="FILE", help="outputs of `gatefold teach` (default: that side is left out)")
+    parser.add_argument(
+        "--teacher", default=None, metavar="FILE", help="outputs of `gatefold teach` (default: that side is left out)"
+    )
     parser.add_argument("--output", type=Path, default=runs_root() / "ablations")
     args = parser.parse_args()
     seeds = [int(seed) for seed in args.seeds.split(",")]

@@ -18,15 +18,15 @@ import warnings
 
 import numpy as np
 
+from flow.build.build import Request, weights_of
 from flow.engine.boards import find_board
-from flow.engine.build import Request, weights_of
 from flow.engine.cost import frame_cost, mode_costs
-from flow.engine.from_model import layer_graph
-from flow.engine.graph import Layer, LayerGraph, shuffle_slots
-from flow.engine.integer import run
 from flow.engine.plan import plan
 from flow.engine.select import choose
+from flow.export.from_model import layer_graph
 from flow.finn import resources  # the package also keeps FINN's files in the build folder
+from flow.graph.integer import run
+from flow.graph.layers import Layer, LayerGraph, shuffle_slots
 
 CLOCK_NS = 10.0
 MULTIPLIERS_PER_LANE = 9
@@ -157,7 +157,9 @@ def folded(model, part, multipliers):
     model = model.transform(SpecializeLayers(part)).transform(GiveUniqueNodeNames())
     model = model.transform(MinimizeWeightBitWidth()).transform(MinimizeAccumulatorWidth())
     candidates = [shortest(model, multipliers, width) for width in WEIGHT_STREAM_WIDTHS]
-    return min((slowest(candidate), used_multipliers(candidate), index, candidate) for index, candidate in enumerate(candidates))[-1]
+    return min((slowest(candidate), used_multipliers(candidate), index, candidate) for index, candidate in enumerate(candidates))[
+        -1
+    ]
 
 
 def shortest(model, multipliers, width):

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from flow.engine.boards import find_board
 from flow.engine.plan import plan
-from flow.engine.random_graph import random_resnet
 from flow.engine.select import choose
+from flow.graph.random_graph import random_resnet
 from flow.synth.resources import estimate
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.rtlsim import install
+from flow.simulation import install
 
 PART = "xc7z020clg400-1"
 SIZE, CHANNELS, SIMD = 32, 16, 2
@@ -64,7 +64,7 @@ def engine():
 
     import flow.finn as gatefold_finn
     from flow.engine.interface import load_interface
-    from flow.engine.random_graph import random_resnet
+    from flow.graph.random_graph import random_resnet
 
     graph = random_resnet(1)
     frames = len(graph.modes)
@@ -97,7 +97,7 @@ def through_finn(node, beats, rounds):
 
 def on_arrays(node, beats, rounds):
     """As `through_finn`, for `Model.stream` with arrays in and out."""
-    from flow.rtlsim import Model
+    from flow.simulation import Model
 
     library = Path(node.get_nodeattr("rtlsim_so"))
     width = node.get_instream_width_padded() // 8
@@ -146,7 +146,7 @@ def measure(case, rounds):
 
 def compilation(node):
     """Seconds of processor time for one compilation of the node's model, the cache passed by through a name of its own."""
-    from flow.rtlsim.compile import compile_model, design_sources
+    from flow.simulation.compile import compile_model, design_sources
 
     sources, _ = design_sources([file for file in map(str, node.get_rtl_file_list(abspath=True)) if not file.endswith(".mem")])
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -174,9 +174,7 @@ def main():
     for name, (label, _, _) in ENGINES.items():
         row = result[name]
         check = "equal to Python" if row["equal"] else "DIFFERS from Python"
-        print(
-            f"{label:28} {row['cycles_per_second']:>12,} cycles/s   ratio {row['ratio']:>6}   {row['cycles']} cycles, {check}"
-        )
+        print(f"{label:28} {row['cycles_per_second']:>12,} cycles/s   ratio {row['ratio']:>6}   {row['cycles']} cycles, {check}")
     if args.compile:
         print(f"compilation {result['compilation_seconds']} s of processor time")
 

@@ -1,6 +1,6 @@
 """Skip targets on real CIFAR-10: one short run per target; prints the losses of every epoch and what was reached.
 
-    .venv/bin/python bench/skip_targets.py --data cifar10.npz --method ddi --set backbone=resnet8
+.venv/bin/python bench/skip_targets.py --data cifar10.npz --method ddi --set backbone=resnet8
 """
 
 import argparse
@@ -27,7 +27,9 @@ def main() -> None:
     parser.add_argument("--model", default="resnet8")
     parser.add_argument("--data", default="cifar10")
     parser.add_argument("--method", choices=PRESETS, default="ddi")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the method, as for `gatefold train`")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the method, as for `gatefold train`"
+    )
     parser.add_argument("--targets", default="0.3,0.5,0.7")
     parser.add_argument("--steps", type=int, default=25, help="steps of an epoch")
     parser.add_argument("--batch", type=int, default=64)

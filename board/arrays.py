@@ -36,14 +36,18 @@ def read_labels(path, classes, most):
             return np.full(count, -1, np.int64)
         with _array(path, label_key) as (shape, dtype, _, stream):
             if shape != (count,) or dtype.kind not in "iu":
-                raise BoardError(f"the labels of {path} are {dtype} {list(shape)} for {count} images; give one whole number per image.")
+                raise BoardError(
+                    f"the labels of {path} are {dtype} {list(shape)} for {count} images; give one whole number per image."
+                )
             labels = np.frombuffer(_exactly(stream, count * dtype.itemsize), dtype)
             _end(stream)
     low, high = int(labels.min()), int(labels.max())
     if low == 1 and high == classes:
         raise BoardError(f"the labels of {path} go from 1 to {classes}; subtract 1, the classes are 0 to {classes - 1}.")
     if low < -1 or high >= classes:
-        raise BoardError(f"the labels of {path} go from {low} to {high}; the network's classes are 0 to {classes - 1} (-1: unknown).")
+        raise BoardError(
+            f"the labels of {path} go from {low} to {high}; the network's classes are 0 to {classes - 1} (-1: unknown)."
+        )
     return labels.astype(np.int64)
 
 

@@ -4,7 +4,17 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from board.description import FORMAT, Damaged, check_description, check_digest, check_interface, is_text, need, read_modes, read_object
+from board.description import (
+    FORMAT,
+    Damaged,
+    check_description,
+    check_digest,
+    check_interface,
+    is_text,
+    need,
+    read_modes,
+    read_object,
+)
 from board.errors import BoardError
 
 IMAGE_SHAPE = (32, 32, 3)
@@ -100,8 +110,14 @@ def open_deploy(folder):
     if contents.get("interface_version") != interface["version"]:
         raise BoardError(f"modes.json and interface.json of {folder} come from different builds; {remedy}.")
     return Deploy(
-        folder, contents["model"], contents["board"], float(contents["clock_mhz"]), int(contents["build_hash"][:8], 16),
-        contents["classes"], modes, interface,
+        folder,
+        contents["model"],
+        contents["board"],
+        float(contents["clock_mhz"]),
+        int(contents["build_hash"][:8], 16),
+        contents["classes"],
+        modes,
+        interface,
     )
 
 
@@ -134,7 +150,10 @@ def _check_files(folder, files, remedy):
     need(isinstance(files, dict) and set(NEEDED) <= set(files), "modes.json does not list the files of the build")
     for name, digest in sorted(files.items()):
         place = PurePosixPath(name)
-        need(is_text(name) and not place.is_absolute() and ".." not in place.parts, f"modes.json lists {name!r:.40}, which is no file of this folder")
+        need(
+            is_text(name) and not place.is_absolute() and ".." not in place.parts,
+            f"modes.json lists {name!r:.40}, which is no file of this folder",
+        )
         path = folder / name
         if not path.is_file():
             raise BoardError(f"{path} is missing; {remedy}.")

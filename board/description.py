@@ -9,9 +9,20 @@ from typing import Optional
 
 FORMAT = 2
 LARGEST_FILE = 1 << 24  # bytes; those of this project have some thousand
-CLOCK_MHZ = (1, 1000)   # beyond what a PLL of the Zynq and its dividers can give
+CLOCK_MHZ = (1, 1000)  # beyond what a PLL of the Zynq and its dividers can give
 REGISTERS = (
-    "id", "version", "build_hash", "config", "control", "status", "irq", "source", "destination", "frames", "mode_list", "frames_done",
+    "id",
+    "version",
+    "build_hash",
+    "config",
+    "control",
+    "status",
+    "irq",
+    "source",
+    "destination",
+    "frames",
+    "mode_list",
+    "frames_done",
     "cycles",
 )
 RECORD = ("frame", "mode", "class", "cycles", "tiles", "status")
@@ -59,7 +70,10 @@ def check_digest(contents):
         canonical = json.dumps(others, sort_keys=True, separators=(",", ":"))
     except RecursionError as problem:
         raise Damaged(f"modes.json: {problem}") from None
-    need(contents.get("digest") == hashlib.sha256(canonical.encode()).hexdigest(), "modes.json was changed after the build: its digest differs")
+    need(
+        contents.get("digest") == hashlib.sha256(canonical.encode()).hexdigest(),
+        "modes.json was changed after the build: its digest differs",
+    )
 
 
 def check_description(contents):
@@ -69,9 +83,14 @@ def check_description(contents):
     clock = contents.get("clock_mhz")
     need(_is_number(clock, *CLOCK_MHZ), f"modes.json: clock_mhz is {_short(clock)}, not {CLOCK_MHZ[0]} to {CLOCK_MHZ[1]}")
     build_hash = contents.get("build_hash")
-    need(isinstance(build_hash, str) and re.fullmatch("[0-9a-f]{64}", build_hash), f"modes.json: build_hash is {_short(build_hash)}")
+    need(
+        isinstance(build_hash, str) and re.fullmatch("[0-9a-f]{64}", build_hash), f"modes.json: build_hash is {_short(build_hash)}"
+    )
     classes = contents.get("classes")
-    need(isinstance(classes, list) and 0 < len(classes) < 256 and all(map(is_text, classes)), "modes.json: classes is no list of names")
+    need(
+        isinstance(classes, list) and 0 < len(classes) < 256 and all(map(is_text, classes)),
+        "modes.json: classes is no list of names",
+    )
 
 
 def read_modes(entries):
@@ -79,10 +98,16 @@ def read_modes(entries):
     need(isinstance(entries, list) and 0 < len(entries) < 256, "modes.json: modes is no list of modes")
     modes = {}
     for number, entry in enumerate(entries):
-        need(isinstance(entry, dict) and is_text(entry.get("name")) and entry["name"] not in modes, f"modes.json: mode {number} has no name of its own")
+        need(
+            isinstance(entry, dict) and is_text(entry.get("name")) and entry["name"] not in modes,
+            f"modes.json: mode {number} has no name of its own",
+        )
         index, accuracy = entry.get("index"), entry.get("accuracy")
         need(_is_whole(index, number, number), f"modes.json: the index of mode {entry['name']} is {_short(index)}, not {number}")
-        need(accuracy is None or _is_number(accuracy, 0, 1), f"modes.json: the accuracy of mode {entry['name']} is {_short(accuracy)}")
+        need(
+            accuracy is None or _is_number(accuracy, 0, 1),
+            f"modes.json: the accuracy of mode {entry['name']} is {_short(accuracy)}",
+        )
         modes[entry["name"]] = Mode(number, entry["name"], accuracy)
     return modes
 

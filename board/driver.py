@@ -14,7 +14,7 @@ from board.deploy import IMAGE_SHAPE
 from board.errors import BoardError, reading
 
 INSTANCE = "gatefold_0"
-START, RESET = 1, 2          # register control
+START, RESET = 1, 2  # register control
 BUSY, DONE, ERROR = 1, 2, 4  # register status
 POLL_SECONDS = 50e-6
 DRAIN_SECONDS = 1.0  # within which a reset ends the transfers under way, if the memory answers at all
@@ -67,7 +67,9 @@ class Accelerator:
         with reading(bitstream, "bitstream with its .hwh", f"build again with: make bitstream MODEL={deploy.model}"):
             self._overlay = pynq.Overlay(str(bitstream.resolve()))
         if INSTANCE not in self._overlay.ip_dict:
-            raise BoardError(f"the .hwh of {deploy.folder} knows no {INSTANCE}; build again with: make bitstream MODEL={deploy.model}.")
+            raise BoardError(
+                f"the .hwh of {deploy.folder} knows no {INSTANCE}; build again with: make bitstream MODEL={deploy.model}."
+            )
         pynq.Clocks.fclk0_mhz = deploy.clock_mhz
         if abs(pynq.Clocks.fclk0_mhz - deploy.clock_mhz) > 0.01 * deploy.clock_mhz:
             raise BoardError(
@@ -92,7 +94,9 @@ class Accelerator:
         """
         frames = len(pixels)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != IMAGE_SHAPE or not frames or frames != len(modes):
-            raise BoardError(f"a batch of {pixels.dtype} {list(pixels.shape)} with {len(modes)} modes cannot run; give uint8 [N, 32, 32, 3] and N modes.")
+            raise BoardError(
+                f"a batch of {pixels.dtype} {list(pixels.shape)} with {len(modes)} modes cannot run; give uint8 [N, 32, 32, 3] and N modes."
+            )
         _release()
         if self._read("status") & BUSY:
             raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
@@ -141,7 +145,9 @@ class Accelerator:
         for name, expected in (("version", deploy.interface["version"]), ("build_hash", deploy.build_hash)):
             value = self._read(name)
             if value != expected:
-                raise BoardError(f"{deploy.folder} mixes two builds: the hardware's {name} is {value:#x}, its files say {expected:#x}; {remedy}.")
+                raise BoardError(
+                    f"{deploy.folder} mixes two builds: the hardware's {name} is {value:#x}, its files say {expected:#x}; {remedy}."
+                )
         config = self._read("config")
         modes, classes, self._record_words = config & 0xFF, config >> 8 & 0xFF, config >> 16
         if (modes, classes) != (len(deploy.modes), len(deploy.classes)):
@@ -150,7 +156,9 @@ class Accelerator:
                 f"its files {len(deploy.modes)} and {len(deploy.classes)}; {remedy}."
             )
         if len(self._words) + classes > self._record_words:
-            raise BoardError(f"{deploy.folder} mixes two builds: a record of {self._record_words} words is too short for interface.json; {remedy}.")
+            raise BoardError(
+                f"{deploy.folder} mixes two builds: a record of {self._record_words} words is too short for interface.json; {remedy}."
+            )
 
     def _wait(self, frames, timeout):
         done, deadline = 0, time.monotonic() + timeout
@@ -171,10 +179,14 @@ class Accelerator:
         if status & ERROR:
             code = status >> 8 & 0xFF
             name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
-            raise BoardError(f"the accelerator refused the batch with {name} (code {code}); check the modes and build again with: make bitstream MODEL={self._deploy.model}.")
+            raise BoardError(
+                f"the accelerator refused the batch with {name} (code {code}); check the modes and build again with: make bitstream MODEL={self._deploy.model}."
+            )
         done = self._read("frames_done")
         if not status & DONE or done != frames:
-            raise BoardError(f"the accelerator stopped after {done} of {frames} frames without an error; let no other program use it, and run again.")
+            raise BoardError(
+                f"the accelerator stopped after {done} of {frames} frames without an error; let no other program use it, and run again."
+            )
 
     def _unpack(self, records, modes, cycles):
         def column(name):
@@ -182,23 +194,35 @@ class Accelerator:
 
         if column("status").any():
             frame = int(np.flatnonzero(column("status"))[0])
-            raise BoardError(f"frame {frame} ended with status {column('status')[frame]}; run it again, and build again if that repeats.")
+            raise BoardError(
+                f"frame {frame} ended with status {column('status')[frame]}; run it again, and build again if that repeats."
+            )
         first, classes = len(self._words), len(self._deploy.classes)
         logits = records[:, first : first + classes].view(np.int32)
         # The hardware numbers frames from its last reset on, modulo 2^32, and names the first of the largest logits.
         number = (column("frame")[0] + np.arange(len(records))) % 2**32
-        wrong = (column("frame") != number) | (column("mode") != [mode.index for mode in modes]) | (column("class") != logits.argmax(axis=1))
+        wrong = (
+            (column("frame") != number)
+            | (column("mode") != [mode.index for mode in modes])
+            | (column("class") != logits.argmax(axis=1))
+        )
         if wrong.any():
-            raise BoardError(f"the record of frame {int(np.flatnonzero(wrong)[0])} is that of another frame, mode or network; run again, and restart the board if that repeats.")
+            raise BoardError(
+                f"the record of frame {int(np.flatnonzero(wrong)[0])} is that of another frame, mode or network; run again, and restart the board if that repeats."
+            )
         return Batch(logits, column("class"), column("mode"), column("cycles"), column("tiles"), cycles)
 
     def _buffer(self, shape, dtype):
         try:
             buffer = self._allocate(shape, dtype)
         except (RuntimeError, MemoryError) as problem:  # what pynq raises when the contiguous memory is used up
-            raise BoardError(f"the board has no contiguous memory for a batch of {shape[0]} frames ({problem}); run smaller batches (--batch).") from None
+            raise BoardError(
+                f"the board has no contiguous memory for a batch of {shape[0]} frames ({problem}); run smaller batches (--batch)."
+            ) from None
         if buffer.device_address % MEMORY_ALIGN:
-            raise BoardError(f"the board gave memory at {buffer.device_address:#x}, which is not a multiple of {MEMORY_ALIGN}; restart the board.")
+            raise BoardError(
+                f"the board gave memory at {buffer.device_address:#x}, which is not a multiple of {MEMORY_ALIGN}; restart the board."
+            )
         return buffer
 
     def _read(self, name):

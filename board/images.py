@@ -21,8 +21,8 @@ MAX_FRAMES = 1_000_000
 @dataclass(frozen=True)
 class Images:
     """Attributes:
-        labels: int64 [N], -1 where unknown.
-        read: gives the N images in order, as uint8 [n, 32, 32, 3] with n up to CHUNK.
+    labels: int64 [N], -1 where unknown.
+    read: gives the N images in order, as uint8 [n, 32, 32, 3] with n up to CHUNK.
     """
 
     labels: np.ndarray

@@ -32,18 +32,30 @@ def make_parser():
     )
     parser.add_argument("--model", help="which build to run, e.g. resnet8 (default: the one built last)")
     parser.add_argument(
-        "--mode", default="full", help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full)"
+        "--mode",
+        default="full",
+        help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full)",
     )
     parser.add_argument("--count", type=int, default=16, help="frames to run; images repeat when there are fewer (default: 16)")
-    parser.add_argument("--batch", type=int, default=0, help=f"frames per start of the accelerator, up to {MAX_BATCH} (default: as many as possible)")
     parser.add_argument(
-        "--images", metavar="PATH",
+        "--batch",
+        type=int,
+        default=0,
+        help=f"frames per start of the accelerator, up to {MAX_BATCH} (default: as many as possible)",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="PATH",
         help="folder of 32x32 pictures, .npz with x uint8 [N, 32, 32, 3] and optionally labels y, or .npy of such images (default: the deploy folder's samples)",
     )
     parser.add_argument(
-        "--board-dir", metavar="DIR", help="deploy folder to use (default: MODEL/deploy in build/, or in the folder that GATEFOLD_BUILD names)"
+        "--board-dir",
+        metavar="DIR",
+        help="deploy folder to use (default: MODEL/deploy in build/, or in the folder that GATEFOLD_BUILD names)",
     )
-    parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds without a result before giving up (default: 10)")
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="seconds without a result before giving up (default: 10)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
@@ -71,9 +83,14 @@ def main(argv=None):
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except OSError as error:
-        return _say(f"{error.filename or 'the system'} refuses ({error.strerror or error}); check the path and your rights to it (on a board: sudo -i).", 2)
+        return _say(
+            f"{error.filename or 'the system'} refuses ({error.strerror or error}); check the path and your rights to it (on a board: sudo -i).",
+            2,
+        )
     except ImportError as error:
-        return _say(f"this Python is not complete ({error}); install what is missing, or type `make run` and use .venv-board/bin/python.", 2)
+        return _say(
+            f"this Python is not complete ({error}); install what is missing, or type `make run` and use .venv-board/bin/python.", 2
+        )
     except MemoryError:
         return _say("the memory is used up; run fewer frames (--count).", 2)
 
@@ -91,7 +108,9 @@ def run(args):
         if not getattr(args, name) > 0:
             raise BoardError(f"--{name} is {getattr(args, name)}; give more than 0.")
         if getattr(args, name) > most:
-            raise BoardError(f"--{name} is {getattr(args, name)}; the results of all frames are kept in memory, so give at most {most}, several times.")
+            raise BoardError(
+                f"--{name} is {getattr(args, name)}; the results of all frames are kept in memory, so give at most {most}, several times."
+            )
     if not 0 <= args.batch <= MAX_BATCH:
         raise BoardError(f"--batch is {args.batch}; give up to {MAX_BATCH}, or 0 for as many as possible.")
     deploy = open_deploy(args.board_dir) if args.board_dir else find_deploy(_builds(), args.model)
@@ -113,7 +132,12 @@ def run(args):
         predictions[part], logits[part], frame_cycles[part] = batch.predictions, batch.logits, batch.frame_cycles
         cycles += batch.cycles
         if len(starts) > 1 and sys.stderr.isatty():
-            print(f"\r  {part.stop:,} of {args.count:,} frames", end="\n" if part.stop == args.count else "", file=sys.stderr, flush=True)
+            print(
+                f"\r  {part.stop:,} of {args.count:,} frames",
+                end="\n" if part.stop == args.count else "",
+                file=sys.stderr,
+                flush=True,
+            )
     labels = images.labels[np.arange(args.count) % len(images.labels)]
     labelled = labels >= 0
     seconds = cycles / (deploy.clock_mhz * 1e6)
@@ -166,7 +190,9 @@ def _open_accelerator(deploy):
         device = None
     simulated = isinstance(device, SimulatedDevice)
     if device is None or simulated and int(pynq.__version__.split(".")[0]) < 4:
-        raise BoardError(f"PYNQ {pynq.__version__} finds no board, and the simulated one needs PYNQ 4; run on a board, or type: make run.")
+        raise BoardError(
+            f"PYNQ {pynq.__version__} finds no board, and the simulated one needs PYNQ 4; run on a board, or type: make run."
+        )
     return Accelerator(deploy, deploy.bitstream(simulated)), simulated
 
 

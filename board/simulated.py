@@ -32,7 +32,7 @@ WORD = 4
 # Clock control of the Zynq-7000 (UG585, appendix B.28): a PLL of 1 GHz (50 MHz × 20), FCLK0 = IO PLL / 10.
 SLCR_BASE, SLCR_SIZE = 0xF800_0000, 0x200
 SLCR_RESET = {0x100: 20 << 12, 0x104: 20 << 12, 0x108: 20 << 12, 0x120: 2 << 8}
-SLCR_RESET.update({offset: 1 << 20 | 10 << 8 for offset in (0x170, 0x180, 0x190, 0x1A0)})
+SLCR_RESET.update(dict.fromkeys((368, 384, 400, 416), 1 << 20 | 10 << 8))
 
 
 class VerilatedAccelerator:
@@ -53,7 +53,9 @@ class VerilatedAccelerator:
             self._library.gf_abi.restype = ctypes.c_int
             abi = self._library.gf_abi()
         except (OSError, AttributeError) as problem:
-            raise BoardError(f"{library} is no simulated accelerator for this machine ({problem}); build again with make bitstream.") from None
+            raise BoardError(
+                f"{library} is no simulated accelerator for this machine ({problem}); build again with make bitstream."
+            ) from None
         if abi != ABI:
             raise BoardError(f"{library} speaks interface {abi}, this program {ABI}; build again with make bitstream.")
         handle, word, long, integer = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int
@@ -111,7 +113,9 @@ class VerilatedAccelerator:
     def _check(self, result, offset):
         if result == STOPPED:
             reason = self._library.gf_failure().decode()
-            raise BoardError(f"the simulated accelerator breaks a contract of the hardware: {reason}; build again with make bitstream.")
+            raise BoardError(
+                f"the simulated accelerator breaks a contract of the hardware: {reason}; build again with make bitstream."
+            )
         if result:
             raise BoardError(f"the simulated accelerator does not answer at register offset {offset:#x}; start again.")
 

@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 POSITIONS = st.integers(0, 2**32 - 1)  # taken modulo what there is
-INPUTS_TRIED = "inputs tried"          # the property in which a sweep records its count
+INPUTS_TRIED = "inputs tried"  # the property in which a sweep records its count
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,11 @@ def flips():
 def patches():
     """A span is overwritten, from zeros to 64 arbitrary bytes."""
     spans = st.one_of(st.binary(min_size=1, max_size=64), st.integers(1, 4096).map(bytes))
-    return st.builds(lambda at, patch: _rewritten(f"{patch[:8]!r}… ({len(patch)} bytes) over byte {at} mod size", _overwrite(at, patch)), POSITIONS, spans)
+    return st.builds(
+        lambda at, patch: _rewritten(f"{patch[:8]!r}… ({len(patch)} bytes) over byte {at} mod size", _overwrite(at, patch)),
+        POSITIONS,
+        spans,
+    )
 
 
 def tails():
@@ -148,11 +152,17 @@ def _zip(members, method=zipfile.ZIP_DEFLATED):
 
 def hollow_png(width, height):
     """A PNG whose header claims a size; its data are zeros for 32 lines at most."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes((3 * width + 1) * min(height, 32)))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes((3 * width + 1) * min(height, 32))))
+        + chunk(b"IEND", b"")
+    )
 
 
 BILLION_LAUGHS = "<!DOCTYPE a [<!ENTITY e0 'ha'>{}]><a>&e9;</a>".format(
@@ -258,7 +268,12 @@ def _edits(value):
     elif isinstance(value, str):
         edits += [(f"is {text!r:.40}", text) for text in [*TEXTS, value[:-1], value + "x", value.upper()]]
     elif isinstance(value, list) and value:
-        edits += [("lost its first", value[1:]), ("lost its last", value[:-1]), ("has its last twice", [*value, value[-1]]), ("is reversed", value[::-1])]
+        edits += [
+            ("lost its first", value[1:]),
+            ("lost its last", value[:-1]),
+            ("has its last twice", [*value, value[-1]]),
+            ("is reversed", value[::-1]),
+        ]
     elif isinstance(value, dict):
         edits += [(f"lost {key!r}", {other: value[other] for other in value if other != key}) for key in value]
         edits += [(f"names {key!r} otherwise", {k + "x" if k == key else k: v for k, v in value.items()}) for key in value]

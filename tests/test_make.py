@@ -32,8 +32,12 @@ def clone(tmp_path):
 
 
 def make(folder, *arguments, **variables):
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "GATEFOLD_BUILD", "BOARD", "MODEL")}
-    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, env={**environment, **variables}, timeout=300)
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "GATEFOLD_BUILD", "BOARD", "MODEL")
+    }
+    return subprocess.run(
+        ["make", *arguments], cwd=folder, capture_output=True, text=True, env={**environment, **variables}, timeout=300
+    )
 
 
 def calls(folder, program):
@@ -54,7 +58,7 @@ def test_values_arrive_as_they_are(clone, value):
     """As an argument of make and from the environment, in every target that takes them."""
     for given in ("argument", "environment"):
         (clone / "log").unlink(missing_ok=True)
-        names = {name: value for name in ("MODEL", "MODE", "COUNT", "BOARD", "CHECKPOINT", "JOBS")}
+        names = dict.fromkeys(("MODEL", "MODE", "COUNT", "BOARD", "CHECKPOINT", "JOBS"), value)
         for target in ("bitstream", "run", "report", "test"):
             if given == "argument":
                 done = make(clone, target, *(f"{name}={value}" for name, value in names.items()))
@@ -66,7 +70,9 @@ def test_values_arrive_as_they_are(clone, value):
         script, tests = calls(clone, ".venv/bin/python")
         assert script == ["hw/shell/implement.py", "--if-installed", "--", f"build/{value}"]
         assert tests[2:4] == ["-n", value]
-        assert calls(clone, ".venv-board/bin/python") == [["board/run.py", f"--model={value}", f"--mode={value}", f"--count={value}"]]
+        assert calls(clone, ".venv-board/bin/python") == [
+            ["board/run.py", f"--model={value}", f"--mode={value}", f"--count={value}"]
+        ]
         assert not list(clone.rglob("pwned"))
 
 
@@ -114,7 +120,12 @@ def test_run_ends_where_the_build_ends(clone):
 @pytest.mark.parametrize("target", ["clean", "distclean"])
 def test_clean_leaves_trained_networks(clone, target):
     built(clone)
-    kept = ["runs/train/resnet8/resnet8.safetensors", "runs/search/resnet8/evaluations.json", "build/train/my net/checkpoint.pt", "build/old.safetensors"]
+    kept = [
+        "runs/train/resnet8/resnet8.safetensors",
+        "runs/search/resnet8/evaluations.json",
+        "build/train/my net/checkpoint.pt",
+        "build/old.safetensors",
+    ]
     gone = ["build/cache/entry.o", "build/.hidden", "build/resnet20/deploy/images/requant.mem"]
     for name in (*kept, *gone):
         (clone / name).parent.mkdir(parents=True, exist_ok=True)

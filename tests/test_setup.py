@@ -32,7 +32,9 @@ def test_board_environment_is_what_is_pinned():
     python = ROOT / ".venv-board" / "bin" / "python"
     if not python.exists():
         pytest.skip("the board program's environment is missing; make it with: make setup")
-    listed = subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "freeze", "--all"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [python, "-m", "pip", "--disable-pip-version-check", "freeze", "--all"], capture_output=True, text=True, check=True
+    )
     installed = dict(line.split("==") for line in listed.stdout.splitlines() if "==" in line)
     for name, version in pinned("board.txt").items():
         assert installed[name] == version

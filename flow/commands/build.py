@@ -16,20 +16,24 @@ def add_parser(subparsers) -> None:
         "simulation, check it in every mode against the integer model, and write build/MODEL/deploy for the board "
         "program. A second call only does what has changed.",
     )
-    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it")
+    parser.add_argument(
+        "model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it"
+    )
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the shipped ones)")
     weights.add_argument("--untrained", action="store_true", help="random weights, to look at hardware before training")
-    parser.add_argument(
-        "--modes", metavar="LIST", help="modes to build, separated by commas, e.g. full,1/4 (default: all)"
-    )
+    parser.add_argument("--modes", metavar="LIST", help="modes to build, separated by commas, e.g. full,1/4 (default: all)")
     parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
     parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
     parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
     parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
-    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock of the accelerator, refused where the timing estimate does not carry it")
-    parser.add_argument("--clock-anyway", action="store_true", help="take --clock without the estimate, which needs minutes the first time")
+    parser.add_argument(
+        "--clock", type=float, metavar="MHZ", help="clock of the accelerator, refused where the timing estimate does not carry it"
+    )
+    parser.add_argument(
+        "--clock-anyway", action="store_true", help="take --clock without the estimate, which needs minutes the first time"
+    )
     parser.add_argument(
         "--verify",
         choices=("plain", "mapped"),
@@ -48,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from flow.build.build import MAPPED_STEPS, STEPS, Build, Request
     from flow.engine.boards import at_clock, find_board
-    from flow.engine.build import MAPPED_STEPS, STEPS, Build, Request
     from flow.engine.select import choose
     from flow.paths import build_root
 
@@ -91,7 +95,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     origin = "" if contents["trained"] else ", untrained"
     simulated = "RTL and its mapped lanes" if request.mapped else "RTL"
-    print(f"{args.model} for {board.name} ({board.part}) at {board.clock_mhz:g} MHz{origin}, {simulated} equal to the integer model in every mode")
+    print(
+        f"{args.model} for {board.name} ({board.part}) at {board.clock_mhz:g} MHz{origin}, {simulated} equal to the integer model in every mode"
+    )
     for name, mode in summary["modes"].items():
         reached = "" if mode["accuracy"] is None else f"  accuracy {100 * mode['accuracy']:.2f} %"
         print(

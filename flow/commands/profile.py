@@ -18,9 +18,7 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("model", help="name of a network; for the uniform modes its weights do not matter")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run (default: %(default)s)")
-    parser.add_argument(
-        "--batch", type=whole_list(1), default=[1], metavar="LIST", help="batch sizes, e.g. 1,16,128 (default: 1)"
-    )
+    parser.add_argument("--batch", type=whole_list(1), default=[1], metavar="LIST", help="batch sizes, e.g. 1,16,128 (default: 1)")
     parser.add_argument("--repeats", type=int, default=15, help="runs to take the median of (default: %(default)s)")
     parser.add_argument("--threads", type=whole(1, MOST_WORKERS), default=None, help="processor threads (default: all cores)")
     parser.add_argument(

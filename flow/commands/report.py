@@ -19,7 +19,9 @@ def add_parser(subparsers) -> None:
         "shown beside the formula, a dash (null in the JSON) where nothing is built yet. The first synthesis of a design "
         "takes minutes, its result is kept.",
     )
-    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it")
+    parser.add_argument(
+        "model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it"
+    )
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     parser.add_argument("--modes", metavar="LIST", help="modes to hold, separated by commas (default: all)")
     parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
@@ -31,7 +33,9 @@ def add_parser(subparsers) -> None:
         "--timing", action="store_true",
         help="also estimate the clock before placing: the slowest path of every pair of modules, and what limits the clock",
     )  # fmt: skip
-    parser.add_argument("--clock", type=float, metavar="MHZ", help="clock of the accelerator (default: that of a build for the board)")
+    parser.add_argument(
+        "--clock", type=float, metavar="MHZ", help="clock of the accelerator (default: that of a build for the board)"
+    )
     parser.add_argument(
         "--pictures", type=Path, metavar="DIR",
         help="also draw, into this folder: accuracy against multiply-accumulates, cycles and modelled energy; of a network with "
@@ -43,7 +47,9 @@ def add_parser(subparsers) -> None:
         "that are built in build/MODEL, else the shipped ones)",
     )  # fmt: skip
     weights.add_argument("--classes", type=int, metavar="N", help="report on a network of N classes, before any weights")
-    parser.add_argument("--data", default="cifar10", help="data set of the pictures, as for `gatefold evaluate` (default: %(default)s)")
+    parser.add_argument(
+        "--data", default="cifar10", help="data set of the pictures, as for `gatefold evaluate` (default: %(default)s)"
+    )
     parser.add_argument("--images", type=int, default=1000, metavar="N", help="test images for the pictures (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)

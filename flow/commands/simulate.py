@@ -54,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
     """Simulate; returns the exit code."""
     from rich.console import Console
 
-    from flow.accelerator.simulator import Simulator
+    from flow.build.deploy import built_graph, read
+    from flow.build.verify import compare
     from flow.engine.compile import keep_modes
     from flow.engine.config import EngineConfig
-    from flow.engine.deploy import built_graph, read
-    from flow.engine.verify import compare
     from flow.paths import build_root
+    from flow.simulation.simulator import Simulator
 
     folder = args.folder or build_root() / args.model
     if args.trace:
@@ -68,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
         make_folder(args.trace.parent)
     contents = read(folder / "deploy")
     if contents["model"] != args.model:
-        raise GatefoldError(f"{folder} holds a build of {contents['model']}, not {args.model}; name that model, or another --folder.")
+        raise GatefoldError(
+            f"{folder} holds a build of {contents['model']}, not {args.model}; name that model, or another --folder."
+        )
     names = [mode["name"] for mode in contents["modes"]]
     wanted = args.mode.split(",")
     for name in wanted:
@@ -124,7 +126,7 @@ def _images(args, num_classes):
     """(uint8 [count, 32, 32, 3], labels or None); images are repeated where there are fewer than frames."""
     import numpy as np
 
-    from flow.engine.samples import sample_images
+    from flow.build.samples import sample_images
 
     if not args.data:
         return sample_images(args.count)[1], None
@@ -136,8 +138,8 @@ def _images(args, num_classes):
 
 
 def _tracing_library(folder, contents):
-    from flow.accelerator.compile import compile_accelerator
-    from flow.engine.deploy import hardware
+    from flow.build.deploy import hardware
+    from flow.simulation.accelerator import compile_accelerator
 
     work = folder / "simulation" / "trace"
     parameters, sources = hardware(folder / "deploy", contents, work)

@@ -41,7 +41,11 @@ def add_parser(subparsers) -> None:
         "download) or an .npz file with train_x, train_y, test_x, test_y and perhaps class_names (default: %(default)s)",
     )
     parser.add_argument(
-        "--classes", type=Path, default=None, metavar="FILE", help="text file with a class name in each line, instead of class_names"
+        "--classes",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="text file with a class name in each line, instead of class_names",
     )
     parser.add_argument(
         "--mirror", choices=("on", "off"), default=None, help="exchange left and right of training images at random (default: on "
@@ -68,12 +72,8 @@ def add_parser(subparsers) -> None:
         default=None,
         help="epochs of the full network alone, in floating point on 24x24 crops (default: 8)",
     )
-    parser.add_argument(
-        "--float-epochs", type=whole(0), default=None, help="epochs of all modes in floating point (default: 2)"
-    )
-    parser.add_argument(
-        "--epochs", type=whole(0), default=None, help="epochs of all modes with 4-bit numbers (default: 6)"
-    )
+    parser.add_argument("--float-epochs", type=whole(0), default=None, help="epochs of all modes in floating point (default: 2)")
+    parser.add_argument("--epochs", type=whole(0), default=None, help="epochs of all modes with 4-bit numbers (default: 6)")
     parser.add_argument(
         "--refine-epochs",
         type=whole(0),
@@ -94,18 +94,22 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument("--seed", type=whole(0, LARGEST_SEED), default=0, help="the same seed repeats a run (default: %(default)s)")
     parser.add_argument(
-        "--seeds", type=whole_list(0, LARGEST_SEED), default=None, metavar="N,N", help="one run for each of these seeds, in OUTPUT/seed-N, resumed by itself"
+        "--seeds",
+        type=whole_list(0, LARGEST_SEED),
+        default=None,
+        metavar="N,N",
+        help="one run for each of these seeds, in OUTPUT/seed-N, resumed by itself",
     )
-    parser.add_argument("--jobs", type=whole(1, MOST_WORKERS), default=1, help="runs at a time, with --seeds (default: %(default)s)")
+    parser.add_argument(
+        "--jobs", type=whole(1, MOST_WORKERS), default=1, help="runs at a time, with --seeds (default: %(default)s)"
+    )
     parser.add_argument(
         "--backend", choices=("processes", "ray"), default="processes", help="where runs of --seeds go (default: %(default)s)"
     )
     parser.add_argument(
         "--ray-address", default=None, metavar="HOST:PORT", help="Ray cluster for --backend ray (default: start one here)"
     )
-    parser.add_argument(
-        "--steps", type=whole(1), default=None, help="end every epoch after so many steps (default: whole epochs)"
-    )
+    parser.add_argument("--steps", type=whole(1), default=None, help="end every epoch after so many steps (default: whole epochs)")
     parser.add_argument(
         "--held-out",
         type=whole(0),
@@ -128,19 +132,18 @@ def add_parser(subparsers) -> None:
         "--teacher", default=None, metavar="FILE",
         help="learn from these outputs of `gatefold teach` too, in the phases of all modes (default: from labels alone)",
     )  # fmt: skip
+    parser.add_argument("--temperature", type=float, default=4.0, help="of the teacher's probabilities (default: %(default)s)")
     parser.add_argument(
-        "--temperature", type=float, default=4.0, help="of the teacher's probabilities (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--share", type=float, default=0.9, help="of the teacher in the loss, 0 to 1; the rest is the labels' (default: %(default)s)"
+        "--share",
+        type=float,
+        default=0.9,
+        help="of the teacher in the loss, 0 to 1; the rest is the labels' (default: %(default)s)",
     )
     parser.add_argument("--threads", type=whole(1, MOST_WORKERS), default=None, help="processor threads (default: all cores)")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     again.add_argument("--overwrite", action="store_true", help="replace the run that the output folder holds, which is lost")
-    parser.add_argument(
-        "--output", type=Path, default=None, metavar="DIR", help="output folder (default: runs/train/MODEL)"
-    )
+    parser.add_argument("--output", type=Path, default=None, metavar="DIR", help="output folder (default: runs/train/MODEL)")
     parser.add_argument("--json", action="store_true", help="print the record of the trained network as JSON")
     parser.set_defaults(run=run)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from flow.costs.activity import Activity
 from flow.engine.config import EngineConfig
 from flow.engine.cost import CONV_DRAIN, FRAME_OVERHEAD, LINEAR_OVERHEAD
-from flow.engine.graph import IMAGE
+from flow.graph.layers import IMAGE
 from flow.nn.spec import LayerSpec
 
 

@@ -5,7 +5,7 @@ the cache and of main memory. A multiply-accumulate reads its input, its weight 
 the sum back: four accesses (Sze et al., Proc. IEEE 2017, section V).
 """
 
-from functools import lru_cache
+from functools import cache
 
 from torch import Tensor
 
@@ -20,7 +20,7 @@ MEMORIES = ("register", "cache", "main")
 REGISTERS_PER_MAC = 4
 
 
-@lru_cache(maxsize=None)
+@cache
 def group_accesses(spec: LayerSpec, n: int) -> Accesses:
     """Accesses of one of the n groups of a layer."""
     return count_accesses(Shape(spec.in_channels // n, spec.out_channels // n, spec.kernel, spec.stride, spec.out_size))

@@ -58,7 +58,9 @@ def fetch(label: str, url: str, checksum: str) -> str:
         return pooch.retrieve(url, checksum, fname=name, path=cache_folder(), downloader=downloader)
     except Exception as error:  # pooch passes on what its transport raises
         # A wrong checksum is its only ValueError.
-        reason = "is not what was published" if isinstance(error, ValueError) else f"could not be downloaded ({type(error).__name__})"
+        reason = (
+            "is not what was published" if isinstance(error, ValueError) else f"could not be downloaded ({type(error).__name__})"
+        )
         raise GatefoldError(f"{label}: {name} {reason}; put {name} into {cache_folder()}, or give --data FILE.npz.") from error
     finally:
         bar.close()

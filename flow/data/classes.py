@@ -47,5 +47,7 @@ def read_names(path: Path) -> tuple[str, ...]:
 def names_in(source: str, array: np.ndarray) -> tuple[str, ...]:
     """Class names from the array ``class_names`` of an .npz file."""
     if array.dtype.kind != "U" or array.ndim != 1:
-        raise GatefoldError(f"{source} holds class_names of type {array.dtype} and shape {list(array.shape)}; save a list of strings.")
+        raise GatefoldError(
+            f"{source} holds class_names of type {array.dtype} and shape {list(array.shape)}; save a list of strings."
+        )
     return check_names(f"class_names in {source}", array.tolist())

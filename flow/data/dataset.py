@@ -125,7 +125,9 @@ def load_training(source: str, classes: Path | None = None) -> Dataset:
     return dataset
 
 
-def load_test(source: str = "cifar10", num_classes: int | None = None, names: list[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+def load_test(
+    source: str = "cifar10", num_classes: int | None = None, names: list[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Read (images, labels) for evaluation; an .npz file may hold x, y or test_x, test_y.
 
     Args:
@@ -148,5 +150,7 @@ def load_test(source: str = "cifar10", num_classes: int | None = None, names: li
             "it was trained for."
         )
     if names and own and list(names) != list(own):
-        raise GatefoldError(f"{source} names other classes than the network, or in another order; give the data that it was trained for.")
+        raise GatefoldError(
+            f"{source} names other classes than the network, or in another order; give the data that it was trained for."
+        )
     return images, labels

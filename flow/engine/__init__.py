@@ -1,1 +1,1 @@
-"""From a layer graph to the tile engine: memory plan, program, images, cycles."""
+"""From a layer graph to the tile engine: requantisation, memory plan, program, images, cycles."""

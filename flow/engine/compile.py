@@ -4,11 +4,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from flow.engine.graph import LayerGraph
 from flow.engine.images import memory_images
 from flow.engine.interface import INTERFACE_FILE
 from flow.engine.plan import Plan, plan
 from flow.engine.requant import check_matched, requantise
+from flow.graph.layers import LayerGraph
 
 
 @dataclass

@@ -8,7 +8,7 @@ count of a frame exactly when the engine does not wait for its image or for the 
 
 from dataclasses import dataclass
 
-from flow.engine.graph import IMAGE
+from flow.graph.layers import IMAGE
 
 CONV_DRAIN = 13
 """Cycles from the last tile of a convolution to the first of the next layer, but for the words of its last tuple."""

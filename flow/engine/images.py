@@ -12,10 +12,10 @@ channels (upper nibbles of R, G, B, then the lower ones) and kernel i % 3.
 
 import numpy as np
 
-from flow.engine.graph import IMAGE
 from flow.engine.plan import NIBBLE_CHANNELS
 from flow.engine.program import program_words
 from flow.engine.requant import BIAS_BITS, SCALE_BITS
+from flow.graph.layers import IMAGE
 
 COLUMNS = 4
 COLUMN_BITS = 9

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flow.engine.config import EngineConfig
-from flow.engine.graph import ACTIVATION_MAX, IMAGE
 from flow.engine.interface import load_interface
 from flow.errors import GatefoldError
+from flow.graph.layers import ACTIVATION_MAX, IMAGE
 
 X, M = 0, 1
 IMAGE_BUFFER_WORDS = 12
@@ -115,20 +115,28 @@ def _check_supported(graph):
 def _check_features(layer, image):
     """Refuse what the definition of a layer has and the engine's hardware lacks."""
     if layer.residual_table is not None:
-        _refuse(layer, "adds branches of different scales; the engine adds codes as they are: give the quantiser before the addition 5 bits "
-                "(narrow) and the scale of both the shortcut's and the sum's QuantReLU")
+        _refuse(
+            layer,
+            "adds branches of different scales; the engine adds codes as they are: give the quantiser before the addition 5 bits "
+            "(narrow) and the scale of both the shortcut's and the sum's QuantReLU",
+        )
     if layer.pool2:
         _refuse(layer, "is followed by a 2x2 pool; the engine has none: use a convolution of stride 2")
     if layer.sum_table is not None:
         _refuse(layer, "is quantised twice; the engine quantises once: leave out one of the quantisers")
     if layer.level_range != ((0, ACTIVATION_MAX) if layer.residual is None else (-ACTIVATION_MAX, ACTIVATION_MAX)):
-        _refuse(layer, f"has levels {layer.level_range[0]} to {layer.level_range[1]}; the engine makes 0 to 15: use activations of 4 bits")
+        _refuse(
+            layer,
+            f"has levels {layer.level_range[0]} to {layer.level_range[1]}; the engine makes 0 to 15: use activations of 4 bits",
+        )
     if layer.valid is not None:
         _refuse(layer, f"makes a map of {layer.valid[0]}x{layer.valid[1]}; the engine does 32x32, 16x16 and 8x8")
     if max(layer.weight.max(), -1 - layer.weight.min()) > WEIGHT_MAX:
         _refuse(layer, f"has weights from {layer.weight.min()} to {layer.weight.max()}; the engine does 4 bits")
     if layer.input == IMAGE and image is not None and not (image.table == np.arange(len(image.table))[:, None]).all():
-        _refuse(layer, "reads an image that is not quantised to its own pixels; use an unsigned quantiser of 8 bits with scale 1/255")
+        _refuse(
+            layer, "reads an image that is not quantised to its own pixels; use an unsigned quantiser of 8 bits with scale 1/255"
+        )
 
 
 def _place_maps(graph):
@@ -158,8 +166,11 @@ def _place_maps(graph):
             choice = streams if layer.name in added or layer.input == IMAGE else (inner, *streams)
             free = [at for at in choice if owners[at] is None or last_use.get(owners[at], -1) < index]
             if not free:
-                _refuse(layer, "finds no free feature memory: the engine holds two residual maps and one inner map; "
-                        "use blocks of two convolutions")
+                _refuse(
+                    layer,
+                    "finds no free feature memory: the engine holds two residual maps and one inner map; "
+                    "use blocks of two convolutions",
+                )
             region = free[0]
         owners[region] = layer.name
         regions[layer.name] = region
@@ -234,7 +245,9 @@ def _check_sizes(graph, stream_words, inner_words, weight_words, requant_words):
         ("requantisation entries", requant_words, room["requant_base"]),
     ):
         if need > most:
-            raise GatefoldError(f"{graph.name} needs {need} {what} and the engine addresses {most}; choose a smaller model or fewer modes.")
+            raise GatefoldError(
+                f"{graph.name} needs {need} {what} and the engine addresses {most}; choose a smaller model or fewer modes."
+            )
 
 
 def _power_of_two(value):

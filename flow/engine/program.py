@@ -1,9 +1,9 @@
 """The engine's program: one descriptor per layer and mode."""
 
-from flow.engine.graph import IMAGE, SHUFFLE_GROUPS
 from flow.engine.interface import load_interface
-from flow.engine.plan import M, NIBBLE_CHANNELS, Place
+from flow.engine.plan import NIBBLE_CHANNELS, M, Place
 from flow.errors import GatefoldError
+from flow.graph.layers import IMAGE, SHUFFLE_GROUPS
 
 CONV, LINEAR = 0, 1
 SIZE_CODE = {8: 0, 16: 1, 32: 2}

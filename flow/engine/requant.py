@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flow.engine.graph import ACTIVATION_MAX, group_count
-from flow.engine.integer import affine_round
 from flow.errors import GatefoldError
+from flow.graph.integer import affine_round
+from flow.graph.layers import ACTIVATION_MAX, group_count
 
 SHIFT = 26
 BIAS_SHIFT = 10
@@ -283,7 +283,7 @@ def check_matched(graph, table):
 
 
 def hardware(table):
-    """The engine's requantisation as the `requantise` argument of `flow.engine.integer.run`."""
+    """The engine's requantisation as the `requantise` argument of `flow.graph.integer.run`."""
 
     def requantise_accumulators(layer, setting, acc):
         constants = table[layer.name, setting]

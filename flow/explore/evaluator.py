@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flow.engine.graph import IMAGE
 from flow.errors import GatefoldError
+from flow.graph.layers import IMAGE
 from flow.nn.groups import block_diagonal
 from flow.nn.quantisers import ACTIVATION_MAX
 from flow.nn.shuffle import ChannelShuffle
@@ -145,8 +145,7 @@ class Evaluator:
 
 def _batches(images: np.ndarray) -> list[Tensor]:
     return [
-        torch.from_numpy(np.ascontiguousarray(images[at : at + BATCH])).permute(0, 3, 1, 2)
-        for at in range(0, len(images), BATCH)
+        torch.from_numpy(np.ascontiguousarray(images[at : at + BATCH])).permute(0, 3, 1, 2) for at in range(0, len(images), BATCH)
     ]
 
 

@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 
 from flow.atomic import write_text
-from flow.engine.steps import digest
+from flow.build.steps import digest
 from flow.errors import GatefoldError
 from flow.explore.algorithm import Point, Vector, dominates, explore, pareto_front, spread
 from flow.explore.evaluator import Evaluator

@@ -1,6 +1,5 @@
 """The t of Algorithm 2: time of a group vector as the sum over its layers."""
 
-import json
 import math
 import os
 import statistics

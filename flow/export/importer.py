@@ -4,10 +4,10 @@ import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import get_by_name
 
-from flow.engine.graph import IMAGE, SHUFFLE_GROUPS, Layer, LayerGraph
 from flow.errors import GatefoldError
 from flow.export import metadata
 from flow.export.qonnx_export import FULL
+from flow.graph.layers import IMAGE, SHUFFLE_GROUPS, Layer, LayerGraph
 
 
 def load(path):

@@ -1,10 +1,10 @@
 """What a Gatefold QONNX file says beyond its nodes, as JSON in the model's metadata.
 
-    gatefold.model    the model's name
-    gatefold.mode     the mode that the nodes are in; the exporter writes the full network, `ApplyMode` the others
-    gatefold.modes    mode name -> {layer name: setting}; their order is the mode index (settings: `LayerGraph.modes`)
-    gatefold.layers   per convolution and classifier, in the order of the nodes: name, group counts, and per setting
-                      the batch norm's A and B (base64 of little-endian float32 [Co])
+gatefold.model    the model's name
+gatefold.mode     the mode that the nodes are in; the exporter writes the full network, `ApplyMode` the others
+gatefold.modes    mode name -> {layer name: setting}; their order is the mode index (settings: `LayerGraph.modes`)
+gatefold.layers   per convolution and classifier, in the order of the nodes: name, group counts, and per setting
+                  the batch norm's A and B (base64 of little-endian float32 [Co])
 """
 
 import base64

@@ -5,10 +5,10 @@ from onnx import helper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_shapes import InferShapes
 
-from flow.engine.graph import group_count
 from flow.errors import GatefoldError
 from flow.export import metadata
 from flow.export.qonnx_export import FULL
+from flow.graph.layers import group_count
 
 
 class ApplyMode(Transformation):
@@ -34,9 +34,7 @@ class ApplyMode(Transformation):
                 f"the QONNX model has no mode {self.mode!r}; it has {', '.join(modes) or 'none: export it with gatefold'}"
             )
         if metadata.read(model, "mode") != FULL:
-            raise GatefoldError(
-                f"the QONNX model is in mode {metadata.read(model, 'mode')}; apply modes to the full model only"
-            )
+            raise GatefoldError(f"the QONNX model is in mode {metadata.read(model, 'mode')}; apply modes to the full model only")
         tables = metadata.affine_tables(model)
         names = iter(tables)
         for conv in [node for node in model.graph.node if node.op_type == "Conv"]:

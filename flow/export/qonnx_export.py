@@ -22,8 +22,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.basic import qonnx_make_model
 
-from flow.engine.graph import IMAGE, SHUFFLE_GROUPS
 from flow.export import metadata
+from flow.graph.layers import IMAGE, SHUFFLE_GROUPS
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
 LOGITS = "logits"
@@ -118,9 +118,7 @@ def export(graph, batch=1):
     for layer in graph.layers:
         stored[layer.name] = (_classifier if layer.kind == "linear" else _convolution)(build, layer, stored)
     first = graph.layers[0]
-    image = helper.make_tensor_value_info(
-        IMAGE, TensorProto.FLOAT, [batch, first.in_channels, first.in_size, first.in_size]
-    )
+    image = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, [batch, first.in_channels, first.in_size, first.in_size])
     logits = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [batch, graph.classes])
     model = ModelWrapper(qonnx_make_model(helper.make_graph(build.nodes, graph.name, [image], [logits])))
     for name, value in build.initializers.items():

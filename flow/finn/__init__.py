@@ -6,7 +6,7 @@ for a file from anybody's Brevitas);
 and run simulations; `MakeAccelerator` adds registers and DMA. Importing this package registers the nodes with FINN and puts Verilator behind its rtlsim.
 """
 
-from flow.rtlsim import install
+from flow.simulation import install
 
 install()
 

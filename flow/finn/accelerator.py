@@ -8,10 +8,10 @@ from finn import xsi
 from finn.util.basic import getHWCustomOp, make_build_dir
 from qonnx.transformation.base import Transformation
 
-from flow.accelerator.sources import accelerator_sources
 from flow.engine.compile import Compiled, build_hash, with_hash
 from flow.engine.images import memory_images
 from flow.engine.interface import load_interface
+from flow.engine.sources import accelerator_sources
 from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
 from flow.finn.tile_engine import OP

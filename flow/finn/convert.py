@@ -8,10 +8,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import qonnx_make_model
 
 from flow.engine.config import EngineConfig
-from flow.engine.graph import IMAGE, LayerGraph
 from flow.errors import GatefoldError
 from flow.finn.folding import attribute_values
 from flow.finn.layers import initializers
+from flow.graph.layers import IMAGE, LayerGraph
 
 DOMAIN = "finn.custom_op.fpgadataflow"
 OPS = ("SwitchableConv", "SwitchableLinear")
@@ -39,7 +39,7 @@ def _as_layer_graph(model):
         from flow.export.importer import import_graph
 
         return import_graph(model)
-    from flow.engine.from_model import layer_graph as graph_of_network
+    from flow.export.from_model import layer_graph as graph_of_network
 
     return graph_of_network(model)
 

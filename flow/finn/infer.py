@@ -19,10 +19,10 @@ import numpy as np
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import get_by_name
 
-from flow.engine.graph import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, Layer, LayerGraph
 from flow.finn.convert import build_layer_graph
 from flow.finn.integers import Accumulators, Logits, Map, Open, Pooled, Scaled, refuse, title
 from flow.finn.pixels import Pixels, image_input
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, Layer, LayerGraph
 
 FULL = "full"
 LEVELS = (-16, 15)
@@ -354,7 +354,13 @@ class _Walk:
         self._check_pool(node)
         found = self._poolable(node)
         made = found.what
-        if not isinstance(made, Open) or made.awaits is not None or made.layer.sum_table is not None or made.layer.pool2 or made.zero:
+        if (
+            not isinstance(made, Open)
+            or made.awaits is not None
+            or made.layer.sum_table is not None
+            or made.layer.pool2
+            or made.zero
+        ):
             refuse(node, "averages what is no unsigned 4-bit output of a convolution; put conv, QuantReLU, average pool and "
                          "quantiser in this order")  # fmt: skip
         count = made.layer.thresholds[1].shape[1]
@@ -432,7 +438,9 @@ class _Walk:
     def _add_constant(self, node, constant):
         found = self._read(node, self._dynamic(node))
         if not isinstance(found.what, Logits) or found.what.bias is not None:
-            refuse(node, "adds a constant that no quantiser takes up; put batch norm and bias between a convolution and its quantiser")
+            refuse(
+                node, "adds a constant that no quantiser takes up; put batch norm and bias between a convolution and its quantiser"
+            )
         bias = np.broadcast_to(constant.reshape(-1), (len(found.what.weight),)).astype(np.float64)
         self.values[node.output[0]] = Scaled(replace(found.what, bias=bias), found.scale)
 
@@ -449,9 +457,7 @@ class _Walk:
         integers = whole.astype(np.int64) + source.pixels * source.zero * weight.sum(axis=1)
         if np.abs(integers).max() >= 1 << 30:
             refuse(node, "has a bias far beyond its weights; train on, or use a larger weight scale")
-        self.layers.append(
-            Layer(title(node), "linear", weight[order], input=source.layer, bias=integers[order], logit_scale=unit)
-        )
+        self.layers.append(Layer(title(node), "linear", weight[order], input=source.layer, bias=integers[order], logit_scale=unit))
         return None if (order == np.arange(classes)).all() else tuple(int(number) for number in order)
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flow.engine.graph import Layer
 from flow.errors import GatefoldError
+from flow.graph.layers import Layer
 
 
 def title(node):

@@ -12,11 +12,11 @@ from onnx import numpy_helper
 from qonnx.core.datatype import DataType
 
 from flow.engine.cost import layer_cost
-from flow.engine.graph import IMAGE, ImageInput, Layer, group_count
-from flow.engine.integer import accumulate, finish, levels, run_layers
 from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
 from flow.engine.plan import NIBBLE_CHANNELS
 from flow.finn.folding import attribute_types, engine_config
+from flow.graph.integer import accumulate, finish, levels, run_layers
+from flow.graph.layers import IMAGE, ImageInput, Layer, group_count
 
 
 class SwitchableLayer(HWCustomOp):
@@ -88,7 +88,7 @@ class SwitchableLayer(HWCustomOp):
 
 @register_custom_op
 class SwitchableConv(SwitchableLayer):
-    """Convolution with a group count chosen at run time, requantised to at most 4 bits; `flow.engine.graph.Layer` defines it.
+    """Convolution with a group count chosen at run time, requantised to at most 4 bits; `flow.graph.layers.Layer` defines it.
 
     Inputs:
         0: map [N, H, W, Ci], UINT4, or the image's planes [N, S, S, P], UINT8.

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import qonnx.core.onnx_exec as oxe
 
-from flow.engine.graph import IMAGE, IMAGE_MAX, ImageInput, stored_size
 from flow.errors import GatefoldError
 from flow.finn.integers import Map, refuse, title
+from flow.graph.layers import IMAGE, IMAGE_MAX, ImageInput, stored_size
 
 PLANES_MAX = 3
 

@@ -16,9 +16,7 @@ from qonnx.util.basic import get_by_name, qonnx_make_model
 
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
-from flow.engine.graph import LayerGraph
 from flow.engine.images import memory_images
-from flow.engine.integer import run_planes
 from flow.engine.interface import load_interface, write_package
 from flow.engine.plan import Plan, plan
 from flow.engine.requant import check_matched, hardware, requantise
@@ -26,6 +24,8 @@ from flow.errors import GatefoldError
 from flow.finn import resources
 from flow.finn.convert import layer_graph
 from flow.finn.folding import attribute_types, engine_config
+from flow.graph.integer import run_planes
+from flow.graph.layers import LayerGraph
 
 OP = "TileEngine"
 RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"

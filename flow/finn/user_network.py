@@ -82,7 +82,9 @@ def read_network(path, cfg=None, steps=None, on_step=lambda name: None):
             raise
         except Exception as error:  # FINN and qonnx raise whatever they meet
             first = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
-            raise GatefoldError(f"FINN's {step.__name__} does not take {path} ({first}); export it with Brevitas' export_qonnx.") from error
+            raise GatefoldError(
+                f"FINN's {step.__name__} does not take {path} ({first}); export it with Brevitas' export_qonnx."
+            ) from error
     model.graph.name = Path(path).stem
     return model
 
@@ -117,7 +119,9 @@ def load_qonnx(path):
     except (DecodeError, ValueError, AttributeError, RuntimeError):
         model = None
     if model is None or not model.graph.node:
-        raise GatefoldError(f"{path} is {'empty' if not data else 'no ONNX model'}; export the network with Brevitas' export_qonnx.")
+        raise GatefoldError(
+            f"{path} is {'empty' if not data else 'no ONNX model'}; export the network with Brevitas' export_qonnx."
+        )
     _check_shapes(model, path)
     for node in model.graph.node:
         node.doc_string = module_name(node)

@@ -66,6 +66,7 @@ SHAPES = {
 
 BOTTLENECK = 4
 
+
 class Stem(nn.Module):
     """Images [N, 3, H, W] to the first map."""
 

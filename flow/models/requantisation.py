@@ -32,7 +32,8 @@ def limit_multipliers(model, only: int | None = None) -> None:
         integers = model.integer_layer(spec.name)
         now = norm.ungated
         counts = spec.group_counts if only is None else {only} & set(spec.group_counts)
-        for norm.ungated, n in product((False, True) if norm.separated else (now,), counts):
+        for ungated, n in product((False, True) if norm.separated else (now,), counts):
+            norm.ungated = ungated
             multiplier = np.abs(integers.affine(n)[0])
             if multiplier.max() > MULTIPLIER_LIMIT:
                 gain = np.minimum(1, MULTIPLIER_LIMIT / np.maximum(multiplier, 1e-30))

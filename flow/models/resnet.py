@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from flow.errors import GatefoldError
 from flow.models.integer import IntegerConv, IntegerLinear, convolve_exactly
+from flow.models.searched import activate_statistics, add_searched
 from flow.nn.batchnorm import SwitchableBatchNorm2d, track
 from flow.nn.conv import SwitchableConv2d
 from flow.nn.fused import normalise_and_activate
 from flow.nn.linear import SwitchableLinear
-from flow.models.searched import activate_statistics, add_searched
 from flow.nn.modes import group_vector
 from flow.nn.quantisers import ACTIVATION_MAX, Activation, ResidualBranch
 from flow.nn.shuffle import ChannelShuffle

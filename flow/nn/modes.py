@@ -40,6 +40,4 @@ def group_vector(model, mode: str) -> dict[str, int]:
     if mode not in _COUNTS:
         raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join([*MODES, *searched])}.")
     n = _COUNTS[mode]
-    return {
-        spec.name: max((c for c in spec.group_counts if c <= n), default=min(spec.group_counts)) for spec in model.layers()
-    }
+    return {spec.name: max((c for c in spec.group_counts if c <= n), default=min(spec.group_counts)) for spec in model.layers()}

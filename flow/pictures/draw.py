@@ -10,7 +10,7 @@ from flow.explore.algorithm import pareto_front
 from flow.pictures.measure import UNITS, Setting, Skips
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 LABELS = {
     "macs": "multiply-accumulates an image",

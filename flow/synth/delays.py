@@ -13,7 +13,12 @@ NET, NET_DOUBLING = 0.55, 0.10
 """A routed net takes NET + NET_DOUBLING · log2(fan-out); a connection inside a slice or a cascade takes nothing."""
 LUT, LUT_AS_WIRE = 0.124, 0.124  # a slice's multiplexer or carry that is not fed by a LUT is reached through one
 SLICE_OUTPUT = 0.156
-FF_LAUNCH, FF_DATA, FF_ENABLE, FF_RESET = 0.362 + SLICE_OUTPUT, 0.0, 0.109, 0.404  # the data set-up is negative (-0.045): counted as none
+FF_LAUNCH, FF_DATA, FF_ENABLE, FF_RESET = (
+    0.362 + SLICE_OUTPUT,
+    0.0,
+    0.109,
+    0.404,
+)  # the data set-up is negative (-0.045): counted as none
 MUXF7 = {"I0": 0.219, "I1": 0.225, "S": 0.314}
 MUXF8 = {"I0": 0.104, "I1": 0.094, "S": 0.283}
 CARRY_OUTPUTS = ("O0", "O1", "O2", "O3", "CO0", "CO1", "CO2", "CO3")

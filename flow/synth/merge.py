@@ -39,11 +39,13 @@ def _digest(module, resolve):
     ports = sorted((name, port["direction"], len(port["bits"])) for name, port in module["ports"].items())
     # MEMID is a running name; the memory's contents are in the other parameters.
     cells = sorted(
-        json.dumps([
-            resolve(cell["type"]),
-            sorted(item for item in cell["parameters"].items() if item[0] != "MEMID"),
-            sorted((pin, shape(connection)) for pin, connection in cell["connections"].items()),
-        ])
+        json.dumps(
+            [
+                resolve(cell["type"]),
+                sorted(item for item in cell["parameters"].items() if item[0] != "MEMID"),
+                sorted((pin, shape(connection)) for pin, connection in cell["connections"].items()),
+            ]
+        )
         for cell in module["cells"].values()
     )
     return hashlib.sha256(json.dumps([ports, cells]).encode()).hexdigest()

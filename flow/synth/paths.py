@@ -33,10 +33,10 @@ class Pin:
 @dataclass(frozen=True)
 class Path:
     """Attributes:
-        ns: from clock edge to clock edge, set-up included.
-        start, end: Pin: the output that it leaves, the input at which it ends.
-        cells: indices of the cells between, in order.
-        routing_ns: share of the nets.
+    ns: from clock edge to clock edge, set-up included.
+    start, end: Pin: the output that it leaves, the input at which it ends.
+    cells: indices of the cells between, in order.
+    routing_ns: share of the nets.
     """
 
     ns: float

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flow.engine.deploy import built_graph, read
+from flow.build.deploy import built_graph, read
 from flow.engine.select import smaller_selections
 from flow.errors import GatefoldError
 from flow.paths import build_root
@@ -71,8 +71,8 @@ class Design:
 
 def _graph(model, classes, searched):
     from flow import models
-    from flow.engine.from_model import layer_graph
     from flow.engine.plan import check_classes
+    from flow.export.from_model import layer_graph
 
     check_classes(model, classes)
     network = models.create(model, classes)
@@ -217,8 +217,12 @@ def show(report, console):
     """Print the report as tables."""
     from rich.table import Table
 
-    parameters = "  ".join(f"{name}={value}" for name, value in report["parameters"].items() if name in ("P", "PE", "R", "V", "MULT_DSP"))
-    console.print(f"[bold]{report['model']}[/] for {report['board']} ({report['part']}) at {report['clock_mhz']:g} MHz   {parameters}")
+    parameters = "  ".join(
+        f"{name}={value}" for name, value in report["parameters"].items() if name in ("P", "PE", "R", "V", "MULT_DSP")
+    )
+    console.print(
+        f"[bold]{report['model']}[/] for {report['board']} ({report['part']}) at {report['clock_mhz']:g} MHz   {parameters}"
+    )
     if report["fits"] is not None:
         console.print(_resource_table(report, Table))
         for sentence in report["advice"]:
@@ -240,17 +244,24 @@ def _show_timing(timing, console, table_type):
     missed = sum(path["over"] > 0 for path in timing["paths"])
     title = f"Slowest path of each pair of modules, {timing['label']} ({timing['model']})"
     ends = (Column(name, overflow="fold") for name in ("from", "to"))
-    table = table_type(*ends, *(_figures(name) for name in ("ns", "nets", "LUT", "carry", "mux", "DSP", "RAM", "pins over")), title=title)
+    table = table_type(
+        *ends, *(_figures(name) for name in ("ns", "nets", "LUT", "carry", "mux", "DSP", "RAM", "pins over")), title=title
+    )
     for path in timing["paths"][:PATHS_SHOWN]:
         counts = (path[kind] for kind in ("luts", "carries", "muxes", "dsps", "memories", "over"))
         ends = (f"{path['from_module']}.{path['from']}", f"{path['to_module']}.{path['to']}")
-        table.add_row(*ends, f"{path['ns']:.1f}", f"{path['routing_ns']:.1f}", *(f"{count:,}" if count else "–" for count in counts))
+        table.add_row(
+            *ends, f"{path['ns']:.1f}", f"{path['routing_ns']:.1f}", *(f"{count:,}" if count else "–" for count in counts)
+        )
     console.print(table)
     after = timing["placed"]
     routed = f"; after routing {after['tool']} said {after['clock_mhz']:g} MHz" if after else ""
     console.print(f"{timing['limit']}{routed}.", soft_wrap=True)
     if not timing["carried"]:
-        console.print(f"[yellow]{timing['asked_mhz']:g} MHz is not carried: {missed} pair{'s miss' if missed > 1 else ' misses'} it.[/]", soft_wrap=True)
+        console.print(
+            f"[yellow]{timing['asked_mhz']:g} MHz is not carried: {missed} pair{'s miss' if missed > 1 else ' misses'} it.[/]",
+            soft_wrap=True,
+        )
 
 
 def _resource_table(report, table_type):

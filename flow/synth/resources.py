@@ -26,8 +26,18 @@ TOP = "gatefold_top"
 KINDS = ("lut", "ff", "dsp", "bram36")
 # UG953 and UG474: LUTs of a slice that a primitive takes.
 LUTS = {
-    "SRL16E": 1, "SRLC32E": 1, "RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1S": 2, "RAM32M": 4, "RAM64M": 4,
-    "RAM128X1D": 4, "RAM256X1S": 4, **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
+    "SRL16E": 1,
+    "SRLC32E": 1,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1S": 2,
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM128X1D": 4,
+    "RAM256X1S": 4,
+    **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
 }
 FLIP_FLOPS = ("FDRE", "FDSE", "FDCE", "FDPE")
 BLOCK_MEMORIES = {"RAMB36E1": 1.0, "RAMB18E1": 0.5}
@@ -57,8 +67,8 @@ class Unit:
 @dataclass(frozen=True)
 class Estimate:
     """Attributes:
-        total: Unit of the whole.
-        units: its parts, largest first, two levels deep: the parts' `parent` is the top or a unit of the top.
+    total: Unit of the whole.
+    units: its parts, largest first, two levels deep: the parts' `parent` is the top or a unit of the top.
     """
 
     total: Unit
@@ -79,7 +89,7 @@ def estimate(parameters, top=TOP, dsp=True):
     Raises:
         GatefoldError: yosys refuses the design; names the log.
     """
-    from flow.accelerator.sources import accelerator_sources
+    from flow.engine.sources import accelerator_sources
     from flow.paths import build_root
 
     parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "BUILD_HASH"}
@@ -121,9 +131,7 @@ def count(statistics, top):
             for kind, amount in inside(cell).items():
                 unit[kind] += number * amount
                 own[kind] -= number * amount
-        children = [
-            (unit.pop("module"), Unit(name=name, parent=parent, **unit)) for name, unit in merged.items()
-        ]
+        children = [(unit.pop("module"), Unit(name=name, parent=parent, **unit)) for name, unit in merged.items()]
         return [*children, (None, Unit("(rest)", parent, 1, **own))]
 
     def largest_first(found):
@@ -176,13 +184,19 @@ def _synthesise(folder, sources, parameters, top, dsp, log):
     environment = {**os.environ, "PYTHONPATH": str(root)}
     with log.open("w") as output:
         done = subprocess.run(
-            [sys.executable, "-m", "flow.synth.worker", str(job)], cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=environment
+            [sys.executable, "-m", "flow.synth.worker", str(job)],
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
         )
     if done.returncode or not result.is_file():
         said = log.read_text(errors="replace")
         check_space(folder, said)
         errors = [line for line in said.splitlines() if "ERROR" in line]
-        raise GatefoldError(f"yosys refuses the hardware: {errors[0] if errors else 'no message'} (all of it in {log}); correct the parameters or the RTL.")
+        raise GatefoldError(
+            f"yosys refuses the hardware: {errors[0] if errors else 'no message'} (all of it in {log}); correct the parameters or the RTL."
+        )
     log.unlink()
     return result
 

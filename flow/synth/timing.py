@@ -67,8 +67,8 @@ class Worst:
 @dataclass(frozen=True)
 class Timing:
     """Attributes:
-        end_points: number of pins at which a path ends.
-        paths: Worst of every pair of modules, slowest first.
+    end_points: number of pins at which a path ends.
+    paths: Worst of every pair of modules, slowest first.
     """
 
     end_points: int
@@ -98,7 +98,7 @@ def estimate(parameters, dsp=True):
     Raises:
         GatefoldError: yosys refuses the design; names the log.
     """
-    from flow.accelerator.sources import accelerator_sources
+    from flow.engine.sources import accelerator_sources
     from flow.engine.top import top_text
     from flow.paths import build_root
 
@@ -156,7 +156,9 @@ def _synthesise(folder, sources, parameters, dsp, target):
         )
     if done.returncode or not result.is_file():
         errors = [line for line in log.read_text(errors="replace").splitlines() if "ERROR" in line]
-        raise GatefoldError(f"yosys refuses the hardware: {errors[0] if errors else 'no message'} (all of it in {log}); correct the parameters or the RTL.")
+        raise GatefoldError(
+            f"yosys refuses the hardware: {errors[0] if errors else 'no message'} (all of it in {log}); correct the parameters or the RTL."
+        )
     log.unlink()
     part = folder / "netlist.json.gz"
     with gzip.open(part, "wb", compresslevel=3) as file:
@@ -232,7 +234,9 @@ def _inner(graph, name):
         if ns > slowest.get(module, (0.0, ""))[0]:
             slowest[module] = ns, local
     return [
-        Worst(module, local, module, f"{local} (inside its DSP block)", round(ns, 3), 0.0, 0, 0, 0, 0, 0, {str(int(ns / BIN_NS)): 1})
+        Worst(
+            module, local, module, f"{local} (inside its DSP block)", round(ns, 3), 0.0, 0, 0, 0, 0, 0, {str(int(ns / BIN_NS)): 1}
+        )
         for module, (ns, local) in slowest.items()
     ]
 
@@ -313,7 +317,13 @@ def limit(timing):
 
 
 def _way(path):
-    counts = {"LUT": path.luts, "carry": path.carries, "multiplexer": path.muxes, "DSP block": path.dsps, "LUT memory": path.memories}
+    counts = {
+        "LUT": path.luts,
+        "carry": path.carries,
+        "multiplexer": path.muxes,
+        "DSP block": path.dsps,
+        "LUT memory": path.memories,
+    }
     shown = [f"{count} × {kind}" for kind, count in counts.items() if count]
     return ", ".join(shown) or "nothing between"
 

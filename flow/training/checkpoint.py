@@ -38,7 +38,11 @@ def load_training_state(path: Path, wanted: dict = STATE) -> dict:
         state = torch.load(path, map_location="cpu", weights_only=True) if whole else None
     except (Exception, MemoryError):  # zipfile and torch raise many kinds for a damaged file
         state = None
-    if not isinstance(state, dict) or not all(isinstance(state.get(key), kind) for key, kind in wanted.items()) or state["epoch"] < 0:
+    if (
+        not isinstance(state, dict)
+        or not all(isinstance(state.get(key), kind) for key, kind in wanted.items())
+        or state["epoch"] < 0
+    ):
         raise GatefoldError(f"The checkpoint {path} is damaged or of another version; {REMEDY}.")
     return state
 
@@ -107,7 +111,11 @@ def load_model(name_or_path: str | Path):
 
     path = _weights_path(name_or_path)
     if not path.exists():
-        remedy = f"make them with `gatefold train {path.stem}` and name them with --checkpoint" if _is_model(name_or_path) else "check the path"
+        remedy = (
+            f"make them with `gatefold train {path.stem}` and name them with --checkpoint"
+            if _is_model(name_or_path)
+            else "check the path"
+        )
         raise GatefoldError(f"There are no trained weights {path}; {remedy}.")
     record = read_record(path)
     try:

@@ -24,9 +24,7 @@ def _largest(weight: Tensor) -> Tensor:
 
 def weight_bounds(model) -> dict[str, Tensor]:
     """Largest magnitude of the weights of each output channel, [Co, 1, 1, 1], by layer name."""
-    return {
-        name: unit.conv.weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) for name, unit in _convolutions(model)
-    }
+    return {name: unit.conv.weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) for name, unit in _convolutions(model)}
 
 
 def freeze_shared_statistics(model) -> None:

@@ -60,7 +60,9 @@ def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
     except GatefoldError:
         return None
     kinds = {"settings": dict, "data": str, "accuracy": dict}
-    if not all(isinstance(record.get(key), kind) for key, kind in kinds.items()) or not all(map(is_share, record["accuracy"].values())):
+    if not all(isinstance(record.get(key), kind) for key, kind in kinds.items()) or not all(
+        map(is_share, record["accuracy"].values())
+    ):
         return None
     now = settings.record(method)
     if any(now[key] != value for key, value in with_mirror(record["settings"], record["data"]).items() if key in now):
@@ -69,7 +71,13 @@ def _ended(settings: Settings, method: Method, folder: Path) -> dict | None:
 
 
 def sweep(
-    seeds: list[int], settings: Settings, method: Method, data: str, folder: Path, *others, workers: Callable[[], AbstractContextManager]
+    seeds: list[int],
+    settings: Settings,
+    method: Method,
+    data: str,
+    folder: Path,
+    *others,
+    workers: Callable[[], AbstractContextManager],
 ) -> list[dict]:
     """Records of one run per seed, in folder/seed-N; what has ended is not run again.
 

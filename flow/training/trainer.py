@@ -210,8 +210,7 @@ class Trainer:
         for key, value in wanted.items():
             if saved.get(key) != value:
                 raise GatefoldError(
-                    f"The checkpoint in {self.folder} is of {key} {saved.get(key)}, not {value}; "
-                    "use its value or another --output."
+                    f"The checkpoint in {self.folder} is of {key} {saved.get(key)}, not {value}; use its value or another --output."
                 )
         if self.settings.mirror is None:
             self.settings = replace(self.settings, mirror=saved["mirror"])

@@ -25,9 +25,9 @@ import sys
 from pathlib import Path
 
 from flow.atomic import check_space, refusal, write_text
-from flow.engine.bitstream import found, install
-from flow.engine.deploy import BITSTREAM, HANDOFF, hardware, read
-from flow.engine.steps import exclusive
+from flow.build.bitstream import found, install
+from flow.build.deploy import BITSTREAM, HANDOFF, hardware, read
+from flow.build.steps import exclusive
 from flow.engine.top import NAME as TOP
 from flow.errors import GatefoldError
 from flow.kept import replace_folder
@@ -45,7 +45,9 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="implement.py", description="Make the bitstream of a build.")
     parser.add_argument("build", type=Path, help="build folder, for example build/resnet8")
     parser.add_argument("--toolchain", choices=TOOLCHAINS, help="default: the variable TOOLCHAIN, or what is on PATH")
-    parser.add_argument("--if-installed", action="store_true", help="where no tool is on PATH, say so and end well; leave a bitstream that is there")
+    parser.add_argument(
+        "--if-installed", action="store_true", help="where no tool is on PATH, say so and end well; leave a bitstream that is there"
+    )
     parser.add_argument("--until", choices=("netlist", "bitstream"), default="bitstream", help="openxc7: stop after yosys")
     args = parser.parse_args(argv)
     build = args.build.resolve()
@@ -113,17 +115,21 @@ def openxc7(build, work, contents, until):
         frames, bits = find("fasm2frames", GET_OPENXC7), find("xc7frames2bit", GET_OPENXC7)
         database = Path(os.environ.get("PRJXRAY_DB_DIR", "")) / "zynq7"
         if not (database / part / "part.yaml").is_file():
-            raise GatefoldError(f"prjxray's data base of {part} is not found; let PRJXRAY_DB_DIR name the folder that holds zynq7/.")
+            raise GatefoldError(
+                f"prjxray's data base of {part} is not found; let PRJXRAY_DB_DIR name the folder that holds zynq7/."
+            )
     sources, images = lay_out(build, work, contents)
 
     netlist, dsp = work / "netlist.json", contents["parameters"]["MULT_DSP"] > 0
     job = work / "job.json"
     job.write_text(
-        json.dumps({
-            "sources": [str(file) for file in [*sources, SHELL / "axi3_lite_bridge.sv", SHELL / "zynq_top.sv"]],
-            "dsp": dsp,
-            "netlist": str(netlist),
-        })
+        json.dumps(
+            {
+                "sources": [str(file) for file in [*sources, SHELL / "axi3_lite_bridge.sv", SHELL / "zynq_top.sv"]],
+                "dsp": dsp,
+                "netlist": str(netlist),
+            }
+        )
     )
     # $readmemh names are relative to the images.
     run([sys.executable, SHELL / "synthesise.py", job], images, work / "yosys.log")
@@ -146,7 +152,16 @@ def openxc7(build, work, contents, until):
     with (work / "accelerator.frames").open("w") as output:
         run([frames, "--part", part, "--db-root", database, fasm], work, "fasm2frames.log", output)
     yaml = database / part / "part.yaml"
-    arguments = ["--part_file", yaml, "--part_name", part, "--frm_file", work / "accelerator.frames", "--output_file", work / BITSTREAM]
+    arguments = [
+        "--part_file",
+        yaml,
+        "--part_name",
+        part,
+        "--frm_file",
+        work / "accelerator.frames",
+        "--output_file",
+        work / BITSTREAM,
+    ]
     run([bits, *arguments], work, "xc7frames2bit.log")
     deliver(build, contents, {BITSTREAM: work / BITSTREAM})
 
@@ -180,7 +195,9 @@ def run(command, folder, log, output=None):
     """Run a tool in `folder`, its output in `log`."""
     log = folder / log
     with log.open("w") as file:
-        done = subprocess.run([str(part) for part in command], cwd=folder, stdout=output or file, stderr=file if output else subprocess.STDOUT)
+        done = subprocess.run(
+            [str(part) for part in command], cwd=folder, stdout=output or file, stderr=file if output else subprocess.STDOUT
+        )
     if done.returncode:
         check_space(log.parent, log.read_text(errors="replace"))
         said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("gatefold: ")]

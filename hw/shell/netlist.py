@@ -27,7 +27,9 @@ def check(module, dsp, prefix=""):
     kinds = Counter(cell["type"] for cell in module["cells"].values() if cell["type"] != "$scopeinfo")
     foreign = sorted(kind for kind in kinds if not known(kind))
     if foreign:
-        raise GatefoldError(f"the netlist holds {', '.join(foreign)}, which no primitive of the part is; correct the RTL or the mapping.")
+        raise GatefoldError(
+            f"the netlist holds {', '.join(foreign)}, which no primitive of the part is; correct the RTL or the mapping."
+        )
     if kinds["PS7"] != 1:
         raise GatefoldError(f"the netlist holds {kinds['PS7']} PS7 where one is needed; without it the chip would stop Linux.")
     if kinds["DSP48E1"] and not dsp:
@@ -42,12 +44,18 @@ def check(module, dsp, prefix=""):
             blocks[collapsed(names.of(name)[0]), registers] += 1
     lines = [f"{count:7} {kind}" for kind, count in sorted(kinds.items())]
     for (unit, registers), count in sorted(blocks.items()):
-        lines.append(f"{count:7} DSP48E1 of {unit}: " + " ".join(f"{name}={value}" for name, value in zip(CLOCKED, registers, strict=True)))
+        lines.append(
+            f"{count:7} DSP48E1 of {unit}: " + " ".join(f"{name}={value}" for name, value in zip(CLOCKED, registers, strict=True))
+        )
     return lines
 
 
 def _filled(cell):
-    contents = [value for name, value in cell["parameters"].items() if name.startswith("INIT_") and name not in ("INIT_A", "INIT_B", "INIT_FILE")]
+    contents = [
+        value
+        for name, value in cell["parameters"].items()
+        if name.startswith("INIT_") and name not in ("INIT_A", "INIT_B", "INIT_FILE")
+    ]
     return any("1" in value for value in contents)
 
 

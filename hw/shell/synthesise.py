@@ -16,7 +16,7 @@ from flow.synth.mapping import flat_commands
 from flow.synth.names import mark
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from netlist import check  # noqa: E402
+from netlist import check
 
 TOP = "zynq_top"
 

@@ -13,10 +13,31 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.board.conftest import seal, sealed
-from tests.mutations import FOREIGN, INPUTS_TRIED, OTHER_THINGS, contents_of, damages, foreign, json_damages, other_things, remove, sweep, thing, truncations
+from tests.mutations import (
+    FOREIGN,
+    INPUTS_TRIED,
+    OTHER_THINGS,
+    contents_of,
+    damages,
+    foreign,
+    json_damages,
+    other_things,
+    remove,
+    sweep,
+    thing,
+    truncations,
+)
 
 MEGABYTES = 250  # of the process that runs all of them
-DEPLOY_FILES = ["modes.json", "interface.json", "accelerator.hwh", "accelerator.so", "samples.npz", "images/program.mem", "images/weights_0.mem"]
+DEPLOY_FILES = [
+    "modes.json",
+    "interface.json",
+    "accelerator.hwh",
+    "accelerator.so",
+    "samples.npz",
+    "images/program.mem",
+    "images/weights_0.mem",
+]
 ARRAYS = ["stored.npz", "compressed.npz", "bare.npy"]
 PICTURES = ["x.png", "x.jpg", "x.bmp", "x.ppm", "x.webp"]
 IMAGES = np.random.default_rng(8).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
@@ -84,7 +105,11 @@ def unharmed(program, folder, right):
 
 def expected(path, damage, right):
     """`right`, or None where a file carries no checksum or another whole picture has taken its place."""
-    return None if path.suffix in (".npy", ".jpg", ".bmp", ".ppm", ".webp") or (path.suffix == ".png" and "a black PNG" in repr(damage)) else right
+    return (
+        None
+        if path.suffix in (".npy", ".jpg", ".bmp", ".ppm", ".webp") or (path.suffix == ".png" and "a black PNG" in repr(damage))
+        else right
+    )
 
 
 def judge(done, expected=None, what=""):
@@ -96,7 +121,10 @@ def judge(done, expected=None, what=""):
         assert len(json.loads(done.out)["predictions"]) == 2
     else:
         lines = done.err.splitlines()
-        assert (done.code, done.out, len(lines)) == (2, "", 1) and lines[0].startswith("gatefold: ") and lines[0].endswith("."), (what, done)
+        assert (done.code, done.out, len(lines)) == (2, "", 1) and lines[0].startswith("gatefold: ") and lines[0].endswith("."), (
+            what,
+            done,
+        )
 
 
 def test_deploy_files(folder, tried, right, record_property):
@@ -108,6 +136,7 @@ def test_deploy_files(folder, tried, right, record_property):
 
 def test_json_edits(folder, tried, right, record_property):
     """modes.json vouches for itself and for interface.json: an edit is told, or says the same."""
+
     def check(name, damage):
         judge(tried(folder / "deploy" / name, damage), right(), (name, damage))
 
@@ -116,6 +145,7 @@ def test_json_edits(folder, tried, right, record_property):
 
 def test_json_edits_that_are_vouched_for(folder, tried, right, record_property):
     """What a faulty build could write with a digest that is right: the same logits, or a sentence."""
+
     def check(damage):
         done = tried(folder / "deploy" / "modes.json", damage)
         judge(done, None, damage)
@@ -127,6 +157,7 @@ def test_json_edits_that_are_vouched_for(folder, tried, right, record_property):
 
 def test_interfaces_that_are_vouched_for(folder, tried, record_property):
     """Of what no file contradicts only the form can be judged: a result, or a sentence."""
+
     def check(damage):
         deploy = folder / "deploy"
         judge(tried(deploy / "interface.json", damage, "--timeout", 1, after=lambda: seal(deploy)), None, damage)
@@ -136,6 +167,7 @@ def test_interfaces_that_are_vouched_for(folder, tried, record_property):
 
 def test_files_that_are_vouched_for(folder, tried, record_property):
     """What the digests are right of, but no library can read. (A damaged accelerator.so would end the process in dlopen.)"""
+
     def check(name, damage):
         deploy = folder / "deploy"
         judge(tried(deploy / name, damage, after=lambda: seal(deploy)), None, (name, damage))
@@ -146,6 +178,7 @@ def test_files_that_are_vouched_for(folder, tried, record_property):
 
 def test_arrays(folder, tried, right, record_property):
     """An archive carries checksums, so that a result must be the right one."""
+
     def check(name, damage):
         path = folder / "arrays" / name
         judge(tried(path, damage, "--images", path), expected(path, damage, right("--images", path)), (name, damage))
@@ -155,6 +188,7 @@ def test_arrays(folder, tried, right, record_property):
 
 def test_pictures(folder, tried, right, record_property):
     """Of these formats only PNG carries checksums."""
+
     def check(name, damage):
         path = folder / "pictures" / name / name
         judge(tried(path, damage, "--images", path.parent), expected(path, damage, right("--images", path.parent)), (name, damage))
@@ -176,12 +210,17 @@ def test_everything_foreign_everywhere(folder, tried, right, record_property):
 
 def test_the_real_process(folder, tried, right, board, record_property):
     """A few of the same, each in a process of its own."""
+
     def run(*arguments):
         done = board("board/run.py", *arguments)
         return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr, peak=0)
 
     def check(name, damage):
-        judge(tried(folder / name, damage, "--images", folder / "arrays" / "stored.npz", run=run), right("--images", folder / "arrays" / "stored.npz"), (name, damage))
+        judge(
+            tried(folder / name, damage, "--images", folder / "arrays" / "stored.npz", run=run),
+            right("--images", folder / "arrays" / "stored.npz"),
+            (name, damage),
+        )
 
     names = st.sampled_from([*(f"deploy/{name}" for name in DEPLOY_FILES), "arrays/stored.npz"])
     sweep(check, 6, record_property, name=names, damage=st.one_of(damages(), other_things()))

@@ -64,10 +64,18 @@ def test_sixteen_bit_grey_of_a_pixmap(run, expected, tmp_path):
     assert run(tmp_path)["logits"] == expected(grey(GREY))
 
 
-@pytest.mark.parametrize("orientation, turn", [
-    (2, lambda a: a[:, ::-1]), (3, lambda a: a[::-1, ::-1]), (4, lambda a: a[::-1]), (5, lambda a: a.transpose(1, 0, 2)),
-    (6, lambda a: np.rot90(a, -1)), (7, lambda a: a[::-1, ::-1].transpose(1, 0, 2)), (8, lambda a: np.rot90(a, 1)),
-])
+@pytest.mark.parametrize(
+    "orientation, turn",
+    [
+        (2, lambda a: a[:, ::-1]),
+        (3, lambda a: a[::-1, ::-1]),
+        (4, lambda a: a[::-1]),
+        (5, lambda a: a.transpose(1, 0, 2)),
+        (6, lambda a: np.rot90(a, -1)),
+        (7, lambda a: a[::-1, ::-1].transpose(1, 0, 2)),
+        (8, lambda a: np.rot90(a, 1)),
+    ],
+)
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_exif_orientation_is_obeyed(run, expected, tmp_path, suffix, orientation, turn):
     """EXIF 2.32, tag 0x0112: 6 is stored so that it must be turned a quarter to the right to stand upright."""
@@ -216,7 +224,10 @@ def test_images_that_cannot_be(refuse, tmp_path, array, saying):
     refuse(tmp_path / "x.npy", saying)
 
 
-@pytest.mark.parametrize("count, saying", [(10**12, "holds 1,000,000,000,000 images; give at most"), (1_000_001, "holds 1,000,001 images"), (900_000, "ends too early")])
+@pytest.mark.parametrize(
+    "count, saying",
+    [(10**12, "holds 1,000,000,000,000 images; give at most"), (1_000_001, "holds 1,000,001 images"), (900_000, "ends too early")],
+)
 def test_giant_headers_are_not_believed(refuse, program, tmp_path, count, saying):
     (tmp_path / "x.npy").write_bytes(hollow_npy((count, 32, 32, 3)))
     refuse(tmp_path / "x.npy", saying)

@@ -28,8 +28,16 @@ DAMAGE = {
     "a folder": lambda file: (file.unlink(), file.mkdir()),
 }
 FILES = (
-    "accelerator.hwh", "accelerator.so", "interface.json", "samples.npz", "images/program.mem", "images/requant.mem", "images/fc_bias.mem",
-    "images/fc_weights.mem", "images/weights_0.mem", "images/weights_3.mem",
+    "accelerator.hwh",
+    "accelerator.so",
+    "interface.json",
+    "samples.npz",
+    "images/program.mem",
+    "images/requant.mem",
+    "images/fc_bias.mem",
+    "images/fc_weights.mem",
+    "images/weights_0.mem",
+    "images/weights_3.mem",
 )
 
 
@@ -41,7 +49,9 @@ def test_a_whole_folder_runs(deploy, program):
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_is_named(deploy, program, name, damage):
     DAMAGE[damage](deploy / name)
-    program.refuse("--board-dir", deploy, saying=f"{name} is {'missing' if damage in ('gone', 'a folder') else 'damaged or of another build'}")
+    program.refuse(
+        "--board-dir", deploy, saying=f"{name} is {'missing' if damage in ('gone', 'a folder') else 'damaged or of another build'}"
+    )
 
 
 def test_every_file_of_the_build_is_in_the_sweep(deploy):
@@ -71,13 +81,18 @@ def test_a_bitstream_may_lie_beside_the_build(deploy, program):
     program.refuse("--board-dir", deploy, saying="accelerator.bit is damaged or of another build")
 
 
-@pytest.mark.parametrize("changes", [{"clock_mhz": 200.0}, {"classes": ["cat"] * 10}, {"model": "resnet20"}, {"digest": "0" * 64}, {"files": {}}, {"new": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"clock_mhz": 200.0}, {"classes": ["cat"] * 10}, {"model": "resnet20"}, {"digest": "0" * 64}, {"files": {}}, {"new": 1}],
+)
 def test_an_edited_description(deploy, program, changes):
     edit(deploy / "modes.json", **changes)
     program.refuse("--board-dir", deploy, saying="damaged modes.json or interface.json (modes.json was changed after the build")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, '{"format": 2}', '{"format": 9' + "9" * 9999 + "}", "{}"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, '{"format": 2}', '{"format": 9' + "9" * 9999 + "}", "{}"]
+)
 def test_a_description_that_is_none(deploy, program, text):
     (deploy / "modes.json").write_text(text)
     program.refuse("--board-dir", deploy, saying="damaged modes.json")
@@ -223,6 +238,9 @@ def test_the_build_folder_of_the_environment(build, deploy, board, tmp_path):
     for given in ((), ("--model", "mine")):
         done = board(*arguments, *given, env={**os.environ, "GATEFOLD_BUILD": str(home)})
         assert done.returncode == 0 and done.stdout.startswith("mine in mode 1/16"), done.stderr
-    for name, saying in ((home / "mine" / "deploy" / "modes.json", "which is a file"), (tmp_path / "none", "there is no deploy folder in")):
+    for name, saying in (
+        (home / "mine" / "deploy" / "modes.json", "which is a file"),
+        (tmp_path / "none", "there is no deploy folder in"),
+    ):
         done = board(*arguments, env={**os.environ, "GATEFOLD_BUILD": str(name)})
         assert done.returncode == 2 and saying in done.stderr and len(done.stderr.splitlines()) == 1

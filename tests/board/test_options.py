@@ -21,7 +21,10 @@ from tests.mutations import hollow_npy
     [
         (["--count", "0"], "--count is 0; give more than 0"),
         (["--count", "-3"], "--count is -3"),
-        (["--count", "100000000000"], "--count is 100000000000; the results of all frames are kept in memory, so give at most 1000000"),
+        (
+            ["--count", "100000000000"],
+            "--count is 100000000000; the results of all frames are kept in memory, so give at most 1000000",
+        ),
         (["--count", "many"], "invalid int value: 'many'; board/run.py --help"),
         (["--count", "9" * 5000], "invalid int value"),
         (["--batch", "-1"], "--batch is -1; give up to 4096"),
@@ -54,7 +57,9 @@ def test_an_endless_timeout(build, program):
 
 def test_numbers_in_batches_of_their_own(build, program):
     """JSON of many pieces is that of one."""
-    one, many = (json.loads(program("--board-dir", build, "--json", "--mode", "1/16", "--count", 5, "--batch", size).out) for size in (0, 2))
+    one, many = (
+        json.loads(program("--board-dir", build, "--json", "--mode", "1/16", "--count", 5, "--batch", size).out) for size in (0, 2)
+    )
     assert many["batches"] == 3 and one["batches"] == 1
     assert all(one[key] == many[key] for key in ("predictions", "logits", "frames", "mode"))
 
@@ -170,14 +175,28 @@ sys.exit(code)
 @pytest.mark.parametrize("images", [200_000, 7000, 5])
 def test_two_hundred_thousand_frames(build, board, tmp_path, images):
     """In some 100 MB beside what the program takes at its start, every frame's result reported; a board has 512 MB."""
-    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, archive.open("x.npy", "w", force_zip64=True) as file:
+    with (
+        zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as file,
+    ):
         file.write(hollow_npy((images, 32, 32, 3)))
         for number in range(images):
             file.write(number.to_bytes(4, "little") + bytes(3068))
     with (tmp_path / "out.json").open("w") as out:
         done = board(
-            "-c", STREAM, images, "--board-dir", build, "--json", "--count", 200_000, "--images", tmp_path / "x.npz",
-            capture_output=False, stdout=out, stderr=subprocess.PIPE,
+            "-c",
+            STREAM,
+            images,
+            "--board-dir",
+            build,
+            "--json",
+            "--count",
+            200_000,
+            "--images",
+            tmp_path / "x.npz",
+            capture_output=False,
+            stdout=out,
+            stderr=subprocess.PIPE,
         )
     assert done.returncode == 0, done.stderr
     assert float(done.stderr) < 150

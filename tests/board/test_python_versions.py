@@ -80,7 +80,9 @@ def test_every_module_imports(build, minor):
     if python is None:
         pytest.skip(f"no Python 3.{minor} is installed, neither on PATH nor by pyenv")
     names = [path.stem for path in SOURCES if path.stem != "__init__"]
-    done = subprocess.run([python, "-B", "-W", "error", "-c", SCRIPT, ROOT, build / "deploy", *names], capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-B", "-W", "error", "-c", SCRIPT, ROOT, build / "deploy", *names], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "good\n", ""), done.stderr
 
 
@@ -92,7 +94,9 @@ def test_source_is_python_3_8(path):
     annotations += [node.returns for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.returns]
     for node in (inner for annotation in annotations for inner in ast.walk(annotation)):
         assert not isinstance(node, ast.BinOp), ast.unparse(node)
-        assert not (isinstance(node, ast.Subscript) and getattr(node.value, "id", "") in ("list", "dict", "tuple", "set", "type")), ast.unparse(node)
+        assert not (
+            isinstance(node, ast.Subscript) and getattr(node.value, "id", "") in ("list", "dict", "tuple", "set", "type")
+        ), ast.unparse(node)
 
 
 def test_arrays_with_the_numpy_of_the_flow(tmp_path):

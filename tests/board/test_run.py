@@ -32,7 +32,7 @@ def graph(build):
 
 def expected_logits(graph, images, modes):
     """Logits of the integer model, int [N, classes], every image in its own mode."""
-    from flow.engine.integer import run
+    from flow.graph.integer import run
 
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return np.concatenate([run(graph, planes[i : i + 1], mode).logits for i, mode in enumerate(modes)]).tolist()

@@ -85,7 +85,8 @@ WEIGHTS = "resnet8.safetensors"
 
 
 @pytest.mark.parametrize(
-    "command, kept, made", [(TRAIN, "checkpoint.pt", WEIGHTS), (SEARCH, "progress.json", WEIGHTS), (TEACH, "checkpoint.pt", "views.safetensors")]
+    "command, kept, made",
+    [(TRAIN, "checkpoint.pt", WEIGHTS), (SEARCH, "progress.json", WEIGHTS), (TEACH, "checkpoint.pt", "views.safetensors")],
 )
 def test_a_run_is_not_replaced_unless_that_is_asked_for(command, kept, made, data, capsys):
     assert run(command, data) == 0

@@ -14,11 +14,11 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
+from flow.build.build import Build
 from flow.claim import LOCK
 from flow.cli import main
 from flow.data import Dataset, load_training
 from flow.data.classes import read_names
-from flow.engine.build import Build
 from flow.errors import GatefoldError
 from flow.explore import parallel
 from flow.files import SEAL, sealed
@@ -38,8 +38,16 @@ SEARCH = (
 WEIGHTS = ["weights.safetensors", "weights.json"]
 # Command: its arguments, the files that it reads, and how many damages are tried.
 COMMANDS = {
-    "evaluate": ("evaluate resnet8 --checkpoint weights.safetensors --data own.npz --mode full --json --threads 1", [*WEIGHTS, "own.npz"], 40),
-    "train": (f"{TRAIN} 1 --output new --set backbone=plain.safetensors", ["own.npz", "names.txt", "plain.safetensors", "plain.json"], 20),
+    "evaluate": (
+        "evaluate resnet8 --checkpoint weights.safetensors --data own.npz --mode full --json --threads 1",
+        [*WEIGHTS, "own.npz"],
+        40,
+    ),
+    "train": (
+        f"{TRAIN} 1 --output new --set backbone=plain.safetensors",
+        ["own.npz", "names.txt", "plain.safetensors", "plain.json"],
+        20,
+    ),
     "train --resume": (f"{TRAIN} 2 --output run --resume", ["run/checkpoint.pt"], 12),
     "train --seeds": (f"{TRAIN} 1 --output seeds --seeds 1", ["seeds/seed-1/record.json", "seeds/seed-1/checkpoint.pt"], 12),
     "search": (f"{SEARCH} new", ["plain.safetensors", "plain.json", "own.npz"], 10),

@@ -8,7 +8,6 @@ from flow.nn.dynamic_group import DynamicGroupConv2d
 from flow.nn.quantisers import Activation
 from flow.nn.spec import LayerSpec
 
-
 # Maps inside a gate can become constant, and 1/sqrt(eps) is what their gradients are multiplied by.
 EPS = 1e-3
 

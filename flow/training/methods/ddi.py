@@ -13,7 +13,6 @@ probabilities end near 0 or 1, so the last third of the second step and the exit
 gradient of the probabilities (docs/decisions/004).
 """
 
-import random
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -163,7 +162,9 @@ class Ddi:
                 f"DDI first trains the gates of a trained network; name its weights with --set backbone={model}, or start "
                 "untrained with --set gate_epochs=0."
             )
-        return on_backbone(model, num_classes, self.backbone, gates=self.gates, exits=self.exit_epochs > 0, ungated=self.samples > 1)
+        return on_backbone(
+            model, num_classes, self.backbone, gates=self.gates, exits=self.exit_epochs > 0, ungated=self.samples > 1
+        )
 
     def phases(self) -> list[Phase]:
         """Gates alone, all together, exits."""

@@ -44,9 +44,7 @@ class Algorithm1(Phase):
 
     warm_up = WARM_UP
 
-    def __init__(
-        self, name: str, epochs: int, quantised: bool, samples: int, uniform: float, after_full: bool, hold: bool = False
-    ):
+    def __init__(self, name: str, epochs: int, quantised: bool, samples: int, uniform: float, after_full: bool, hold: bool = False):
         super().__init__(name, epochs, quantised)
         self.samples = samples
         self.uniform = uniform

@@ -10,8 +10,8 @@ from flow.costs import UNITS, Accounting
 from flow.costs.energy import UNIT_ENERGY, group_accesses
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost, mode_costs
-from flow.engine.from_model import layer_graph
 from flow.errors import GatefoldError
+from flow.export.from_model import layer_graph
 from flow.nn.modes import MODES, group_vector
 from flow.nn.spec import LayerSpec
 from flow.nn.trace import Trace, Use
@@ -117,9 +117,7 @@ def test_cycles_of_hard_masks(n, config):
     outputs = (torch.rand(8, 64, generator=generator) < torch.linspace(1, 0, 8)[:, None]).float()
     cost = Accounting(model, "cycles", config).of(Trace([Use("x", n, None, inputs, outputs)]))
     blocks = 256 // config.p
-    expected = [
-        engine_cycles(i, o, n, blocks, config.p, config.pe, config.r) for i, o in zip(inputs.tolist(), outputs.tolist())
-    ]
+    expected = [engine_cycles(i, o, n, blocks, config.p, config.pe, config.r) for i, o in zip(inputs.tolist(), outputs.tolist())]
     assert cost.tolist() == expected
 
 
@@ -191,7 +189,9 @@ def test_energy_equation():
 
 def test_energy_is_the_sum_over_the_memories():
     trace = Trace([Use("gate"), Use("a", 2), Use("gate"), Use("b", 1), Use("c")])
-    energy, macs, *accesses = (Accounting(Small(), unit).of(trace).item() for unit in ("energy", "macs", "register", "cache", "main"))
+    energy, macs, *accesses = (
+        Accounting(Small(), unit).of(trace).item() for unit in ("energy", "macs", "register", "cache", "main")
+    )
     e = UNIT_ENERGY
     expected = macs * e["mac"] + sum(count * e[memory] for count, memory in zip(accesses, ("register", "cache", "main")))
     assert energy == pytest.approx(expected, rel=1e-12) and accesses[0] == 4 * macs and min(accesses) > 0
@@ -207,12 +207,14 @@ def test_energy_of_masks_by_hand():
     cache = pairs * (counts.cache_inputs + counts.cache_weights + counts.cache_outputs)
     main = counts.main_inputs * 2 / 4 + counts.main_outputs * 3 / 8 + pairs * counts.main_weights
     expected = 4 * macs * e["register"] + cache * e["cache"] + main * e["main"] + macs * e["mac"]
-    assert Accounting(Small(), "energy").of(Trace([Use("a", 1, None, inputs, outputs)])).item() == pytest.approx(expected, rel=1e-12)
+    assert Accounting(Small(), "energy").of(Trace([Use("a", 1, None, inputs, outputs)])).item() == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 def test_shared_gates_load_their_weights_once():
     """EnergyNet, section 2: its gates share their weights "to further reduce the energy cost due to loading parameters"."""
-    counts, e = group_accesses(Small.gates[0], 1), UNIT_ENERGY
+    counts = group_accesses(Small.gates[0], 1)
     once = 200 * counts.main_weights
     accounting = Accounting(Small(), "energy")
     one, two = (accounting.of(Trace([Use("gate")] * times)).item() for times in (1, 2))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from flow.build.deploy import class_names
 from flow.cli import main
 from flow.data import Dataset, load, load_test, load_training
 from flow.data.cifar10 import CLASSES
 from flow.data.classes import read_names
-from flow.engine.deploy import class_names
 from flow.errors import GatefoldError
 from flow.training import augment
 from flow.training.checkpoint import read_record
@@ -85,7 +85,9 @@ def test_bad_arrays_of_names(names, message, tmp_path):
 def test_labels_with_gaps_are_told_before_training(labels, absent, tmp_path):
     """Labels 1 to 10 would make eleven classes, one of which is never seen."""
     source = save(tmp_path / "own.npz", labels)
-    with pytest.raises(GatefoldError, match=f"labels from {labels.min()} to {labels.max()} and no image of class {absent} to train on"):
+    with pytest.raises(
+        GatefoldError, match=f"labels from {labels.min()} to {labels.max()} and no image of class {absent} to train on"
+    ):
         load_training(source)
     assert load(source).num_classes == labels.max() + 1
     (tmp_path / "names.txt").write_text("".join(f"class {i}\n" for i in range(12)))
@@ -134,7 +136,20 @@ def test_names_end_beside_the_weights_and_in_the_deploy_folder(three, tmp_path, 
     for weights in (tmp_path / "one" / "resnet8.safetensors", tmp_path / "many" / "seed-0" / "resnet8.safetensors"):
         record = read_record(weights)
         assert record["class_names"] == ["a", "b", "c", "d"] and record["num_classes"] == 4 and record["settings"]["mirror"]
-    search = ["search", "resnet8", "--checkpoint", str(weights), "--data", three, "--images", "8", "--calibration", "8", "--jobs", "1"]
+    search = [
+        "search",
+        "resnet8",
+        "--checkpoint",
+        str(weights),
+        "--data",
+        three,
+        "--images",
+        "8",
+        "--calibration",
+        "8",
+        "--jobs",
+        "1",
+    ]
     assert main([*search, "--points", "2", "--threshold", "0.99", "--output", str(tmp_path / "search")]) == 0
     assert read_record(tmp_path / "search" / "resnet8.safetensors")["class_names"] == ["a", "b", "c", "d"]
 

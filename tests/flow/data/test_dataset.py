@@ -208,7 +208,10 @@ def test_npz_for_evaluation(tmp_path):
         ({"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.array([True, False])}, "labels of type bool; save integers"),
         ({"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.array(["2020", "2021"], "M8[Y]")}, "labels of type datetime"),
         ({"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.array([0, np.nan])}, "labels of type float64; save integers"),
-        ({"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.array([0, 2**63], np.uint64)}, "the label 9223372036854775808; save integers"),
+        (
+            {"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.array([0, 2**63], np.uint64)},
+            "the label 9223372036854775808; save integers",
+        ),
         ({"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.array([0, 2**40])}, "the label 1099511627776; save integers"),
         ({"x": np.zeros((2, 32, 32, 3), np.uint8), "y": np.array([[0], [1]])}, r"labels of shape \[2, 1\]; save one each"),
         ({"x": np.array([None]), "y": np.array([0])}, "cannot be read as an .npz file"),

@@ -6,7 +6,9 @@ from flow.engine.boards import at_clock, clock_dividers, find_board
 from flow.errors import GatefoldError
 
 
-@pytest.mark.parametrize("asked, made", [(100, 100), (125, 125), (143, 142.857143), (142.857, 142.857143), (140, 142.857143), (50, 50), (250, 250)])
+@pytest.mark.parametrize(
+    "asked, made", [(100, 100), (125, 125), (143, 142.857143), (142.857, 142.857143), (140, 142.857143), (50, 50), (250, 250)]
+)
 def test_nearest_clock_of_the_dividers(asked, made):
     board = at_clock(find_board("pynq-z2"), asked)
     assert board.clock_mhz == made and board.name == "pynq-z2"

@@ -5,7 +5,7 @@ import pytest
 
 from flow.engine.compile import compile_graph
 from flow.engine.config import EngineConfig
-from flow.engine.random_graph import random_resnet
+from flow.graph.random_graph import random_resnet
 
 
 @pytest.fixture(scope="module")

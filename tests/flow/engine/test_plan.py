@@ -10,16 +10,16 @@ from flow.engine.boards import find_board
 from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost, layer_cost
-from flow.engine.from_model import layer_graph
-from flow.engine.graph import ImageInput, Layer, LayerGraph
 from flow.engine.interface import load_interface
 from flow.engine.memories import block_memories, rom_blocks, rom_luts
 from flow.engine.plan import M, Place, X, map_words, plan
 from flow.engine.program import program_words
-from flow.engine.random_graph import random_resnet
 from flow.engine.requant import requantise
 from flow.engine.select import check_fit, choose, smaller_selections
 from flow.errors import GatefoldError
+from flow.export.from_model import layer_graph
+from flow.graph.layers import ImageInput, Layer, LayerGraph
+from flow.graph.random_graph import random_resnet
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from flow.engine.graph import Layer
-from flow.engine.integer import run
-from flow.engine.random_graph import random_resnet
 from flow.engine.requant import check_matched, hardware, requantise, requantise_layer, solve, solve_thresholds
 from flow.errors import GatefoldError
+from flow.graph.integer import run
+from flow.graph.layers import Layer
+from flow.graph.random_graph import random_resnet
 
 
 def reference(acc, scale, offset):

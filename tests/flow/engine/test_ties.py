@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from flow.engine.integer import affine_round, run
-from flow.engine.random_graph import random_resnet
 from flow.engine.requant import apply, check_matched, hardware, requantise, solve
 from flow.explore.evaluator import Evaluator
+from flow.graph.integer import affine_round, run
+from flow.graph.random_graph import random_resnet
 from flow.models import create, initialise
 from flow.nn.quantisers import Activation, ResidualBranch
 
@@ -91,7 +91,7 @@ def test_integer_run_and_requantiser_table():
     layer.weight = np.zeros_like(layer.weight)
     layer.weight[:, 0, 1, 1] = 1
     scale, offset = np.resize(list(CHANNELS), (16, 2)).astype(np.float32).T
-    layer.affine = {n: (scale, offset) for n in layer.affine}
+    layer.affine = dict.fromkeys(layer.affine, (scale, offset))
     images = np.zeros((1, 3, 32, 32), np.uint8)
     images[0, 1, 0, :16] = range(16)
     table = requantise(graph)

@@ -12,16 +12,16 @@ from flow import models
 from flow.cli import main
 from flow.engine.compile import compile_graph
 from flow.engine.config import EngineConfig
-from flow.engine.from_model import layer_graph
-from flow.engine.integer import run
 from flow.engine.requant import hardware
 from flow.errors import GatefoldError
 from flow.explore.profile import profile
+from flow.export.from_model import layer_graph
 from flow.export.importer import import_graph
 from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
 from flow.finn.convert import build_layer_graph
 from flow.finn.convert import layer_graph as finn_graph
+from flow.graph.integer import run
 from flow.nn.modes import MODES, group_vector
 from flow.training.checkpoint import SHIPPED, load_model, read_record, save_model
 

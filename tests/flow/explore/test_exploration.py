@@ -31,7 +31,7 @@ def evaluate(groups, following):
 def reference(threshold):
     """Algorithm 2, line by line."""
     counts = {spec.name: spec.group_counts for spec in SPECS}
-    m = {name: 1 for name in counts}
+    m = dict.fromkeys(counts, 1)
     acc, path = accuracy_of(m), [m]
     while acc > threshold:
         losses = []
@@ -77,9 +77,7 @@ def test_front_and_spread():
     points = [Point({}, rng.randrange(20), rng.randrange(20) / 20, 0) for _ in range(200)]
     front = pareto_front(points)
     beaten = [p for p in points if any(dominates(q, p) and (q.time, q.accuracy) != (p.time, p.accuracy) for q in points)]
-    assert {(p.time, p.accuracy) for p in front} == {(p.time, p.accuracy) for p in points} - {
-        (p.time, p.accuracy) for p in beaten
-    }
+    assert {(p.time, p.accuracy) for p in front} == {(p.time, p.accuracy) for p in points} - {(p.time, p.accuracy) for p in beaten}
     line = [Point({}, t, t / 100, 0) for t in range(100, 0, -1)]
     chosen = spread(line, 5)
     assert [p.time for p in chosen] == [100, 75, 50, 26, 1] or [p.time for p in chosen] == [100, 75, 51, 26, 1]

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from flow import models
-from flow.engine.cost import frame_cost
 from flow.engine.config import EngineConfig
-from flow.engine.from_model import layer_graph
+from flow.engine.cost import frame_cost
 from flow.errors import GatefoldError
 from flow.explore.evaluator import Evaluator
 from flow.explore.search import Search, write_result
 from flow.explore.times import layer_seconds, read_table, time_table, total
+from flow.export.from_model import layer_graph
 from flow.nn.modes import MODES, group_vector
 from flow.training.evaluate import predict
 

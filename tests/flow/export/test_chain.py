@@ -7,14 +7,14 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
 from flow import models
-from flow.engine.from_model import layer_graph
-from flow.engine.graph import shuffle_slots
-from flow.engine.integer import run
 from flow.engine.requant import check_matched, hardware, requantise
 from flow.errors import GatefoldError
+from flow.export.from_model import layer_graph
 from flow.export.importer import import_graph, load
 from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
+from flow.graph.integer import run
+from flow.graph.layers import shuffle_slots
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
 IMAGES = 4

@@ -102,7 +102,9 @@ def hundred():
 
 def two_bits():
     options = dict(bits=2, act_bits=2)
-    return nn.Sequential(pixels(), *unit(3, 16, act_bits=2), *unit(16, 32, stride=2, **options), *unit(32, 32, 1, **options), Head(32))
+    return nn.Sequential(
+        pixels(), *unit(3, 16, act_bits=2), *unit(16, 32, stride=2, **options), *unit(32, 32, 1, **options), Head(32)
+    )
 
 
 def per_tensor():
@@ -138,7 +140,9 @@ def adding():
 
 
 def stack():
-    return nn.Sequential(pixels(), *unit(3, 8), *unit(8, 8, stride=2), *unit(8, 12, 1), *unit(12, 16, stride=2), *unit(16, 16), Head(16, 5))
+    return nn.Sequential(
+        pixels(), *unit(3, 8), *unit(8, 8, stride=2), *unit(8, 12, 1), *unit(12, 16, stride=2), *unit(16, 16), Head(16, 5)
+    )
 
 
 class Odd(nn.Module):

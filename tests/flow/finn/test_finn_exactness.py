@@ -14,20 +14,20 @@ from qonnx.custom_op.registry import getCustomOp
 
 import flow.finn as gatefold_finn
 from flow import models
-from flow.accelerator.compile import compile_accelerator
-from flow.accelerator.simulator import Simulator
-from flow.accelerator.sources import accelerator_sources
+from flow.build.samples import sample_images
 from flow.data import load_test
 from flow.engine.boards import find_board
 from flow.engine.cost import frame_cost
-from flow.engine.from_model import layer_graph
 from flow.engine.images import memory_images
-from flow.engine.samples import sample_images
 from flow.engine.select import choose
+from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
+from flow.export.from_model import layer_graph
 from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
 from flow.nn.modes import MODES
+from flow.simulation.accelerator import compile_accelerator
+from flow.simulation.simulator import Simulator
 
 BOARD = find_board("pynq-z2")
 

@@ -8,9 +8,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 import flow.finn as gatefold_finn
 from flow.engine.config import EngineConfig
 from flow.engine.cost import mode_costs
-from flow.engine.integer import run
-from flow.engine.random_graph import MODE_NAMES, random_resnet
 from flow.errors import GatefoldError
+from flow.graph.integer import run
+from flow.graph.random_graph import MODE_NAMES, random_resnet
 
 CONFIG = EngineConfig(p=32, pe=1, r=16, v=8)
 

@@ -7,9 +7,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 import flow.finn as gatefold_finn
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
-from flow.engine.integer import run
-from flow.engine.random_graph import MODE_NAMES, random_resnet
 from flow.errors import GatefoldError
+from flow.graph.integer import run
+from flow.graph.random_graph import MODE_NAMES, random_resnet
 
 PART = "xc7z020clg400-1"
 SMALL = EngineConfig(p=32, pe=1, r=8, v=4)
@@ -124,7 +124,9 @@ def node_and_stitched(graph, config, modes, folder):
     stitched.set_metadata_prop("exec_mode", "rtlsim")
     stitched.save(partition.get_nodeattr("model"))
     tensors = execute(parent, feed(graph, frames, modes))
-    assert np.array_equal(tensors["logits"], [run(graph, image[None], mode).logits[0] for image, mode in zip(frames, modes, strict=True)])
+    assert np.array_equal(
+        tensors["logits"], [run(graph, image[None], mode).logits[0] for image, mode in zip(frames, modes, strict=True)]
+    )
     record = next(value for name, value in tensors.items() if value.shape == (len(modes), 32))
     check_records(record, graph, full, frames, modes)
 

@@ -12,12 +12,12 @@ from finn.util.basic import getHWCustomOp
 from qonnx.util.basic import get_by_name
 
 import flow.finn as gatefold_finn
-from flow.engine.integer import levels, run
 from flow.engine.requant import check_matched, hardware, requantise_layer
 from flow.errors import GatefoldError
 from flow.finn.infer import recognise
 from flow.finn.streamline import step_convert_to_finn, step_streamline, step_tidy_up
 from flow.finn.user_network import NetworkConfig, load_qonnx, read_network, step_infer_layers
+from flow.graph.integer import levels, run
 
 IMAGES = 32
 ULPS = 64
@@ -98,7 +98,11 @@ def stored(layer, quantiser, values):
     codes = values.astype(np.int64) - (round(bias.f) if bias else 0)
     if layer.pool2:
         count, channels, height, width = codes.shape
-        codes = codes[:, :, : height // 2 * 2, : width // 2 * 2].reshape(count, channels, height // 2, 2, width // 2, 2).max(axis=(3, 5))
+        codes = (
+            codes[:, :, : height // 2 * 2, : width // 2 * 2]
+            .reshape(count, channels, height // 2, 2, width // 2, 2)
+            .max(axis=(3, 5))
+        )
     if layer.pool:
         return codes.sum(axis=(2, 3))
     return np.pad(codes, ((0, 0), (0, 0), *((0, layer.out_size - size) for size in codes.shape[2:])))
@@ -181,13 +185,13 @@ def test_every_station_has_the_same_integers(name, tmp_path):
 @pytest.mark.parametrize("name", ["adding", pytest.param("stack", marks=pytest.mark.slow)])
 def test_the_simulated_accelerator_equals_brevitas(name, tmp_path):
     """From a Brevitas network to records of the simulated hardware, for what the engine runs without tables and pools."""
-    from flow.accelerator.compile import compile_accelerator
-    from flow.accelerator.simulator import Simulator
-    from flow.accelerator.sources import accelerator_sources
     from flow.engine.compile import compile_graph
     from flow.engine.config import EngineConfig
     from flow.engine.cost import frame_cost
     from flow.engine.images import memory_images
+    from flow.engine.sources import accelerator_sources
+    from flow.simulation.accelerator import compile_accelerator
+    from flow.simulation.simulator import Simulator
 
     config = EngineConfig(p=32, pe=1, r=16, v=8)
     network, images, path = made(name, tmp_path)

@@ -134,5 +134,9 @@ def test_onnx_without_quantisers_and_open_shapes(tmp_path):
         return tmp_path / name
 
     refused(write("float.onnx", [1, 3, 32, 32], "Relu"), "has no quantisers; write the network with brevitas.nn", tmp_path)
-    refused(write("open.onnx", ["batch", 3, 32, 32], "Relu"), r"inputs of the open shape \[batch, 3, 32, 32\]; export it for one", tmp_path)
+    refused(
+        write("open.onnx", ["batch", 3, 32, 32], "Relu"),
+        r"inputs of the open shape \[batch, 3, 32, 32\]; export it for one",
+        tmp_path,
+    )
     refused(write("flat.onnx", [1, 300], "Relu"), r"inputs of shape \[1, 300\]; export it for one image", tmp_path)

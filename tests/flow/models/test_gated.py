@@ -195,7 +195,7 @@ def test_masked_execution_equals_execution_that_skips(images):
 
 def test_skipped_layers_and_channels_have_no_influence(images):
     model = fixed()
-    for executed, channels in model.gates.answers.values():
+    for _, channels in model.gates.answers.values():
         channels[:, 3] = 0
     model.gates.answers["stage2.block1"][0].zero_()
     before = model.integer_stations(images)

@@ -111,7 +111,9 @@ def test_report_draws(options, files, digits, tmp_path, capsys):
             assert min(picture.size) > 200 and len(np.unique(np.asarray(picture.convert("L")))) > 10
 
 
-@pytest.mark.parametrize("extra, message", [(["--images", "0"], "at least 1"), (["--checkpoint", "nowhere.safetensors"], "check the path")])
+@pytest.mark.parametrize(
+    "extra, message", [(["--images", "0"], "at least 1"), (["--checkpoint", "nowhere.safetensors"], "check the path")]
+)
 def test_errors(extra, message, tmp_path, capsys):
     assert main(["report", "resnet8", "--no-synthesis", "--pictures", str(tmp_path / "p"), "--data", "digits", *extra]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "p").exists()

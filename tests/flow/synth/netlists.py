@@ -14,11 +14,11 @@ class Netlist:
 
     def cell(self, name, kind, parameters=None, outputs=OUTPUTS, **pins):
         """Add a cell; a pin is a net, or a list of nets, lowest bit first. Returns self."""
-        connections = {port: [self._net(net) for net in (nets if isinstance(nets, list) else [nets])] for port, nets in pins.items()}
-        values = {key: f"{value:032b}" if isinstance(value, int) else value for key, value in (parameters or {}).items()}
-        directions = {
-            port: "output" if port in outputs and (kind != "CARRY4" or port != "CI") else "input" for port in connections
+        connections = {
+            port: [self._net(net) for net in (nets if isinstance(nets, list) else [nets])] for port, nets in pins.items()
         }
+        values = {key: f"{value:032b}" if isinstance(value, int) else value for key, value in (parameters or {}).items()}
+        directions = {port: "output" if port in outputs and (kind != "CARRY4" or port != "CI") else "input" for port in connections}
         self.module["cells"][name] = {
             "type": kind, "parameters": values, "attributes": {}, "port_directions": directions, "connections": connections,
         }  # fmt: skip

@@ -7,7 +7,11 @@ from flow.synth.mapping import SOFT_MULTIPLIER, commands, flat_commands
 
 def ranges(found):
     """What each synth_xilinx runs: (from, to) of its `-run`, empty for an open end."""
-    return [tuple(command.rsplit("-run ", 1)[1].split(":")) if "-run" in command else ("", "") for command in found if command.startswith("synth_xilinx")]
+    return [
+        tuple(command.rsplit("-run ", 1)[1].split(":")) if "-run" in command else ("", "")
+        for command in found
+        if command.startswith("synth_xilinx")
+    ]
 
 
 @pytest.mark.parametrize("dsp", [True, False])
@@ -21,7 +25,11 @@ def test_every_step_runs_once_and_in_order(made, dsp):
 
 def test_flattening_comes_before_luts_are_mapped():
     found = flat_commands("-top x")
-    assert found.index("setattr -mod -unset keep_hierarchy") < found.index("flatten") < found.index("synth_xilinx -top x -run map_luts:")
+    assert (
+        found.index("setattr -mod -unset keep_hierarchy")
+        < found.index("flatten")
+        < found.index("synth_xilinx -top x -run map_luts:")
+    )
 
 
 def test_products_are_laid_out_before_yosys_makes_its_own():

@@ -11,9 +11,9 @@ from flow.cli import main
 from flow.engine.boards import find_board
 from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
-from flow.engine.from_model import layer_graph
 from flow.engine.plan import plan
 from flow.engine.select import choose
+from flow.export.from_model import layer_graph
 from flow.synth.report import Design, advice, contents, show
 from flow.synth.resources import Estimate, Unit
 from flow.synth.timing import Timing, Worst, placed
@@ -146,11 +146,18 @@ def test_timing_is_part_of_the_report(monkeypatch, capsys):
     assert seen["modes"]["full"]["frames_per_s"] == pytest.approx(142.857143e6 / seen["modes"]["full"]["cycles_model"])
     timing = seen["timing"]
     assert {"clock_mhz", "worst_ns", "paths"} <= set(timing)
-    assert (timing["clock_mhz"], timing["worst_ns"], timing["carried"], timing["label"]) == (35.8, 27.882, False, "estimated before placing")
+    assert (timing["clock_mhz"], timing["worst_ns"], timing["carried"], timing["label"]) == (
+        35.8,
+        27.882,
+        False,
+        "estimated before placing",
+    )
     assert timing["paths"][0]["from"] == "product" and timing["paths"][0]["over"] == 32 and timing["paths"][1]["over"] == 0
     assert timing["placed"] == {"tool": "nextpnr", "clock_mhz": 43.9}
     text, rows = shown(seen)
-    assert "estimated before placing" in text and "engine.vector.product to engine.vector.sum takes 27.9 ns (14 × DSP block)" in text
+    assert (
+        "estimated before placing" in text and "engine.vector.product to engine.vector.sum takes 27.9 ns (14 × DSP block)" in text
+    )
     assert "after routing nextpnr said 43.9 MHz" in text and "142.857 MHz is not carried: 1 pair misses it." in text
     assert rows["engine.vector.product"][:2] == ["engine.vector.sum", "27.9"]
 

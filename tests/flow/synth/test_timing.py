@@ -45,7 +45,9 @@ def test_enables_and_resets_are_end_points(kind, pins, setup):
     assert path.ns == pytest.approx(START + NET + setup)
 
 
-@pytest.mark.parametrize("kind, entry", [(f"LUT{size}", f"I{pin}") for size in range(1, 7) for pin in (0, size - 1)] + [("INV", "I")])
+@pytest.mark.parametrize(
+    "kind, entry", [(f"LUT{size}", f"I{pin}") for size in range(1, 7) for pin in (0, size - 1)] + [("INV", "I")]
+)
 def test_lookup_table(kind, entry):
     path = worst(between(kind, entry, "O"))
     assert path.ns == pytest.approx(START + NET + 0.124)  # the register lies in the LUT's slice
@@ -149,15 +151,22 @@ def test_set_up_of_block_memory_depends_on_its_write_mode():
     ("RAM64M", {}, "DOA", 1.346), ("SRL16E", {}, "Q", 1.637), ("SRLC32E", {}, "Q31", 1.27),
 ])  # fmt: skip
 def test_memories_are_starts(kind, parameters, output, launch):
-    path = worst(Netlist().cell("memory", kind, parameters, **{output: "o"}).cell("lut", "LUT1", I0="o", O="x").flip_flop("end", "x", "e"))
+    path = worst(
+        Netlist().cell("memory", kind, parameters, **{output: "o"}).cell("lut", "LUT1", I0="o", O="x").flip_flop("end", "x", "e")
+    )
     assert path.ns == pytest.approx(launch + NET + 0.124)
 
 
-DIRECT = {f"{name}REG": 0 for name in ("A", "B", "C", "D", "AD", "M", "P", "INMODE", "OPMODE", "ALUMODE", "CARRYIN", "CARRYINSEL", "ACASC", "BCASC")}
+DIRECT = {
+    f"{name}REG": 0
+    for name in ("A", "B", "C", "D", "AD", "M", "P", "INMODE", "OPMODE", "ALUMODE", "CARRYIN", "CARRYINSEL", "ACASC", "BCASC")
+}
 
 
 def dsp(netlist, name="dsp", p="p", registers=None, **pins):
-    parameters = DIRECT | {"USE_MULT": "MULTIPLY", "USE_DPORT": "FALSE", "A_INPUT": "DIRECT", "B_INPUT": "DIRECT"} | (registers or {})
+    parameters = (
+        DIRECT | {"USE_MULT": "MULTIPLY", "USE_DPORT": "FALSE", "A_INPUT": "DIRECT", "B_INPUT": "DIRECT"} | (registers or {})
+    )
     return netlist.cell(name, "DSP48E1", parameters, CLK="clk", P=[f"{p}{i}" for i in range(4)], **pins)
 
 
@@ -195,7 +204,9 @@ def test_dsp_block_is_a_start(pin, registers, launch):
 
 
 def test_register_of_a_constant_starts_nothing():
-    netlist = dsp(Netlist(), registers={"OPMODEREG": 1, "CREG": 1, "PREG": 0}, OPMODE=["1", "0"], C=["0"], A=["in"]).flip_flop("end", "p0", "e")
+    netlist = dsp(Netlist(), registers={"OPMODEREG": 1, "CREG": 1, "PREG": 0}, OPMODE=["1", "0"], C=["0"], A=["in"]).flip_flop(
+        "end", "p0", "e"
+    )
     with pytest.raises(GatefoldError, match="no path between registers"):
         timing.analyse(netlist.module)
 
@@ -223,7 +234,9 @@ def test_way_inside_a_dsp_block_counts():
 
 def test_processing_system():
     outputs = {"SAXIHP0RDATA", "MAXIGP0ARADDR", "FCLKCLK"}
-    netlist = Netlist().cell("ps", "PS7", outputs=outputs, FCLKCLK=["f"], SAXIHP0RDATA=["r"], SAXIHP0ACLK="clk", SAXIHP0WDATA=["q"], IRQF2P=["q2"])
+    netlist = Netlist().cell(
+        "ps", "PS7", outputs=outputs, FCLKCLK=["f"], SAXIHP0RDATA=["r"], SAXIHP0ACLK="clk", SAXIHP0WDATA=["q"], IRQF2P=["q2"]
+    )
     netlist.flip_flop("start", "r", "q").flip_flop("other", "0", "q2")
     graph = timing.Graph(netlist.module)
     # Data of a port are timed; interrupts, clocks and resets are not.
@@ -358,7 +371,13 @@ def test_register_is_named_in_the_module_that_holds_it():
     netlist = Netlist().flip_flop("held", "d", "n").flip_flop("bare", "n", "m").cell("store.mem.0.3", "RAM64M", DOA="w")
     module = netlist.module
     for scope in ("core", "core.unit[3]"):
-        module["cells"][scope] = {"type": "$scopeinfo", "attributes": {}, "connections": {}, "port_directions": {}, "parameters": {}}
+        module["cells"][scope] = {
+            "type": "$scopeinfo",
+            "attributes": {},
+            "connections": {},
+            "port_directions": {},
+            "parameters": {},
+        }
     module["cells"]["held"]["attributes"]["src"] = f"rtl/unit.sv:3.2|{MARK}core.unit[3]|lib/map.v:1.1"
     bit = module["netnames"]["n"]["bits"]
     for name in ("out", "core.out", "core.unit[3].count", "core.next.in"):

@@ -14,7 +14,13 @@ from flow.training.trainer import CHECKPOINT, Settings, Trainer
 def train(folder, resume):
     x, y = np.zeros((16, 32, 32, 3), np.uint8), np.arange(16) % 2
     settings = Settings("resnet8", batch=2, steps=1, held_out=0)
-    return Trainer(settings, WeNet(full_epochs=0, float_epochs=0, epochs=2, samples=1), Dataset("own", x, y, x[:2], y[:2]), folder, resume=resume)
+    return Trainer(
+        settings,
+        WeNet(full_epochs=0, float_epochs=0, epochs=2, samples=1),
+        Dataset("own", x, y, x[:2], y[:2]),
+        folder,
+        resume=resume,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +47,9 @@ FREE = {"seconds": (int, float), "history": list, "phases": list}
 OTHERS = ["absent", None, [], "text", -1, {}, [None], {"a": 1}]
 
 
-@pytest.mark.parametrize("key, other", [(k, o) for k in STATE for o in OTHERS if o == "absent" or not isinstance(o, FREE.get(k, ()))])
+@pytest.mark.parametrize(
+    "key, other", [(k, o) for k in STATE for o in OTHERS if o == "absent" or not isinstance(o, FREE.get(k, ()))]
+)
 def test_other_entries(key, other, state, tmp_path):
     changed = {**state, key: other}
     if other == "absent":

@@ -41,7 +41,10 @@ def watch(method, data, folder, seed=0, epochs=EPOCHS):
             setattr(trainer.model, name, lambda value, setting=setting: (networks[-1].append(str(value)), setting(value)))
     for phase in trainer.phases:
         losses = phase.losses
-        phase.losses = lambda model, x, y, rng, losses=losses: (batches.append((x.numpy().tobytes(), y.tolist())), losses(model, x, y, rng))[1]
+        phase.losses = lambda model, x, y, rng, losses=losses: (
+            batches.append((x.numpy().tobytes(), y.tolist())),
+            losses(model, x, y, rng),
+        )[1]
     for _ in range(epochs):
         networks.append([])
         trainer.run_epoch()

@@ -19,12 +19,15 @@ def test_options_take_the_types_of_their_defaults():
     assert "target=0.5" in describe("ddi")
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"speed": "1"}, "no option 'speed'"),
-    ({"epochs": "few"}, "'few' is no value"),
-    ({"epochs": "-1"}, "'-1' is no value"),
-    ({"samples": "0"}, "'0' is no value"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"speed": "1"}, "no option 'speed'"),
+        ({"epochs": "few"}, "'few' is no value"),
+        ({"epochs": "-1"}, "'-1' is no value"),
+        ({"samples": "0"}, "'0' is no value"),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(GatefoldError, match=message):
         make("wenet", options)
@@ -52,7 +55,9 @@ def test_wenet_goes_on_from_trained_weights():
 
 
 def test_scales_of_activations_can_be_held(tmp_path):
-    method = make("wenet", {"backbone": "resnet8", "full_epochs": "0", "float_epochs": "0", "epochs": "2", "hold_epochs": "1", "samples": "2"})
+    method = make(
+        "wenet", {"backbone": "resnet8", "full_epochs": "0", "float_epochs": "0", "epochs": "2", "hold_epochs": "1", "samples": "2"}
+    )
     trainer = Trainer(Settings("resnet8", batch=16, steps=2, held_out=10), method, load("digits"), tmp_path)
     assert [(phase.name, phase.epochs) for phase in trainer.phases] == [("4-bit", 1), ("4-bit, scales held", 1)]
     names = [name for name, _ in trainer.model.named_parameters() if "scaling_impl" in name]

@@ -7,7 +7,9 @@ import pytest
 from flow.cli import main
 from flow.training.checkpoint import read_record
 
-TRAIN = "train resnet8 --data digits --full-epochs 1 --float-epochs 0 --epochs 0 --batch 16 --steps 1 --test-images 8 --json".split()
+TRAIN = (
+    "train resnet8 --data digits --full-epochs 1 --float-epochs 0 --epochs 0 --batch 16 --steps 1 --test-images 8 --json".split()
+)
 
 
 @pytest.mark.parametrize("backend", ["processes", "ray"])

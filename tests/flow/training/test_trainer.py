@@ -16,8 +16,8 @@ from flow.models import create, initialise
 from flow.training import checkpoint
 from flow.training.checkpoint import SHIPPED, load_model, load_training_state, read_record, save_model
 from flow.training.evaluate import predict
-from flow.training.sampling import accumulate_gradients, sample_networks
 from flow.training.methods.wenet import WeNet
+from flow.training.sampling import accumulate_gradients, sample_networks
 from flow.training.trainer import Settings, Trainer
 
 

@@ -10,18 +10,18 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from flow.accelerator.compile import compile_accelerator
-from flow.accelerator.simulator import BASE, Simulator
-from flow.accelerator.sources import accelerator_sources
 from flow.engine.compile import compile_graph
 from flow.engine.config import EngineConfig
 from flow.engine.images import program_image
-from flow.engine.integer import run
 from flow.engine.interface import load_interface
 from flow.engine.program import descriptor_fields
-from flow.engine.random_graph import random_resnet
+from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
-from flow.rtlsim.checks import CHECKS
+from flow.graph.integer import run
+from flow.graph.random_graph import random_resnet
+from flow.simulation.accelerator import compile_accelerator
+from flow.simulation.checks import CHECKS
+from flow.simulation.simulator import BASE, Simulator
 
 FULL, SIXTEENTH = 0, 4
 BLOCKED = ("stream_fifo", "in_ready  = «!count[ADDRESS]»", "DEPTH != 32 && !count[ADDRESS]")  # no record leaves the engine
@@ -147,7 +147,9 @@ def altered(accelerator, folder, name, text):
 
 def stops(contract):
     """The simulation ends with a sentence that names the place of the assertion."""
-    return pytest.raises(GatefoldError, match=rf"breaks a contract of the hardware: [^()]* \(accelerator\S*\.{re.escape(contract)}\);")
+    return pytest.raises(
+        GatefoldError, match=rf"breaks a contract of the hardware: [^()]* \(accelerator\S*\.{re.escape(contract)}\);"
+    )
 
 
 @pytest.mark.parametrize("power_on", [0, 1, 2])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from flow.rtlsim.checks import CHECKS
-from flow.rtlsim.compile import compile_model
-from flow.rtlsim.library import Model, RtlSimError
+from flow.simulation.checks import CHECKS
+from flow.simulation.compile import compile_model
+from flow.simulation.library import Model, RtlSimError
 
 RULES = [CHECKS / f"{name}.sv" for name in ("after_reset", "handshake_rules", "burst_rules", "axi4_rules", "axi_lite_rules")]
 MAX_BEATS, OUTSTANDING = 4, 2

@@ -2,8 +2,8 @@
 
 import re
 
-from flow.accelerator.sources import accelerator_sources
-from flow.rtlsim.checks import CHECKS, with_checks
+from flow.engine.sources import accelerator_sources
+from flow.simulation.checks import CHECKS, with_checks
 
 HW = CHECKS.parent
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flow.accelerator.sources import accelerator_sources
-from flow.rtlsim.compile import compile_model
-from flow.rtlsim.library import Model
+from flow.engine.sources import accelerator_sources
+from flow.simulation.compile import compile_model
+from flow.simulation.library import Model
 
 HERE = Path(__file__).parent
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-
-from flow.rtlsim.library import Model
 from rtl import pack, step, unit, unpack
+
+from flow.simulation.library import Model
 
 SIZES = {8: 0, 16: 1, 32: 2}
 

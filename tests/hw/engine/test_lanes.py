@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-
-from flow.rtlsim.library import Model
 from rtl import pack, step, unit, unpack
+
+from flow.simulation.library import Model
 
 
 @pytest.mark.parametrize("p, pe, mult_dsp", [(6, 2, 1), (2, 1, 0)])
@@ -28,10 +28,7 @@ def test_lanes(p, pe, mult_dsp, tmp_path):
                 model,
                 kernel_early=pack(kernels[t].ravel(), 4) if t < steps else 0,
                 taps=pack(taps[t - 1].ravel(), 4) if 1 <= t <= steps else 0,
-                **{
-                    name: values[t - 3] if t >= 3 else 0
-                    for name, values in (("valid", valid), ("first", first), ("shift", shift))
-                },
+                **{name: values[t - 3] if t >= 3 else 0 for name, values in (("valid", valid), ("first", first), ("shift", shift))},
             )
             if t < 3:
                 continue
@@ -39,7 +36,7 @@ def test_lanes(p, pe, mult_dsp, tmp_path):
                 before = np.zeros_like(expected) if first[t - 3] else expected * 16 if shift[t - 3] else expected
                 expected = before + np.einsum("et,pt->ep", kernels[t - 3], taps[t - 3])
                 expected = (expected + (1 << 17)) % (1 << 18) - (1 << 17)
-            if not (valid[:t - 2] & first[:t - 2]).any():
+            if not (valid[: t - 2] & first[: t - 2]).any():
                 continue  # accumulators are unknown before the first sum starts
             for shape in ("plain", "mapped"):
                 got = np.array(unpack(model.read(shape), pe * p, 18, signed=True)).reshape(pe, p)

@@ -1,9 +1,9 @@
 """Sum pooling: channels in one or several words, any channel order, reads beside writes."""
 
 import numpy as np
-
-from flow.rtlsim.library import Model
 from rtl import pack, step, unit, unpack
+
+from flow.simulation.library import Model
 
 R, V, DEPTH = 8, 4, 4
 

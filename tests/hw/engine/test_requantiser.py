@@ -1,9 +1,9 @@
 """The requantiser against its formula, over random and extreme operands."""
 
 import numpy as np
-
-from flow.rtlsim.library import Model
 from rtl import step, unit
+
+from flow.simulation.library import Model
 
 DELAY = 4
 

@@ -3,18 +3,18 @@ values; and its cycles against the cycle model, layer by layer."""
 
 import numpy as np
 import pytest
+from rtl import unit
 
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.images import memory_images
-from flow.engine.integer import run
 from flow.engine.interface import load_interface
 from flow.engine.plan import plan
-from flow.engine.random_graph import random_resnet
 from flow.engine.requant import hardware, requantise
 from flow.engine.stream import frame_beats
-from flow.rtlsim.library import Model
-from rtl import unit
+from flow.graph.integer import run
+from flow.graph.random_graph import random_resnet
+from flow.simulation.library import Model
 
 SIZES = {
     "default": dict(p=64, pe=2, r=64, v=16),
@@ -54,9 +54,7 @@ def stream(model, graph, modes, images, pauses, seed=0):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "size", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in SIZES]
-)
+@pytest.mark.parametrize("size", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in SIZES])
 def test_modes_and_pauses(size, tmp_path):
     graph = random_resnet(seed=3)
     layout, table, library = prepare(graph, SIZES[size], tmp_path)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-
-from flow.rtlsim.library import Model
 from rtl import pack, step, unit
+
+from flow.simulation.library import Model
 
 V, DEPTH, POOL_DEPTH, CLASSES = 8, 64, 8, 12
 
@@ -70,7 +70,8 @@ def test_inputs_that_fill_no_word(library, tmp_path, count):
 
 
 @pytest.mark.parametrize(
-    "biases, best", [([-5, -3, -3, -9], 1), ([0, 0, 0, 0], 0), ([-1, 0, 5, 5], 2), ([7, -7, 7, 8], 3), ([-4, -3, -2, -1], 3), ([9, -1, 2, 3], 0)]
+    "biases, best",
+    [([-5, -3, -3, -9], 1), ([0, 0, 0, 0], 0), ([-1, 0, 5, 5], 2), ([7, -7, 7, 8], 3), ([-4, -3, -2, -1], 3), ([9, -1, 2, 3], 0)],
 )
 def test_ties_go_to_the_lowest_index(library, tmp_path, biases, best):
     weights = np.zeros((DEPTH, V), np.int64)

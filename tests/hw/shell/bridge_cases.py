@@ -43,7 +43,13 @@ async def ready(dut):
     slave = AxiLiteSlave(AxiLiteBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst_n, target=memory, reset_active_level=False)
     for index, side in enumerate((master, slave)):
         for offset, channel in enumerate(
-            (side.write_if.aw_channel, side.write_if.w_channel, side.write_if.b_channel, side.read_if.ar_channel, side.read_if.r_channel)
+            (
+                side.write_if.aw_channel,
+                side.write_if.w_channel,
+                side.write_if.b_channel,
+                side.read_if.ar_channel,
+                side.read_if.r_channel,
+            )
         ):
             if PAUSE:
                 channel.set_pause_generator(pauses(SEED * 16 + index * 5 + offset))

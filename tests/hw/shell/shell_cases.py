@@ -59,14 +59,18 @@ class Bench:
         dut.rst_n.value = 0
         self.host = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_control"), dut.clk, dut.rst_n, reset_active_level=False)
         self.memory = Memory()
-        self.slave = AxiSlave(
-            AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst_n, target=self.memory, reset_active_level=False
-        )
+        self.slave = AxiSlave(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst_n, target=self.memory, reset_active_level=False)
         channels = [
-            self.host.write_if.aw_channel, self.host.write_if.w_channel, self.host.write_if.b_channel,
-            self.host.read_if.ar_channel, self.host.read_if.r_channel,
-            self.slave.write_if.aw_channel, self.slave.write_if.w_channel, self.slave.write_if.b_channel,
-            self.slave.read_if.ar_channel, self.slave.read_if.r_channel,
+            self.host.write_if.aw_channel,
+            self.host.write_if.w_channel,
+            self.host.write_if.b_channel,
+            self.host.read_if.ar_channel,
+            self.host.read_if.r_channel,
+            self.slave.write_if.aw_channel,
+            self.slave.write_if.w_channel,
+            self.slave.write_if.b_channel,
+            self.slave.read_if.ar_channel,
+            self.slave.read_if.r_channel,
         ]
         if PAUSE:
             for index, channel in enumerate(channels):
@@ -110,8 +114,12 @@ class Bench:
             self.memory.data[LIST : LIST + len(modes)] = modes
         self.memory.data[DESTINATION:] = 0xEE
         for name, value in (
-            ("source", SOURCE), ("destination", DESTINATION), ("frames", frames), ("mode", 0 if listed else modes),
-            ("mode_list", LIST if listed else 0), ("control", control),
+            ("source", SOURCE),
+            ("destination", DESTINATION),
+            ("frames", frames),
+            ("mode", 0 if listed else modes),
+            ("mode_list", LIST if listed else 0),
+            ("control", control),
         ):
             await self.write(name, value)
 
@@ -132,7 +140,12 @@ class Bench:
             weighted = (words * np.arange(1, len(words) + 1, dtype=np.uint64)).sum()
             expected = np.zeros(RECORD_BYTES // 4, np.uint64)
             expected[[0, 1, 5, 8, 9, 10]] = [
-                first + frame, mode, 7 * (mode + 1), words.sum(), np.bitwise_xor.reduce(words), weighted,
+                first + frame,
+                mode,
+                7 * (mode + 1),
+                words.sum(),
+                np.bitwise_xor.reduce(words),
+                weighted,
             ]
             assert (got[frame] == (expected & np.uint64(0xFFFFFFFF))).all(), f"record {frame}: {got[frame]} for {expected}"
         behind = self.memory.data[DESTINATION + count * RECORD_BYTES :]

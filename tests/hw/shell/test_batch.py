@@ -2,10 +2,10 @@
 
 import pytest
 
-from flow.accelerator.sources import accelerator_sources
 from flow.engine.interface import load_interface
-from flow.rtlsim.compile import compile_model
-from flow.rtlsim.library import Model
+from flow.engine.sources import accelerator_sources
+from flow.simulation.compile import compile_model
+from flow.simulation.library import Model
 
 RESET_CYCLES = 16
 ERR = load_interface().errors

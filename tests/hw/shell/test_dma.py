@@ -2,9 +2,9 @@
 
 import pytest
 
-from flow.accelerator.sources import accelerator_sources
-from flow.rtlsim.compile import compile_model
-from flow.rtlsim.library import Model
+from flow.engine.sources import accelerator_sources
+from flow.simulation.compile import compile_model
+from flow.simulation.library import Model
 
 OKAY, EXOKAY, SLVERR, DECERR = range(4)
 BURST, LIST, SOURCE, DESTINATION = 16, 0x8000, 0x1000, 0x20F80
@@ -86,7 +86,8 @@ def test_frames_and_their_addresses(reader, mode_list):
 
 @pytest.mark.parametrize("response", [OKAY, EXOKAY, SLVERR, DECERR])
 @pytest.mark.parametrize(
-    "place, whole", [(LIST, 0), (SOURCE, 0), (SOURCE + 8 * (BURST - 1), 0), (SOURCE + 8 * IMAGE_BEATS, 1), (SOURCE + 8 * (2 * IMAGE_BEATS - 1), 1)]
+    "place, whole",
+    [(LIST, 0), (SOURCE, 0), (SOURCE + 8 * (BURST - 1), 0), (SOURCE + 8 * IMAGE_BEATS, 1), (SOURCE + 8 * (2 * IMAGE_BEATS - 1), 1)],
 )
 def test_answers_of_reads(reader, place, whole, response):
     """An error ends the reading: no frame begins after it, and no beat of its burst is handed on from there."""

@@ -4,14 +4,13 @@ Its tools are on no machine of the tests: a program called vivado that writes tw
 """
 
 import importlib.util
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from flow.build.deploy import read, vouch
 from flow.cli import main
-from flow.engine.deploy import read, vouch
 from flow.errors import GatefoldError
 from flow.kept import content_digest
 from flow.paths import build_root
@@ -148,7 +147,7 @@ def test_a_bitstream_of_another_hardware_stays_out(implement, built, vivado):
 
 def test_what_was_built_is_what_is_implemented(implement, built, vivado, monkeypatch, tmp_path):
     """RTL that has changed since the build, and images that are not the build's, are refused."""
-    from flow.accelerator import sources
+    from flow.engine import sources
 
     shutil.copytree(sources.RTL, tmp_path / "rtl")
     (tmp_path / "rtl" / "engine_rom.sv").write_text((tmp_path / "rtl" / "engine_rom.sv").read_text() + "// later\n")

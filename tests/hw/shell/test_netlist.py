@@ -9,7 +9,7 @@ from flow.errors import GatefoldError
 from tests.flow.synth.netlists import Netlist
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "hw" / "shell"))
-from netlist import check  # noqa: E402
+from netlist import check
 
 
 def whole():

@@ -2,10 +2,10 @@
 
 import pytest
 
-from flow.accelerator.sources import accelerator_sources
 from flow.engine.interface import load_interface
-from flow.rtlsim.compile import compile_model
-from flow.rtlsim.library import Model
+from flow.engine.sources import accelerator_sources
+from flow.simulation.compile import compile_model
+from flow.simulation.library import Model
 
 MODES, CLASSES, RECORD_WORDS, HASH = 3, 10, 32, 0xCAFE0123
 REG, ERR = load_interface().registers, load_interface().errors

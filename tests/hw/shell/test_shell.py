@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flow.engine.interface import write_package
-from flow.rtlsim.checks import with_checks
-from flow.rtlsim.compile import verilator_root
+from flow.simulation.checks import with_checks
+from flow.simulation.compile import verilator_root
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -52,8 +52,11 @@ def run(folder, top, sources, cases, count, parameters, pauses):
             results_xml=str(folder / f"results{pause}.xml"),
             extra_env={
                 **{name: str(value) for name, value in parameters.items()},
-                "PAUSE": str(pause), "BENCH_SEED": str(pause + 1), "COCOTB_LOG_LEVEL": "ERROR",
-                "PYTHONWARNINGS": "ignore::DeprecationWarning", "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)]),
+                "PAUSE": str(pause),
+                "BENCH_SEED": str(pause + 1),
+                "COCOTB_LOG_LEVEL": "ERROR",
+                "PYTHONWARNINGS": "ignore::DeprecationWarning",
+                "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)]),
             },
         )
         text = Path(results).read_text()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from flow.accelerator.sources import accelerator_sources
+from flow.build.deploy import read, vouch
+from flow.build.hwh import BASE_ADDRESS
 from flow.cli import main
-from flow.deploy.hwh import BASE_ADDRESS
 from flow.engine.boards import BOARDS
-from flow.engine.deploy import read, vouch
+from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
 from flow.kept import content_digest
 from flow.paths import build_root
@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 SHELL = HERE.parents[2] / "hw" / "shell"
 sys.path.insert(0, str(SHELL))
 import reports  # noqa: E402
+
 BY_TKINTER = "import sys, tkinter; tkinter.Tcl().eval('source {' + sys.argv[1] + '}')"
 RUN = """
 source {recorder}
@@ -82,7 +83,11 @@ class Run:
         (folder / "timing.txt").write_text(TIMING.format(slack=slack, failing=0 if slack >= 0 else 17))
         (folder / "utilization.txt").write_text(UTILIZATION)
         scenario = f"slack {slack} progress {progress} timing {folder}/timing.txt utilization {folder}/utilization.txt"
-        arguments = f"{files} {BOARDS[board].part} {clock} {board} {self.folder}" if board in BOARDS else f"{files} xc7z020clg400-1 {clock} {board} {self.folder}"
+        arguments = (
+            f"{files} {BOARDS[board].part} {clock} {board} {self.folder}"
+            if board in BOARDS
+            else f"{files} xc7z020clg400-1 {clock} {board} {self.folder}"
+        )
         run = folder / "run.tcl"
         names = {
             "recorder": HERE / "vivado_recorder.tcl", "script": script, "arguments": arguments, "scenario": scenario,
@@ -127,7 +132,11 @@ def test_missed_clock_stops_with_slack_and_path(tmp_path):
     run = Run(tmp_path, slack=-0.4567, clock=143)
     assert run.code == 1 and not (run.folder / "accelerator.bit").exists()
     (sentence,) = run.errors.splitlines()
-    assert "misses 143 MHz by 0.457 ns, from system_i/gatefold_0" in sentence and "to system_i/" in sentence and "9 levels of logic" in sentence
+    assert (
+        "misses 143 MHz by 0.457 ns, from system_i/gatefold_0" in sentence
+        and "to system_i/" in sentence
+        and "9 levels of logic" in sentence
+    )
     assert (run.folder / "timing.txt").is_file() and (run.folder / "utilization.txt").is_file()
 
 
@@ -259,7 +268,9 @@ def test_reports_reach_the_record_of_the_build(build, monkeypatch):
 
 def test_missed_clock_leaves_the_deploy_folder_alone(build, monkeypatch):
     whole = content_digest(build / "deploy")
-    with pytest.raises(GatefoldError, match=r"vivado failed: the design misses 125.0 MHz by 0.250 ns, from system_i.* its output is in"):
+    with pytest.raises(
+        GatefoldError, match=r"vivado failed: the design misses 125.0 MHz by 0.250 ns, from system_i.* its output is in"
+    ):
         implement(build, monkeypatch, -0.25)
     assert content_digest(build / "deploy") == whole
     assert not (build / "implementation" / "record.json").exists()

@@ -21,9 +21,7 @@ GATES = {
 
 
 def products(gate, in_size: int) -> int:
-    return sum(
-        s.kernel**2 * s.out_size**2 * s.in_channels * s.out_channels // max(s.group_counts) for s in gate.layers(in_size)
-    )
+    return sum(s.kernel**2 * s.out_size**2 * s.in_channels * s.out_channels // max(s.group_counts) for s in gate.layers(in_size))
 
 
 @pytest.mark.parametrize("name", GATES)

@@ -1,1 +1,0 @@
-"""The accelerator (`gatefold_top`): its source files, its simulation model, and a host that drives the model."""

@@ -1,0 +1,1 @@
+"""The steps of a build, from weights to a verified deploy folder."""

@@ -1,0 +1,55 @@
+"""The bitstream of a build: made once in hours, it stays in the build folder and belongs to every deploy folder of that hardware."""
+
+import json
+import shutil
+
+from flow.atomic import write_text
+from flow.build.deploy import read, vouch
+from flow.build.steps import Steps
+from flow.errors import GatefoldError
+from flow.kept import content_digest, replace_folder
+
+RECORD = "implementation/bitstream.json"
+
+
+def install(build, contents, files):
+    """Add a bitstream to a build's deploy folder, in one step.
+
+    Args:
+        build: the build folder.
+        contents: of the modes.json that it was made from.
+        files: file name in the deploy folder -> path of what was made, inside the build folder.
+
+    Raises:
+        GatefoldError: the build has changed since.
+    """
+    deploy = build / "deploy"
+    record = {name: {"path": path.relative_to(build).as_posix(), "sha256": content_digest(path)} for name, path in files.items()}
+    write_text(build / RECORD, json.dumps({"hardware": _hardware(contents), "files": record}, indent=1) + "\n")
+    if _hardware(read(deploy)) != _hardware(contents):
+        raise GatefoldError(f"{build} was built anew while its bitstream was made; type the command again.")
+
+    def fill(part):
+        shutil.copytree(deploy, part, dirs_exist_ok=True)
+        for name, path in files.items():
+            shutil.copyfile(path, part / name)
+        vouch(part, contents)
+
+    Steps(build).change("deploy", [deploy], lambda: replace_folder(deploy, fill))
+
+
+def found(build, contents):
+    """File name in the deploy folder -> path of what `install` was given for the hardware of `contents`; empty if it is not whole."""
+    try:
+        record = json.loads((build / RECORD).read_text())
+        if record["hardware"] != _hardware(contents):
+            return {}
+        files = {name: (build / entry["path"], entry["sha256"]) for name, entry in record["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    whole = all(content_digest(path) == digest for path, digest in files.values())
+    return {name: path for name, (path, _) in files.items()} if whole else {}
+
+
+def _hardware(contents):
+    return [contents[key] for key in ("build_hash", "board", "part", "clock_mhz")]

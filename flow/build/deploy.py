@@ -1,0 +1,197 @@
+"""The deploy folder: all that the board program needs, and all that it shares with the flow.
+
+    modes.json       what was built and the operating modes (see `description`)
+    interface.json   registers, error codes, record layout
+    images/*.mem     memory images of the simulated accelerator
+    accelerator.so   the simulated accelerator (C interface: hw/sim/accelerator_sim.h)
+    accelerator.hwh  the hardware handoff that PYNQ reads; a bitstream goes beside it as accelerator.bit
+    samples.npz      x: uint8 [N, 32, 32, 3] sample images, names: [N]
+
+modes.json vouches for the folder: `files` holds the SHA-256 (hex) of every other file by its path in the folder, `digest` that
+of the contents themselves, written as JSON with sorted keys and without spaces.
+"""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+
+from flow.atomic import write_text
+from flow.build.hwh import write_hwh
+from flow.data.cifar10 import CLASSES
+from flow.engine.compile import build_hash, with_hash
+from flow.engine.cost import frame_cost, mode_costs
+from flow.engine.interface import INTERFACE_FILE, load_interface
+from flow.engine.sources import accelerator_sources
+from flow.engine.top import NAME, top_text
+from flow.errors import GatefoldError
+from flow.kept import content_digest
+
+FORMAT = 2
+MODES = "modes.json"
+LIBRARY = "accelerator.so"
+HANDOFF = "accelerator.hwh"
+BITSTREAM = "accelerator.bit"
+
+
+def class_names(record, count):
+    """Names of the classes that a record gives; else those of CIFAR-10 if it was trained on that, else their numbers."""
+    names = record.get("class_names") or (CLASSES if record.get("data") == "cifar10" else ())
+    return list(names) if len(names) == count else [str(number) for number in range(count)]
+
+
+def description(compiled, board, hardware_hash, qonnx_hash, record, verification):
+    """The contents of modes.json, without `files` and `digest`.
+
+    Args:
+        compiled: Compiled.
+        board: Board.
+        hardware_hash: the build hash, SHA-256 in hex; the hardware's register holds its first 32 bits.
+        qonnx_hash: SHA-256 in hex of the QONNX file that it was built from.
+        record: what is known of the weights: `data`, `accuracy` (mode name -> 0…1); empty when untrained.
+        verification: Verification, from running the RTL.
+
+    Returns:
+        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, qonnx_hash,
+        interface_version, parameters, classes (names), logit_scale, simulator (file name), and `modes`: a list in
+        the order of the mode index, each with name, index, group_counts (layer -> n), cycles_model and cycles_rtl
+        (of a frame), cycles_per_layer and cycles_per_layer_rtl (layer -> cycles), tiles, and accuracy (None where
+        it is not known).
+    """
+    graph, config = compiled.graph, compiled.plan.config
+    modes = []
+    for index, name in enumerate(graph.modes):
+        cost = frame_cost(graph, name, config)
+        modes.append(
+            {
+                "name": name,
+                "index": index,
+                "group_counts": {layer.name: graph.groups(name, layer) for layer in graph.layers},
+                "cycles_model": cost.cycles,
+                "cycles_rtl": verification.cycles[name],
+                "cycles_per_layer_rtl": verification.layers[name],
+                "cycles_per_layer": {layer: each.cycles for layer, each in mode_costs(graph, name, config).items()},
+                "tiles": cost.tiles,
+                "accuracy": record.get("accuracy", {}).get(name),
+            }
+        )
+    return {
+        "format": FORMAT,
+        "model": graph.name,
+        "trained": bool(record),
+        "board": board.name,
+        "part": board.part,
+        "clock_mhz": board.clock_mhz,
+        "build_hash": hardware_hash,
+        "qonnx_hash": qonnx_hash,
+        "interface_version": load_interface().version,
+        "parameters": config.parameters(),
+        "classes": class_names(record, graph.classes),
+        "logit_scale": graph.layers[-1].logit_scale,
+        "simulator": LIBRARY,
+        "modes": modes,
+    }
+
+
+def fill(folder, contents, images, library, samples, bitstream):
+    """Write a deploy folder; its modes.json comes last.
+
+    Args:
+        folder: empty folder.
+        contents: what `description` returns.
+        images: folder of the memory images.
+        library: the simulation library.
+        samples: (names, images uint8 [N, 32, 32, 3]).
+        bitstream: file name -> path, what `flow.build.bitstream.found` has found.
+    """
+    shutil.copytree(images, folder / "images")
+    shutil.copyfile(library, folder / LIBRARY)
+    shutil.copyfile(INTERFACE_FILE, folder / "interface.json")
+    write_hwh(folder / HANDOFF, part=contents["part"], clock_mhz=contents["clock_mhz"])
+    names, pictures = samples
+    np.savez_compressed(folder / "samples.npz", x=pictures, names=np.array(names))
+    for name, path in bitstream.items():
+        shutil.copyfile(path, folder / name)
+    vouch(folder, contents)
+
+
+def vouch(folder, contents):
+    """Write modes.json: `contents`, with the digests of the other files as they are and its own."""
+    contents = {key: value for key, value in contents.items() if key not in ("files", "digest")}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MODES)
+    contents["files"] = {path.relative_to(folder).as_posix(): content_digest(path) for path in files}
+    contents["digest"] = _digest(contents)
+    write_text(folder / MODES, json.dumps(contents, indent=1) + "\n")
+
+
+def read(folder):
+    """The contents of a whole deploy folder's modes.json.
+
+    Raises:
+        GatefoldError: there is none, it is damaged or of another version, or a file is missing or not the one it names.
+    """
+    path = folder / MODES
+    try:
+        contents = json.loads(path.read_text())
+        if contents["format"] != FORMAT:
+            raise GatefoldError(f"{path} is of another version; run `gatefold build` again.")
+        whole = contents["digest"] == _digest({key: value for key, value in contents.items() if key != "digest"})
+        files = contents["files"].items()
+    except (FileNotFoundError, NotADirectoryError):
+        raise GatefoldError(f"There is no finished build in {folder}; run `gatefold build`.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise GatefoldError(f"{path} is damaged; run `gatefold build` again.")
+    for name, digest in files:
+        if content_digest(folder / name) != digest:
+            raise GatefoldError(f"{folder / name} is damaged or of another build; run `gatefold build` again.")
+    return contents
+
+
+def built_graph(build, contents):
+    """The LayerGraph that a build was made from, with all modes of its network.
+
+    Args:
+        build: build folder.
+        contents: what `read` returns of its deploy folder.
+
+    Raises:
+        GatefoldError: model.onnx is missing, damaged or of another build.
+    """
+    from flow.export.importer import import_graph, load
+
+    path = build / "model.onnx"
+    if content_digest(path) != contents["qonnx_hash"]:
+        raise GatefoldError(
+            f"{path} is damaged or of another build than {build / 'deploy'}; run `gatefold build {contents['model']}` again."
+        )
+    return import_graph(load(path))
+
+
+def hardware(folder, contents, rtl):
+    """Parameters and RTL files of a build, as they went into it.
+
+    Args:
+        folder: deploy folder.
+        contents: what `read` returns of it.
+        rtl: folder for the generated files, the package and the module `accelerator` with its parameters.
+
+    Returns:
+        (RTL parameter name -> integer, paths without that of the module `accelerator`).
+
+    Raises:
+        GatefoldError: the sources have changed since.
+    """
+    sources = accelerator_sources(rtl)
+    images = {path.name: path.read_text() for path in (folder / "images").glob("*.mem")}
+    if build_hash(images, contents["parameters"], sources) != contents["build_hash"]:
+        raise GatefoldError(f"hw/ has changed since {contents['model']} was built; run `gatefold build {contents['model']}` again.")
+    parameters = with_hash(contents["parameters"], contents["build_hash"])
+    write_text(rtl / f"{NAME}.sv", top_text(parameters))
+    return parameters, sources
+
+
+def _digest(contents):
+    return hashlib.sha256(json.dumps(contents, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

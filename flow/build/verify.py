@@ -1,0 +1,117 @@
+"""The simulated accelerator against the integer model and the cycle model."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flow.engine.cost import frame_cost
+from flow.engine.images import program_image
+from flow.engine.program import program_words
+from flow.errors import GatefoldError
+from flow.graph.integer import run
+
+CYCLE_TOLERANCE = 0.02
+"""The RTL stays this close to the cycle model, in every mode."""
+
+
+@dataclass
+class Verification:
+    """What the comparison saw.
+
+    Attributes:
+        frames: compared frames.
+        cycles: mode name -> simulated clock cycles of a frame, the largest seen.
+        tiles: mode name -> executed tiles of a frame.
+        layers: mode name -> {layer name: simulated clock cycles}, see `layer_cycles`.
+    """
+
+    frames: int
+    cycles: dict
+    tiles: dict
+    layers: dict
+
+
+def compare(graph, config, records, images, modes):
+    """Compare result records with the integer model.
+
+    Args:
+        graph: LayerGraph.
+        config: EngineConfig.
+        records: one dictionary per frame: the record's words by name and `logits`.
+        images: uint8 [N, 32, 32, 3].
+        modes: name of each frame's mode, [N].
+
+    Returns:
+        Verification.
+
+    Raises:
+        GatefoldError: a result differs, or the cycles leave the model's tolerance; names frame and mode.
+    """
+    planes = np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2))
+    index = {name: number for number, name in enumerate(graph.modes)}
+    seen = Verification(len(records), {}, {}, {})
+    for mode in dict.fromkeys(modes):
+        frames = [number for number, name in enumerate(modes) if name == mode]
+        result = run(graph, planes[frames], mode)
+        cost = frame_cost(graph, mode, config)
+        for row, frame in enumerate(frames):
+            record = records[frame]
+            expected = {
+                "mode": index[mode],
+                "class": int(result.classes[row]),
+                "logits": result.logits[row].tolist(),
+                "tiles": cost.tiles,
+                "status": 0,
+            }
+            for word, value in expected.items():
+                if record[word] != value:
+                    raise GatefoldError(
+                        f"frame {frame} in mode {mode}: the simulated accelerator gives {word} {record[word]}, the integer "
+                        f"model {value}; report this with the model's weights, it is an error of the hardware."
+                    )
+            if abs(record["cycles"] - cost.cycles) > CYCLE_TOLERANCE * cost.cycles:
+                raise GatefoldError(
+                    f"frame {frame} in mode {mode} takes {record['cycles']} cycles, the cycle model says {cost.cycles}; "
+                    "report this, it is an error of the hardware or of flow/engine/cost.py."
+                )
+            seen.cycles[mode] = max(seen.cycles.get(mode, 0), record["cycles"])
+            seen.tiles[mode] = cost.tiles
+    return seen
+
+
+def layer_cycles(compiled, library, images, on_layer=lambda name: None):
+    """Simulated clock cycles of every layer in every mode.
+
+    The program is cut short behind each layer in turn; a layer takes what the frame gets longer by. The first one
+    includes the frame's start and end.
+
+    Args:
+        compiled: Compiled.
+        library: the simulation library.
+        images: folder of its memory images.
+        on_layer: called with each layer's name.
+
+    Returns:
+        mode name -> {layer name: cycles}.
+    """
+    from flow.simulation.simulator import Simulator
+
+    graph, layers = compiled.graph, compiled.graph.layers
+    black = np.zeros((1, 32, 32, 3), np.uint8)
+    until = {mode: [0] for mode in graph.modes}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "images"
+        shutil.copytree(images, folder)
+        for count, layer in enumerate(layers, 1):
+            on_layer(layer.name)
+            words = program_words(graph, compiled.plan, compiled.table, length=count)
+            (folder / "program.mem").write_text(program_image(words))
+            for index, mode in enumerate(graph.modes):
+                with Simulator(library, folder) as simulator:
+                    (record,), _ = simulator.run(black, index)
+                until[mode].append(record["cycles"])
+    names = [layer.name for layer in layers]
+    return {mode: dict(zip(names, np.diff(ends).tolist(), strict=True)) for mode, ends in until.items()}

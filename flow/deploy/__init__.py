@@ -1,1 +1,0 @@
-"""What PYNQ needs beside a bitstream."""

@@ -1,0 +1,1 @@
+"""The layer graph: what the engine computes, and its one integer definition."""

@@ -1,0 +1,158 @@
+"""Integer-exact execution of a layer graph in numpy: the reference that the hardware must equal.
+
+Accumulators are computed by floating-point BLAS, which is exact here: every partial sum is an integer below
+2^24 (float32) or 2^53 (float64), whichever the layer's weights demand.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flow.errors import GatefoldError
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, group_count, shuffle_slots
+
+
+@dataclass
+class Result:
+    """What one run of the network leaves behind, for N images.
+
+    Attributes:
+        stations: layer name -> its stored output: uint8 [N, C, H, W] in channel slots (after the shuffle);
+            for the pooling layer the sums int64 [N, C]; for the classifier the logits int64 [N, K].
+        logits: int64 [N, K].
+        classes: int64 [N], the lowest index among the largest logits; `LayerGraph.class_order` may rename it.
+    """
+
+    stations: dict
+    logits: np.ndarray
+    classes: np.ndarray
+
+
+def accumulate(layer, groups, inputs):
+    """Accumulators of a convolution.
+
+    Args:
+        inputs: integers [N, Ci, H, W], not negative.
+
+    Returns:
+        int64 [N, Co, Ho, Wo].
+    """
+    count, _, size, _ = inputs.shape
+    weight = layer.group_weight(groups)
+    _, per_out, per_in, kernel, _ = weight.shape
+    exact_in_float32 = np.abs(weight).sum(axis=(2, 3, 4)).max() * layer.input_max < 1 << 24
+    dtype = np.float32 if exact_in_float32 else np.float64
+    pad = kernel // 2
+    padded = np.zeros((layer.in_channels, count, size + 2 * pad, size + 2 * pad), dtype)
+    padded[:, :, pad : pad + size, pad : pad + size] = inputs.transpose(1, 0, 2, 3)
+    out_size = (size - 1) // layer.stride + 1
+    span = layer.stride * (out_size - 1) + 1
+    columns = np.empty((layer.in_channels, kernel * kernel, count, out_size, out_size), dtype)
+    for y in range(kernel):
+        for x in range(kernel):
+            columns[:, y * kernel + x] = padded[:, :, y : y + span : layer.stride, x : x + span : layer.stride]
+    columns = columns.reshape(groups, per_in * kernel * kernel, -1)
+    sums = weight.reshape(groups, per_out, -1).astype(dtype) @ columns
+    sums = sums.reshape(layer.out_channels, count, out_size, out_size).transpose(1, 0, 2, 3)
+    return np.rint(sums).astype(np.int64)
+
+
+def affine_round(acc, scale, offset):
+    """round_half_even(fl(fl(acc·A) + B)) in float32; A and B broadcast against acc. Returns int64."""
+    product = acc.astype(np.float32) * np.asarray(scale, np.float32)
+    return np.rint(product + np.asarray(offset, np.float32)).astype(np.int64)
+
+
+def affine(layer, setting, acc):
+    """The float definition of requantisation for accumulators [N, Co, H, W]."""
+    scale, offset = layer.affine[setting]
+    return affine_round(acc, scale[:, None, None], offset[:, None, None])
+
+
+def levels(layer, setting, acc):
+    """The definition of requantisation, before the clamp, for accumulators [N, Co, H, W]: by thresholds where the layer has
+    them, else by the float definition."""
+    if not layer.thresholds:
+        return affine(layer, setting, acc)
+    out = np.empty_like(acc)
+    for channel, steps in enumerate(layer.thresholds[setting]):
+        out[:, channel] = np.searchsorted(steps, acc[:, channel], side="right")
+    return out + layer.level_range[0]
+
+
+def finish(layer, level, residual=None):
+    """From levels [N, Co, H, W] to the stored map, uint8 [N, Co, out_size, out_size]: clamp, residual, table, 2×2 pool, valid
+    pixels, shuffle.
+
+    Args:
+        residual: codes [N, Co, H, W] of the map that is added.
+    """
+    out = np.clip(level, *layer.level_range)
+    if residual is not None:
+        residual = residual.astype(np.int64)
+        out = out + (residual if layer.residual_table is None else layer.residual_table[residual])
+    if layer.pool2 == SUM:
+        out = _windows(out).sum(axis=(3, 5))
+    out = np.clip(out, 0, ACTIVATION_MAX) if layer.sum_table is None else layer.sum_table[out % SUM_VALUES]
+    if layer.pool2 == MAX:
+        out = _windows(out).max(axis=(3, 5))
+    stored = np.zeros((*out.shape[:2], layer.out_size, layer.out_size), np.uint8)
+    height, width = layer.valid or out.shape[2:]
+    slots = shuffle_slots(layer.out_channels) if layer.shuffle else np.arange(layer.out_channels)
+    stored[:, slots, :height, :width] = out[:, :, :height, :width]
+    return stored
+
+
+def _windows(maps):
+    """[N, C, H, W] as 2×2 windows [N, C, H/2, 2, W/2, 2]."""
+    count, channels, height, width = maps.shape
+    return maps.reshape(count, channels, height // 2, 2, width // 2, 2)
+
+
+def run(graph, images, mode, requantise=levels):
+    """Run a batch of images.
+
+    Args:
+        graph: LayerGraph.
+        images: uint8 [N, colours, height, width].
+        mode: name of one of the graph's modes.
+        requantise: function (layer, setting, acc [N, Co, H, W]) -> levels before the clamp; the definition unless given
+            (`flow.engine.requant` has the hardware's integer one).
+
+    Returns:
+        Result.
+    """
+    images = np.asarray(images)
+    first = graph.layers[0]
+    shape = (first.in_channels, first.in_size, first.in_size)
+    if graph.image:
+        shape = (graph.image.colours, *graph.image.size)
+    if images.dtype != np.uint8 or images.shape[1:] != shape:
+        raise GatefoldError(
+            f"{graph.name} takes uint8 images of shape {shape}, not {images.dtype} {images.shape[1:]}; convert them first"
+        )
+    return run_planes(graph, graph.image.planes(images, first.in_size) if graph.image else images, mode, requantise)
+
+
+def run_planes(graph, planes, mode, requantise=levels):
+    """As `run`, from the planes that the first layer reads, uint8 [N, planes, in_size, in_size] (see `ImageInput`)."""
+    settings = {layer.name: graph.setting(mode, layer) for layer in graph.layers}
+    stations = run_layers(graph.layers, settings, planes, requantise)
+    del stations[IMAGE]
+    logits = stations[graph.layers[-1].name]
+    return Result(stations, logits, logits.argmax(axis=1))
+
+
+def run_layers(layers, settings, images, requantise):
+    """Run layers in order, each with its setting in the mode; returns the stations, the images among them."""
+    stations = {IMAGE: images}
+    for layer in layers:
+        inputs = stations[layer.input]
+        if layer.kind == "linear":
+            stations[layer.name] = inputs.astype(np.int64) @ layer.weight.T + layer.bias
+            continue
+        setting = settings[layer.name]
+        level = requantise(layer, setting, accumulate(layer, group_count(setting), inputs))
+        out = finish(layer, level, stations[layer.residual] if layer.residual else None)
+        stations[layer.name] = out.sum(axis=(2, 3), dtype=np.int64) if layer.pool else out
+    return stations

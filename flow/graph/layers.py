@@ -1,0 +1,317 @@
+"""The layer graph: a trained network as the compiler sees it, in integers.
+
+It is what the PyTorch model and a QONNX file both turn into, and what the memory plan, the program and the
+images are made from. Layers stand in the order of execution.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flow.errors import GatefoldError
+
+IMAGE = "image"
+SHUFFLE_GROUPS = 16
+ACTIVATION_MAX = 15
+IMAGE_MAX = 255
+MAP_SIZES = (8, 16, 32, 64)
+SUM_VALUES = 64
+"""Entries of a sum table; it is indexed by the sum modulo 64."""
+MAX, SUM = "max", "sum"
+WEIGHT_BITS = 4
+OWN_STATISTICS = 32
+"""A mode's setting of a layer is n + OWN_STATISTICS·s: n groups, with batch-normalisation statistics number s. Those of number 0
+belong to the group count; a mode that was searched has its own."""
+
+
+def group_count(setting):
+    """The group count n in a mode's setting of a layer."""
+    return setting % OWN_STATISTICS
+
+
+@dataclass
+class Layer:
+    """One convolution or the classifier.
+
+    A convolution makes a level of every accumulator, clamps it, adds the residual, looks up the sum, pools, and stores:
+
+        level = clamp(requantised accumulator, *level_range)        (by `affine`, or by `thresholds`)
+        sum   = level, or with a residual level + residual_table[its code]
+        code  = sum_table[sum mod 64], or clamp(sum, 0, 15) without a table
+        pool2 "max": the largest of four codes;  pool2 "sum": sum_table[sum of four clamped levels]
+
+    Pixels outside `valid` are stored as zero, so that padding and pooled sums of the layers behind are exact.
+
+    Attributes:
+        name: e.g. "stage1.block1.conv1".
+        kind: "conv" or "linear".
+        weight: int64, [Co, Ci, k, k] with k = 1 or 3 for a convolution (padding k // 2), [K, C] for the classifier.
+            Input index i is the channel slot as stored, after the producer's shuffle.
+        stride: 1 or 2.
+        in_size, out_size: height = width of the stored maps in pixels; a layer halves its map (not below 8) for a stride of 2
+            and for a pool of 2×2.
+        group_counts: the group counts n that this layer was trained for.
+        input: name of the producing layer, or "image".
+        residual: name of the layer whose output is added before the last clamp, or None.
+        shuffle: output channel c = a·n' + b is stored in slot b·16 + a, n' = Co / 16.
+        pool: the output is the sum over all pixels per channel.
+        affine: setting (n, where the statistics are the group count's) -> (A, B), float32 [Co] each: the output is
+            round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
+        thresholds: setting -> int64 [Co, L], ascending, instead of `affine`: the level is the lowest level plus the number of
+            thresholds that the accumulator reaches, acc >= threshold.
+        clamp: (lowest, highest) level, None for 0…15, with a residual −15…15. Without a residual the lowest level is 0.
+        residual_table: int64 [16], what is added for each code of the residual; None adds the code itself.
+        sum_table: int64 [64], codes 0…15, indexed by the sum modulo 64: a sum lies in −32…31, four pooled levels in 0…60.
+        pool2: 2×2 pool with stride 2 behind the convolution, "max" or "sum", or None.
+        valid: (height, width) of the output map, at its upper left in the stored one; None where it fills that.
+        reach: largest integer in the input where that is less than the map's 15 or the image's 255, or None.
+        bias: int64 [K], the classifier's only.
+        logit_scale: real logits are the integer ones times this.
+    """
+
+    name: str
+    kind: str
+    weight: np.ndarray
+    stride: int = 1
+    in_size: int = 1
+    out_size: int = 1
+    group_counts: tuple = (1,)
+    input: str = IMAGE
+    residual: str | None = None
+    shuffle: bool = False
+    pool: bool = False
+    affine: dict = field(default_factory=dict)
+    bias: np.ndarray | None = None
+    logit_scale: float = 1.0
+    thresholds: dict = field(default_factory=dict)
+    clamp: tuple | None = None
+    residual_table: np.ndarray | None = None
+    sum_table: np.ndarray | None = None
+    pool2: str | None = None
+    valid: tuple | None = None
+    reach: int | None = None
+
+    @property
+    def out_channels(self):
+        return self.weight.shape[0]
+
+    @property
+    def in_channels(self):
+        return self.weight.shape[1]
+
+    @property
+    def kernel(self):
+        return self.weight.shape[2] if self.kind == "conv" else 1
+
+    @property
+    def input_max(self):
+        """The largest input integer; the smallest is 0."""
+        if self.reach is not None:
+            return self.reach
+        return IMAGE_MAX if self.input == IMAGE else ACTIVATION_MAX
+
+    @property
+    def level_range(self):
+        """(lowest, highest) level of a requantised accumulator."""
+        return self.clamp or (0 if self.residual is None else -ACTIVATION_MAX, ACTIVATION_MAX)
+
+    @property
+    def out_max(self):
+        """The largest code of the output map."""
+        if self.sum_table is not None:
+            return int(self.sum_table.max())
+        return ACTIVATION_MAX if self.residual else self.level_range[1]
+
+    @property
+    def settings(self):
+        """Settings that the layer has requantisations for, ascending."""
+        return sorted(self.thresholds or self.affine)
+
+    @property
+    def conv_size(self):
+        """Height = width of the convolution's own map, before a pool, in stored pixels."""
+        return (self.in_size - 1) // self.stride + 1
+
+    def weight_digits(self):
+        """[(shift, kernels)], kernels int64 in −8…7: the weight is the sum of kernels·2^shift.
+
+        One pair for weights of 4 bits. Wider ones, which the first layer may have, are two passes over the image,
+        w = 16·high + low, and a third one, again with shift 4, where a weight exceeds 119 and high would not fit.
+        """
+        low = (self.weight + 8) % 16 - 8
+        digits, rest = [(0, low)], (self.weight - low) // 16
+        while rest.any():
+            high = np.clip(rest, -8, 7)
+            digits.insert(0, (WEIGHT_BITS, high))
+            rest = rest - high
+        return digits
+
+    def group_weight(self, groups):
+        """The weights in use with `groups` groups, [n, Co/n, Ci/n, ...]: output o and input i connect
+        iff o·n // Co == i·n // Ci."""
+        per_out, per_in = self.out_channels // groups, self.in_channels // groups
+        return np.stack([self.weight[g * per_out : (g + 1) * per_out, g * per_in : (g + 1) * per_in] for g in range(groups)])
+
+    def accumulator_range(self, groups):
+        """(lowest, highest) reachable accumulator per output channel, int64 [Co] each."""
+        weight = self.group_weight(groups).reshape(self.out_channels, -1)
+        return (
+            np.minimum(weight, 0).sum(axis=1) * self.input_max,
+            np.maximum(weight, 0).sum(axis=1) * self.input_max,
+        )
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How pixels become the planes that the first layer reads.
+
+    The host looks every pixel up, since what a network does to its input before the first convolution (mean, deviation,
+    quantiser) is a function of one pixel. Where the table has negative entries there are two planes per colour, first the positive
+    parts of all colours, then the negative parts as positive integers, with the negated weights: zeros around the map
+    then are zeros of the network, which no constant folded into thresholds can give.
+
+    Attributes:
+        size: (height, width) of the images in pixels.
+        table: int64 [256, colours], integer of each pixel and colour, −255…255.
+    """
+
+    size: tuple
+    table: np.ndarray
+
+    @property
+    def colours(self):
+        return self.table.shape[1]
+
+    @property
+    def signed(self):
+        return bool((self.table < 0).any())
+
+    def planes(self, images, size):
+        """uint8 [N, colours, height, width] -> uint8 [N, planes, size, size], zero outside the image."""
+        values = self.table[images, np.arange(self.colours)[:, None, None]]
+        if self.signed:
+            values = np.concatenate([np.maximum(values, 0), np.maximum(-values, 0)], axis=1)
+        height, width = self.size
+        return np.pad(values, ((0, 0), (0, 0), (0, size - height), (0, size - width))).astype(np.uint8)
+
+
+@dataclass
+class LayerGraph:
+    """Layers in execution order and the modes they can run in.
+
+    Attributes:
+        name: the model's name.
+        layers: list of Layer; the last one is the classifier.
+        modes: mode name -> {layer name: setting, see `OWN_STATISTICS`}; the order gives the mode index. Layers that are not
+            mentioned run with one group.
+        image: ImageInput, or None where the first layer reads the pixels as they are.
+        class_order: number of the network's class that each logit belongs to, or None where they are the same. Logits whose
+            integers are equal are told apart by what their real biases are above the integer ones, so the class with
+            the largest rest comes first.
+    """
+
+    name: str
+    layers: list
+    modes: dict
+    image: ImageInput | None = None
+    class_order: tuple | None = None
+
+    def __post_init__(self):
+        self._by_name = {layer.name: layer for layer in self.layers}
+        check(self)
+
+    def __getitem__(self, name):
+        return self._by_name[name]
+
+    @property
+    def classes(self):
+        return self.layers[-1].out_channels
+
+    def setting(self, mode, layer):
+        """Setting of `layer` in the mode called `mode`: its key in `Layer.affine`."""
+        try:
+            return self.modes[mode].get(layer.name, 1)
+        except KeyError:
+            raise GatefoldError(f"unknown mode {mode!r}; {self.name} has {', '.join(self.modes)}") from None
+
+    def groups(self, mode, layer):
+        """Group count of `layer` in the mode called `mode`."""
+        return group_count(self.setting(mode, layer))
+
+    def used_groups(self, layer):
+        """Sorted group counts that any mode uses for `layer`."""
+        return sorted({self.groups(mode, layer) for mode in self.modes})
+
+    def used_settings(self, layer):
+        """Sorted settings that any mode has for `layer`."""
+        return sorted({self.setting(mode, layer) for mode in self.modes})
+
+
+def shuffle_slots(channels):
+    """slot[c]: where output channel c is stored, int64 [channels]; the identity for 16 channels."""
+    channel = np.arange(channels)
+    per_group = channels // SHUFFLE_GROUPS
+    return channel % per_group * SHUFFLE_GROUPS + channel // per_group
+
+
+def stored_size(height, width):
+    """The smallest map that the engine stores for height × width pixels, or None."""
+    return next((size for size in MAP_SIZES if size >= max(height, width)), None)
+
+
+def check(graph):
+    """Raise GatefoldError, naming the layer, where the graph contradicts itself."""
+    seen = {}
+    for layer in graph.layers:
+        where = f"layer {layer.name} of {graph.name}"
+        for source in (layer.input, layer.residual):
+            if source not in (None, IMAGE) and source not in seen:
+                raise GatefoldError(f"{where} reads {source}, which does not come before it; reorder the layers")
+        if layer.kind not in ("conv", "linear"):
+            raise GatefoldError(f"{where} is a {layer.kind}; only conv and linear layers are supported")
+        source = seen.get(layer.input)
+        if source is not None and source.out_channels != layer.in_channels:
+            raise GatefoldError(
+                f"{where} takes {layer.in_channels} channels but {source.name} makes {source.out_channels}; fix the model"
+            )
+        for groups in graph.used_groups(layer):
+            if layer.out_channels % groups or layer.in_channels % groups:
+                raise GatefoldError(
+                    f"{where}: {groups} groups do not divide {layer.in_channels} -> {layer.out_channels} channels; "
+                    "choose a smaller group count"
+                )
+        for setting in graph.used_settings(layer):
+            if layer.kind == "conv" and setting not in layer.settings:
+                raise GatefoldError(
+                    f"{where} has no batch norm for {group_count(setting)} groups (it has {layer.settings}); train that group count"
+                )
+        if layer.shuffle and layer.out_channels % SHUFFLE_GROUPS:
+            raise GatefoldError(f"{where}: channel shuffle needs a multiple of {SHUFFLE_GROUPS} channels, not {layer.out_channels}")
+        if layer.kind == "conv":
+            _check_levels(layer, where, seen.get(layer.residual))
+        seen[layer.name] = layer
+
+
+def _check_levels(layer, where, residual):
+    """Refuse levels, tables and pools that contradict each other."""
+    low, high = layer.level_range
+    if layer.residual is None and low != 0:
+        raise GatefoldError(f"{where} has levels from {low} but adds nothing; levels without a residual start at 0")
+    if layer.pool2 not in (None, MAX, SUM):
+        raise GatefoldError(f"{where} has a pool {layer.pool2!r}; choose {MAX} or {SUM}")
+    if layer.pool2 == SUM and (layer.sum_table is None or layer.residual):
+        raise GatefoldError(f"{where} pools sums, which takes a sum table and no residual; quantise behind the pool")
+    if layer.sum_table is None:
+        return
+    lowest, highest = (4 * low, 4 * high) if layer.pool2 == SUM else (low, high)
+    bounds = (0, SUM_VALUES - 1) if layer.pool2 == SUM else (-SUM_VALUES // 2, SUM_VALUES // 2 - 1)
+    if layer.residual:
+        codes = np.arange(residual.out_max + 1)
+        added = codes if layer.residual_table is None else layer.residual_table[codes]
+        lowest, highest = lowest + added.min(), highest + added.max()
+    if lowest < bounds[0] or highest > bounds[1]:
+        raise GatefoldError(
+            f"{where} looks up sums from {lowest} to {highest}; its table takes {bounds[0]} to {bounds[1]}: use fewer bits"
+        )
+    if layer.sum_table.shape != (SUM_VALUES,) or layer.sum_table.min() < 0 or layer.out_max > ACTIVATION_MAX:
+        raise GatefoldError(f"{where} needs a sum table of {SUM_VALUES} codes from 0 to {ACTIVATION_MAX}")

@@ -1,0 +1,253 @@
+"""A host for the simulated accelerator: images in, result records out, through registers and DMA as on a board."""
+
+import ctypes
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from flow.engine.interface import load_interface
+from flow.errors import GatefoldError
+
+BASE = 0x1000_0000  # of the memory that one run uses
+ALIGN = 4096
+ABI = 2
+STOPPED = -3
+START, RESET, INTERRUPT = 1, 2, 4  # register control
+BUSY, DONE, ERROR = 1, 2, 4  # register status
+DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way, if the memory answers
+
+
+def to_planes(images: np.ndarray) -> np.ndarray:
+    """uint8 [N, 32, 32, 3] (rows, columns, colours) to the accelerator's [N, 3, 32, 32] (colour planes)."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+        raise GatefoldError(f"images are {images.dtype} {list(images.shape)}; give uint8 [N, 32, 32, 3].")
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+class Simulator:
+    """One simulated accelerator, from its power-up to `close` (or the end of a `with` block).
+
+    Args:
+        so_path: library made by `compile_accelerator`.
+        image_dir: folder of the memory images (`*.mem`).
+        power_on: seed of the values that registers and memories without an image have at power-up; 0: all zeros.
+
+    Attributes:
+        modes, classes, record_words: what the accelerator says of itself.
+
+    Raises:
+        GatefoldError: the library or the images are missing or damaged, or the library is of another version.
+    """
+
+    def __init__(self, so_path, image_dir, power_on: int = 0):
+        self._handle = None
+        self._memory = None  # of the batch under way: alive until the accelerator rests
+        self._library = _load(Path(so_path))
+        image_dir = Path(image_dir)
+        if not any(image_dir.glob("*.mem")):
+            raise GatefoldError(f"{image_dir} holds no memory images (*.mem); run `gatefold build` for this model.")
+        self._handle = self._library.gf_create(str(image_dir.resolve()).encode(), power_on)
+        if not self._handle:
+            reason = self._library.gf_failure().decode()
+            raise GatefoldError(f"the simulated accelerator does not start: {reason}; run `gatefold build` again.")
+        self.interface = load_interface()
+        if self.read("id") != self.interface.id or self.read("version") != self.interface.version:
+            raise GatefoldError(f"{so_path} has another register interface; run `gatefold build` again.")
+        config = self.read("config")
+        self.modes, self.classes, self.record_words = config & 0xFF, config >> 8 & 0xFF, config >> 16
+
+    def close(self):
+        """End the accelerator and its waveform."""
+        if self._handle:
+            self._library.gf_destroy(self._handle)
+            self._handle = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+    def read(self, name: str) -> int:
+        """Value of a register by its name in `hw/interface.json`."""
+        value = ctypes.c_uint32()
+        self._access(self._library.gf_read(self._handle, self.interface.registers[name], ctypes.byref(value)), name)
+        return value.value
+
+    def write(self, name: str, value: int) -> None:
+        """Set a register by its name in `hw/interface.json`."""
+        self._access(self._library.gf_write(self._handle, self.interface.registers[name], value), name)
+
+    def trace(self, path) -> None:
+        """Write an FST waveform from now on; the library must be compiled with `trace=True`."""
+        if self._library.gf_trace(self._handle, str(path).encode()):
+            raise GatefoldError("this simulation library writes no waveforms; build it with --trace.")
+
+    def set_latency(self, cycles: int) -> None:
+        """Latency of the memory, in cycles."""
+        self._library.gf_set_latency(self._handle, cycles)
+
+    def set_memory(self, buffer: np.ndarray, base: int) -> None:
+        """Lay a contiguous numpy array at address `base`; the caller keeps it alive while it is used."""
+        if self._library.gf_set_memory(self._handle, buffer.ctypes.data, base, buffer.nbytes):
+            raise GatefoldError(f"memory of {buffer.nbytes} bytes at {base:#x} is misaligned or overlaps; move it.")
+
+    def hang(self, flag: bool = True) -> None:
+        """Let the memory answer nothing more, or go on."""
+        self._library.gf_hang(self._handle, int(flag))
+
+    def advance(self, max_cycles: int) -> int:
+        """Run until the accelerator rests or for `max_cycles`; returns the cycles that have passed."""
+        return self._library.gf_run(self._handle, max_cycles)
+
+    def run(
+        self, images, modes: int | Sequence[int], stall: int = 0, seed: int = 0, *, max_cycles: int | None = None
+    ) -> tuple[list[dict], int]:
+        """Run one batch.
+
+        Args:
+            images: uint8 [N, 32, 32, 3], pixel values.
+            modes: one mode index for all frames, or one per frame (then handed over as a mode list).
+            stall: per cent of cycles in which each AXI channel, on its own, waits; 0 to 95.
+            seed: of the waiting; equal seeds give equal runs.
+            max_cycles: give up after so many cycles; default: far more than any network here takes.
+
+        Returns:
+            One dictionary per frame with the record's words by name (frame, mode, exit, class, cycles, tiles, status)
+            and `logits` (list of int); and the cycles of the whole batch, from the start to the last record.
+
+        Raises:
+            GatefoldError: wrong images or modes, an accelerator that is busy, an error code of it, no end in time,
+                or a breach of the hardware's contracts (hw/checks), which ends the simulation. A batch that does not
+                end is given up by a soft reset; while the memory does not answer, the accelerator remains busy and
+                starts no other.
+        """
+        planes = to_planes(images)
+        frames = len(planes)
+        one_mode = isinstance(modes, (int, np.integer))
+        if not one_mode and len(modes) != frames:
+            raise GatefoldError(f"{len(modes)} modes for {frames} frames; give one mode, or one per frame.")
+
+        def padded(size):
+            return -(-size // ALIGN) * ALIGN
+
+        if not self._at_rest():
+            raise GatefoldError(
+                "the accelerator is busy with an earlier batch and its memory does not answer; start the simulation again."
+            )
+        record_bytes = 4 * self.record_words
+        list_offset = padded(planes.nbytes)
+        record_offset = list_offset + padded(frames)
+        memory = np.zeros(record_offset + padded(frames * record_bytes), np.uint8)
+        memory[: planes.nbytes] = planes.reshape(-1)
+        if not one_mode:
+            memory[list_offset : list_offset + frames] = np.asarray(modes, np.uint8)
+        self._memory = memory
+        self.set_memory(memory, BASE)
+        self._library.gf_set_stall(self._handle, seed, stall)
+        try:
+            self.write("source", BASE)
+            self.write("destination", BASE + record_offset)
+            self.write("frames", frames)
+            self.write("mode", int(modes) if one_mode else 0)
+            self.write("mode_list", 0 if one_mode else BASE + list_offset)
+            self.write("control", START | INTERRUPT)
+            self.advance(max_cycles or 100_000 + 4_000_000 * frames)
+            self._check_end(frames)
+        finally:
+            self._at_rest()
+        words = memory[record_offset : record_offset + frames * record_bytes].view("<u4").reshape(frames, self.record_words)
+        records = []
+        for row in words:
+            named, logits = self.interface.unpack_record(row, self.classes)
+            records.append({**named, "logits": logits})
+        return records, self.read("cycles")
+
+    def _check_end(self, frames: int) -> None:
+        status, done = self.read("status"), self.read("frames_done")
+        if status & BUSY:
+            raise GatefoldError(f"the accelerator did not end: {done} of {frames} frames; look at the waveform (--trace).")
+        if status & ERROR:
+            code = status >> 8 & 0xFF
+            name = next((name for name, value in self.interface.errors.items() if value == code), str(code))
+            raise GatefoldError(f"the accelerator reports {name}; check frames, modes and addresses of the batch.")
+        if not status & DONE or done != frames:
+            raise GatefoldError(
+                f"the accelerator rests without an end of its batch: {done} of {frames} frames; look at the waveform (--trace)."
+            )
+        self.write("irq", 1)
+
+    def _at_rest(self) -> bool:
+        """Give up a batch that is still under way; once the accelerator rests, let go of its memory. Whether it rests."""
+        if self.read("status") & BUSY:
+            self.write("control", RESET)
+            self.advance(DRAIN_CYCLES)
+            if self.read("status") & BUSY:
+                return False
+        if self._memory is not None:
+            self._library.gf_set_memory(self._handle, None, BASE, 0)
+            self._memory = None
+        return True
+
+    def _access(self, result: int, name: str) -> None:
+        if result == STOPPED:
+            reason = self._library.gf_failure().decode()
+            raise GatefoldError(f"the accelerator breaks a contract of the hardware: {reason}; look at the waveform (--trace).")
+        if result:
+            raise GatefoldError(f"the accelerator does not answer at register {name}; start the simulation again.")
+
+
+def _load(path: Path):
+    if not path.is_file():
+        raise GatefoldError(f"simulation library {path} does not exist; run `gatefold build` for this model.")
+    try:
+        library = _open(path.resolve())
+        library.gf_abi.restype = ctypes.c_int
+        if library.gf_abi() != ABI:
+            raise GatefoldError(f"{path} has another interface; run `gatefold build` again.")
+    except (OSError, AttributeError) as problem:
+        raise GatefoldError(f"{path} is no simulation library ({problem}); run `gatefold build` again.") from problem
+    handle, text, integer = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+    word, long = ctypes.c_uint32, ctypes.c_uint64
+    for name, result, arguments in (
+        ("gf_create", handle, [text, integer]),
+        ("gf_failure", text, []),
+        ("gf_destroy", None, [handle]),
+        ("gf_write", integer, [handle, word, word]),
+        ("gf_read", integer, [handle, word, ctypes.POINTER(word)]),
+        ("gf_set_memory", integer, [handle, ctypes.c_void_p, long, long]),
+        ("gf_run", long, [handle, long]),
+        ("gf_cycles", long, [handle]),
+        ("gf_interrupt", integer, [handle]),
+        ("gf_set_stall", None, [handle, long, integer]),
+        ("gf_set_latency", None, [handle, integer]),
+        ("gf_hang", None, [handle, integer]),
+        ("gf_trace", integer, [handle, text]),
+    ):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+_opened: dict[Path, tuple[tuple, ctypes.CDLL]] = {}
+
+
+def _open(path: Path) -> ctypes.CDLL:
+    """The library as it is now: the loader goes by names and would give an earlier build of the same path once more."""
+    now = path.stat()
+    identity = now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+    known, library = _opened.get(path, (None, None))
+    if known is None:
+        library = ctypes.CDLL(str(path))
+    elif known != identity:
+        with tempfile.TemporaryDirectory() as folder:
+            library = ctypes.CDLL(shutil.copy2(path, folder))
+    _opened[path] = identity, library
+    return library

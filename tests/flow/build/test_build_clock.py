@@ -1,0 +1,64 @@
+"""The clock of a build: a setting, refused where the estimate does not carry it."""
+
+import pytest
+
+from flow.cli import main
+from flow.synth.timing import Timing, Worst
+
+PATH = Worst("engine.sequencer", "k", "engine.sequencer", "wait_count", 8.2, 6.0, 7, 2, 0, 0, 0, {"820": 3})
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the estimate was asked for, and the board of the build that came of it."""
+    seen = {"estimates": [], "boards": []}
+
+    def estimate(parameters, dsp):
+        seen["estimates"].append((parameters["MULT_DSP"], dsp))
+        return Timing(10, (PATH,))
+
+    class Build:
+        def __init__(self, request, folder, report):
+            seen["boards"].append(request.board)
+
+        def run(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("flow.synth.timing.estimate", estimate)
+    monkeypatch.setattr("flow.build.build.Build", Build)
+    return seen
+
+
+def build(tmp_path, *arguments):
+    return main(["build", "resnet8", "--untrained", "--output", str(tmp_path / "build"), *arguments])
+
+
+def test_clock_that_the_estimate_carries(asked, tmp_path):
+    assert build(tmp_path, "--clock", "112") == 130  # the build began
+    assert asked["estimates"] == [(14, True)] and asked["boards"][0].clock_mhz == 111.111111
+
+
+def test_clock_that_it_does_not_carry(asked, tmp_path, capsys):
+    assert build(tmp_path, "--clock", "143", "--no-dsp") == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("gatefold: 142.857 MHz is not carried: engine.sequencer.k to engine.sequencer.wait_count takes 8.2 ns")
+    assert said.endswith("choose a lower --clock, or --clock-anyway.")
+    assert asked["estimates"] == [(0, False)] and not asked["boards"] and not (tmp_path / "build").exists()
+
+
+def test_clock_anyway(asked, tmp_path):
+    assert build(tmp_path, "--clock", "143", "--clock-anyway") == 130
+    assert not asked["estimates"] and asked["boards"][0].clock_mhz == 142.857143
+
+
+def test_without_a_clock_nothing_is_estimated(asked, tmp_path):
+    assert build(tmp_path) == 130
+    assert not asked["estimates"] and asked["boards"][0].clock_mhz == 100
+
+
+@pytest.mark.parametrize("arguments, saying", [
+    (["--clock", "300"], "--clock 300 is not possible; choose 1 to 250 MHz"), (["--clock-anyway"], "--clock-anyway needs a clock"),
+])  # fmt: skip
+def test_bad_clock_is_one_sentence(asked, tmp_path, capsys, arguments, saying):
+    assert build(tmp_path, *arguments) == 2
+    assert saying in capsys.readouterr().err and not asked["boards"]

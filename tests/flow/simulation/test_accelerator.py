@@ -1,0 +1,229 @@
+"""The whole accelerator in RTL: registers, DMA and tile engine against the compiler's integer model."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flow.engine.compile import compile_graph
+from flow.engine.config import EngineConfig
+from flow.engine.cost import frame_cost
+from flow.engine.sources import accelerator_sources
+from flow.errors import GatefoldError
+from flow.graph.integer import run
+from flow.graph.random_graph import random_resnet
+from flow.simulation.accelerator import compile_accelerator
+from flow.simulation.simulator import BASE, Simulator
+
+FRAMES = 16
+ALTERNATING = ["full", "1/16", "1/4", "1/2"] * (FRAMES // 4)
+HASH = 0xC0FFEE42
+
+
+@pytest.fixture(scope="module")
+def accelerator(tmp_path_factory):
+    """(library, image folder, images [N, 32, 32, 3], mode indices, expected records) of a random ResNet-8."""
+    folder = tmp_path_factory.mktemp("accelerator")
+    graph = random_resnet(seed=3)
+    compiled = compile_graph(graph, EngineConfig())
+    config, images = compiled.plan.config, folder / "images"
+    images.mkdir()
+    for name, text in compiled.images.items():
+        (images / name).write_text(text)
+    parameters = {**config.parameters(), "BUILD_HASH": HASH}
+    library = compile_accelerator(folder, folder / "accelerator.so", parameters, accelerator_sources(folder))
+
+    planes = np.random.default_rng(3).integers(0, 256, (FRAMES, 3, 32, 32), dtype=np.uint8)
+    expected = []
+    for plane, mode in zip(planes, ALTERNATING, strict=True):
+        result, cost = run(graph, plane[None], mode), frame_cost(graph, mode, config)
+        answer = {"logits": result.logits[0].tolist(), "class": int(result.classes[0])}
+        expected.append({**answer, "tiles": cost.tiles, "cycles": cost.cycles})
+    indices = [list(graph.modes).index(mode) for mode in ALTERNATING]
+    return library, images, planes.transpose(0, 2, 3, 1), indices, expected
+
+
+@pytest.fixture
+def simulator(accelerator):
+    with Simulator(accelerator[0], accelerator[1]) as simulator:
+        yield simulator
+
+
+def check(records, modes, expected):
+    for frame, (record, mode, answer) in enumerate(zip(records, modes, expected, strict=True)):
+        assert (record["frame"], record["mode"], record["exit"], record["status"]) == (frame, mode, 0, 0)
+        assert record["logits"] == answer["logits"], f"frame {frame}"
+        assert (record["class"], record["tiles"]) == (answer["class"], answer["tiles"])
+        assert abs(record["cycles"] / answer["cycles"] - 1) < 0.02
+
+
+def test_alternating_modes_lose_no_cycle(accelerator, simulator):
+    """Each frame has its own mode's result, and the batch takes the sum of its frames' cycles."""
+    _, _, images, modes, expected = accelerator
+    records, cycles = simulator.run(images, modes)
+    check(records, modes, expected)
+    assert abs(cycles / sum(answer["cycles"] for answer in expected) - 1) < 0.02
+    assert simulator.read("tiles") == sum(answer["tiles"] for answer in expected)
+    assert simulator.read("frames_done") == FRAMES
+
+
+@pytest.mark.parametrize("stall, latency", [(20, 24), (50, 1), (90, 60)])
+def test_idle_and_back_pressure_change_no_result(accelerator, simulator, stall, latency):
+    _, _, images, modes, expected = accelerator
+    simulator.set_latency(latency)
+    records, _ = simulator.run(images, modes, stall=stall, seed=stall)
+    check(records, modes, expected)
+
+
+def test_slow_memory_is_hidden_behind_the_computation(accelerator, simulator):
+    _, _, images, modes, expected = accelerator
+    simulator.set_latency(100)
+    _, cycles = simulator.run(images, modes)
+    assert cycles / sum(answer["cycles"] for answer in expected) < 1.02
+
+
+def test_one_mode_for_all(accelerator, simulator):
+    _, _, images, modes, expected = accelerator
+    records, _ = simulator.run(images[:1], 0)
+    check(records, [0], expected[:1])
+    assert simulator.read("build_hash") == HASH
+
+
+@pytest.mark.parametrize(
+    "registers, error",
+    [
+        ({"frames": 0}, "zero_frames"),
+        ({"mode": 5}, "bad_mode"),
+        ({"source": BASE + 64}, "misaligned_address"),
+        ({"source": 0x7000_0000}, "bus_error"),
+        ({"destination": 0x7000_0000}, "bus_error"),
+        ({"mode_list": 0x7000_0000}, "bus_error"),
+        ({"mode_list": BASE}, "bad_mode_in_list"),
+    ],
+)
+def test_errors_are_reported_and_overcome(accelerator, simulator, registers, error):
+    _, _, images, modes, expected = accelerator
+    memory = np.full(1 << 16, 9, np.uint8)  # as a mode list: a mode that does not exist
+    simulator.set_memory(memory, BASE)
+    good = {"source": BASE, "destination": BASE + 0x8000, "frames": 2, "mode": 0, "mode_list": 0}
+    for name, value in {**good, **registers}.items():
+        simulator.write(name, value)
+    simulator.write("control", 1)
+    simulator.advance(200_000)
+    assert simulator.read("status") == 4 | simulator.interface.errors[error] << 8
+    simulator.write("control", 2)
+    simulator.advance(1000)
+    records, _ = simulator.run(images[:4], modes[:4])
+    check(records, modes[:4], expected[:4])
+
+
+def test_memory_that_never_answers(accelerator, simulator):
+    """The host's time-out ends it with a sentence; when the memory wakes, a soft reset puts all right."""
+    _, _, images, modes, expected = accelerator
+    simulator.hang()
+    with pytest.raises(GatefoldError, match="did not end: 0 of 16 frames"):
+        simulator.run(images, modes, max_cycles=100_000)
+    assert simulator.read("status") == 1  # bursts are still under way
+    with pytest.raises(GatefoldError, match="is busy with an earlier batch"):
+        simulator.run(images[:2], modes[:2])
+    simulator.hang(False)
+    simulator.advance(10_000)
+    assert simulator.read("status") == 0
+    records, _ = simulator.run(images[:2], modes[:2])
+    check(records, modes[:2], expected[:2])
+
+
+def test_the_batch_after_a_time_out_is_its_own(accelerator, simulator):
+    """The memory wakes only when the next batch is run: no record of it may come from, or be missing by, the one before."""
+    _, _, images, modes, expected = accelerator
+    simulator.hang()
+    with pytest.raises(GatefoldError, match="did not end"):
+        simulator.run(images, modes, max_cycles=20_000)
+    simulator.hang(False)
+    records, _ = simulator.run(images[4:8], modes[4:8])
+    check(records, modes[4:8], expected[4:8])
+
+
+def test_a_time_out_ends_the_batch(accelerator, simulator):
+    """A soft reset, not patience: the frames that are left are never computed."""
+    _, _, images, modes, _ = accelerator
+    with pytest.raises(GatefoldError, match="did not end"):
+        simulator.run(images, modes, max_cycles=50_000)
+    assert simulator.read("status") == 0
+    done = simulator.read("frames_done")
+    simulator.advance(300_000)
+    assert 0 < done == simulator.read("frames_done") < FRAMES
+
+
+def test_an_end_without_records_is_no_result(accelerator, simulator, monkeypatch):
+    """A start that the accelerator does not see leaves it at rest, without an error."""
+    _, _, images, modes, expected = accelerator
+    check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
+    write = simulator.write
+    monkeypatch.setattr(simulator, "write", lambda name, value: write(name, value & ~1 if name == "control" else value))
+    with pytest.raises(GatefoldError, match="rests without an end of its batch: 2 of 3 frames"):
+        simulator.run(images[:3], modes[:3])
+
+
+def test_soft_reset_in_the_middle(accelerator, simulator):
+    _, _, images, modes, expected = accelerator
+    for cycles in (700, 5000, 20_000):
+        with pytest.raises(GatefoldError, match="did not end"):
+            simulator.run(images, modes, stall=30, seed=cycles, max_cycles=cycles)
+        assert simulator.read("status") == 0
+        records, _ = simulator.run(images[:2], modes[:2], stall=30, seed=cycles)
+        check(records, modes[:2], expected[:2])
+
+
+def test_bad_requests(accelerator, tmp_path):
+    library, folder, images, _, _ = accelerator
+    with pytest.raises(GatefoldError, match="does not exist; run `gatefold build`"):
+        Simulator(tmp_path / "none.so", folder)
+    (tmp_path / "text.so").write_text("no library")
+    with pytest.raises(GatefoldError, match="is no simulation library"):
+        Simulator(tmp_path / "text.so", folder)
+    with pytest.raises(GatefoldError, match="holds no memory images"):
+        Simulator(library, tmp_path)
+    with Simulator(library, folder) as simulator:
+        with pytest.raises(GatefoldError, match="2 modes for 1 frames"):
+            simulator.run(images[:1], [0, 1])
+        with pytest.raises(GatefoldError, match="give uint8"):
+            simulator.run(images[:1, :, :, :2], 0)
+        with pytest.raises(GatefoldError, match="reports bad_mode"):
+            simulator.run(images[:1], 9)
+        with pytest.raises(GatefoldError, match="writes no waveforms"):
+            simulator.trace(tmp_path / "out.fst")
+
+
+def test_a_library_that_was_built_anew_is_loaded_anew(accelerator, tmp_path):
+    """In one process too, where the loader knows the path already."""
+    others = ("destroy", "write", "read", "set_memory", "run", "cycles", "interrupt", "set_stall", "set_latency", "hang", "trace")
+    for answer in ("the first", "the second"):
+        source = f'int gf_abi(void) {{ return 2; }}\nvoid *gf_create(void) {{ return 0; }}\nconst char *gf_failure(void) {{ return "{answer}"; }}\n'
+        source += "".join(f"int gf_{name}(void) {{ return 0; }}\n" for name in others)
+        command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", "new.so"]
+        text = f'extern "C" {{\n{source}}}\n'
+        subprocess.run(command, input=text, text=True, check=True, cwd=tmp_path)
+        os.replace(tmp_path / "new.so", tmp_path / "accelerator.so")
+        for _ in range(2):
+            with pytest.raises(GatefoldError, match=f"does not start: {answer}"):
+                Simulator(tmp_path / "accelerator.so", accelerator[1])
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_text("xyz\n")])
+def test_damaged_image_is_named(accelerator, tmp_path, damage):
+    library, folder, _, _, _ = accelerator
+    for file in folder.glob("*.mem"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    damage(tmp_path / "program.mem")
+    with pytest.raises(GatefoldError, match="program.mem"):
+        Simulator(library, tmp_path)
+
+
+def test_refused_design_is_named(tmp_path):
+    sources = accelerator_sources(tmp_path)
+    with pytest.raises(GatefoldError, match="DEPTH must be a power of two"):
+        compile_accelerator(tmp_path, tmp_path / "x.so", {"READ_DEPTH": 48}, sources)
+    assert not (tmp_path / "x.so").exists()
