@@ -18,7 +18,8 @@ import warnings
 
 import numpy as np
 
-from flow.build.build import Request, weights_of
+from flow.build.build import Request
+from flow.build.source import weights_of
 from flow.engine.boards import find_board
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.plan import plan
