@@ -290,7 +290,7 @@ class _Walk:
                              "branches, before the addition")  # fmt: skip
         ready = [
             isinstance(found.what, Open) and found.what.awaits is None and found.what.layer.sum_table is None
-            and found.what.layer.pool2 is None and self._alone(node, index) for index, found in enumerate(pair)
+            and found.what.layer.pool2 is None and not found.what.layer.shuffle and self._alone(node, index) for index, found in enumerate(pair)
         ]  # fmt: skip
         if not any(ready):
             refuse(node, "adds two stored maps; one branch has to end in a convolution that nothing else reads")

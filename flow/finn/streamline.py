@@ -17,6 +17,7 @@ from finn.transformation.streamline import Streamline
 from finn.transformation.streamline.reorder import MoveLinearPastEltwiseAdd, MoveLinearPastFork
 from onnx import helper
 from qonnx.transformation.base import Transformation
+from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
@@ -27,6 +28,8 @@ from qonnx.util.cleanup import cleanup_model
 
 ROUNDS = 20
 """More repetitions than any network needs: each moves every scale by at least one node."""
+
+TINY = 2.0**-100
 
 
 SCOPES = "pkg.torch.onnx.name_scopes"
@@ -67,6 +70,7 @@ def step_convert_to_finn(model, cfg):
 def step_streamline(model, cfg):
     """Scales and batch norms move into the thresholds, until the graph stays as it is."""
     before, titles = None, {op: [node.doc_string for node in model.get_nodes_by_op_type(op)] for op in ("Conv", "MatMul")}
+    model = model.transform(BatchNormToAffine()).transform(NeverZero())
     for _ in range(ROUNDS):
         if before == (before := [(node.op_type, *node.input) for node in model.graph.node]):
             break
@@ -75,6 +79,19 @@ def step_streamline(model, cfg):
     for op, known in titles.items():
         _retitle(model, op, known)
     return model
+
+
+class NeverZero(Transformation):
+    """Factors of zero, of channels that batch norm switches off, become the smallest that leaves what is added as it is: FINN takes a
+    factor apart into its sign and its magnitude, and divides by the latter."""
+
+    def apply(self, model):
+        for node in model.get_nodes_by_op_type("Mul"):
+            for name in node.input:
+                factor = model.get_initializer(name)
+                if factor is not None and factor.size > 1 and (factor == 0).any():
+                    model.set_initializer(name, np.where(factor == 0, TINY, factor).astype(np.float32))
+        return model, False
 
 
 class GlobalMeanToPool(Transformation):

@@ -137,6 +137,20 @@ def test_a_model_without_metadata_has_the_full_mode(tmp_path):
     assert np.array_equal(run(graph, images, "full").logits, expected)
 
 
+def test_signs_and_zeros_of_batch_norm_are_the_model_s(tmp_path):
+    """FINN moves a negative factor into the kernel, and cannot divide by one that is zero: images must not show either."""
+    graph = random_resnet(1)
+    for layer in graph.layers[:-1]:
+        for scale, _ in layer.affine.values():
+            scale[::3] *= -1
+            scale[5] = 0
+    found = converted(export(graph), tmp_path)
+    for ours, theirs in zip(graph.layers, found.layers, strict=True):
+        assert np.array_equal(ours.weight, theirs.weight), ours.name
+        for setting, pair in ours.affine.items():
+            assert np.array_equal(pair, theirs.affine[setting])
+
+
 def test_foreign_nodes_are_named(tmp_path):
     model = small()
     next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Sigmoid"
