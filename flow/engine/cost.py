@@ -1,4 +1,4 @@
-"""The cycle model: the formula of the architecture, section 3.
+"""The cycle model: the formula of docs/architecture.md, section 3.
 
     blocks · Σ_groups Σ_tuples max(inputs of the group, ⌈P·outputs in the tuple / R⌉, 1)  +  overhead
 

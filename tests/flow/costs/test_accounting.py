@@ -95,7 +95,7 @@ def test_cycles_of_ones_are_the_engines(resnet8, mode, config):
 
 
 def engine_cycles(inputs, outputs, n, blocks, p, pe, r):
-    """The formula of the architecture, tuple by tuple, for 0/1 lists."""
+    """The formula of docs/architecture.md, tuple by tuple, for 0/1 lists."""
     cycles = 0
     for g in range(n):
         active_in = sum(inputs[g * len(inputs) // n : (g + 1) * len(inputs) // n])
