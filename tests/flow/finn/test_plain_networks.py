@@ -226,6 +226,15 @@ def test_the_simulated_board_equals_brevitas(name, tmp_path, capsys):
         theirs = network(images.float() / 255).numpy()
     assert seen["predictions"] == theirs.argmax(axis=1).tolist()
 
+    # the commands that take the file's name too
+    capsys.readouterr()
+    assert main(["simulate", str(path), "--folder", str(tmp_path / "build"), "--count", "4", "--json"]) == 0
+    simulated = json.loads(capsys.readouterr().out)
+    assert simulated["predictions"] == seen["predictions"][:4] and simulated["logits"] == seen["logits"][:4]
+    assert main(["report", str(path), *ENGINE, "--no-synthesis", "--json"]) == 0
+    reported = json.loads(capsys.readouterr().out)["modes"]["full"]
+    assert reported["cycles_model"] == simulated["cycles"][0] and reported["cycles_rtl"] is None
+
     # what lies in the folder
     said = json.loads((deploy / "modes.json").read_text())
     assert said["model"] == name and said["classes"] == names and said["trained"]
