@@ -57,10 +57,14 @@ def accumulate(layer, groups, inputs):
     return np.rint(sums).astype(np.int64)
 
 
+def rounded(acc, scale, offset):
+    """round_half_even(fl(fl(acc·A) + B)): float32 arrays that broadcast against each other, of numpy or of PyTorch."""
+    return (acc * scale + offset).round()
+
+
 def affine_round(acc, scale, offset):
-    """round_half_even(fl(fl(acc·A) + B)) in float32; A and B broadcast against acc. Returns int64."""
-    product = acc.astype(np.float32) * np.asarray(scale, np.float32)
-    return np.rint(product + np.asarray(offset, np.float32)).astype(np.int64)
+    """`rounded` of integer accumulators, int64."""
+    return rounded(acc.astype(np.float32), np.asarray(scale, np.float32), np.asarray(offset, np.float32)).astype(np.int64)
 
 
 def affine(layer, setting, acc):
