@@ -200,7 +200,7 @@ REFUSED = {
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name not in ("adding", *REFUSED) else []) for name in plain_networks.NETWORKS],
+    [pytest.param(name, marks=[] if name == "adding" else [pytest.mark.slow]) for name in plain_networks.NETWORKS],
 )
 def test_the_simulated_board_equals_brevitas(name, tmp_path, capsys):
     """`gatefold build FILE.onnx` and `board/run.py`: arg-max and integer logits of 32 images, those of Brevitas and of FINN's road."""
