@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from flow.engine.interface import load_interface
+from flow.engine.stream import padded_frames
 from flow.errors import GatefoldError
+from flow.graph.layers import LayerGraph
 
 BASE = 0x1000_0000  # of the memory that one run uses
 ALIGN = 4096
@@ -20,12 +22,26 @@ BUSY, DONE, ERROR = 1, 2, 4  # register status
 DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way, if the memory answers
 
 
-def to_planes(images: np.ndarray) -> np.ndarray:
-    """uint8 [N, 32, 32, 3] (rows, columns, colours) to the accelerator's [N, 3, 32, 32] (colour planes)."""
+def to_planes(images: np.ndarray, graph: LayerGraph | None = None) -> np.ndarray:
+    """Pictures as the accelerator takes them.
+
+    Args:
+        images: uint8 [N, height, width, colours].
+        graph: the network that runs; None: one that reads 32 × 32 pixels of three colours as they are.
+
+    Returns:
+        uint8 [N, planes, size, size], see `ImageInput`.
+
+    Raises:
+        GatefoldError: the network takes other images.
+    """
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise GatefoldError(f"images are {images.dtype} {list(images.shape)}; give uint8 [N, 32, 32, 3].")
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    shape = [*graph.image.size, graph.image.colours] if graph and graph.image else [32, 32, 3]
+    if images.ndim != 4 or list(images.shape[1:]) != shape or images.dtype != np.uint8:
+        wanted = ", ".join(map(str, shape))
+        raise GatefoldError(f"images are {images.dtype} {list(images.shape)}; give uint8 [N, {wanted}].")
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return graph.image.planes(planes, graph.layers[0].in_size) if graph and graph.image else planes
 
 
 class Simulator:
@@ -110,10 +126,16 @@ class Simulator:
     def run(
         self, images, modes: int | Sequence[int], stall: int = 0, seed: int = 0, *, max_cycles: int | None = None
     ) -> tuple[list[dict], int]:
+        """Run one batch of uint8 [N, 32, 32, 3], pixel values; the rest is as for `run_planes`."""
+        return self.run_planes(to_planes(images), modes, stall, seed, max_cycles=max_cycles)
+
+    def run_planes(
+        self, planes, modes: int | Sequence[int], stall: int = 0, seed: int = 0, *, max_cycles: int | None = None
+    ) -> tuple[list[dict], int]:
         """Run one batch.
 
         Args:
-            images: uint8 [N, 32, 32, 3], pixel values.
+            planes: uint8 [N, planes, size, size], of the sizes that the accelerator was built for, see `to_planes`.
             modes: one mode index for all frames, or one per frame (then handed over as a mode list).
             stall: per cent of cycles in which each AXI channel, on its own, waits; 0 to 95.
             seed: of the waiting; equal seeds give equal runs.
@@ -129,8 +151,8 @@ class Simulator:
                 end is given up by a soft reset; while the memory does not answer, the accelerator remains busy and
                 starts no other.
         """
-        planes = to_planes(images)
         frames = len(planes)
+        flat = padded_frames(planes)
         one_mode = isinstance(modes, (int, np.integer))
         if not one_mode and len(modes) != frames:
             raise GatefoldError(f"{len(modes)} modes for {frames} frames; give one mode, or one per frame.")
@@ -143,10 +165,10 @@ class Simulator:
                 "the accelerator is busy with an earlier batch and its memory does not answer; start the simulation again."
             )
         record_bytes = 4 * self.record_words
-        list_offset = padded(planes.nbytes)
+        list_offset = padded(flat.nbytes)
         record_offset = list_offset + padded(frames)
         memory = np.zeros(record_offset + padded(frames * record_bytes), np.uint8)
-        memory[: planes.nbytes] = planes.reshape(-1)
+        memory[: flat.nbytes] = flat.reshape(-1)
         if not one_mode:
             memory[list_offset : list_offset + frames] = np.asarray(modes, np.uint8)
         self._memory = memory

@@ -1,6 +1,7 @@
 // An image is written only into a buffer that no frame waits in or is read from.
 module engine_loader_checks #(
     parameter int unsigned PLANES     = 3,
+    parameter int unsigned SIZE       = 32,
     parameter int unsigned IMAGE_BASE = 32
 ) (
     input logic       clk,
@@ -14,7 +15,7 @@ module engine_loader_checks #(
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
 
-    localparam int unsigned WORDS = 4 * PLANES;
+    localparam int unsigned WORDS = PLANES * SIZE / 8;
     logic target;
     assign target = 32'(addr) >= IMAGE_BASE + WORDS;
 
@@ -30,4 +31,4 @@ module engine_loader_checks #(
             else $fatal(1, "the image buffers hold %0d frames", count);
 endmodule
 
-bind engine_loader engine_loader_checks #(.PLANES(PLANES), .IMAGE_BASE(IMAGE_BASE)) checks (.*);
+bind engine_loader engine_loader_checks #(.PLANES(PLANES), .SIZE(SIZE), .IMAGE_BASE(IMAGE_BASE)) checks (.*);

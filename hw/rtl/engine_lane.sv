@@ -5,7 +5,9 @@
 // what simulation runs; engine_lane_mapped is the same for synthesis.
 module engine_lane
     import engine_pkg::*;
-(
+#(
+    parameter int unsigned ACC_WIDTH = 18
+) (
     input  wire                         clk,
     input  wire  [35:0]                 taps,
     input  wire  [35:0]                 kernel,

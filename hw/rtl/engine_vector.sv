@@ -3,12 +3,12 @@
 // start, then outputs * ceil(inputs / V) cycles and a short drain; `done` pulses with the last logit written. Logits
 // are exact integers: sum of weight * input, plus bias. Ties of the arg-max go to the lowest index.
 module engine_vector
-    import engine_pkg::*;
 #(
     parameter int unsigned V          = 16,
     parameter int unsigned DEPTH      = 64,  /// words of V weights
     parameter int unsigned POOL_DEPTH = 4,   /// words of V inputs
-    parameter int unsigned CLASSES    = 10   /// biases
+    parameter int unsigned CLASSES    = 10,  /// biases
+    parameter int unsigned POOL_WIDTH = 10   /// bits of an input, unsigned
 ) (
     input  wire                            clk,
     input  wire                            rst_n,
@@ -63,7 +63,7 @@ module engine_vector
         logic [8:0] out;
     } step_t;
     step_t step1, step2, step3, step4;
-    logic signed [V-1:0][18:0] product;
+    logic signed [V-1:0][POOL_WIDTH+8:0] product;
     logic signed [31:0] sum, acc, total;
     logic [31:0] bias;
     always_comb begin
