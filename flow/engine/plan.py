@@ -2,8 +2,7 @@
 
 Feature memory X carries the residual stream in two regions: a convolution that ends a block writes in place
 over the map it adds, and where the map's shape changes the shortcut writes the other region. Feature memory M
-carries the inside of a block, and behind it two buffers for images. Layers that neither add nor are added alternate
-between M and X. The maps' layout in the row banks is in `map_words`.
+carries the inside of a block, and behind it two buffers for images. Layers outside of blocks alternate between M and X. The maps' layout in the row banks is in `map_words`.
 """
 
 from dataclasses import dataclass, replace
@@ -224,6 +223,8 @@ def _place_maps(graph):
         for source in (layer.input, layer.residual):
             last_use[source] = index
     added = {layer.residual for layer in graph.layers if layer.residual}
+    # What the last but one convolution of a block reads lies in X where that is free, so that M is for what it writes.
+    read = {graph[layer.input].input for layer in graph.layers if layer.residual}
     streams, inner = ((X, 0), (X, 1)), (M, 0)
     owners, regions, adding = dict.fromkeys((*streams, inner)), {}, {}
 
@@ -241,7 +242,11 @@ def _place_maps(graph):
                 _refuse(layer, "adds to a map while it reads from the residual stream; put a convolution before it")
             adding[layer.name] = region
         else:
-            choice = streams if layer.name in added or layer.input == IMAGE else (inner, *streams)
+            choice = (inner, *streams)
+            if layer.name in added or layer.input == IMAGE:
+                choice = streams
+            elif layer.name in read:
+                choice = (*streams, inner)
             free = [at for at in choice if owners[at] is None or last_use.get(owners[at], -1) < index]
             if not free:
                 _refuse(

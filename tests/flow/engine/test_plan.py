@@ -74,16 +74,26 @@ def test_a_layer_does_not_overwrite_its_own_input(graph):
     test_no_live_map_is_overwritten(moved)
 
 
-def test_a_branch_of_three_convolutions_is_refused():
-    """The second leaves its map beside the stream that the third adds to: one memory would be read twice in a cycle."""
+def test_a_branch_of_three_convolutions():
+    """Its first map lies beside the stream, so that the last but one's is in M, beside what is added."""
     graph = random_resnet(0)
     first = graph["stage1.block1.conv1"]
     second = replace(first, name="stage1.block1.between", input=first.name)
     graph["stage1.block1.conv2"].input = second.name
     layers = list(graph.layers)
     layers.insert(layers.index(first) + 1, second)
+    longer = LayerGraph(graph.name, layers, graph.modes)
+    layout = plan(longer)
+    assert (layout.maps[first.name], layout.maps[second.name]) == (Place(X, 32), Place(M, 0))
+    test_no_live_map_is_overwritten(longer)
+
+
+def test_what_is_read_and_what_is_added_lie_apart():
+    """One memory would be read twice in a cycle."""
+    graph = random_resnet(0, blocks=(2, 1, 1))
+    graph["stage1.block2.conv2"].residual = "stage1.block1.conv1"
     with pytest.raises(GatefoldError, match="layer stage1.block1.conv2 adds to a map while it reads from the residual stream"):
-        plan(LayerGraph(graph.name, layers, graph.modes))
+        plan(graph)
 
 
 def test_program_walks_every_mode(graph):

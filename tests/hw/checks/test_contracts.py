@@ -71,14 +71,15 @@ FAULTS = {
 }  # fmt: skip
 NUMBERS = {contract: number for number, contract in enumerate(FAULTS, 1)}
 
+LAST = "stage3.block1.conv2"
 CONV1, CONV2, SHORTCUT2, CONV1_2 = "stage1.block1.conv1", "stage1.block1.conv2", "stage2.block1.shortcut", "stage2.block1.conv1"
 IMAGES = 32  # first word of the image buffers in M, behind the 32 words of a map inside a block
 # Place of the assertion, and a program that breaks it: fields of some layers in every mode.
 PROGRAMS = [
     ("sequencer.checks.memories", {CONV2: {"src": 0, "src_base": 32}}),
     ("sequencer.checks.passes", {"stem": {"in_count": 5}}),
-    ("engine.checks.pools", {CONV1: {"pool2": 2}}),
-    ("engine.checks.residuals", {CONV2: {"pool2": 1}}),
+    ("engine.checks.pools", {LAST: {"pool2": 2}}),
+    ("engine.checks.residuals", {LAST: {"pool2": 1, "pool": 0}}),
     ("engine.checks.valid", {CONV1: {"rows": 27}}),
     ("sequencer.checks.outputs", {CONV1: {"out_per_group": 18}}),
     ("sequencer.checks.inputs", {CONV1: {"in_per_group": 17}}),
