@@ -1,4 +1,6 @@
 // Every frame's mode is in the program, and every tile lies in its layer and follows the order of the convolution.
+`default_nettype none
+
 module engine_sequencer_checks
     import engine_pkg::*;
     import gatefold_pkg::*;
@@ -10,16 +12,19 @@ module engine_sequencer_checks
     parameter int unsigned HIGH_DIGITS = 0,
     parameter int unsigned LOW_DIGITS = 1
 ) (
-    input logic        clk,
-    input logic        rst_n,
+    input wire         clk,
+    input wire         rst_n,
     /// The sequencer waits for a frame.
-    input logic        waiting,
-    input logic        image_valid,
-    input logic [7:0]  image_mode,
-    input descriptor_t layer,
-    input logic        side,
-    input tile_t       tile,
-    input logic [8:0]  tile_in
+    input wire         waiting,
+    input wire         image_valid,
+    input wire  [7:0]  image_mode,
+    // A whole record, of which these rules look at a part.
+    // verilator lint_off UNUSEDSIGNAL
+    input wire descriptor_t layer,
+    // verilator lint_on UNUSEDSIGNAL
+    input wire         side,
+    input wire tile_t  tile,
+    input wire  [8:0]  tile_in
 );
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
@@ -40,7 +45,8 @@ module engine_sequencer_checks
     // Input number `number` of the image: pass after pass over the planes, each of their upper or of their lower nibbles.
     function automatic logic [8:0] nibble(logic [8:0] number);
         logic [8:0] pass = number / 9'(PLANES);
-        logic lower = (32'(pass) >= HIGH_DIGITS && 32'(pass) < 2 * HIGH_DIGITS) || 32'(pass) >= 2 * HIGH_DIGITS + LOW_DIGITS;
+        logic lower = (HIGH_DIGITS != 0 && 32'(pass) / (HIGH_DIGITS | 32'(HIGH_DIGITS == 0)) == 1)
+                      || 32'(pass) >= 2 * HIGH_DIGITS + LOW_DIGITS;
         return number % 9'(PLANES) + (lower ? 9'(PLANES) : 9'd0);
     endfunction
 
@@ -48,7 +54,10 @@ module engine_sequencer_checks
     assign expected = layer.image ? nibble(base + seen) : base + seen;
 
     // A tuple's inputs come one after the other, from the first of its group to the last; `seen` of them have come.
+    // Likewise.
+    // verilator lint_off UNUSEDSIGNAL
     tile_t      tuple;
+    // verilator lint_on UNUSEDSIGNAL
     logic [8:0] base, seen;
     logic       open;
     always_ff @(posedge clk)
@@ -109,3 +118,5 @@ endmodule
 bind engine_sequencer engine_sequencer_checks #(
     .P(P), .R(R), .MODES(MODES), .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS)
 ) checks (.waiting(3'(state) == 3'd0), .*);
+
+`default_nettype wire

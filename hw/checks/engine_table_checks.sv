@@ -1,13 +1,13 @@
 // A layer begins with its own tables: all words of a copy are written before it is handed over, in order.
-module engine_table_checks #(
-    parameter int unsigned LAYERS = 16
-) (
-    input logic       clk,
-    input logic       rst_n,
-    input logic       start,
-    input logic       ready,
-    input logic       we,
-    input logic [5:0] waddr
+`default_nettype none
+
+module engine_table_checks (
+    input wire        clk,
+    input wire        rst_n,
+    input wire        start,
+    input wire        ready,
+    input wire        we,
+    input wire  [5:0] waddr
 );
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
@@ -26,4 +26,6 @@ module engine_table_checks #(
             else $fatal(1, "word %0d of the tables comes when %0d are written", waddr, written);
 endmodule
 
-bind engine_table_loader engine_table_checks #(.LAYERS(LAYERS)) checks (.*);
+bind engine_table_loader engine_table_checks checks (.*);
+
+`default_nettype wire

@@ -4,6 +4,8 @@
 // multiple of 16 beats. A row becomes two words, upper and lower nibbles, which are channels of their own: plane p is
 // channel p and channel PLANES + p, placed as in any map. Two buffers alternate; a frame is offered to the sequencer when
 // it is complete, and its buffer is free again when the first layer has read it.
+`default_nettype none
+
 module engine_loader #(
     parameter int unsigned PLANES     = 3,
     parameter int unsigned SIZE       = 32,  /// 8, 16 or 32
@@ -39,7 +41,11 @@ module engine_loader #(
     typedef enum logic [1:0] {HEADER, ROWS, LAST_WRITE} state_e;
     state_e      state;
     logic [1:0]  beat;
-    logic [4:0]  row, write_row;
+    logic [4:0]  row;
+    // Maps of 8 and of 16 rows look at less of these two.
+    // verilator lint_off UNUSEDSIGNAL
+    logic [4:0]  write_row;
+    // verilator lint_on UNUSEDSIGNAL
     logic [PW-1:0] plane;
     logic [3:0]  write_channel;
     logic [191:0] gathered;
@@ -52,7 +58,9 @@ module engine_loader #(
     wire row_last = row == 5'(SIZE - 1);
     assign s_axis_tready = (state == HEADER) ? count < 2'd2 : (state == ROWS) && !(last_beat && pending);
 
+    // verilator lint_off UNUSEDSIGNAL
     wire [255:0] newest = {s_axis_tdata, gathered};
+    // verilator lint_on UNUSEDSIGNAL
     wire [8*SIZE-1:0] full_row = newest[255-:8*SIZE];
     logic [4*SIZE-1:0] row_high, row_low;
     always_comb
@@ -129,6 +137,12 @@ module engine_loader #(
         end
     end
 
-    if (SIZE != 8 && SIZE != 16 && SIZE != 32) $error("engine_loader: SIZE must be 8, 16 or 32");
-    if (PLANES > 6) $error("engine_loader: at most 6 planes");
+    if (SIZE != 8 && SIZE != 16 && SIZE != 32) begin : bad_size
+        $error("engine_loader: SIZE must be 8, 16 or 32");
+    end
+    if (PLANES > 6) begin : bad_planes
+        $error("engine_loader: at most 6 planes");
+    end
 endmodule
+
+`default_nettype wire

@@ -1,4 +1,6 @@
 // What travels between the units of the tile engine.
+`default_nettype none
+
 package engine_pkg;
     localparam int unsigned SCALE_WIDTH = 25;  // requantisation scale, signed: the wide port of a DSP48
     localparam int unsigned BIAS_WIDTH = 29;   // requantisation bias, signed, in units of 2^BIAS_SHIFT
@@ -44,3 +46,5 @@ package engine_pkg;
         endcase
     endfunction
 endpackage
+
+`default_nettype wire

@@ -2,6 +2,8 @@
 //
 // Sums lie V to a word so that the vector unit reads V inputs at once: channel c is element c mod V of word c / V.
 // A channel that comes in several words or blocks is added up; `first` starts it anew.
+`default_nettype none
+
 module engine_pool
 #(
     parameter int unsigned R     = 64,
@@ -28,7 +30,7 @@ module engine_pool
         for (int unsigned r = 0; r < R; r++) total += 10'(pixels[r]);
     end
     always_ff @(posedge clk) begin
-        sum <= POOL_WIDTH'(fourfold ? total >> 2 : total);
+        sum <= POOL_WIDTH'(fourfold ? {2'b00, total[9:2]} : total);
         sum_valid <= valid;
         sum_first <= first;
         sum_channel <= channel;
@@ -43,3 +45,5 @@ module engine_pool
         end
     end
 endmodule
+
+`default_nettype wire

@@ -4,6 +4,8 @@
 // 2i+1 of a word. The results, four of every two rows, stand in every segment, where the bank that takes them looks for
 // them: in both halves of a segment, or in a 16x4 block the left halves of its rows in the lower one. A layer without a
 // pool passes through.
+`default_nettype none
+
 module engine_pool2
     import engine_pkg::*;
 #(
@@ -15,10 +17,13 @@ module engine_pool2
     input  wire  [1:0]                  pool2,
     input  wire                         side,       /// 16x4 block
     input  wire  [U-1:0][7:0][3:0]      code,
+    // For pools of sums alone.
+    // verilator lint_off UNUSEDSIGNAL
     input  wire  [U-1:0][7:0][4:0]      level,      /// two cycles before `code`
-    input  wire  [U-1:0][7:0]           on_map,     /// with `code`, but a cycle before
-    output wire  [ROWS-1:0][3:0][5:0]   four,
+    input  wire  [U-1:0][7:0]           on_map,     /// one cycle before `code`
     input  wire  [ROWS-1:0][3:0][3:0]   four_code,
+    // verilator lint_on UNUSEDSIGNAL
+    output wire  [ROWS-1:0][3:0][5:0]   four,
     output logic [U-1:0][7:0][3:0]      segment     /// two cycles after `code`
 );
     // Of a window, the upper and the lower pixel of each column; then, the two columns.
@@ -62,5 +67,9 @@ module engine_pool2
             else if (side && ROWS == 4) segment[u] <= {pooled[(2+u%2)%ROWS], pooled[(u%2)%ROWS]};
             else segment[u] <= {2{pooled[u%ROWS]}};
 
-    if (R < 16) $error("engine_pool2: R must be 16, 32 or 64");
+    if (R < 16) begin : bad_r
+        $error("engine_pool2: R must be 16, 32 or 64");
+    end
 endmodule
+
+`default_nettype wire

@@ -10,6 +10,8 @@
 // and a pixel p = 16 * upper + lower give four kinds of tiles, whose sums count 256, 16, 16 and 1 times: high kernels with
 // upper nibbles; high with lower and low with upper ones; low with lower ones. Each pass takes all planes, and the sums
 // are shifted by four bits before the second kind and before the last.
+`default_nettype none
+
 module engine_sequencer
     import engine_pkg::*;
     import gatefold_pkg::*;
@@ -195,8 +197,11 @@ module engine_sequencer
     end
 
     wire [8:0] input_channel = in_base + k;
+    // As wide as a descriptor's address; the memory has WEIGHT_AW bits of it.
+    // verilator lint_off UNUSEDSIGNAL
     wire [16:0] row0 = row + 17'(input_channel);
     wire [16:0] row1 = row + 17'(layer.in_count) + 17'(input_channel);
+    // verilator lint_on UNUSEDSIGNAL
     wire valid = rst_n && state == RUN && k < in_per_group;
     always_ff @(posedge clk) begin
         tile.valid <= valid;
@@ -212,6 +217,12 @@ module engine_sequencer
         if (PE == 2) weight_addr[PE-1] <= row1[WEIGHT_AW-1:0];
     end
 
-    if (PE != 1 && PE != 2) $error("engine_sequencer: PE must be 1 or 2");
-    if (LAYERS != 2 ** $clog2(LAYERS)) $error("engine_sequencer: LAYERS must be a power of two");
+    if (PE != 1 && PE != 2) begin : bad_pe
+        $error("engine_sequencer: PE must be 1 or 2");
+    end
+    if (LAYERS != 2 ** $clog2(LAYERS)) begin : bad_layers
+        $error("engine_sequencer: LAYERS must be a power of two");
+    end
 endmodule
+
+`default_nettype wire

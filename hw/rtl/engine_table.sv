@@ -1,6 +1,8 @@
 // A table that every pixel of a word looks up for itself, in two copies: one is read while the other is written.
 //
 // Copies of LUT memory with one write port; three readers share one, which is what the part's LUTs offer.
+`default_nettype none
+
 module engine_table #(
     parameter int unsigned READERS = 64,
     parameter int unsigned DEPTH   = 64,  /// entries, a power of two, at most 64
@@ -39,3 +41,5 @@ module engine_table #(
         end
     end
 endmodule
+
+`default_nettype wire

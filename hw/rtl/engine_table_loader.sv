@@ -3,6 +3,8 @@
 // A layer has 64 words in a ROM: entry w of the table of sums in bits 3:0, entry w mod 16 of the table of residual codes
 // in bits 9:4. `start` hands over the copy that was loaded and begins with the next one; `ready` comes 66 cycles
 // after it. The first layer's are loaded from the reset on, and again while a frame's last layer runs.
+`default_nettype none
+
 module engine_table_loader #(
     parameter int unsigned LAYERS = 16,  /// a power of two
     localparam int unsigned LW = $clog2(LAYERS)
@@ -42,3 +44,5 @@ module engine_table_loader #(
         end
     end
 endmodule
+
+`default_nettype wire

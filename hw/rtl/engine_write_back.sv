@@ -11,6 +11,8 @@
 //
 // Counted from the cycle that presents `drain`: the residual's address is out at once, its rows come one cycle later,
 // `residual` two; `segment` is expected DELAY cycles later and written in the next one.
+`default_nettype none
+
 module engine_write_back
     import engine_pkg::*;
 #(
@@ -61,14 +63,21 @@ module engine_write_back
     wire       kept = pool && size == SIZE_8;  // a pool that keeps the map's 8 rows
     wire [1:0] out_size = (pool && !kept) ? size - 2'd1 : size;
     wire [4:0] y = pool ? {1'b0, drain.y[4:1]} : drain.y;
+    // A block begins at a multiple of 8 columns, 4 behind a pool.
+    // verilator lint_off UNUSEDSIGNAL
     wire [4:0] x = pool ? {1'b0, drain.x[4:1]} : drain.x;
+    // verilator lint_on UNUSEDSIGNAL
 
     // The shuffle turns channel a*n+b into b*16+a, n = channels / 16 = 2^shuffle.
     wire [8:0] low_mask = (9'd1 << shuffle) - 9'd1;
     wire [8:0] channel = (shuffle == 3'd0) ? drain.out : ((drain.out & low_mask) << 4) | (drain.out >> shuffle);
 
     place_t [DELAY:0] places;
-    place_t place, place1, written;
+    place_t place, written;
+    // What reads the residual's rows looks at less than what writes.
+    // verilator lint_off UNUSEDSIGNAL
+    place_t place1;
+    // verilator lint_on UNUSEDSIGNAL
     assign place1 = places[1];
     assign written = places[DELAY];
     always_comb begin
@@ -94,7 +103,7 @@ module engine_write_back
     end
 
     for (genvar u = 0; u < U; u++) begin : residual_segment
-        wire [3:0] below = place1.word * U;
+        wire [3:0] below = place1.word * 4'(U);
         wire [3:0] bank = (((place1.top + below) >> LU) << LU) | 4'(u);
         wire [127:0] row = rows[bank];
         always_ff @(posedge clk) residual[u] <= row[32*place1.chunk+:32];
@@ -111,7 +120,10 @@ module engine_write_back
         localparam int unsigned POOLED = b % POOLED_HEIGHT, LOWER = b % 2, UPPER = 2 + b % 2;
         wire in_pooled = (POOLED_HEIGHT == 4 && !side) ? written.top[3:2] == 2'(b / 4) : written.top[3:1] == 3'(b / 2);
         wire in_eight = written.top[3] == 1'(b / 8);
+        // For pools alone.
+        // verilator lint_off UNUSEDSIGNAL
         wire [1:0] half_word;  // the word has pixels for the lower, the upper half of a segment
+        // verilator lint_on UNUSEDSIGNAL
         assign half_word[0] = in_pooled && written.word == 4'((side ? LOWER : POOLED) / POOLED_ROWS);
         assign half_word[1] = in_pooled && written.word == 4'((side ? UPPER : POOLED) / POOLED_ROWS);
         for (genvar c = 0; c < 4; c++) begin : chunk
@@ -135,5 +147,9 @@ module engine_write_back
         end
     end
 
-    if (POOL && R < 16) $error("engine_write_back: pools take R of 16, 32 or 64");
+    if (POOL && R < 16) begin : bad_r
+        $error("engine_write_back: pools take R of 16, 32 or 64");
+    end
 endmodule
+
+`default_nettype wire

@@ -8,6 +8,8 @@
 // Stages, counted from the sequencer's registered tile (0): 1 memory rows, 2 rotated, 3 window, 4 taps and kernels,
 // 5 partial sums, 6 sums, 7 accumulators, 8..10 the requantiser's DSP, 11 pixels, 12 write. With TABLES 11 are levels, 12 sums
 // with what the residual's code is worth, 13 pixels; POOL2 adds two stages more before the write.
+`default_nettype none
+
 module tile_engine
     import engine_pkg::*;
     import gatefold_pkg::*;
@@ -62,12 +64,19 @@ module tile_engine
 
     wire         image_valid, image_buffer, image_release, buffer, side;
     wire  [7:0]  image_mode, mode;
+    // A descriptor's fields have several users, inside and outside of this module.
+    // verilator lint_off UNUSEDSIGNAL
     descriptor_t layer;
+    // verilator lint_on UNUSEDSIGNAL
     tile_t       tile;
     wire  [8:0]  tile_in;
     wire  [PE-1:0][WEIGHT_AW-1:0] weight_addr;
-    wire         tables_ready, tables_start;
+    wire         tables_ready;
+    // For tables alone.
+    // verilator lint_off UNUSEDSIGNAL
+    wire         tables_start;
     wire  [$clog2(LAYERS)-1:0] tables_next;
+    // verilator lint_on UNUSEDSIGNAL
     wire         record_ready, linear_start, linear_done, finish;
     wire  [31:0] cycles, tiles;
 
@@ -94,7 +103,10 @@ module tile_engine
             default: source_word = source_base + {tile_in[6:0], 1'b0};
         endcase
 
+    // As wide as a descriptor's word; a bank has X_DEPTH or M_DEPTH.
+    // verilator lint_off UNUSEDSIGNAL
     wire  [7:0]               residual_addr, write_addr;
+    // verilator lint_on UNUSEDSIGNAL
     wire                      write_image;
     wire  [15:0][CHUNKS-1:0]  write_enable;
     wire  [15:0][127:0]       write_data;
@@ -105,7 +117,10 @@ module tile_engine
     for (genvar b = 0; b < 16; b++) begin : bank_address
         // The bank holds row y_in + distance, except the one row above the window.
         wire [3:0] distance = 4'(b) - y_in[3:0];
+        // Which half of a map of 32 rows; the row within it is the bank.
+        // verilator lint_off UNUSEDSIGNAL
         wire [5:0] map_row = (distance == 4'd15 && y_in != 5'd0) ? {1'b0, y_in} - 6'd1 : {1'b0, y_in} + 6'(distance);
+        // verilator lint_on UNUSEDSIGNAL
         assign source_addr[b] = (size_in == SIZE_32) ? {source_word[7:1], map_row[4]} : source_word;
         assign x_raddr[b] = layer.residual ? residual_addr[XW-1:0] : source_addr[b][XW-1:0];
         assign m_raddr[b] = source_addr[b][MW-1:0];
@@ -187,7 +202,10 @@ module tile_engine
 
     wire signed [SCALE_WIDTH-1:0] scale;
     wire signed [BIAS_WIDTH-1:0]  bias;
+    // As wide as a descriptor's address; the memory has REQUANT_DEPTH entries.
+    // verilator lint_off UNUSEDSIGNAL
     wire        [14:0]            requant_addr = layer.requant_base + 15'(drain5.out);
+    // verilator lint_on UNUSEDSIGNAL
     engine_requant_memory #(.DEPTH(REQUANT_DEPTH)) requant_memory (
         .clk, .addr(requant_addr[REQUANT_AW-1:0]), .scale, .bias
     );
@@ -197,20 +215,28 @@ module tile_engine
 
     localparam int unsigned OFFSET_WIDTH = BIAS_WIDTH + (ACC_WIDTH > 18 ? FINE_BITS : 0);
     wire signed [OFFSET_WIDTH-1:0] offset;
-    if (ACC_WIDTH > 18) assign offset = layer.fine ? {bias, {FINE_BITS{1'b0}}} : OFFSET_WIDTH'(bias);
-    else assign offset = bias;
+    if (ACC_WIDTH > 18) begin : finer
+        assign offset = layer.fine ? {bias, {FINE_BITS{1'b0}}} : OFFSET_WIDTH'(bias);
+    end else begin : usual
+        assign offset = bias;
+    end
 
     wire [R-1:0] on_map;  // with stage CODE - 1
     if (MASK) begin : masked
         engine_mask #(.R(R)) mask (
             .clk, .drain(drain[CODE-2]), .side, .rows(layer.rows), .columns(layer.columns), .on_map
         );
-    end else assign on_map = '1;
+    end else begin : unmasked
+        assign on_map = '1;
+    end
 
     wire [U-1:0][31:0]  residual;
     wire [R-1:0][3:0]   residual_pixel = layer.residual ? residual : '0;
+    // Without tables, and with them.
+    // verilator lint_off UNUSEDSIGNAL
     wire [R-1:0][3:0]   pixel;
     wire [R-1:0][4:0]   level;
+    // verilator lint_on UNUSEDSIGNAL
     for (genvar r = 0; r < R; r++) begin : requantiser
         engine_requantiser #(.ACC_WIDTH(ACC_WIDTH), .TABLES(TABLES)) unit (
             .clk, .acc(acc_word[r]), .scale, .bias(offset), .fine(layer.fine), .high(layer.high),
@@ -219,10 +245,13 @@ module tile_engine
     end
 
     // ---- tables
+    logic [R-1:0][3:0] code;
+    // For tables alone.
+    // verilator lint_off UNUSEDSIGNAL
     wire       table_copy, table_write;
     wire [5:0] table_address;
     wire [9:0] table_word;
-    logic [R-1:0][3:0] code;
+    // verilator lint_on UNUSEDSIGNAL
     if (TABLES) begin : tables
         engine_table_loader #(.LAYERS(LAYERS)) loader (
             .clk, .rst_n, .start(tables_start), .next(tables_next), .ready(tables_ready), .copy(table_copy), .we(table_write),
@@ -248,15 +277,19 @@ module tile_engine
         end
     end else begin : no_tables
         assign tables_ready = 1'b1;
+        assign {table_copy, table_write, table_address, table_word} = '0;
         assign code = pixel;
     end
 
     // ---- 2x2 pool
     wire [R-1:0][3:0] segment;
     if (POOL) begin : pooled
+        // For pools of sums alone.
+        // verilator lint_off UNUSEDSIGNAL
         wire [R/4-1:0][5:0] four;
+        // verilator lint_on UNUSEDSIGNAL
         wire [R/4-1:0][3:0] four_code;
-        engine_pool2 #(.R(R), .SUMS(POOL2[1])) pool2 (
+        engine_pool2 #(.R(R), .SUMS(POOL2[1])) pools (
             .clk, .pool2(layer.pool2), .side, .code, .level, .on_map, .four, .four_code, .segment
         );
         if (POOL2[1]) begin : sums
@@ -264,8 +297,12 @@ module tile_engine
                 .clk, .copy(table_copy), .we(table_write), .waddr(table_address), .wdata(table_word[3:0]),
                 .raddr(four), .rdata(four_code)
             );
-        end else assign four_code = '0;
-    end else assign segment = code;
+        end else begin : no_sums
+            assign four_code = '0;
+        end
+    end else begin : not_pooled
+        assign segment = code;
+    end
     wire layer_pools = POOL && layer.pool2 != POOL_NONE;
 
     engine_write_back #(.P(P), .R(R), .DELAY(DONE - 8), .POOL(POOL)) write_back (
@@ -298,7 +335,15 @@ module tile_engine
         .ready(record_ready), .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 
-    if (R < 8 || R > P || P % R != 0) $error("tile_engine: R must be 8, 16, 32 or 64 and at most P");
-    if (ACC_WIDTH < 18 || ACC_WIDTH > 21) $error("tile_engine: ACC_WIDTH must be 18 to 21");
-    if (POOL2[1] && !TABLES) $error("tile_engine: pools of sums need TABLES");
+    if (R < 8 || R > P || P % R != 0) begin : bad_r
+        $error("tile_engine: R must be 8, 16, 32 or 64 and at most P");
+    end
+    if (ACC_WIDTH < 18 || ACC_WIDTH > 21) begin : bad_acc_width
+        $error("tile_engine: ACC_WIDTH must be 18 to 21");
+    end
+    if (POOL2[1] && !TABLES) begin : bad_pool2
+        $error("tile_engine: pools of sums need TABLES");
+    end
 endmodule
+
+`default_nettype wire
