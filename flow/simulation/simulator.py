@@ -11,7 +11,6 @@ import numpy as np
 from flow.engine.interface import load_interface
 from flow.engine.stream import padded_frames
 from flow.errors import GatefoldError
-from flow.graph.layers import LayerGraph
 
 BASE = 0x1000_0000  # of the memory that one run uses
 ALIGN = 4096
@@ -22,26 +21,12 @@ BUSY, DONE, ERROR = 1, 2, 4  # register status
 DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way, if the memory answers
 
 
-def to_planes(images: np.ndarray, graph: LayerGraph | None = None) -> np.ndarray:
-    """Pictures as the accelerator takes them.
-
-    Args:
-        images: uint8 [N, height, width, colours].
-        graph: the network that runs; None: one that reads 32 × 32 pixels of three colours as they are.
-
-    Returns:
-        uint8 [N, planes, size, size], see `ImageInput`.
-
-    Raises:
-        GatefoldError: the network takes other images.
-    """
+def to_planes(images: np.ndarray) -> np.ndarray:
+    """uint8 [N, 32, 32, 3] (rows, columns, planes) to the accelerator's [N, 3, 32, 32], or other sizes and counts of them."""
     images = np.asarray(images)
-    shape = [*graph.image.size, graph.image.colours] if graph and graph.image else [32, 32, 3]
-    if images.ndim != 4 or list(images.shape[1:]) != shape or images.dtype != np.uint8:
-        wanted = ", ".join(map(str, shape))
-        raise GatefoldError(f"images are {images.dtype} {list(images.shape)}; give uint8 [N, {wanted}].")
-    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    return graph.image.planes(planes, graph.layers[0].in_size) if graph and graph.image else planes
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise GatefoldError(f"images are {images.dtype} {list(images.shape)}; give uint8 [N, 32, 32, 3].")
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 class Simulator:
@@ -126,16 +111,11 @@ class Simulator:
     def run(
         self, images, modes: int | Sequence[int], stall: int = 0, seed: int = 0, *, max_cycles: int | None = None
     ) -> tuple[list[dict], int]:
-        """Run one batch of uint8 [N, 32, 32, 3], pixel values; the rest is as for `run_planes`."""
-        return self.run_planes(to_planes(images), modes, stall, seed, max_cycles=max_cycles)
-
-    def run_planes(
-        self, planes, modes: int | Sequence[int], stall: int = 0, seed: int = 0, *, max_cycles: int | None = None
-    ) -> tuple[list[dict], int]:
         """Run one batch.
 
         Args:
-            planes: uint8 [N, planes, size, size], of the sizes that the accelerator was built for, see `to_planes`.
+            images: uint8 [N, S, S, planes], as `flow.graph.integer.picture_frames` makes them of pictures; [N, 32, 32, 3] pixel values
+                of a network that reads them as they are.
             modes: one mode index for all frames, or one per frame (then handed over as a mode list).
             stall: per cent of cycles in which each AXI channel, on its own, waits; 0 to 95.
             seed: of the waiting; equal seeds give equal runs.
@@ -151,8 +131,8 @@ class Simulator:
                 end is given up by a soft reset; while the memory does not answer, the accelerator remains busy and
                 starts no other.
         """
-        frames = len(planes)
-        flat = padded_frames(planes)
+        flat = padded_frames(to_planes(images))
+        frames = len(flat)
         one_mode = isinstance(modes, (int, np.integer))
         if not one_mode and len(modes) != frames:
             raise GatefoldError(f"{len(modes)} modes for {frames} frames; give one mode, or one per frame.")

@@ -134,7 +134,7 @@ def accelerator(tmp_path_factory):
             sources[index].write_text(with_faults(source.read_text(), faults[source.stem]))
     compiled = compile_graph(random_resnet(seed=3), EngineConfig(p=32, pe=2, r=16, v=16))
     compiled.plan.config = replace(compiled.plan.config, tables=1, pool2=1)  # which this network does not need
-    compiled.images = memory_images(compiled.graph, compiled.plan, compiled.table)
+    compiled = replace(compiled, images=memory_images(compiled.graph, compiled.plan, compiled.table))
     assert compiled.plan.config.image_base == IMAGES
     images = folder / "images"
     images.mkdir()
