@@ -2,7 +2,8 @@
 #
 #   make bitstream MODEL=resnet8          build the accelerator into build/resnet8/deploy, and its bitstream where Vivado or the
 #                                         open tools are installed (CHECKPOINT=FILE: other weights, such as those that a search
-#                                         leaves; BOARD=pynq-z1, pynq-z2 or zedboard)
+#                                         leaves; BOARD=pynq-z1, pynq-z2 or zedboard; MODEL=mynet.py:Net with a CHECKPOINT: a
+#                                         network of your own, docs/guide/own-network.md, into build/Net)
 #   make run MODEL=resnet8 MODE=1/4       the board program (simulated where no board is attached); builds what is not built
 #                                         yet, or not for the CHECKPOINT or BOARD that is named
 #   make report MODEL=resnet8             resources, cycles, frames per second
@@ -39,7 +40,8 @@ export gf_board      := $(BOARD)
 export gf_finn_tests := $(FINN_TESTS)
 export gf_finn_args  := $(FINN_ARGS)
 
-folder = "$${GATEFOLD_BUILD:-build}/$$gf_model"
+# A network of one's own, FILE.py:CLASS, is built as CLASS.
+folder = "$${GATEFOLD_BUILD:-build}/$${gf_model##*:}"
 board  = --board="$${gf_board:-pynq-z2}"
 build  = .venv/bin/gatefold build $(board) $${gf_checkpoint:+--checkpoint="$$gf_checkpoint"} -- "$$gf_model"
 
@@ -65,7 +67,7 @@ run: setup-board
 	@if [ -n "$$gf_checkpoint" ] || [ ! -e $(folder)/deploy/modes.json ] || \
 	    { [ -n "$$gf_board" ] && ! grep -qiF "\"board\": \"$$gf_board\"" $(folder)/deploy/modes.json; }; \
 	then requirements/setup.sh flow && $(build); fi
-	@.venv-board/bin/python board/run.py --model="$$gf_model" --mode="$$gf_mode" --count="$$gf_count"
+	@.venv-board/bin/python board/run.py --model="$${gf_model##*:}" --mode="$$gf_mode" --count="$$gf_count"
 
 report: setup-flow
 	@.venv/bin/gatefold report $(board) -- "$$gf_model"

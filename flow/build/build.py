@@ -65,12 +65,12 @@ def weights_of(request):
     models.check_name(request.model)  # an unknown name is refused before a missing file
     source = request.checkpoint or request.model
     try:
-        model, record = load_model(source), read_record(source)
+        model, record = load_model(source, request.model), read_record(source)
     except GatefoldError as error:
         if request.checkpoint:
             raise
         raise GatefoldError(f"{error} Random weights will do with --untrained.") from None
-    if model.name != request.model:
+    if model.name != models.name_of(request.model):
         raise GatefoldError(f"{source} holds weights of {model.name}; build that, or give weights of {request.model}.")
     if not model.quantised:
         raise GatefoldError(f"{source} holds floating-point weights; train on with 4-bit numbers first.")
@@ -257,4 +257,4 @@ def _weights_digest(model):
     parts = []
     for name, tensor in sorted(model.state_dict().items()):
         parts += [name, tensor.detach().cpu().contiguous().numpy().tobytes()]
-    return digest(model.name, getattr(model, "searched", {}), *parts)
+    return digest(model.name, getattr(model, "searched", {}), repr(model.layers()), *parts)

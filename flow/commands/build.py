@@ -17,7 +17,9 @@ def add_parser(subparsers) -> None:
         "program. A second call only does what has changed.",
     )
     parser.add_argument(
-        "model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it"
+        "model",
+        help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it, or one of your own: "
+        "FILE.py:CLASS",
     )
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     weights = parser.add_mutually_exclusive_group()
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.build.build import MAPPED_STEPS, STEPS, Build, Request
     from flow.engine.boards import at_clock, find_board
     from flow.engine.select import choose
+    from flow.models import name_of
     from flow.paths import build_root
 
     torch.set_num_threads(1)
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError("--clock-anyway needs a clock; give --clock MHZ too, or leave it out.")
     if args.clock and not args.clock_anyway:
         _check_clock(request, dsp=not args.no_dsp)
-    folder = args.output or build_root() / args.model
+    folder = args.output or build_root() / name_of(args.model)
     if folder.exists() and not folder.is_dir():
         raise GatefoldError(f"{folder} is a file; give another folder with --output.")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

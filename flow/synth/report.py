@@ -52,10 +52,10 @@ class Design:
         """
         from flow.engine.compile import keep_modes
         from flow.engine.plan import plan
-        from flow.models import check_name
+        from flow.models import check_name, name_of
 
         check_name(model)
-        built, graph = _built(model)
+        built, graph = _built(name_of(model))
         record = {"num_classes": classes} if classes is not None else _record(model, checkpoint)
         if checkpoint or classes is not None or not built:
             graph = _graph(model, record.get("num_classes", 10), record.get("searched", {}))
