@@ -3,7 +3,9 @@
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,29 @@ def test_missing_program_is_named(tmp_path, program):
     done = setup("flow", PATH=str(tmp_path), PYTHON=str(ROOT / ".venv" / "bin" / "python"))
     assert done.returncode == 2 and done.stderr.startswith(f"gatefold: {program} is missing")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_stamp_follows_what_it_vouches_for_to_the_disk(tmp_path):
+    """A real environment is made and its packages are refused: one step is done, synced, and then stamped at one blow."""
+    (tmp_path / "requirements").mkdir()
+    for name in ("setup.sh", "flow.txt"):
+        shutil.copy(SETUP.parent / name, tmp_path / "requirements")
+    (tmp_path / "bin").mkdir()
+    for name in ("sync", "mv"):  # the real ones, which write down what they find
+        program = tmp_path / "bin" / name
+        program.write_text(
+            f'#!/bin/sh\necho {name} "$@" : $(ls .venv/bin/python .venv/.stamp-* 2>/dev/null) >>log\nexec {shutil.which(name)} "$@"\n'
+        )
+        program.chmod(0o755)
+    variables = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PIP_NO_INDEX": "1", "PYTHON": sys.executable, "LC_ALL": "C"}
+    script = tmp_path / "requirements" / "setup.sh"
+    done = subprocess.run([script, "flow"], capture_output=True, text=True, env={**os.environ, **variables})
+    assert done.returncode != 0 and "setuptools" in done.stderr
+    assert (tmp_path / "log").read_text().splitlines() == [
+        "sync -f .venv : .venv/bin/python",
+        "mv .venv/.stamp-python.part .venv/.stamp-python : .venv/.stamp-python.part .venv/bin/python",
+    ]
+    assert [path.name for path in (tmp_path / ".venv").glob(".stamp-*")] == [".stamp-python"]
 
 
 def test_unknown_environment_is_refused():

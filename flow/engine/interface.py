@@ -126,7 +126,12 @@ def package_text(interface=None):
     used = sum(width for _, width in interface.descriptor)
     lines = [
         "// Generated from hw/interface.json by flow/engine/interface.py; do not edit.",
+        "`default_nettype none",
+        "",
         "package gatefold_pkg;",
+        "",
+        "  // All of the interface, whoever uses it.",
+        "  // verilator lint_off UNUSEDPARAM",
         "",
         f"  localparam logic [31:0] INTERFACE_ID      = 32'h{interface.id:08x};",
         f"  localparam logic [31:0] INTERFACE_VERSION = 32'd{interface.version};",
@@ -156,7 +161,16 @@ def package_text(interface=None):
     for name, width in reversed(fields):
         kind = f"logic [{width - 1}:0]" if width > 1 else "logic"
         lines.append(f"    {kind:<13} {name};")
-    lines += ["  } descriptor_t;", "", "endpackage", ""]
+    lines += [
+        "  } descriptor_t;",
+        "",
+        "  // verilator lint_on UNUSEDPARAM",
+        "",
+        "endpackage",
+        "",
+        "`default_nettype wire",
+        "",
+    ]
     return "\n".join(lines)
 
 

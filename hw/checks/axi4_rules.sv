@@ -1,6 +1,8 @@
 // Rules of an AXI4 (or AXI3) bus, for both of its sides (IHI 0022, A3): handshakes, shape of bursts, order of answers.
 //
 // Answers are expected in the order of the requests. Write data may come before their address.
+`default_nettype none
+
 module axi4_rules #(
   /// Width of an address, of data and of an identifier, in bits.
   parameter int unsigned ADDRESS     = 32,
@@ -14,39 +16,39 @@ module axi4_rules #(
   parameter int unsigned OUTSTANDING = 16
 ) (
   /// Clock.
-  input logic               clk,
+  input wire                clk,
   /// Synchronous reset, active low.
-  input logic               rst_n,
+  input wire                rst_n,
 
-  input logic [ID-1:0]      awid,
-  input logic [ADDRESS-1:0] awaddr,
-  input logic [7:0]         awlen,
-  input logic [2:0]         awsize,
-  input logic [1:0]         awburst,
-  input logic               awvalid,
-  input logic               awready,
-  input logic [DATA-1:0]    wdata,
-  input logic [DATA/8-1:0]  wstrb,
-  input logic               wlast,
-  input logic               wvalid,
-  input logic               wready,
-  input logic [ID-1:0]      bid,
-  input logic [1:0]         bresp,
-  input logic               bvalid,
-  input logic               bready,
-  input logic [ID-1:0]      arid,
-  input logic [ADDRESS-1:0] araddr,
-  input logic [7:0]         arlen,
-  input logic [2:0]         arsize,
-  input logic [1:0]         arburst,
-  input logic               arvalid,
-  input logic               arready,
-  input logic [ID-1:0]      rid,
-  input logic [DATA-1:0]    rdata,
-  input logic [1:0]         rresp,
-  input logic               rlast,
-  input logic               rvalid,
-  input logic               rready
+  input wire  [ID-1:0]      awid,
+  input wire  [ADDRESS-1:0] awaddr,
+  input wire  [7:0]         awlen,
+  input wire  [2:0]         awsize,
+  input wire  [1:0]         awburst,
+  input wire                awvalid,
+  input wire                awready,
+  input wire  [DATA-1:0]    wdata,
+  input wire  [DATA/8-1:0]  wstrb,
+  input wire                wlast,
+  input wire                wvalid,
+  input wire                wready,
+  input wire  [ID-1:0]      bid,
+  input wire  [1:0]         bresp,
+  input wire                bvalid,
+  input wire                bready,
+  input wire  [ID-1:0]      arid,
+  input wire  [ADDRESS-1:0] araddr,
+  input wire  [7:0]         arlen,
+  input wire  [2:0]         arsize,
+  input wire  [1:0]         arburst,
+  input wire                arvalid,
+  input wire                arready,
+  input wire  [ID-1:0]      rid,
+  input wire  [DATA-1:0]    rdata,
+  input wire  [1:0]         rresp,
+  input wire                rlast,
+  input wire                rvalid,
+  input wire                rready
 );
 
   logic on;
@@ -162,3 +164,5 @@ module axi4_rules #(
   end
 
 endmodule
+
+`default_nettype wire

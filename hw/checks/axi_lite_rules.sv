@@ -1,30 +1,32 @@
 // Rules of an AXI4-Lite bus, for both of its sides (IHI 0022, B1): handshakes, answers after what they answer.
+`default_nettype none
+
 module axi_lite_rules #(
   /// Width of an address, in bits.
   parameter int unsigned ADDRESS = 12
 ) (
   /// Clock.
-  input logic               clk,
+  input wire                clk,
   /// Synchronous reset, active low.
-  input logic               rst_n,
+  input wire                rst_n,
 
-  input logic [ADDRESS-1:0] awaddr,
-  input logic               awvalid,
-  input logic               awready,
-  input logic [31:0]        wdata,
-  input logic [3:0]         wstrb,
-  input logic               wvalid,
-  input logic               wready,
-  input logic [1:0]         bresp,
-  input logic               bvalid,
-  input logic               bready,
-  input logic [ADDRESS-1:0] araddr,
-  input logic               arvalid,
-  input logic               arready,
-  input logic [31:0]        rdata,
-  input logic [1:0]         rresp,
-  input logic               rvalid,
-  input logic               rready
+  input wire  [ADDRESS-1:0] awaddr,
+  input wire                awvalid,
+  input wire                awready,
+  input wire  [31:0]        wdata,
+  input wire  [3:0]         wstrb,
+  input wire                wvalid,
+  input wire                wready,
+  input wire  [1:0]         bresp,
+  input wire                bvalid,
+  input wire                bready,
+  input wire  [ADDRESS-1:0] araddr,
+  input wire                arvalid,
+  input wire                arready,
+  input wire  [31:0]        rdata,
+  input wire  [1:0]         rresp,
+  input wire                rvalid,
+  input wire                rready
 );
 
   logic on;
@@ -63,3 +65,5 @@ module axi_lite_rules #(
       else $fatal(1, "a read is answered before it is asked for");
 
 endmodule
+
+`default_nettype wire

@@ -1,26 +1,28 @@
 // The register port keeps the rules of its bus, and so does the host.
+`default_nettype none
+
 module axi_lite_slave_checks #(
   parameter int unsigned ADDRESS = 12
 ) (
-  input logic               clk,
-  input logic               rst_n,
-  input logic [ADDRESS-1:0] s_axi_awaddr,
-  input logic               s_axi_awvalid,
-  input logic               s_axi_awready,
-  input logic [31:0]        s_axi_wdata,
-  input logic [3:0]         s_axi_wstrb,
-  input logic               s_axi_wvalid,
-  input logic               s_axi_wready,
-  input logic [1:0]         s_axi_bresp,
-  input logic               s_axi_bvalid,
-  input logic               s_axi_bready,
-  input logic [ADDRESS-1:0] s_axi_araddr,
-  input logic               s_axi_arvalid,
-  input logic               s_axi_arready,
-  input logic [31:0]        s_axi_rdata,
-  input logic [1:0]         s_axi_rresp,
-  input logic               s_axi_rvalid,
-  input logic               s_axi_rready
+  input wire                clk,
+  input wire                rst_n,
+  input wire  [ADDRESS-1:0] s_axi_awaddr,
+  input wire                s_axi_awvalid,
+  input wire                s_axi_awready,
+  input wire  [31:0]        s_axi_wdata,
+  input wire  [3:0]         s_axi_wstrb,
+  input wire                s_axi_wvalid,
+  input wire                s_axi_wready,
+  input wire  [1:0]         s_axi_bresp,
+  input wire                s_axi_bvalid,
+  input wire                s_axi_bready,
+  input wire  [ADDRESS-1:0] s_axi_araddr,
+  input wire                s_axi_arvalid,
+  input wire                s_axi_arready,
+  input wire  [31:0]        s_axi_rdata,
+  input wire  [1:0]         s_axi_rresp,
+  input wire                s_axi_rvalid,
+  input wire                s_axi_rready
 );
 
   axi_lite_rules #(.ADDRESS(ADDRESS)) host (
@@ -35,3 +37,5 @@ module axi_lite_slave_checks #(
 endmodule
 
 bind axi_lite_slave axi_lite_slave_checks #(.ADDRESS(ADDRESS)) checks (.*);
+
+`default_nettype wire

@@ -1,36 +1,38 @@
 // The bus master and the frame stream keep their rules.
+`default_nettype none
+
 module axi_shell_checks (
-  input logic        clk,
-  input logic        rst_n,
-  input logic [31:0] m_axi_awaddr,
-  input logic [7:0]  m_axi_awlen,
-  input logic [2:0]  m_axi_awsize,
-  input logic [1:0]  m_axi_awburst,
-  input logic        m_axi_awvalid,
-  input logic        m_axi_awready,
-  input logic [63:0] m_axi_wdata,
-  input logic [7:0]  m_axi_wstrb,
-  input logic        m_axi_wlast,
-  input logic        m_axi_wvalid,
-  input logic        m_axi_wready,
-  input logic [1:0]  m_axi_bresp,
-  input logic        m_axi_bvalid,
-  input logic        m_axi_bready,
-  input logic [31:0] m_axi_araddr,
-  input logic [7:0]  m_axi_arlen,
-  input logic [2:0]  m_axi_arsize,
-  input logic [1:0]  m_axi_arburst,
-  input logic        m_axi_arvalid,
-  input logic        m_axi_arready,
-  input logic [63:0] m_axi_rdata,
-  input logic [1:0]  m_axi_rresp,
-  input logic        m_axi_rlast,
-  input logic        m_axi_rvalid,
-  input logic        m_axi_rready,
-  input logic        engine_rst_n,
-  input logic [63:0] m_axis_tdata,
-  input logic        m_axis_tvalid,
-  input logic        m_axis_tready
+  input wire         clk,
+  input wire         rst_n,
+  input wire  [31:0] m_axi_awaddr,
+  input wire  [7:0]  m_axi_awlen,
+  input wire  [2:0]  m_axi_awsize,
+  input wire  [1:0]  m_axi_awburst,
+  input wire         m_axi_awvalid,
+  input wire         m_axi_awready,
+  input wire  [63:0] m_axi_wdata,
+  input wire  [7:0]  m_axi_wstrb,
+  input wire         m_axi_wlast,
+  input wire         m_axi_wvalid,
+  input wire         m_axi_wready,
+  input wire  [1:0]  m_axi_bresp,
+  input wire         m_axi_bvalid,
+  input wire         m_axi_bready,
+  input wire  [31:0] m_axi_araddr,
+  input wire  [7:0]  m_axi_arlen,
+  input wire  [2:0]  m_axi_arsize,
+  input wire  [1:0]  m_axi_arburst,
+  input wire         m_axi_arvalid,
+  input wire         m_axi_arready,
+  input wire  [63:0] m_axi_rdata,
+  input wire  [1:0]  m_axi_rresp,
+  input wire         m_axi_rlast,
+  input wire         m_axi_rvalid,
+  input wire         m_axi_rready,
+  input wire         engine_rst_n,
+  input wire  [63:0] m_axis_tdata,
+  input wire         m_axis_tvalid,
+  input wire         m_axis_tready
 );
 
   axi4_rules memory (
@@ -52,3 +54,5 @@ module axi_shell_checks (
 endmodule
 
 bind axi_shell axi_shell_checks checks (.*);
+
+`default_nettype wire

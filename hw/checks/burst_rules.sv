@@ -1,4 +1,6 @@
 // Rules of one burst's address, length, size and kind (IHI 0022, A3.4.1).
+`default_nettype none
+
 module burst_rules #(
   /// Width of an address, in bits.
   parameter int unsigned ADDRESS   = 32,
@@ -10,17 +12,17 @@ module burst_rules #(
   parameter bit          WHOLE     = 1
 ) (
   /// Clock.
-  input logic               clk,
+  input wire                clk,
   /// A burst is asked for.
-  input logic               valid,
+  input wire                valid,
   /// Its first byte.
-  input logic [ADDRESS-1:0] address,
+  input wire  [ADDRESS-1:0] address,
   /// Its beats but one.
-  input logic [7:0]         length,
+  input wire  [7:0]         length,
   /// log2 of the bytes in one of its beats.
-  input logic [2:0]         size,
+  input wire  [2:0]         size,
   /// 0 fixed, 1 incrementing, 2 wrapping.
-  input logic [1:0]         kind
+  input wire  [1:0]         kind
 );
 
   localparam logic [1:0]  INCR = 2'b01;
@@ -47,3 +49,5 @@ module burst_rules #(
       else $fatal(1, "a burst is not one of whole, aligned beats at rising addresses");
 
 endmodule
+
+`default_nettype wire

@@ -1,15 +1,17 @@
 // A batch begins and ends with both sides of the DMA at rest, and no record comes before its frame.
+`default_nettype none
+
 module dma_batch_checks (
-  input logic        clk,
-  input logic        rst_n,
-  input logic        busy,
-  input logic        dma_start,
-  input logic        finish,
-  input logic        abort,
-  input logic        read_idle,
-  input logic        write_idle,
-  input logic [31:0] frames_read,
-  input logic [31:0] frames_done
+  input wire         clk,
+  input wire         rst_n,
+  input wire         busy,
+  input wire         dma_start,
+  input wire         finish,
+  input wire         abort,
+  input wire         read_idle,
+  input wire         write_idle,
+  input wire  [31:0] frames_read,
+  input wire  [31:0] frames_done
 );
 
   logic on;
@@ -30,3 +32,5 @@ module dma_batch_checks (
 endmodule
 
 bind dma_batch dma_batch_checks checks (.*);
+
+`default_nettype wire

@@ -1,17 +1,19 @@
 // A batch's addresses suit its bursts, every beat that was asked for finds its place, and no header names a mode too many.
+`default_nettype none
+
 module dma_read_checks #(
   parameter int unsigned MODES = 5
 ) (
-  input logic        clk,
-  input logic        rst_n,
-  input logic        start,
-  input logic [31:0] source,
-  input logic [31:0] mode_list,
+  input wire         clk,
+  input wire         rst_n,
+  input wire         start,
+  input wire  [31:0] source,
+  input wire  [31:0] mode_list,
   /// The word that enters the buffer is a header.
-  input logic        header,
-  input logic        push,
-  input logic        push_ready,
-  input logic [63:0] push_data
+  input wire         header,
+  input wire         push,
+  input wire         push_ready,
+  input wire  [63:0] push_data
 );
 
   logic on;
@@ -26,9 +28,11 @@ module dma_read_checks #(
       else $fatal(1, "the image buffer overflows: a beat comes that was asked for without room");
 
   always_ff @(posedge clk) if (on && push && header)
-    mode: assert (push_data < MODES)
+    mode: assert (push_data < 64'(MODES))
       else $fatal(1, "a header names mode %0d of %0d", push_data, MODES);
 
 endmodule
 
 bind dma_read dma_read_checks #(.MODES(MODES)) checks (.header(blkData.state == 2'd1), .*);
+
+`default_nettype wire

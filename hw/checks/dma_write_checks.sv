@@ -1,11 +1,13 @@
 // A batch's address suits its bursts, and a burst's data are there before it begins.
+`default_nettype none
+
 module dma_write_checks (
-  input logic        clk,
-  input logic        rst_n,
-  input logic        start,
-  input logic [31:0] destination,
-  input logic        m_axi_wvalid,
-  input logic        buffer_valid
+  input wire         clk,
+  input wire         rst_n,
+  input wire         start,
+  input wire  [31:0] destination,
+  input wire         m_axi_wvalid,
+  input wire         buffer_valid
 );
 
   logic on;
@@ -22,3 +24,5 @@ module dma_write_checks (
 endmodule
 
 bind dma_write dma_write_checks checks (.*);
+
+`default_nettype wire

@@ -1,15 +1,17 @@
 // An image is written only into a buffer that no frame waits in or is read from.
+`default_nettype none
+
 module engine_loader_checks #(
     parameter int unsigned PLANES     = 3,
     parameter int unsigned IMAGE_BASE = 32
 ) (
-    input logic       clk,
-    input logic       rst_n,
-    input logic       write,
-    input logic [7:0] addr,
-    input logic [1:0] count,
-    input logic       drain,
-    input logic       release_buffer
+    input wire        clk,
+    input wire        rst_n,
+    input wire        write,
+    input wire  [7:0] addr,
+    input wire  [1:0] count,
+    input wire        drain,
+    input wire        release_buffer
 );
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
@@ -31,3 +33,5 @@ module engine_loader_checks #(
 endmodule
 
 bind engine_loader engine_loader_checks #(.PLANES(PLANES), .IMAGE_BASE(IMAGE_BASE)) checks (.*);
+
+`default_nettype wire

@@ -1,6 +1,8 @@
 // No layer writes into a map that it, or a later layer of the frame, still has to read.
 //
 // Looked up in the program when a layer begins: it holds the places of all maps and says which layers read them.
+`default_nettype none
+
 module engine_program_checks
     import engine_pkg::*;
     import gatefold_pkg::*;
@@ -8,17 +10,19 @@ module engine_program_checks
     parameter int unsigned MODES  = 5,
     parameter int unsigned LAYERS = 16
 ) (
-    input logic                              clk,
-    input logic                              rst_n,
+    input wire                               clk,
+    input wire                               rst_n,
     /// A layer begins: the program's word at `program_addr`.
-    input logic                              load,
-    input logic [$clog2(MODES * LAYERS)-1:0] program_addr
+    input wire                               load,
+    input wire  [$clog2(MODES * LAYERS)-1:0] program_addr
 );
     localparam int unsigned IMAGE_BUFFERS = 2;
 
     logic [DESCRIPTOR_WIDTH-1:0] words[MODES * LAYERS];
     initial $readmemh("program.mem", words);
 
+    // An address has as many bits as a count; of a record, a function looks at a part.
+    // verilator lint_off UNUSEDSIGNAL
     function automatic descriptor_t layer_at(int unsigned address);
         return descriptor_t'(words[address]);
     endfunction
@@ -51,6 +55,7 @@ module engine_program_checks
         target.first = 32'(at.dst_base);
         target.count = words_of(at.out_count, at.size);
     endfunction
+    // verilator lint_on UNUSEDSIGNAL
 
     // A residual lies in X, where the result goes.
     function automatic map_t residual(descriptor_t at);
@@ -93,3 +98,5 @@ module engine_program_checks
 endmodule
 
 bind engine_sequencer engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS)) program_checks (.load(3'(state) == 3'd2), .*);
+
+`default_nettype wire

@@ -1,16 +1,18 @@
 // Nothing of a frame's result changes while the record before is sent; the record's stream keeps its rules.
+`default_nettype none
+
 module engine_record_checks #(
     parameter int unsigned CLASSES = 10
 ) (
-    input logic        clk,
-    input logic        rst_n,
-    input logic        logit_valid,
-    input logic [8:0]  logit_index,
-    input logic        finish,
-    input logic        sending,
-    input logic [63:0] m_axis_tdata,
-    input logic        m_axis_tvalid,
-    input logic        m_axis_tready
+    input wire         clk,
+    input wire         rst_n,
+    input wire         logit_valid,
+    input wire  [8:0]  logit_index,
+    input wire         finish,
+    input wire         sending,
+    input wire  [63:0] m_axis_tdata,
+    input wire         m_axis_tvalid,
+    input wire         m_axis_tready
 );
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
@@ -31,3 +33,5 @@ module engine_record_checks #(
 endmodule
 
 bind engine_record engine_record_checks #(.CLASSES(CLASSES)) checks (.*);
+
+`default_nettype wire

@@ -1,4 +1,6 @@
 // Every frame's mode is in the program, and every tile lies in its layer and follows the order of the convolution.
+`default_nettype none
+
 module engine_sequencer_checks
     import engine_pkg::*;
     import gatefold_pkg::*;
@@ -7,16 +9,19 @@ module engine_sequencer_checks
     parameter int unsigned R     = 64,
     parameter int unsigned MODES = 5
 ) (
-    input logic        clk,
-    input logic        rst_n,
+    input wire         clk,
+    input wire         rst_n,
     /// The sequencer waits for a frame.
-    input logic        waiting,
-    input logic        image_valid,
-    input logic [7:0]  image_mode,
-    input descriptor_t layer,
-    input logic        side,
-    input tile_t       tile,
-    input logic [8:0]  tile_in
+    input wire         waiting,
+    input wire         image_valid,
+    input wire  [7:0]  image_mode,
+    // A whole record, of which these rules look at a part.
+    // verilator lint_off UNUSEDSIGNAL
+    input wire descriptor_t layer,
+    // verilator lint_on UNUSEDSIGNAL
+    input wire         side,
+    input wire tile_t  tile,
+    input wire  [8:0]  tile_in
 );
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
@@ -35,7 +40,10 @@ module engine_sequencer_checks
     assign out_per_group = (MODES == 1) ? layer.out_count : layer.out_per_group;
 
     // A tuple's inputs come one after the other, from the first of its group to the last; `seen` of them have come.
+    // Likewise.
+    // verilator lint_off UNUSEDSIGNAL
     tile_t      tuple;
+    // verilator lint_on UNUSEDSIGNAL
     logic [8:0] base, seen;
     logic       open;
     always_ff @(posedge clk)
@@ -86,3 +94,5 @@ module engine_sequencer_checks
 endmodule
 
 bind engine_sequencer engine_sequencer_checks #(.P(P), .R(R), .MODES(MODES)) checks (.waiting(3'(state) == 3'd0), .*);
+
+`default_nettype wire

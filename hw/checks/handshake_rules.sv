@@ -2,22 +2,27 @@
 //
 // As all modules of this folder, for simulation only; a breach ends it with a sentence. The assertions stand in clocked blocks, under
 // the condition that they need: that costs a simulator less than the same as a property.
+`default_nettype none
+
 module handshake_rules #(
   /// Width of all that is offered, in bits.
   parameter int unsigned WIDTH = 1
 ) (
   /// Clock.
-  input logic             clk,
+  input wire              clk,
   /// Synchronous reset, active low.
-  input logic             rst_n,
-  input logic             valid,
-  input logic             ready,
+  input wire              rst_n,
+  input wire              valid,
+  input wire              ready,
   /// All that is offered.
-  input logic [WIDTH-1:0] payload
+  input wire  [WIDTH-1:0] payload
 );
 
   logic             on;
+  // Its value before the first clock edge.
+  // verilator lint_off PROCASSINIT
   logic             reset = 1'b0;
+  // verilator lint_on PROCASSINIT
   logic             waiting;
   logic [WIDTH-1:0] offered;
   after_reset contracts (.clk, .rst_n, .on);
@@ -37,3 +42,5 @@ module handshake_rules #(
   end
 
 endmodule
+
+`default_nettype wire

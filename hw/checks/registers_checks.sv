@@ -1,11 +1,13 @@
 // A batch starts only on an accelerator at rest, and its end has one outcome.
+`default_nettype none
+
 module registers_checks (
-  input logic clk,
-  input logic rst_n,
-  input logic start,
-  input logic busy,
-  input logic done,
-  input logic error
+  input wire  clk,
+  input wire  rst_n,
+  input wire  start,
+  input wire  busy,
+  input wire  done,
+  input wire  error
 );
 
   logic on;
@@ -22,3 +24,5 @@ module registers_checks (
 endmodule
 
 bind registers registers_checks checks (.*);
+
+`default_nettype wire

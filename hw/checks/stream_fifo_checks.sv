@@ -1,14 +1,16 @@
 // No word is put into a full buffer or taken from an empty one, and the count is true.
+`default_nettype none
+
 module stream_fifo_checks #(
   parameter int unsigned DEPTH = 64
 ) (
-  input logic                     clk,
-  input logic                     rst_n,
-  input logic                     push,
-  input logic                     pop,
-  input logic [$clog2(DEPTH)-1:0] write_address,
-  input logic [$clog2(DEPTH)-1:0] read_address,
-  input logic [$clog2(DEPTH):0]   count
+  input wire                      clk,
+  input wire                      rst_n,
+  input wire                      push,
+  input wire                      pop,
+  input wire  [$clog2(DEPTH)-1:0] write_address,
+  input wire  [$clog2(DEPTH)-1:0] read_address,
+  input wire  [$clog2(DEPTH):0]   count
 );
 
   logic on;
@@ -30,3 +32,5 @@ module stream_fifo_checks #(
 endmodule
 
 bind stream_fifo stream_fifo_checks #(.DEPTH(DEPTH)) checks (.*);
+
+`default_nettype wire

@@ -1,4 +1,6 @@
 // Memories are addressed within their contents, and a layer writes its output map and nothing else.
+`default_nettype none
+
 module tile_engine_checks
     import engine_pkg::*;
     import gatefold_pkg::*;
@@ -10,17 +12,23 @@ module tile_engine_checks
     parameter int unsigned WEIGHT_DEPTH  = 4096,
     parameter int unsigned REQUANT_DEPTH = 512
 ) (
-    input logic                                     clk,
-    input logic                                     rst_n,
-    input descriptor_t                              layer,
-    input tile_t                                    tile,
-    input logic [7:0]                               source_word,
-    input logic [PE-1:0][$clog2(WEIGHT_DEPTH)-1:0]  weight_addr,
-    input drain_t                                   drain5,
-    input logic [14:0]                              requant_addr,
-    input logic                                     write_image,
-    input logic [7:0]                               write_addr,
-    input logic [15:0][3:0]                         write_enable
+    input wire                                      clk,
+    input wire                                      rst_n,
+    // Whole records, of which these rules look at a part.
+    // verilator lint_off UNUSEDSIGNAL
+    input wire descriptor_t                         layer,
+    input wire tile_t                               tile,
+    // verilator lint_on UNUSEDSIGNAL
+    input wire  [7:0]                               source_word,
+    input wire  [PE-1:0][$clog2(WEIGHT_DEPTH)-1:0]  weight_addr,
+    // Likewise.
+    // verilator lint_off UNUSEDSIGNAL
+    input wire drain_t                              drain5,
+    // verilator lint_on UNUSEDSIGNAL
+    input wire  [14:0]                              requant_addr,
+    input wire                                      write_image,
+    input wire  [7:0]                               write_addr,
+    input wire  [15:0][3:0]                         write_enable
 );
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
@@ -60,3 +68,5 @@ bind tile_engine tile_engine_checks #(
     .PE(PE), .X_DEPTH(X_DEPTH), .M_DEPTH(M_DEPTH), .IMAGE_BASE(IMAGE_BASE), .WEIGHT_DEPTH(WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH)
 ) checks (.*);
+
+`default_nettype wire

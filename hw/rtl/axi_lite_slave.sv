@@ -6,37 +6,39 @@
 //
 // Write: `write` is high for one cycle with address, data and byte strobes. Read: `read_address` is held for
 // one cycle, in which `read_data` must answer combinationally. The two low address bits are ignored.
+`default_nettype none
+
 module axi_lite_slave #(
   /// Width of an address, in bits.
   parameter int unsigned ADDRESS = 12
 ) (
   /// Clock.
-  input  logic               clk,
+  input  wire                clk,
   /// Synchronous reset, active low.
-  input  logic               rst_n,
+  input  wire                rst_n,
 
   /// Write address channel.
-  input  logic [ADDRESS-1:0] s_axi_awaddr,
-  input  logic               s_axi_awvalid,
+  input  wire  [ADDRESS-1:0] s_axi_awaddr,
+  input  wire                s_axi_awvalid,
   output logic               s_axi_awready,
   /// Write data channel.
-  input  logic [31:0]        s_axi_wdata,
-  input  logic [3:0]         s_axi_wstrb,
-  input  logic               s_axi_wvalid,
+  input  wire  [31:0]        s_axi_wdata,
+  input  wire  [3:0]         s_axi_wstrb,
+  input  wire                s_axi_wvalid,
   output logic               s_axi_wready,
   /// Write response channel; always OKAY.
   output logic [1:0]         s_axi_bresp,
   output logic               s_axi_bvalid,
-  input  logic               s_axi_bready,
+  input  wire                s_axi_bready,
   /// Read address channel.
-  input  logic [ADDRESS-1:0] s_axi_araddr,
-  input  logic               s_axi_arvalid,
+  input  wire  [ADDRESS-1:0] s_axi_araddr,
+  input  wire                s_axi_arvalid,
   output logic               s_axi_arready,
   /// Read data channel; always OKAY.
   output logic [31:0]        s_axi_rdata,
   output logic [1:0]         s_axi_rresp,
   output logic               s_axi_rvalid,
-  input  logic               s_axi_rready,
+  input  wire                s_axi_rready,
 
   /// A word is written in this cycle.
   output logic               write,
@@ -49,7 +51,7 @@ module axi_lite_slave #(
   /// Byte address of the word that is read, a multiple of 4.
   output logic [ADDRESS-1:0] read_address,
   /// Value of that word.
-  input  logic [31:0]        read_data
+  input  wire  [31:0]        read_data
 );
 
   assign s_axi_bresp = 2'b00;
@@ -121,3 +123,5 @@ module axi_lite_slave #(
   assign unused = &{1'b0, s_axi_awaddr[1:0], s_axi_araddr[1:0]};
 
 endmodule
+
+`default_nettype wire

@@ -5,6 +5,8 @@
 // beat for the mode list, so that it may be joined to an AXI3 port without a converter of lengths; it uses no
 // identifiers and expects answers in order. The engine side is a stream of frames, a stream of records and a
 // reset.
+`default_nettype none
+
 module axi_shell
   import gatefold_pkg::*;
 #(
@@ -20,28 +22,28 @@ module axi_shell
   parameter int unsigned READ_DEPTH  = 64
 ) (
   /// Clock.
-  input  logic        clk,
+  input  wire         clk,
   /// Synchronous reset, active low.
-  input  logic        rst_n,
+  input  wire         rst_n,
 
   /// AXI4-Lite slave.
-  input  logic [11:0] s_axi_control_awaddr,
-  input  logic        s_axi_control_awvalid,
+  input  wire  [11:0] s_axi_control_awaddr,
+  input  wire         s_axi_control_awvalid,
   output logic        s_axi_control_awready,
-  input  logic [31:0] s_axi_control_wdata,
-  input  logic [3:0]  s_axi_control_wstrb,
-  input  logic        s_axi_control_wvalid,
+  input  wire  [31:0] s_axi_control_wdata,
+  input  wire  [3:0]  s_axi_control_wstrb,
+  input  wire         s_axi_control_wvalid,
   output logic        s_axi_control_wready,
   output logic [1:0]  s_axi_control_bresp,
   output logic        s_axi_control_bvalid,
-  input  logic        s_axi_control_bready,
-  input  logic [11:0] s_axi_control_araddr,
-  input  logic        s_axi_control_arvalid,
+  input  wire         s_axi_control_bready,
+  input  wire  [11:0] s_axi_control_araddr,
+  input  wire         s_axi_control_arvalid,
   output logic        s_axi_control_arready,
   output logic [31:0] s_axi_control_rdata,
   output logic [1:0]  s_axi_control_rresp,
   output logic        s_axi_control_rvalid,
-  input  logic        s_axi_control_rready,
+  input  wire         s_axi_control_rready,
 
   /// AXI4 master.
   output logic [31:0] m_axi_awaddr,
@@ -51,14 +53,14 @@ module axi_shell
   output logic [3:0]  m_axi_awcache,
   output logic [2:0]  m_axi_awprot,
   output logic        m_axi_awvalid,
-  input  logic        m_axi_awready,
+  input  wire         m_axi_awready,
   output logic [63:0] m_axi_wdata,
   output logic [7:0]  m_axi_wstrb,
   output logic        m_axi_wlast,
   output logic        m_axi_wvalid,
-  input  logic        m_axi_wready,
-  input  logic [1:0]  m_axi_bresp,
-  input  logic        m_axi_bvalid,
+  input  wire         m_axi_wready,
+  input  wire  [1:0]  m_axi_bresp,
+  input  wire         m_axi_bvalid,
   output logic        m_axi_bready,
   output logic [31:0] m_axi_araddr,
   output logic [7:0]  m_axi_arlen,
@@ -67,11 +69,11 @@ module axi_shell
   output logic [3:0]  m_axi_arcache,
   output logic [2:0]  m_axi_arprot,
   output logic        m_axi_arvalid,
-  input  logic        m_axi_arready,
-  input  logic [63:0] m_axi_rdata,
-  input  logic [1:0]  m_axi_rresp,
-  input  logic        m_axi_rlast,
-  input  logic        m_axi_rvalid,
+  input  wire         m_axi_arready,
+  input  wire  [63:0] m_axi_rdata,
+  input  wire  [1:0]  m_axi_rresp,
+  input  wire         m_axi_rlast,
+  input  wire         m_axi_rvalid,
   output logic        m_axi_rready,
 
   /// Interrupt, level.
@@ -82,10 +84,10 @@ module axi_shell
   /// Frames to the engine.
   output logic [63:0] m_axis_tdata,
   output logic        m_axis_tvalid,
-  input  logic        m_axis_tready,
+  input  wire         m_axis_tready,
   /// Records from the engine.
-  input  logic [63:0] s_axis_tdata,
-  input  logic        s_axis_tvalid,
+  input  wire  [63:0] s_axis_tdata,
+  input  wire         s_axis_tvalid,
   output logic        s_axis_tready
 );
 
@@ -209,3 +211,5 @@ module axi_shell
   );
 
 endmodule
+
+`default_nettype wire

@@ -5,6 +5,8 @@
 // (`abort`), those under way are ended, and the engine is held in reset (at least RESET_CYCLES cycles) since it
 // may hold part of a frame. `busy` lasts until all of that is over; a memory that never answers thus keeps the
 // accelerator busy, and only a reset of the whole bus helps.
+`default_nettype none
+
 module dma_batch
   import gatefold_pkg::*;
 #(
@@ -12,16 +14,16 @@ module dma_batch
   parameter int unsigned RESET_CYCLES = 16
 ) (
   /// Clock.
-  input  logic        clk,
+  input  wire         clk,
   /// Synchronous reset, active low.
-  input  logic        rst_n,
+  input  wire         rst_n,
 
   /// Start of a batch; ignored while busy.
-  input  logic        start,
+  input  wire         start,
   /// Start of a soft reset.
-  input  logic        soft_reset,
+  input  wire         soft_reset,
   /// Frames of the batch, taken at its start.
-  input  logic [31:0] frames,
+  input  wire  [31:0] frames,
   /// A batch or a reset is under way.
   output logic        busy,
   /// The batch ends in this cycle; not after a soft reset.
@@ -39,14 +41,14 @@ module dma_batch
   output logic        engine_rst_n,
 
   /// State of the reading side.
-  input  logic        read_idle,
-  input  logic        read_bad_mode,
-  input  logic        read_bus_error,
-  input  logic [31:0] frames_read,
+  input  wire         read_idle,
+  input  wire         read_bad_mode,
+  input  wire         read_bus_error,
+  input  wire  [31:0] frames_read,
   /// State of the writing side.
-  input  logic        write_idle,
-  input  logic        write_bus_error,
-  input  logic [31:0] frames_done
+  input  wire         write_idle,
+  input  wire         write_bus_error,
+  input  wire  [31:0] frames_done
 );
 
   if (RESET_CYCLES < 1 || RESET_CYCLES > 255) begin : g_reset
@@ -132,3 +134,5 @@ module dma_batch
   end
 
 endmodule
+
+`default_nettype wire

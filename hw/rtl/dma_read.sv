@@ -12,6 +12,8 @@
 // A mode of MODES or more ends the reading before that frame (`bad_mode`), a read error ends it at once
 // (`bus_error`), and so does `abort`. What is under way then is still received, and dropped. `idle` tells that
 // nothing is under way and nothing more will be asked for. `abort` must last until `idle`; it empties the buffer.
+`default_nettype none
+
 module dma_read #(
   /// Image beats of a frame; a multiple of 16.
   parameter int unsigned IMAGE_BEATS = 384,
@@ -21,18 +23,18 @@ module dma_read #(
   parameter int unsigned MODES       = 5
 ) (
   /// Clock.
-  input  logic        clk,
+  input  wire         clk,
   /// Synchronous reset, active low.
-  input  logic        rst_n,
+  input  wire         rst_n,
 
   /// Start a batch with the settings below; only while idle.
-  input  logic        start,
-  input  logic [31:0] source,
-  input  logic [31:0] frames,
-  input  logic [7:0]  mode,
-  input  logic [31:0] mode_list,
+  input  wire         start,
+  input  wire  [31:0] source,
+  input  wire  [31:0] frames,
+  input  wire  [7:0]  mode,
+  input  wire  [31:0] mode_list,
   /// Stop, level.
-  input  logic        abort,
+  input  wire         abort,
   /// Nothing is under way.
   output logic        idle,
   /// Frames handed to the engine, or being handed, in this batch.
@@ -46,18 +48,18 @@ module dma_read #(
   output logic [31:0] m_axi_araddr,
   output logic [7:0]  m_axi_arlen,
   output logic        m_axi_arvalid,
-  input  logic        m_axi_arready,
+  input  wire         m_axi_arready,
   /// Read data channel.
-  input  logic [63:0] m_axi_rdata,
-  input  logic [1:0]  m_axi_rresp,
-  input  logic        m_axi_rlast,
-  input  logic        m_axi_rvalid,
+  input  wire  [63:0] m_axi_rdata,
+  input  wire  [1:0]  m_axi_rresp,
+  input  wire         m_axi_rlast,
+  input  wire         m_axi_rvalid,
   output logic        m_axi_rready,
 
   /// Frames to the engine.
   output logic [63:0] m_axis_tdata,
   output logic        m_axis_tvalid,
-  input  logic        m_axis_tready
+  input  wire         m_axis_tready
 );
 
   localparam int unsigned BURST  = 16;
@@ -289,3 +291,5 @@ module dma_read #(
   assign unused = &{1'b0, buffered, m_axi_rresp[0]};
 
 endmodule
+
+`default_nettype wire

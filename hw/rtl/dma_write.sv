@@ -8,6 +8,8 @@
 // A response with an error (`bus_error`) and `abort` let no further burst start; the burst under way is ended as
 // the bus demands. `idle` tells that none is under way. `abort` must last until `idle`; it empties the buffer
 // once `idle` holds.
+`default_nettype none
+
 module dma_write
   import gatefold_pkg::*;
 #(
@@ -15,15 +17,15 @@ module dma_write
   parameter int unsigned RECORD_BEATS = 16
 ) (
   /// Clock.
-  input  logic        clk,
+  input  wire         clk,
   /// Synchronous reset, active low.
-  input  logic        rst_n,
+  input  wire         rst_n,
 
   /// Start a batch at `destination`; only while idle.
-  input  logic        start,
-  input  logic [31:0] destination,
+  input  wire         start,
+  input  wire  [31:0] destination,
   /// Stop, level.
-  input  logic        abort,
+  input  wire         abort,
   /// No burst is under way.
   output logic        idle,
   /// Records written in this batch.
@@ -36,20 +38,20 @@ module dma_write
   /// Write address channel; the length is always 16 beats.
   output logic [31:0] m_axi_awaddr,
   output logic        m_axi_awvalid,
-  input  logic        m_axi_awready,
+  input  wire         m_axi_awready,
   /// Write data channel.
   output logic [63:0] m_axi_wdata,
   output logic        m_axi_wlast,
   output logic        m_axi_wvalid,
-  input  logic        m_axi_wready,
+  input  wire         m_axi_wready,
   /// Write response channel.
-  input  logic [1:0]  m_axi_bresp,
-  input  logic        m_axi_bvalid,
+  input  wire  [1:0]  m_axi_bresp,
+  input  wire         m_axi_bvalid,
   output logic        m_axi_bready,
 
   /// Records from the engine.
-  input  logic [63:0] s_axis_tdata,
-  input  logic        s_axis_tvalid,
+  input  wire  [63:0] s_axis_tdata,
+  input  wire         s_axis_tvalid,
   output logic        s_axis_tready
 );
 
@@ -156,3 +158,5 @@ module dma_write
   assign unused = &{1'b0, buffer_valid, m_axi_bresp[0]};
 
 endmodule
+
+`default_nettype wire

@@ -1,4 +1,6 @@
 // From three row sums to the accumulator of one lane, two cycles.
+`default_nettype none
+
 (* keep_hierarchy *)
 module engine_accumulator
     import engine_pkg::*;
@@ -18,3 +20,5 @@ module engine_accumulator
         if (valid) acc <= ACC_WIDTH'(total) + carried;
     end
 endmodule
+
+`default_nettype wire

@@ -5,6 +5,8 @@
 // Window row k is map row y-1+k, window column m is map column x-1+m. Lane l is row (l/8) and column (l mod 8) of an
 // 8-wide block, except where P = 64 and stride 2 makes a 16-wide map: there the upper 32 lanes lie to the right of
 // the lower ones, because nine rows of a 32-wide map hold all that 16x4 outputs need.
+`default_nettype none
+
 module engine_align #(
     parameter int unsigned P = 64  /// pixel lanes: 64 or 32
 ) (
@@ -77,5 +79,9 @@ module engine_align #(
         end
     end
 
-    if (P != 64 && P != 32) $error("engine_align: P must be 64 or 32");
+    if (P != 64 && P != 32) begin : bad_p
+        $error("engine_align: P must be 64 or 32");
+    end
 endmodule
+
+`default_nettype wire

@@ -3,6 +3,8 @@
 // A word holds one row of one channel: 32 pixels of 4 bits, pixel 0 in the low nibble. A write touches any of the
 // four 8-pixel chunks of a word; a read returns the whole word one cycle later. A word that is written and read in
 // the same cycle returns its old contents.
+`default_nettype none
+
 module engine_bank #(
     parameter int unsigned DEPTH = 64  /// words
 ) (
@@ -22,3 +24,5 @@ module engine_bank #(
         end
     end
 endmodule
+
+`default_nettype wire

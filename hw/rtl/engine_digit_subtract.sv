@@ -3,6 +3,8 @@
 // It subtracts, and its users hand in negated weights, because yosys then leaves the multiple out of the carry
 // chain's data input and one LUT per bit serves both. The hierarchy is kept because yosys would otherwise merge
 // neighbouring additions into carry-save trees of about twice the size.
+`default_nettype none
+
 (* keep_hierarchy *)
 module engine_digit_subtract
     import engine_pkg::*;
@@ -15,3 +17,5 @@ module engine_digit_subtract
 );
     assign difference = minuend - 7'(multiple(x, weight, triple));
 endmodule
+
+`default_nettype wire

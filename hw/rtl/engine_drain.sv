@@ -4,6 +4,8 @@
 // others into a shift register that follows in the next cycles, while the lanes already accumulate the next tuple.
 // The sequencer keeps tuples at least as far apart as this takes. Layers with small accumulators and large scales set
 // `prescale`: their accumulators are taken times 16, which keeps the scale within its 25 bits.
+`default_nettype none
+
 module engine_drain
     import engine_pkg::*;
 #(
@@ -11,8 +13,11 @@ module engine_drain
     parameter int unsigned PE = 2,
     parameter int unsigned R  = 64   /// requantisers; divides P
 ) (
+    // Without a queue (PE = 1, R = P) the word passes at once.
+    // verilator lint_off UNUSEDSIGNAL
     input  wire                               clk,
     input  wire                               load,  /// the accumulators are complete in this cycle
+    // verilator lint_on UNUSEDSIGNAL
     input  wire                               prescale,
     input  wire  [PE*P-1:0][ACC_WIDTH-1:0]    acc,   /// output 0's lanes first
     output logic [R-1:0][ACC_WIDTH-1:0]       word
@@ -31,5 +36,9 @@ module engine_drain
                 else if (w + 1 < WORDS) waiting[w] <= waiting[(w+1)%WORDS];
             end
     end
-    if (P % R != 0) $error("engine_drain: R must divide P");
+    if (P % R != 0) begin : bad_r
+        $error("engine_drain: R must divide P");
+    end
 endmodule
+
+`default_nettype wire

@@ -3,6 +3,8 @@
 // Row r of a channel lies in bank r mod 16, so that any 16 consecutive rows come in one cycle. Every bank has its own
 // read address, because such rows may cross a multiple of 16; a write never crosses one, so all banks share its
 // address.
+`default_nettype none
+
 module engine_features #(
     parameter int unsigned DEPTH = 64,  /// words per bank
     localparam int unsigned AW = $clog2(DEPTH)
@@ -20,3 +22,5 @@ module engine_features #(
         );
     end
 endmodule
+
+`default_nettype wire

@@ -3,6 +3,8 @@
 // The taps are unsigned, the weights signed and not below -7. Three cycles from taps and kernel to the accumulator;
 // `valid`, `first` and `shift` arrive with the finished sum, two cycles after the taps. This is the definition, and
 // what simulation runs; engine_lane_mapped is the same for synthesis.
+`default_nettype none
+
 module engine_lane
     import engine_pkg::*;
 (
@@ -27,3 +29,5 @@ module engine_lane
         if (valid) acc <= ACC_WIDTH'(total) + (first ? '0 : shift ? acc <<< 4 : acc);
     end
 endmodule
+
+`default_nettype wire

@@ -2,6 +2,8 @@
 //
 // A pixel is two digits of two bits; each digit adds 0, w, 2w or 3w in one carry chain. Negations and odd multiples
 // of the weights are made once for all lanes.
+`default_nettype none
+
 (* keep_hierarchy *)
 module engine_lane_mapped
     import engine_pkg::*;
@@ -18,10 +20,12 @@ module engine_lane_mapped
     wire  signed [2:0][9:0] row;
     logic signed [2:0][9:0] partial;
     for (genvar r = 0; r < 3; r++) begin : kernel_row
-        engine_row_sum sum (
+        engine_row_sum unit (
             .taps(taps[12*r+:12]), .weights(weights[12*r+:12]), .triples(triples[18*r+:18]), .sum(row[r])
         );
     end
     always_ff @(posedge clk) partial <= row;
     engine_accumulator accumulator (.clk, .partial, .valid, .first, .shift, .acc);
 endmodule
+
+`default_nettype wire

@@ -4,6 +4,8 @@
 // arrive one cycle after `kernel_early`: the cycle in which the forms of the weights that all lanes share are made.
 // Simulation runs the definition, engine_lane; synthesis (or MAPPED) takes the shapes that fit the part: the first
 // 2 * MULT_DSP pixels in DSP48s, the others in LUTs.
+`default_nettype none
+
 module engine_lanes
     import engine_pkg::*;
 #(
@@ -36,7 +38,10 @@ module engine_lanes
         logic [PE-1:0][35:0]     weights;
         logic [PE-1:0][53:0]     triples;
         logic [PE-1:0][8:0][3:0] signed_taps;  // tap 0 of a row as it is, taps 1 and 2 negated
+        // Only pairs in DSP48s take it.
+        // verilator lint_off UNUSEDSIGNAL
         logic [8:0][13:0]        packed_weights;
+        // verilator lint_on UNUSEDSIGNAL
         always_comb
             for (int unsigned e = 0; e < PE; e++)
                 for (int unsigned t = 0; t < 9; t++)
@@ -65,5 +70,9 @@ module engine_lanes
         end
     end
 
-    if (MULT_DSP != 0 && (PE != 2 || 2 * MULT_DSP > P)) $error("engine_lanes: MULT_DSP needs PE = 2 and at most P / 2");
+    if (MULT_DSP != 0 && (PE != 2 || 2 * MULT_DSP > P)) begin : bad_dsp
+        $error("engine_lanes: MULT_DSP needs PE = 2 and at most P / 2");
+    end
 endmodule
+
+`default_nettype wire

@@ -4,6 +4,8 @@
 // A row becomes two words, upper and lower nibbles, which are channels of their own: the first layer adds the lower
 // ones to 16 times the upper ones. Two buffers alternate; a frame is offered to the sequencer when it is complete,
 // and its buffer is free again when the first layer has read it.
+`default_nettype none
+
 module engine_loader #(
     parameter int unsigned PLANES     = 3,   /// colours
     parameter int unsigned IMAGE_BASE = 32   /// first word of buffer 0; each takes 4 * PLANES words
@@ -113,3 +115,5 @@ module engine_loader #(
         end
     end
 endmodule
+
+`default_nettype wire

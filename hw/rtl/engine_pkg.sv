@@ -1,4 +1,6 @@
 // What travels between the units of the tile engine.
+`default_nettype none
+
 package engine_pkg;
     localparam int unsigned ACC_WIDTH = 18;    // accumulator, signed: 64 inputs x 9 taps x 7 x 15 and the 8-bit image fit
     localparam int unsigned SCALE_WIDTH = 25;  // requantisation scale, signed: the wide port of a DSP48
@@ -42,3 +44,5 @@ package engine_pkg;
         endcase
     endfunction
 endpackage
+
+`default_nettype wire

@@ -2,6 +2,8 @@
 //
 // Sums lie V to a word so that the vector unit reads V inputs at once: channel c is element c mod V of word c / V.
 // A channel that comes in several words or blocks is added up; `first` starts it anew.
+`default_nettype none
+
 module engine_pool
     import engine_pkg::*;
 #(
@@ -41,3 +43,5 @@ module engine_pool
         end
     end
 endmodule
+
+`default_nettype wire

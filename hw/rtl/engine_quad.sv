@@ -1,5 +1,7 @@
 // Four lanes, two pixels by two output channels, with their 36 products in nine DSP48s; the same function as four
 // engine_lane.
+`default_nettype none
+
 (* keep_hierarchy *)
 module engine_quad
     import engine_pkg::*;
@@ -14,7 +16,7 @@ module engine_quad
 );
     wire signed [2:0][3:0][9:0] row;
     for (genvar r = 0; r < 3; r++) begin : kernel_row
-        engine_quad_row sum (
+        engine_quad_row unit (
             .clk, .taps({taps[1][12*r+:12], taps[0][12*r+:12]}), .weights(weights[3*r+:3]), .sum(row[r])
         );
     end
@@ -24,3 +26,5 @@ module engine_quad
         );
     end
 endmodule
+
+`default_nettype wire

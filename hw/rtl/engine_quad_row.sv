@@ -2,6 +2,8 @@
 //
 // One multiplication (p0 + p1 * 2^20) * (w0 + w1 * 2^10) makes four products in fields of ten bits; three of them
 // add up in the DSPs' own cascade. A field that is negative borrows one from the field above, which gets it back.
+`default_nettype none
+
 (* keep_hierarchy *)
 module engine_quad_row (
     input  wire                    clk,
@@ -22,3 +24,5 @@ module engine_quad_row (
     assign sum[2] = fields[29:20] + 10'(fields[19]);
     assign sum[3] = fields[39:30] + 10'(fields[29]);
 endmodule
+
+`default_nettype wire

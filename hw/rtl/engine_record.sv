@@ -2,6 +2,8 @@
 //
 // Logits are gathered while the vector unit runs; `finish` hands in the rest and starts the transfer. `ready` is low
 // until the last beat has left, and the sequencer keeps the next frame's last layer waiting that long.
+`default_nettype none
+
 module engine_record #(
     parameter int unsigned CLASSES = 10,
     localparam int unsigned RECORD_WORDS = (8 + CLASSES + 31) / 32 * 32
@@ -66,3 +68,5 @@ module engine_record #(
         end
     end
 endmodule
+
+`default_nettype wire

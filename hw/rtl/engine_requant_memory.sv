@@ -1,4 +1,6 @@
 // Scale and bias of every (layer, mode, output channel): 54 bits, {bias, scale}, two cycles after the address.
+`default_nettype none
+
 module engine_requant_memory
     import engine_pkg::*;
 #(
@@ -17,3 +19,5 @@ module engine_requant_memory
         {bias, scale} <= word;
     end
 endmodule
+
+`default_nettype wire

@@ -3,6 +3,8 @@
 // The shift rounds down; the compiler puts the rounding offset into the bias and checks every accumulator value that
 // can occur. Multiplier, adder and their registers are one DSP48. `pixel` comes four cycles after `acc`, `scale` and
 // `bias`; `residual` belongs to the cycle before `pixel`.
+`default_nettype none
+
 module engine_requantiser
     import engine_pkg::*;
 (
@@ -18,7 +20,10 @@ module engine_requantiser
     logic signed [SCALE_WIDTH-1:0]           scale_q;
     logic signed [BIAS_WIDTH-1:0]            bias_q, bias_m;
     logic signed [ACC_WIDTH+SCALE_WIDTH-1:0] product;
+    // The shift behind the sum cuts its fraction.
+    // verilator lint_off UNUSEDSIGNAL
     logic signed [SUM_WIDTH-1:0]             sum;
+    // verilator lint_on UNUSEDSIGNAL
     always_ff @(posedge clk) begin
         acc_q <= acc;
         scale_q <= scale;
@@ -39,3 +44,5 @@ module engine_requantiser
         else pixel <= added[3:0];
     end
 endmodule
+
+`default_nettype wire

@@ -1,4 +1,6 @@
 // A constant memory, word by word: in block memory, or in LUTs where it is so small that block memory would be wasted.
+`default_nettype none
+
 module engine_rom #(
     parameter int unsigned DEPTH = 512,  /// words
     parameter int unsigned WIDTH = 128,
@@ -19,3 +21,5 @@ module engine_rom #(
         always_ff @(posedge clk) data <= mem[addr];
     end
 endmodule
+
+`default_nettype wire

@@ -1,6 +1,8 @@
 // Three taps of one kernel row: sum of pixel * weight, pixels unsigned, as low digits + 4 * high digits.
 //
 // The first tap takes the weight itself, the two others the negated one, since they subtract.
+`default_nettype none
+
 (* keep_hierarchy *)
 module engine_row_sum
     import engine_pkg::*;
@@ -23,3 +25,5 @@ module engine_row_sum
     wire signed [6:0] low = chain[0][2], high = chain[1][2];
     assign sum = {8'($signed(low[6:2])) + 8'(high), low[1:0]};
 endmodule
+
+`default_nettype wire

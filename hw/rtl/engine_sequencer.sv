@@ -5,6 +5,8 @@
 // input of the group: one tile. A tuple takes at least as many cycles as its outputs need on the way out
 // (P * outputs / R); cycles without a tile fill up. After a layer the pipeline drains, since the next layer reads
 // what this one writes; the next descriptor is fetched meanwhile.
+`default_nettype none
+
 module engine_sequencer
     import engine_pkg::*;
     import gatefold_pkg::*;
@@ -165,8 +167,11 @@ module engine_sequencer
     end
 
     wire [8:0] input_channel = in_base + k;
+    // As wide as a descriptor's address; the memory has WEIGHT_AW bits of it.
+    // verilator lint_off UNUSEDSIGNAL
     wire [16:0] row0 = row + 17'(input_channel);
     wire [16:0] row1 = row + 17'(layer.in_count) + 17'(input_channel);
+    // verilator lint_on UNUSEDSIGNAL
     wire valid = rst_n && state == RUN && k < in_per_group;
     always_ff @(posedge clk) begin
         tile.valid <= valid;
@@ -182,6 +187,12 @@ module engine_sequencer
         if (PE == 2) weight_addr[PE-1] <= row1[WEIGHT_AW-1:0];
     end
 
-    if (PE != 1 && PE != 2) $error("engine_sequencer: PE must be 1 or 2");
-    if (LAYERS != 2 ** $clog2(LAYERS)) $error("engine_sequencer: LAYERS must be a power of two");
+    if (PE != 1 && PE != 2) begin : bad_pe
+        $error("engine_sequencer: PE must be 1 or 2");
+    end
+    if (LAYERS != 2 ** $clog2(LAYERS)) begin : bad_layers
+        $error("engine_sequencer: LAYERS must be a power of two");
+    end
 endmodule
+
+`default_nettype wire

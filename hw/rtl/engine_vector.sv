@@ -2,6 +2,8 @@
 //
 // start, then outputs * ceil(inputs / V) cycles and a short drain; `done` pulses with the last logit written. Logits
 // are exact integers: sum of weight * input, plus bias. Ties of the arg-max go to the lowest index.
+`default_nettype none
+
 module engine_vector
     import engine_pkg::*;
 #(
@@ -15,7 +17,10 @@ module engine_vector
     input  wire                            start,
     input  wire  [8:0]                     in_count,
     input  wire  [8:0]                     out_count,
+    // As wide as a descriptor's address; the memory has DEPTH words.
+    // verilator lint_off UNUSEDSIGNAL
     input  wire  [16:0]                    weight_base,
+    // verilator lint_on UNUSEDSIGNAL
     input  wire  [14:0]                    bias_base,
     output logic [$clog2(POOL_DEPTH)-1:0]  pool_addr,
     input  wire  [V-1:0][POOL_WIDTH-1:0]   pool_data,   /// one cycle after pool_addr
@@ -62,7 +67,10 @@ module engine_vector
         logic       final_out;
         logic [8:0] out;
     } step_t;
+    // The last step looks at less than the ones before it.
+    // verilator lint_off UNUSEDSIGNAL
     step_t step1, step2, step3, step4;
+    // verilator lint_on UNUSEDSIGNAL
     logic signed [V-1:0][18:0] product;
     logic signed [31:0] sum, acc, total;
     logic [31:0] bias;
@@ -70,7 +78,10 @@ module engine_vector
         total = '0;
         for (int unsigned v = 0; v < V; v++) total += 32'($signed(product[v]));
     end
+    // As wide as a descriptor's address; there are CLASSES biases.
+    // verilator lint_off UNUSEDSIGNAL
     wire [14:0] bias_addr = bias_base + 15'(step2.out);
+    // verilator lint_on UNUSEDSIGNAL
     wire signed [31:0] value = (step3.first ? $signed(bias) : acc) + sum;
     always_ff @(posedge clk) begin
         step1 <= '{valid: running, first: word == '0, last: last_word, final_out: last_out, out: out};
@@ -102,3 +113,5 @@ module engine_vector
         end
     end
 endmodule
+
+`default_nettype wire

@@ -1,6 +1,8 @@
 // Nine bits of every kernel word, in true dual-port block memory: two kernels per cycle from unrelated addresses.
 //
 // Nine bits by 4096 words is the shape in which a block memory wastes nothing and the word multiplexer stays small.
+`default_nettype none
+
 module engine_weight_column #(
     parameter int unsigned DEPTH = 4096,  /// words
     parameter              FILE  = ""     /// $readmemh image, one 9-bit word a line
@@ -16,3 +18,5 @@ module engine_weight_column #(
     always_ff @(posedge clk) data0 <= mem[addr0];
     always_ff @(posedge clk) data1 <= mem[addr1];
 endmodule
+
+`default_nettype wire

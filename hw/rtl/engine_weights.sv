@@ -3,6 +3,8 @@
 // Two independent ports serve the PE outputs of a tuple, whichever two channels those are. With PE = 1 the second
 // port is unused. Words arrive three cycles after their address: block memory, word choice, and a register on the way
 // to the lanes.
+`default_nettype none
+
 module engine_weights #(
     parameter int unsigned PE    = 2,     /// outputs per tuple, 1 or 2
     parameter int unsigned DEPTH = 4096,  /// kernel words
@@ -28,3 +30,5 @@ module engine_weights #(
         kernel <= chosen;
     end
 endmodule
+
+`default_nettype wire

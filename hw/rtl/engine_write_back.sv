@@ -8,6 +8,8 @@
 //
 // Counted from the cycle that presents `drain`: the residual's address is out at once, its rows come one cycle later,
 // `residual` two; `segment` is expected three cycles later and written in the fourth.
+`default_nettype none
+
 module engine_write_back
     import engine_pkg::*;
 #(
@@ -77,7 +79,7 @@ module engine_write_back
     end
 
     for (genvar u = 0; u < U; u++) begin : residual_segment
-        wire [3:0] below = place1.word * U;
+        wire [3:0] below = place1.word * 4'(U);
         wire [3:0] bank = (((place1.top + below) >> LU) << LU) | 4'(u);
         wire [127:0] row = rows[bank];
         always_ff @(posedge clk) residual[u] <= row[32*place1.chunk+:32];
@@ -104,3 +106,5 @@ module engine_write_back
         end
     end
 endmodule
+
+`default_nettype wire

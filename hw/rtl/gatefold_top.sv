@@ -4,6 +4,8 @@
 // list. Nothing in it belongs to a vendor. The parameters are chosen per model and part by the compiler, which
 // also writes the memory images that the engine loads (relative names, so that a build folder may move).
 // The host's view is described in hw/interface.json; what the bus may expect is said in axi_shell.sv.
+`default_nettype none
+
 module gatefold_top #(
   /// Pixels of a tile: 32 or 64.
   parameter int unsigned P             = 64,
@@ -36,28 +38,28 @@ module gatefold_top #(
   parameter int unsigned READ_DEPTH    = 64
 ) (
   /// Clock.
-  input  logic        ap_clk,
+  input  wire         ap_clk,
   /// Synchronous reset, active low.
-  input  logic        ap_rst_n,
+  input  wire         ap_rst_n,
 
   /// AXI4-Lite slave.
-  input  logic [11:0] s_axi_control_awaddr,
-  input  logic        s_axi_control_awvalid,
+  input  wire  [11:0] s_axi_control_awaddr,
+  input  wire         s_axi_control_awvalid,
   output logic        s_axi_control_awready,
-  input  logic [31:0] s_axi_control_wdata,
-  input  logic [3:0]  s_axi_control_wstrb,
-  input  logic        s_axi_control_wvalid,
+  input  wire  [31:0] s_axi_control_wdata,
+  input  wire  [3:0]  s_axi_control_wstrb,
+  input  wire         s_axi_control_wvalid,
   output logic        s_axi_control_wready,
   output logic [1:0]  s_axi_control_bresp,
   output logic        s_axi_control_bvalid,
-  input  logic        s_axi_control_bready,
-  input  logic [11:0] s_axi_control_araddr,
-  input  logic        s_axi_control_arvalid,
+  input  wire         s_axi_control_bready,
+  input  wire  [11:0] s_axi_control_araddr,
+  input  wire         s_axi_control_arvalid,
   output logic        s_axi_control_arready,
   output logic [31:0] s_axi_control_rdata,
   output logic [1:0]  s_axi_control_rresp,
   output logic        s_axi_control_rvalid,
-  input  logic        s_axi_control_rready,
+  input  wire         s_axi_control_rready,
 
   /// AXI4 master.
   output logic [31:0] m_axi_awaddr,
@@ -67,14 +69,14 @@ module gatefold_top #(
   output logic [3:0]  m_axi_awcache,
   output logic [2:0]  m_axi_awprot,
   output logic        m_axi_awvalid,
-  input  logic        m_axi_awready,
+  input  wire         m_axi_awready,
   output logic [63:0] m_axi_wdata,
   output logic [7:0]  m_axi_wstrb,
   output logic        m_axi_wlast,
   output logic        m_axi_wvalid,
-  input  logic        m_axi_wready,
-  input  logic [1:0]  m_axi_bresp,
-  input  logic        m_axi_bvalid,
+  input  wire         m_axi_wready,
+  input  wire  [1:0]  m_axi_bresp,
+  input  wire         m_axi_bvalid,
   output logic        m_axi_bready,
   output logic [31:0] m_axi_araddr,
   output logic [7:0]  m_axi_arlen,
@@ -83,11 +85,11 @@ module gatefold_top #(
   output logic [3:0]  m_axi_arcache,
   output logic [2:0]  m_axi_arprot,
   output logic        m_axi_arvalid,
-  input  logic        m_axi_arready,
-  input  logic [63:0] m_axi_rdata,
-  input  logic [1:0]  m_axi_rresp,
-  input  logic        m_axi_rlast,
-  input  logic        m_axi_rvalid,
+  input  wire         m_axi_arready,
+  input  wire  [63:0] m_axi_rdata,
+  input  wire  [1:0]  m_axi_rresp,
+  input  wire         m_axi_rlast,
+  input  wire         m_axi_rvalid,
   output logic        m_axi_rready,
 
   /// Interrupt, level.
@@ -159,3 +161,5 @@ module gatefold_top #(
   );
 
 endmodule
+
+`default_nettype wire

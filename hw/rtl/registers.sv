@@ -12,6 +12,8 @@
 //
 // An offset that is no register reads as zero, and a write to it or to a read-only register changes nothing:
 // an error answer would end the host's process, and a dump of the whole range must stay possible.
+`default_nettype none
+
 module registers
   import gatefold_pkg::*;
 #(
@@ -25,17 +27,17 @@ module registers
   parameter int unsigned RECORD_WORDS = 32
 ) (
   /// Clock.
-  input  logic        clk,
+  input  wire         clk,
   /// Synchronous reset, active low.
-  input  logic        rst_n,
+  input  wire         rst_n,
 
   /// One word is written in this cycle: byte address, value, bytes.
-  input  logic        write,
-  input  logic [11:0] write_address,
-  input  logic [31:0] write_data,
-  input  logic [3:0]  write_strobe,
+  input  wire         write,
+  input  wire  [11:0] write_address,
+  input  wire  [31:0] write_data,
+  input  wire  [3:0]  write_strobe,
   /// Byte address of the word that is read, and its value.
-  input  logic [11:0] read_address,
+  input  wire  [11:0] read_address,
   output logic [31:0] read_data,
   /// Interrupt, level: pending and enabled.
   output logic        irq,
@@ -56,15 +58,15 @@ module registers
   output logic [31:0] mode_list,
 
   /// A batch or a reset is under way.
-  input  logic        busy,
+  input  wire         busy,
   /// The batch ends in this cycle.
-  input  logic        finish,
+  input  wire         finish,
   /// Error code of its end; zero when all its records are written.
-  input  logic [7:0]  finish_error,
+  input  wire  [7:0]  finish_error,
   /// Counters of the batch.
-  input  logic [31:0] frames_done,
-  input  logic [31:0] cycles,
-  input  logic [31:0] tiles
+  input  wire  [31:0] frames_done,
+  input  wire  [31:0] cycles,
+  input  wire  [31:0] tiles
 );
 
   if (MODES < 1 || MODES > 255) begin : g_modes
@@ -186,3 +188,5 @@ module registers
   end
 
 endmodule
+
+`default_nettype wire

@@ -3,6 +3,8 @@
 // A word that is taken in one cycle is offered at the output in the next. The input is ready whenever a place
 // is free, whatever the output does, so no combinational path crosses the buffer. `clear` empties it at the
 // next edge; a word taken in that same cycle is lost with the rest.
+`default_nettype none
+
 module stream_fifo #(
   /// Width of a word, in bits.
   parameter int unsigned WIDTH = 64,
@@ -10,15 +12,15 @@ module stream_fifo #(
   parameter int unsigned DEPTH = 64
 ) (
   /// Clock.
-  input  logic                       clk,
+  input  wire                        clk,
   /// Synchronous reset, active low.
-  input  logic                       rst_n,
+  input  wire                        rst_n,
   /// Forget everything that is stored.
-  input  logic                       clear,
+  input  wire                        clear,
   /// Word at the input.
-  input  logic [WIDTH-1:0]           in_data,
+  input  wire  [WIDTH-1:0]           in_data,
   /// The input word is there.
-  input  logic                       in_valid,
+  input  wire                        in_valid,
   /// A place is free.
   output logic                       in_ready,
   /// Oldest word stored.
@@ -26,7 +28,7 @@ module stream_fifo #(
   /// At least one word is stored.
   output logic                       out_valid,
   /// The output word is taken.
-  input  logic                       out_ready,
+  input  wire                        out_ready,
   /// Words stored.
   output logic [$clog2(DEPTH):0]     count
 );
@@ -69,3 +71,5 @@ module stream_fifo #(
   end
 
 endmodule
+
+`default_nettype wire

@@ -6,6 +6,8 @@
 //
 // Stages, counted from the sequencer's registered tile (0): 1 memory rows, 2 rotated, 3 window, 4 taps and kernels,
 // 5 partial sums, 6 sums, 7 accumulators, 8..10 the requantiser's DSP, 11 pixels, 12 write.
+`default_nettype none
+
 module tile_engine
     import engine_pkg::*;
     import gatefold_pkg::*;
@@ -49,7 +51,10 @@ module tile_engine
 
     wire         image_valid, image_buffer, image_release, buffer, side;
     wire  [7:0]  image_mode, mode;
+    // A descriptor's fields have several users, inside and outside of this module.
+    // verilator lint_off UNUSEDSIGNAL
     descriptor_t layer;
+    // verilator lint_on UNUSEDSIGNAL
     tile_t       tile;
     wire  [8:0]  tile_in;
     wire  [PE-1:0][WEIGHT_AW-1:0] weight_addr;
@@ -78,7 +83,10 @@ module tile_engine
             default: source_word = source_base + {tile_in[6:0], 1'b0};
         endcase
 
+    // As wide as a descriptor's word; a bank has X_DEPTH or M_DEPTH.
+    // verilator lint_off UNUSEDSIGNAL
     wire  [7:0]               residual_addr, write_addr;
+    // verilator lint_on UNUSEDSIGNAL
     wire                      write_image;
     wire  [15:0][3:0]         write_enable;
     wire  [15:0][127:0]       write_data;
@@ -89,7 +97,10 @@ module tile_engine
     for (genvar b = 0; b < 16; b++) begin : bank_address
         // The bank holds row y_in + distance, except the one row above the window.
         wire [3:0] distance = 4'(b) - y_in[3:0];
+        // Which half of a map of 32 rows; the row within it is the bank.
+        // verilator lint_off UNUSEDSIGNAL
         wire [5:0] map_row = (distance == 4'd15 && y_in != 5'd0) ? {1'b0, y_in} - 6'd1 : {1'b0, y_in} + 6'(distance);
+        // verilator lint_on UNUSEDSIGNAL
         assign source_addr[b] = (size_in == SIZE_32) ? {source_word[7:1], map_row[4]} : source_word;
         assign x_raddr[b] = layer.residual ? residual_addr[XW-1:0] : source_addr[b][XW-1:0];
         assign m_raddr[b] = source_addr[b][MW-1:0];
@@ -182,7 +193,10 @@ module tile_engine
 
     wire signed [SCALE_WIDTH-1:0] scale;
     wire signed [BIAS_WIDTH-1:0]  bias;
+    // As wide as a descriptor's address; the memory has REQUANT_DEPTH entries.
+    // verilator lint_off UNUSEDSIGNAL
     wire        [14:0]            requant_addr = layer.requant_base + 15'(drain5.out);
+    // verilator lint_on UNUSEDSIGNAL
     engine_requant_memory #(.DEPTH(REQUANT_DEPTH)) requant_memory (
         .clk, .addr(requant_addr[REQUANT_AW-1:0]), .scale, .bias
     );
@@ -229,5 +243,9 @@ module tile_engine
         .ready(record_ready), .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 
-    if (R < 8 || R > P || P % R != 0) $error("tile_engine: R must be 8, 16, 32 or 64 and at most P");
+    if (R < 8 || R > P || P % R != 0) begin : bad_r
+        $error("tile_engine: R must be 8, 16, 32 or 64 and at most P");
+    end
 endmodule
+
+`default_nettype wire

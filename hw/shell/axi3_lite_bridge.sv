@@ -4,6 +4,8 @@
 // addresses rise by the beat's size, or stay where the burst is of the kind FIXED (a wrapping burst is done like
 // a rising one: processors use it only for cached memory). Answers carry the burst's identifier; a write is
 // answered once, with the last error any of its beats met.
+`default_nettype none
+
 module axi3_lite_bridge #(
   /// Width of an identifier, in bits.
   parameter int unsigned ID      = 12,
@@ -11,58 +13,58 @@ module axi3_lite_bridge #(
   parameter int unsigned ADDRESS = 12
 ) (
   /// Clock.
-  input  logic               clk,
+  input  wire                clk,
   /// Synchronous reset, active low.
-  input  logic               rst_n,
+  input  wire                rst_n,
 
   /// AXI3 slave, 32-bit data.
-  input  logic [ID-1:0]      s_axi_awid,
-  input  logic [31:0]        s_axi_awaddr,
-  input  logic [3:0]         s_axi_awlen,
-  input  logic [1:0]         s_axi_awsize,
-  input  logic [1:0]         s_axi_awburst,
-  input  logic               s_axi_awvalid,
+  input  wire  [ID-1:0]      s_axi_awid,
+  input  wire  [31:0]        s_axi_awaddr,
+  input  wire  [3:0]         s_axi_awlen,
+  input  wire  [1:0]         s_axi_awsize,
+  input  wire  [1:0]         s_axi_awburst,
+  input  wire                s_axi_awvalid,
   output logic               s_axi_awready,
-  input  logic [31:0]        s_axi_wdata,
-  input  logic [3:0]         s_axi_wstrb,
-  input  logic               s_axi_wlast,
-  input  logic               s_axi_wvalid,
+  input  wire  [31:0]        s_axi_wdata,
+  input  wire  [3:0]         s_axi_wstrb,
+  input  wire                s_axi_wlast,
+  input  wire                s_axi_wvalid,
   output logic               s_axi_wready,
   output logic [ID-1:0]      s_axi_bid,
   output logic [1:0]         s_axi_bresp,
   output logic               s_axi_bvalid,
-  input  logic               s_axi_bready,
-  input  logic [ID-1:0]      s_axi_arid,
-  input  logic [31:0]        s_axi_araddr,
-  input  logic [3:0]         s_axi_arlen,
-  input  logic [1:0]         s_axi_arsize,
-  input  logic [1:0]         s_axi_arburst,
-  input  logic               s_axi_arvalid,
+  input  wire                s_axi_bready,
+  input  wire  [ID-1:0]      s_axi_arid,
+  input  wire  [31:0]        s_axi_araddr,
+  input  wire  [3:0]         s_axi_arlen,
+  input  wire  [1:0]         s_axi_arsize,
+  input  wire  [1:0]         s_axi_arburst,
+  input  wire                s_axi_arvalid,
   output logic               s_axi_arready,
   output logic [ID-1:0]      s_axi_rid,
   output logic [31:0]        s_axi_rdata,
   output logic [1:0]         s_axi_rresp,
   output logic               s_axi_rlast,
   output logic               s_axi_rvalid,
-  input  logic               s_axi_rready,
+  input  wire                s_axi_rready,
 
   /// AXI4-Lite master, 32-bit data.
   output logic [ADDRESS-1:0] m_axi_awaddr,
   output logic               m_axi_awvalid,
-  input  logic               m_axi_awready,
+  input  wire                m_axi_awready,
   output logic [31:0]        m_axi_wdata,
   output logic [3:0]         m_axi_wstrb,
   output logic               m_axi_wvalid,
-  input  logic               m_axi_wready,
-  input  logic [1:0]         m_axi_bresp,
-  input  logic               m_axi_bvalid,
+  input  wire                m_axi_wready,
+  input  wire  [1:0]         m_axi_bresp,
+  input  wire                m_axi_bvalid,
   output logic               m_axi_bready,
   output logic [ADDRESS-1:0] m_axi_araddr,
   output logic               m_axi_arvalid,
-  input  logic               m_axi_arready,
-  input  logic [31:0]        m_axi_rdata,
-  input  logic [1:0]         m_axi_rresp,
-  input  logic               m_axi_rvalid,
+  input  wire                m_axi_arready,
+  input  wire  [31:0]        m_axi_rdata,
+  input  wire  [1:0]         m_axi_rresp,
+  input  wire                m_axi_rvalid,
   output logic               m_axi_rready
 );
 
@@ -180,3 +182,5 @@ module axi3_lite_bridge #(
   assign unused = &{1'b0, s_axi_awlen, s_axi_awaddr[31:ADDRESS], s_axi_araddr[31:ADDRESS]};
 
 endmodule
+
+`default_nettype wire

@@ -1,4 +1,6 @@
 // The accelerator in plain Verilog, as Vivado's block design wants a module reference. Not tried in Vivado.
+`default_nettype none
+
 module gatefold_block (
   (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 ap_clk CLK" *)
   (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axi_control:m_axi, ASSOCIATED_RESET ap_rst_n" *)
@@ -158,3 +160,5 @@ module gatefold_block (
   );
 
 endmodule
+
+`default_nettype wire

@@ -4,6 +4,8 @@
 // factor" together with its addition to the digits before it. Chains of 2, 3, 4 ... digits run side by side, and each is
 // added to the sum of those before it about when it is ready. A negative digit adds a complement and a carry; a chain's
 // first digit has no adder of its own, and the one that takes the chain in adds its carry.
+`default_nettype none
+
 (* techmap_celltype = "$mul" *)
 module soft_multiplier (A, B, Y);
     parameter A_SIGNED = 0;
@@ -13,11 +15,11 @@ module soft_multiplier (A, B, Y);
     parameter Y_WIDTH = 1;
 
     (* force_downto *)
-    input [A_WIDTH-1:0] A;
+    input wire [A_WIDTH-1:0] A;
     (* force_downto *)
-    input [B_WIDTH-1:0] B;
+    input wire [B_WIDTH-1:0] B;
     (* force_downto *)
-    output [Y_WIDTH-1:0] Y;
+    output wire [Y_WIDTH-1:0] Y;
 
     localparam UNSIGNED = !(A_SIGNED && B_SIGNED);
     localparam WA = A_WIDTH + UNSIGNED;
@@ -84,12 +86,14 @@ module soft_add (A, B, CI, Y);
     parameter WIDTH = 1;
 
     (* force_downto *)
-    input [WIDTH-1:0] A, B;
-    input CI;
+    input wire [WIDTH-1:0] A, B;
+    input wire CI;
     (* force_downto *)
-    output [WIDTH-1:0] Y;
+    output wire [WIDTH-1:0] Y;
 
     wire [WIDTH-1:0] x, carry;
     \$alu #(.A_SIGNED(0), .B_SIGNED(0), .A_WIDTH(WIDTH), .B_WIDTH(WIDTH), .Y_WIDTH(WIDTH))
         _TECHMAP_REPLACE_ (.A(A), .B(B), .BI(1'b0), .CI(CI), .X(x), .CO(carry), .Y(Y));
 endmodule
+
+`default_nettype wire

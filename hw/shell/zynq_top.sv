@@ -5,15 +5,23 @@
 // processing system is set up (clocks, memory, pins) is the boot loader's matter. The design has no pins of its own.
 //
 // `accelerator` is the generated top with a build's parameters. Not tried on hardware.
+`default_nettype none
+
 module zynq_top;
 
+  // One of the processor's four clocks.
+  // verilator lint_off UNUSEDSIGNAL
   logic [3:0] fclk, fclk_reset_n;
+  // verilator lint_on UNUSEDSIGNAL
   logic       clk, rst_n;
 
   BUFG clock_buffer (.I(fclk[0]), .O(clk));
 
   if (1) begin : blkReset
+    // Their value when the part is configured.
+    // verilator lint_off PROCASSINIT
     (* ASYNC_REG = "TRUE" *) logic [2:0] stage = '0;
+    // verilator lint_on PROCASSINIT
     always_ff @(posedge clk) stage <= {stage[1:0], fclk_reset_n[0]};
     assign rst_n = stage[2];
   end
@@ -37,8 +45,11 @@ module zynq_top;
 
   // Accelerator to memory, AXI4 with AXI3 lengths.
   logic [31:0] m_axi_awaddr, m_axi_araddr;
+  // AXI3 has four bits of a length and two of a size; the accelerator's bursts need no more.
+  // verilator lint_off UNUSEDSIGNAL
   logic [7:0]  m_axi_awlen, m_axi_arlen;
   logic [2:0]  m_axi_awsize, m_axi_arsize, m_axi_awprot, m_axi_arprot;
+  // verilator lint_on UNUSEDSIGNAL
   logic [1:0]  m_axi_awburst, m_axi_arburst, m_axi_bresp, m_axi_rresp;
   logic [3:0]  m_axi_awcache, m_axi_arcache;
   logic [63:0] m_axi_wdata, m_axi_rdata;
@@ -70,6 +81,8 @@ module zynq_top;
 
   accelerator gatefold_0 (.ap_clk(clk), .ap_rst_n(rst_n), .*);
 
+  // Left open: the processor's pins that this design does without.
+  // verilator lint_off PINMISSING
   PS7 processing_system (
     .FCLKCLK(fclk), .FCLKRESETN(fclk_reset_n), .FCLKCLKTRIGN(4'b0), .FPGAIDLEN(1'b1), .IRQF2P({19'b0, irq}),
 
@@ -97,5 +110,8 @@ module zynq_top;
     .SAXIHP0RDATA(m_axi_rdata), .SAXIHP0RRESP(m_axi_rresp), .SAXIHP0RLAST(m_axi_rlast), .SAXIHP0RVALID(m_axi_rvalid),
     .SAXIHP0RREADY(m_axi_rready)
   );
+  // verilator lint_on PINMISSING
 
 endmodule
+
+`default_nettype wire

@@ -1,19 +1,21 @@
 // Copies of one stream: a beat is taken when every copy of it has gone. Each copy leaves once, in the cycle in which
 // its own side is ready; no combinational way from a ready to another copy's valid.
+`default_nettype none
+
 module duplicate_streams #(
 	int unsigned  WIDTH,
 	int unsigned  COPIES
 )(
-	input	logic  clk,
-	input	logic  rst,
+	input	wire  clk,
+	input	wire  rst,
 
-	input	logic [WIDTH-1:0]  idat,
-	input	logic  ivld,
+	input	wire [WIDTH-1:0]  idat,
+	input	wire  ivld,
 	output	logic  irdy,
 
 	output	logic [COPIES-1:0][WIDTH-1:0]  odat,
 	output	logic [COPIES-1:0]  ovld,
-	input	logic [COPIES-1:0]  ordy
+	input	wire [COPIES-1:0]  ordy
 );
 	logic [COPIES-1:0]  Gone;  // copies of the present beat that have left
 	always_ff @(posedge clk) begin
@@ -24,3 +26,5 @@ module duplicate_streams #(
 	assign	ovld = { COPIES{ivld} } & ~Gone;
 	assign	irdy = ivld && &(Gone | ordy);
 endmodule : duplicate_streams
+
+`default_nettype wire

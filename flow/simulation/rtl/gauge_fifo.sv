@@ -1,22 +1,24 @@
 // FIFO of FINN's stream ports for the search of depths: its depth is an input, the most that it has held an output.
 // A beat that is taken can leave in the next cycle.
+`default_nettype none
+
 module gauge_fifo #(
 	int unsigned  WIDTH,
 	int unsigned  ROOM  // beats of memory; a limit above has no effect
 )(
-	input	logic  ap_clk,
-	input	logic  ap_rst_n,
+	input	wire  ap_clk,
+	input	wire  ap_rst_n,
 
-	input	logic [31:0]  limit,
+	input	wire [31:0]  limit,
 	output	logic [31:0]  peak,
 
-	input	logic [WIDTH-1:0]  in0_V_tdata,
-	input	logic  in0_V_tvalid,
+	input	wire [WIDTH-1:0]  in0_V_tdata,
+	input	wire  in0_V_tvalid,
 	output	logic  in0_V_tready,
 
 	output	logic [WIDTH-1:0]  out0_V_tdata,
 	output	logic  out0_V_tvalid,
-	input	logic  out0_V_tready
+	input	wire  out0_V_tready
 );
 	localparam int unsigned  BITS = ROOM > 1? $clog2(ROOM) : 1;
 
@@ -49,3 +51,5 @@ module gauge_fifo #(
 	assign	out0_V_tdata = Memory[Read];
 	assign	peak = Peak;
 endmodule : gauge_fifo
+
+`default_nettype wire

@@ -1,5 +1,7 @@
 // Single precision on Verilator, whose `shortreal` is a double: what `$bitstoshortreal` and `$shortrealtobits` are to
 // do. To the nearest, ties to even; with subnormal numbers; what is not a number becomes the quiet 7fc00000.
+`default_nettype none
+
 package gf_float;
 
 	function automatic real to_real(input bit [31:0]  bits);
@@ -48,3 +50,5 @@ package gf_float;
 	endfunction : to_bits
 
 endpackage : gf_float
+
+`default_nettype wire

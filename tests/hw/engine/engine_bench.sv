@@ -1,4 +1,6 @@
 // The tile engine with a count of the cycles that each layer of the last frame took.
+`default_nettype none
+
 module engine_bench
     import gatefold_pkg::*;
 #(
@@ -37,3 +39,5 @@ module engine_bench
         end else counts[current] <= counts[current] + 1;
     assign layer_cycles = counts[layer];
 endmodule
+
+`default_nettype wire

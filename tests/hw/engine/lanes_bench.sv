@@ -1,4 +1,6 @@
 // The lanes as simulation runs them and as synthesis takes them, side by side.
+`default_nettype none
+
 module lanes_bench #(
     parameter int unsigned P = 6,
     parameter int unsigned PE = 2,
@@ -18,3 +20,5 @@ module lanes_bench #(
     engine_lanes #(.P(P), .PE(PE), .MULT_DSP(MULT_DSP), .MAPPED(1)) mapped_lanes (
         .clk, .taps, .kernel_early, .valid, .first, .shift, .acc(mapped));
 endmodule
+
+`default_nettype wire

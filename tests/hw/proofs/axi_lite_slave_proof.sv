@@ -1,20 +1,22 @@
 // An axi_lite_slave does every write that was taken exactly once, with its own address, data and strobes, answers it once, and
 // holds valid and payload until they are taken; the same for reads. The bus may do what it likes with its own signals.
+`default_nettype none
+
 module axi_lite_slave_proof #(
     parameter int unsigned ADDRESS = 4
 ) (
-    input logic               clk,
-    input logic               rst_n,
-    input logic [ADDRESS-1:0] s_axi_awaddr,
-    input logic               s_axi_awvalid,
-    input logic [31:0]        s_axi_wdata,
-    input logic [3:0]         s_axi_wstrb,
-    input logic               s_axi_wvalid,
-    input logic               s_axi_bready,
-    input logic [ADDRESS-1:0] s_axi_araddr,
-    input logic               s_axi_arvalid,
-    input logic               s_axi_rready,
-    input logic [31:0]        read_data
+    input wire                clk,
+    input wire                rst_n,
+    input wire  [ADDRESS-1:0] s_axi_awaddr,
+    input wire                s_axi_awvalid,
+    input wire  [31:0]        s_axi_wdata,
+    input wire  [3:0]         s_axi_wstrb,
+    input wire                s_axi_wvalid,
+    input wire                s_axi_bready,
+    input wire  [ADDRESS-1:0] s_axi_araddr,
+    input wire                s_axi_arvalid,
+    input wire                s_axi_rready,
+    input wire  [31:0]        read_data
 );
     logic s_axi_awready, s_axi_wready, s_axi_bvalid, s_axi_arready, s_axi_rvalid, write;
     logic [1:0] s_axi_bresp, s_axi_rresp;
@@ -68,3 +70,5 @@ module axi_lite_slave_proof #(
         assert (s_axi_bresp == 2'b00 && s_axi_rresp == 2'b00);
     end
 endmodule
+
+`default_nettype wire

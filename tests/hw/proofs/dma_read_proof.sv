@@ -3,24 +3,26 @@
 //
 // What is under way is a queue of bursts. Reader's two sides, the one that asks and the one that takes data, stand at two places of
 // the same sequence (list beat, header, bursts of the image, next frame); the queue is what lies between them.
+`default_nettype none
+
 module dma_read_proof #(
     parameter int unsigned IMAGE_BEATS = 32,
     parameter int unsigned DEPTH       = 32
 ) (
-    input logic        clk,
-    input logic        rst_n,
-    input logic        start,
-    input logic [31:0] source,
-    input logic [31:0] frames,
-    input logic [7:0]  mode,
-    input logic [31:0] mode_list,
-    input logic        abort,
-    input logic        m_axi_arready,
-    input logic [63:0] m_axi_rdata,
-    input logic [1:0]  m_axi_rresp,
-    input logic        m_axi_rlast,
-    input logic        m_axi_rvalid,
-    input logic        m_axis_tready
+    input wire         clk,
+    input wire         rst_n,
+    input wire         start,
+    input wire  [31:0] source,
+    input wire  [31:0] frames,
+    input wire  [7:0]  mode,
+    input wire  [31:0] mode_list,
+    input wire         abort,
+    input wire         m_axi_arready,
+    input wire  [63:0] m_axi_rdata,
+    input wire  [1:0]  m_axi_rresp,
+    input wire         m_axi_rlast,
+    input wire         m_axi_rvalid,
+    input wire         m_axis_tready
 );
     localparam int unsigned BURSTS = IMAGE_BEATS / 16, MOST = 3;
     logic idle, bad_mode, bus_error, m_axi_arvalid, m_axi_rready, m_axis_tvalid;
@@ -122,3 +124,5 @@ module dma_read_proof #(
         end
     end
 endmodule
+
+`default_nettype wire

@@ -1,18 +1,20 @@
 // A burst of dma_write begins only when its 16 beats lie in the buffer, so its data never pause; it has 16 beats, its address is
 // 128-byte aligned and held until taken, and it is answered before the next one begins: whatever `abort`, the engine and the
 // memory do.
+`default_nettype none
+
 module dma_write_proof (
-    input logic        clk,
-    input logic        rst_n,
-    input logic        start,
-    input logic [31:0] destination,
-    input logic        abort,
-    input logic        m_axi_awready,
-    input logic        m_axi_wready,
-    input logic [1:0]  m_axi_bresp,
-    input logic        m_axi_bvalid,
-    input logic [63:0] s_axis_tdata,
-    input logic        s_axis_tvalid
+    input wire         clk,
+    input wire         rst_n,
+    input wire         start,
+    input wire  [31:0] destination,
+    input wire         abort,
+    input wire         m_axi_awready,
+    input wire         m_axi_wready,
+    input wire  [1:0]  m_axi_bresp,
+    input wire         m_axi_bvalid,
+    input wire  [63:0] s_axis_tdata,
+    input wire         s_axis_tvalid
 );
     logic idle, bus_error, m_axi_awvalid, m_axi_wlast, m_axi_wvalid, m_axi_bready, s_axis_tready;
     logic [31:0] frames_done, tiles, m_axi_awaddr;
@@ -58,3 +60,5 @@ module dma_write_proof (
         if (m_axi_bready) assert (!m_axi_awvalid && !m_axi_wvalid && beats == 5'd16);
     end
 endmodule
+
+`default_nettype wire

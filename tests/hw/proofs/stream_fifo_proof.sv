@@ -1,16 +1,18 @@
 // A stream_fifo counts right and gives its words back in order, none lost, none twice: one word, whichever the solver likes, is
 // followed from its push to its pop.
+`default_nettype none
+
 module stream_fifo_proof #(
     parameter int unsigned WIDTH = 3,
     parameter int unsigned DEPTH = 4
 ) (
-    input logic             clk,
-    input logic             rst_n,
-    input logic             clear,
-    input logic [WIDTH-1:0] in_data,
-    input logic             in_valid,
-    input logic             out_ready,
-    input logic             follow
+    input wire              clk,
+    input wire              rst_n,
+    input wire              clear,
+    input wire  [WIDTH-1:0] in_data,
+    input wire              in_valid,
+    input wire              out_ready,
+    input wire              follow
 );
     localparam int unsigned ADDRESS = $clog2(DEPTH);
     logic in_ready, out_valid;
@@ -61,3 +63,5 @@ module stream_fifo_proof #(
         end
     end
 endmodule
+
+`default_nettype wire

@@ -3,20 +3,22 @@
 // The record: frame counter, mode, 0, 0, 0, tiles = TILES * (mode + 1), 0, 0, then three sums over the image's 32-bit
 // words: plain, exclusive or, weighted by position (from 1). The record of a frame leaves WAIT * (mode + 1) cycles after
 // its last beat, while the next frame may come in.
+`default_nettype none
+
 module loopback #(
   parameter int unsigned IMAGE_BEATS  = 384,
   parameter int unsigned RECORD_BEATS = 16,
   parameter int unsigned WAIT         = 50,
   parameter int unsigned TILES        = 7
 ) (
-  input  logic        clk,
-  input  logic        rst_n,
-  input  logic [63:0] s_axis_tdata,
-  input  logic        s_axis_tvalid,
+  input  wire         clk,
+  input  wire         rst_n,
+  input  wire  [63:0] s_axis_tdata,
+  input  wire         s_axis_tvalid,
   output logic        s_axis_tready,
   output logic [63:0] m_axis_tdata,
   output logic        m_axis_tvalid,
-  input  logic        m_axis_tready
+  input  wire         m_axis_tready
 );
 
   logic [31:0] low, high;
@@ -94,3 +96,5 @@ module loopback #(
   end
 
 endmodule
+
+`default_nettype wire

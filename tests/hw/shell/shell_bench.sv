@@ -1,4 +1,6 @@
 // The shell with the loop-back in the engine's place. The memory model of the tests wants identifiers; they are zero.
+`default_nettype none
+
 module shell_bench #(
   parameter int unsigned MODES       = 5,
   parameter int unsigned CLASSES     = 10,
@@ -6,33 +8,33 @@ module shell_bench #(
   parameter int unsigned READ_DEPTH  = 64,
   parameter int unsigned WAIT        = 50
 ) (
-  input  logic        clk,
-  input  logic        rst_n,
+  input  wire         clk,
+  input  wire         rst_n,
 
   /// AXI4-Lite slave.
-  input  logic [11:0] s_axi_control_awaddr,
-  input  logic        s_axi_control_awvalid,
+  input  wire  [11:0] s_axi_control_awaddr,
+  input  wire         s_axi_control_awvalid,
   output logic        s_axi_control_awready,
-  input  logic [31:0] s_axi_control_wdata,
-  input  logic [3:0]  s_axi_control_wstrb,
-  input  logic        s_axi_control_wvalid,
+  input  wire  [31:0] s_axi_control_wdata,
+  input  wire  [3:0]  s_axi_control_wstrb,
+  input  wire         s_axi_control_wvalid,
   output logic        s_axi_control_wready,
   output logic [1:0]  s_axi_control_bresp,
   output logic        s_axi_control_bvalid,
-  input  logic        s_axi_control_bready,
-  input  logic [11:0] s_axi_control_araddr,
-  input  logic        s_axi_control_arvalid,
+  input  wire         s_axi_control_bready,
+  input  wire  [11:0] s_axi_control_araddr,
+  input  wire         s_axi_control_arvalid,
   output logic        s_axi_control_arready,
   output logic [31:0] s_axi_control_rdata,
   output logic [1:0]  s_axi_control_rresp,
   output logic        s_axi_control_rvalid,
-  input  logic        s_axi_control_rready,
+  input  wire         s_axi_control_rready,
 
   /// AXI4 master.
   output logic [0:0]  m_axi_awid,
-  input  logic [0:0]  m_axi_bid,
+  input  wire  [0:0]  m_axi_bid,
   output logic [0:0]  m_axi_arid,
-  input  logic [0:0]  m_axi_rid,
+  input  wire  [0:0]  m_axi_rid,
   output logic [31:0] m_axi_awaddr,
   output logic [7:0]  m_axi_awlen,
   output logic [2:0]  m_axi_awsize,
@@ -40,14 +42,14 @@ module shell_bench #(
   output logic [3:0]  m_axi_awcache,
   output logic [2:0]  m_axi_awprot,
   output logic        m_axi_awvalid,
-  input  logic        m_axi_awready,
+  input  wire         m_axi_awready,
   output logic [63:0] m_axi_wdata,
   output logic [7:0]  m_axi_wstrb,
   output logic        m_axi_wlast,
   output logic        m_axi_wvalid,
-  input  logic        m_axi_wready,
-  input  logic [1:0]  m_axi_bresp,
-  input  logic        m_axi_bvalid,
+  input  wire         m_axi_wready,
+  input  wire  [1:0]  m_axi_bresp,
+  input  wire         m_axi_bvalid,
   output logic        m_axi_bready,
   output logic [31:0] m_axi_araddr,
   output logic [7:0]  m_axi_arlen,
@@ -56,11 +58,11 @@ module shell_bench #(
   output logic [3:0]  m_axi_arcache,
   output logic [2:0]  m_axi_arprot,
   output logic        m_axi_arvalid,
-  input  logic        m_axi_arready,
-  input  logic [63:0] m_axi_rdata,
-  input  logic [1:0]  m_axi_rresp,
-  input  logic        m_axi_rlast,
-  input  logic        m_axi_rvalid,
+  input  wire         m_axi_arready,
+  input  wire  [63:0] m_axi_rdata,
+  input  wire  [1:0]  m_axi_rresp,
+  input  wire         m_axi_rlast,
+  input  wire         m_axi_rvalid,
   output logic        m_axi_rready,
 
   /// Interrupt, level.
@@ -106,3 +108,5 @@ module shell_bench #(
   );
 
 endmodule
+
+`default_nettype wire

@@ -4,6 +4,8 @@
 // FPM = A * (FPINMODE ? B : D); FPA = ±X ± Y with X of FPOPMODE[4:2] (0, 2: zero, 4: FPA itself, 6: C) negated by
 // FPOPMODE[6], Y of FPOPMODE[1:0] (0: zero, 1: FPM, 3: D) negated by FPOPMODE[5]. The product is rounded before it is
 // added. Subnormal operands count as zero, subnormal results become zero and raise UNDERFLOW.
+`default_nettype none
+
 module DSPFP32 #(
 	parameter  A_FPTYPE = "B32",
 	parameter  A_INPUT = "DIRECT",
@@ -51,46 +53,46 @@ module DSPFP32 #(
 	output	logic  FPA_OVERFLOW,
 	output	logic  FPA_UNDERFLOW,
 	output	logic [31:0]  FPA_OUT,
-	input	logic [7:0]  ACIN_EXP,
-	input	logic [22:0]  ACIN_MAN,
-	input	logic  ACIN_SIGN,
-	input	logic [7:0]  BCIN_EXP,
-	input	logic [22:0]  BCIN_MAN,
-	input	logic  BCIN_SIGN,
-	input	logic [31:0]  PCIN,
-	input	logic  CLK,
-	input	logic  FPINMODE,
-	input	logic [6:0]  FPOPMODE,
-	input	logic  A_SIGN,
-	input	logic [7:0]  A_EXP,
-	input	logic [22:0]  A_MAN,
-	input	logic  B_SIGN,
-	input	logic [7:0]  B_EXP,
-	input	logic [22:0]  B_MAN,
-	input	logic [31:0]  C,
-	input	logic  D_SIGN,
-	input	logic [7:0]  D_EXP,
-	input	logic [22:0]  D_MAN,
-	input	logic  ASYNC_RST,
-	input	logic  CEA1,
-	input	logic  CEA2,
-	input	logic  CEB,
-	input	logic  CEC,
-	input	logic  CED,
-	input	logic  CEFPA,
-	input	logic  CEFPINMODE,
-	input	logic  CEFPM,
-	input	logic  CEFPMPIPE,
-	input	logic  CEFPOPMODE,
-	input	logic  RSTA,
-	input	logic  RSTB,
-	input	logic  RSTC,
-	input	logic  RSTD,
-	input	logic  RSTFPA,
-	input	logic  RSTFPINMODE,
-	input	logic  RSTFPM,
-	input	logic  RSTFPMPIPE,
-	input	logic  RSTFPOPMODE
+	input	wire [7:0]  ACIN_EXP,
+	input	wire [22:0]  ACIN_MAN,
+	input	wire  ACIN_SIGN,
+	input	wire [7:0]  BCIN_EXP,
+	input	wire [22:0]  BCIN_MAN,
+	input	wire  BCIN_SIGN,
+	input	wire [31:0]  PCIN,
+	input	wire  CLK,
+	input	wire  FPINMODE,
+	input	wire [6:0]  FPOPMODE,
+	input	wire  A_SIGN,
+	input	wire [7:0]  A_EXP,
+	input	wire [22:0]  A_MAN,
+	input	wire  B_SIGN,
+	input	wire [7:0]  B_EXP,
+	input	wire [22:0]  B_MAN,
+	input	wire [31:0]  C,
+	input	wire  D_SIGN,
+	input	wire [7:0]  D_EXP,
+	input	wire [22:0]  D_MAN,
+	input	wire  ASYNC_RST,
+	input	wire  CEA1,
+	input	wire  CEA2,
+	input	wire  CEB,
+	input	wire  CEC,
+	input	wire  CED,
+	input	wire  CEFPA,
+	input	wire  CEFPINMODE,
+	input	wire  CEFPM,
+	input	wire  CEFPMPIPE,
+	input	wire  CEFPOPMODE,
+	input	wire  RSTA,
+	input	wire  RSTB,
+	input	wire  RSTC,
+	input	wire  RSTD,
+	input	wire  RSTFPA,
+	input	wire  RSTFPINMODE,
+	input	wire  RSTFPM,
+	input	wire  RSTFPMPIPE,
+	input	wire  RSTFPOPMODE
 );
 
 	if(A_FPTYPE != "B32" || B_D_FPTYPE != "B32" || A_INPUT != "DIRECT" || B_INPUT != "DIRECT" || RESET_MODE != "SYNC" || IS_CLK_INVERTED)
@@ -178,10 +180,10 @@ module dspfp32_delay #(
 	int  WIDTH,
 	int  DEPTH
 )(
-	input	logic  clk,
-	input	logic  rst,
-	input	logic [1:0]  en,
-	input	logic [WIDTH-1:0]  x,
+	input	wire  clk,
+	input	wire  rst,
+	input	wire [1:0]  en,
+	input	wire [WIDTH-1:0]  x,
 	output	logic [WIDTH-1:0]  y
 );
 	if(DEPTH == 0)  assign  y = x;
@@ -196,3 +198,5 @@ module dspfp32_delay #(
 		assign	y = Regs[DEPTH-1];
 	end : genRegs
 endmodule : dspfp32_delay
+
+`default_nettype wire
