@@ -87,6 +87,36 @@ def test_pictures_train_and_evaluate(walk):
         assert re.search(form, part()), text
 
 
+def test_what_else_can_be_done_with_the_class(walk, monkeypatch, capsys):
+    """Search, report, gates, and a backbone to go on from, each as short as it can be."""
+    from flow.cli import main
+    from flow.training.checkpoint import load_named
+
+    folder, _ = walk
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GATEFOLD_BUILD", str(folder / "none"))
+    monkeypatch.setenv("GATEFOLD_RUNS", str(folder / "runs"))
+    weights = "runs/train/Net/Net.safetensors"
+    few = ["--images", "10", "--calibration", "10", "--test-images", "10", "--points", "2", "--jobs", "1", "--threshold", "0.99"]
+    assert main(["search", "mynet.py:Net", "--checkpoint", weights, "--data", "pictures", *few]) == 0
+    found = folder / "runs/search/Net/Net.safetensors"
+    assert str(found) in capsys.readouterr().out and load_named("mynet.py:Net", found).searched
+    assert main(["report", "mynet.py:Net", "--checkpoint", str(found), "--no-synthesis", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["model"] == "Net" and "pareto-1" in report["modes"] and "block3.shortcut" in report["modes"]["full"]["layers"]
+    short = ["--data", "pictures", "--steps", "1", "--batch", "8", "--test-images", "10", "--threads", "1", "--held-out", "10"]
+    gates = ["--method", "acs", *(f"--set=backbone={weights} --set=float_epochs=0 --set=first_epochs=0 --set=epochs=1".split())]
+    assert main(["train", "mynet.py:Net", *gates, *short, "--output", "gated"]) == 0
+    gated = load_named("mynet.py:Net", "gated/Net.safetensors")
+    assert (
+        gated.gates_on
+        and main(["evaluate", "mynet.py:Net", "--checkpoint", "gated/Net.safetensors", "--data", "pictures", "--count", "4"]) == 0
+    )
+    assert "skip ratio" in capsys.readouterr().out
+    assert main(["build", "mynet.py:Net", "--checkpoint", "gated/Net.safetensors"]) == 2
+    assert "has no gates and exits yet; give weights of Net without them" in capsys.readouterr().err
+
+
 def test_the_class_is_verified_from_brevitas_to_rtl(walk, monkeypatch, capsys):
     """The build of the guide with a small engine: integers of the class, RTL and simulated accelerator in every mode."""
     from flow.build.deploy import built_graph, read
