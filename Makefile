@@ -3,6 +3,9 @@
 #   make bitstream MODEL=resnet8          build the accelerator into build/resnet8/deploy, and its bitstream where Vivado or the
 #                                         open tools are installed (CHECKPOINT=FILE: other weights, such as those that a search
 #                                         leaves; BOARD=pynq-z1, pynq-z2 or zedboard)
+#   make bitstream MODEL=path/my.onnx     a network of your own, as Brevitas' export_qonnx wrote it, into build/my/deploy (CLASSES=FILE:
+#                                         names of its classes, one a line; SAMPLES=FILE: .npz with sample images x; MEAN, DEVIATION:
+#                                         what its pixels were normalised with, numbers separated by commas)
 #   make run MODEL=resnet8 MODE=1/4       the board program (simulated where no board is attached); builds what is not built
 #                                         yet, or not for the CHECKPOINT or BOARD that is named
 #   make report MODEL=resnet8             resources, cycles, frames per second
@@ -28,6 +31,10 @@ override JOBS       := $(value JOBS)
 override PYTHON     := $(value PYTHON)
 override CHECKPOINT := $(value CHECKPOINT)
 override BOARD      := $(value BOARD)
+override CLASSES    := $(value CLASSES)
+override SAMPLES    := $(value SAMPLES)
+override MEAN       := $(value MEAN)
+override DEVIATION  := $(value DEVIATION)
 override FINN_TESTS := $(value FINN_TESTS)
 override FINN_ARGS  := $(value FINN_ARGS)
 export gf_model      := $(MODEL)
@@ -36,12 +43,20 @@ export gf_count      := $(COUNT)
 export gf_jobs       := $(JOBS)
 export gf_checkpoint := $(CHECKPOINT)
 export gf_board      := $(BOARD)
+export gf_classes    := $(CLASSES)
+export gf_samples    := $(SAMPLES)
+export gf_mean       := $(MEAN)
+export gf_deviation  := $(DEVIATION)
 export gf_finn_tests := $(FINN_TESTS)
 export gf_finn_args  := $(FINN_ARGS)
 
-folder = "$${GATEFOLD_BUILD:-build}/$$gf_model"
+# The network's name: that of a QONNX file without folder and ending.
+name   = case "$$gf_model" in *.onnx) name="$${gf_model\#\#*/}"; name="$${name%.onnx}";; *) name="$$gf_model";; esac
+folder = "$${GATEFOLD_BUILD:-build}/$$name"
 board  = --board="$${gf_board:-pynq-z2}"
-build  = .venv/bin/gatefold build $(board) $${gf_checkpoint:+--checkpoint="$$gf_checkpoint"} -- "$$gf_model"
+pixels = $${gf_mean:+--mean="$$gf_mean"} $${gf_deviation:+--deviation="$$gf_deviation"}
+own    = $${gf_classes:+--classes="$$gf_classes"} $${gf_samples:+--samples="$$gf_samples"} $(pixels)
+build  = .venv/bin/gatefold build $(board) $${gf_checkpoint:+--checkpoint="$$gf_checkpoint"} $(own) -- "$$gf_model"
 
 .PHONY: help setup setup-flow setup-board bitstream run report test test-all test-finn proofs clean distclean
 .DEFAULT_GOAL := help
@@ -59,16 +74,17 @@ setup-board:
 
 bitstream: setup
 	@$(build)
-	@.venv/bin/python hw/shell/implement.py --if-installed -- $(folder)
+	@$(name); .venv/bin/python hw/shell/implement.py --if-installed -- $(folder)
 
 run: setup-board
-	@if [ -n "$$gf_checkpoint" ] || [ ! -e $(folder)/deploy/modes.json ] || \
+	@$(name); if [ -n "$$gf_checkpoint" ] || [ ! -e $(folder)/deploy/modes.json ] || \
+	    { [ "$$name" != "$$gf_model" ] && [ "$$gf_model" -nt $(folder)/deploy/modes.json ]; } || \
 	    { [ -n "$$gf_board" ] && ! grep -qiF "\"board\": \"$$gf_board\"" $(folder)/deploy/modes.json; }; \
 	then requirements/setup.sh flow && $(build); fi
-	@.venv-board/bin/python board/run.py --model="$$gf_model" --mode="$$gf_mode" --count="$$gf_count"
+	@$(name); .venv-board/bin/python board/run.py --model="$$name" --mode="$$gf_mode" --count="$$gf_count"
 
 report: setup-flow
-	@.venv/bin/gatefold report $(board) -- "$$gf_model"
+	@.venv/bin/gatefold report $(board) $(pixels) -- "$$gf_model"
 
 test: setup
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n "$$gf_jobs" --dist loadfile -m "not slow"

@@ -18,7 +18,8 @@ import warnings
 
 import numpy as np
 
-from flow.build.build import Request, weights_of
+from flow.build.build import Request
+from flow.build.source import weights_of
 from flow.engine.boards import find_board
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.plan import plan
@@ -52,28 +53,12 @@ def without_shuffle(graph):
 
 
 def qonnx_for_finn(graph):
-    """The QONNX export with the pool as GlobalAveragePool · pixels, which FINN's pool conversion looks for."""
-    from onnx import helper
+    """The QONNX export without shuffle and modes."""
     from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
-    from qonnx.transformation.infer_shapes import InferShapes
 
     from flow.export.qonnx_export import export
 
-    model = export(without_shuffle(graph))
-    pool = model.get_nodes_by_op_type("ReduceSum")[0]
-    index = list(model.graph.node).index(pool)
-    shape = model.get_tensor_shape(pool.input[0])
-    model.set_initializer("pixels", np.array(shape[2] * shape[3], np.float32))
-    model.set_initializer("flat", np.array([shape[0], shape[1]]))
-    replacement = [
-        helper.make_node("GlobalAveragePool", [pool.input[0]], ["mean"]),
-        helper.make_node("Mul", ["mean", "pixels"], ["sum"]),
-        helper.make_node("Reshape", ["sum", "flat"], [pool.output[0]]),
-    ]
-    model.graph.node.remove(pool)
-    for offset, node in enumerate(replacement):
-        model.graph.node.insert(index + offset, node)
-    return model.transform(InferShapes()).transform(GiveUniqueNodeNames()).transform(GiveReadableTensorNames())
+    return export(without_shuffle(graph)).transform(GiveUniqueNodeNames()).transform(GiveReadableTensorNames())
 
 
 def streamlined(model):

@@ -6,32 +6,32 @@ is read to its end, where the archive's checksum stands.
 
 import contextlib
 import io
+import math
 import warnings
 import zipfile
 
 import numpy as np
 
-from board.deploy import IMAGE_SHAPE
 from board.errors import BoardError, reading
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000  # bytes, as in numpy
-IMAGE_BYTES = int(np.prod(IMAGE_SHAPE))
 KEYS = ("x", "test_x")
 REMEDY = "save it again with numpy.savez(file, x=images, y=labels)"
 
 
-def read_labels(path, classes, most):
+def read_labels(path, shape, classes, most):
     """Labels of the images of a file, int64 [N], -1 where unknown.
 
     Args:
+        shape: (height, width, colours) that its images have to have.
         most: images that a file may hold.
 
     Raises:
         BoardError: no images, wrong ones or too many, wrong labels, or the file is not readable.
     """
     with reading(path, "array file", REMEDY):
-        count, label_key = _check_pixels(path, most)
+        count, label_key = _check_pixels(path, shape, most)
         if label_key is None:
             return np.full(count, -1, np.int64)
         with _array(path, label_key) as (shape, dtype, _, stream):
@@ -51,8 +51,8 @@ def read_labels(path, classes, most):
     return labels.astype(np.int64)
 
 
-def read_pixels(path, chunk):
-    """The images of a file in order: uint8 [n, 32, 32, 3], n up to `chunk`.
+def read_pixels(path, image_shape, chunk):
+    """The images of a file in order: uint8 [n, *image_shape], n up to `chunk`.
 
     Raises:
         BoardError: not readable.
@@ -60,16 +60,17 @@ def read_pixels(path, chunk):
     with reading(path, "array file", REMEDY), _array(path, _image_key(path)) as (shape, _, _, stream):
         for at in range(0, shape[0], chunk):
             count = min(chunk, shape[0] - at)
-            yield np.frombuffer(_exactly(stream, count * IMAGE_BYTES), np.uint8).reshape(count, *IMAGE_SHAPE)
+            yield np.frombuffer(_exactly(stream, count * math.prod(image_shape)), np.uint8).reshape(count, *image_shape)
         _end(stream)
 
 
-def _check_pixels(path, most):
+def _check_pixels(path, image_shape, most):
     """(number of images, key of their labels or None)."""
     key = _image_key(path)
     with _array(path, key) as (shape, dtype, fortran_order, _):
-        if dtype != np.uint8 or len(shape) != 4 or shape[1:] != IMAGE_SHAPE or shape[0] < 0:
-            raise BoardError(f"the images of {path} are {dtype} {list(shape)}; give uint8 [N, 32, 32, 3].")
+        if dtype != np.uint8 or len(shape) != 4 or shape[1:] != image_shape or shape[0] < 0:
+            wanted = ", ".join(map(str, image_shape))
+            raise BoardError(f"the images of {path} are {dtype} {list(shape)}; give uint8 [N, {wanted}].")
         if not shape[0]:
             raise BoardError(f"{path} holds no image; give at least one.")
         if shape[0] > most:
@@ -101,7 +102,9 @@ def _image_key(path):
         return None
     key = next((key for key in KEYS if key in _members(path)), None)
     if key is None:
-        raise BoardError(f"{path} has no key x; save the images with numpy.savez(file, x=uint8 [N, 32, 32, 3]).")
+        raise BoardError(
+            f"{path} has no key x; save the images with numpy.savez(file, x=images), uint8 [N, height, width, colours]."
+        )
     return key
 
 

@@ -4,9 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from board.description import (
     FORMAT,
     Damaged,
+    Picture,
     check_description,
     check_digest,
     check_interface,
@@ -14,10 +17,10 @@ from board.description import (
     need,
     read_modes,
     read_object,
+    read_picture,
 )
 from board.errors import BoardError
 
-IMAGE_SHAPE = (32, 32, 3)
 NEEDED = ("accelerator.hwh", "accelerator.so", "interface.json", "samples.npz")
 
 
@@ -30,6 +33,8 @@ class Deploy:
         model, board, clock_mhz: of the build.
         build_hash: first 32 bits of the build's SHA-256, as the hardware's register holds them.
         classes: names of the classes.
+        class_order: the class of each of the hardware's logits, int64 [classes].
+        picture: Picture, what pictures it takes.
         modes: name -> Mode, in the hardware's order.
         interface: the parsed interface.json.
     """
@@ -40,6 +45,8 @@ class Deploy:
     clock_mhz: float
     build_hash: int
     classes: list
+    class_order: np.ndarray
+    picture: Picture
     modes: dict
     interface: dict
 
@@ -101,6 +108,7 @@ def open_deploy(folder):
         check_digest(contents)
         check_description(contents)
         modes = read_modes(contents.get("modes"))
+        picture = read_picture(contents.get("image"))
         remedy = f"build again with: make bitstream MODEL={contents['model']}"
         _check_files(folder, contents.get("files"), remedy)
         interface = read_object(folder / "interface.json")
@@ -116,6 +124,8 @@ def open_deploy(folder):
         float(contents["clock_mhz"]),
         int(contents["build_hash"][:8], 16),
         contents["classes"],
+        np.array(contents["class_order"] or range(len(contents["classes"]))),
+        picture,
         modes,
         interface,
     )

@@ -7,7 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Optional
 
-FORMAT = 2
+import numpy as np
+
+FORMAT = 3
+PIXELS = 256  # values of a pixel
+SIZES = (8, 16, 32, 64)  # of the planes that the accelerator reads
 LARGEST_FILE = 1 << 24  # bytes; those of this project have some thousand
 CLOCK_MHZ = (1, 1000)  # beyond what a PLL of the Zynq and its dividers can give
 REGISTERS = (
@@ -51,6 +55,40 @@ class Mode:
     index: int
     name: str
     accuracy: Optional[float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What pictures the network takes, and how one becomes the planes that the accelerator reads.
+
+    Attributes:
+        height, width, colours: of a picture; colours: 1 for grey, 3 for RGB, 2 for what only an array can hold.
+        size: height = width of a plane; zero outside the picture.
+        planes: how many there are.
+        table: int16 [256, colours], the integer of each pixel, or None where that is the pixel itself. Where some are negative, there are
+            two planes per colour: first the positive parts of all colours, then the negative ones as positive integers.
+    """
+
+    height: int
+    width: int
+    colours: int
+    size: int
+    planes: int
+    table: Optional[np.ndarray]
+
+    @property
+    def shape(self):
+        """(height, width, colours)."""
+        return self.height, self.width, self.colours
+
+    def to_planes(self, pixels, out):
+        """Fills `out`, uint8 [N, planes, size, size], from uint8 [N, height, width, colours]."""
+        out[:] = 0
+        for colour in range(self.colours):
+            values = pixels[..., colour] if self.table is None else self.table[pixels[..., colour], colour]
+            out[:, colour, : self.height, : self.width] = values if self.table is None else np.maximum(values, 0)
+            if self.planes > self.colours:
+                out[:, self.colours + colour, : self.height, : self.width] = np.maximum(-values, 0)
 
 
 def read_object(path):
@@ -97,6 +135,35 @@ def check_description(contents):
         isinstance(classes, list) and 0 < len(classes) < 256 and all(map(is_text, classes)),
         "modes.json: classes is no list of names",
     )
+    order = contents.get("class_order")
+    need(
+        order is None
+        or isinstance(order, list)
+        and all(_is_whole(number, 0, 255) for number in order)
+        and sorted(order) == list(range(len(classes))),
+        "modes.json: class_order is no order of the classes",
+    )
+
+
+def read_picture(entry):
+    """Picture, from `image` of modes.json; Damaged if it is none."""
+    need(isinstance(entry, dict), "modes.json: image describes no picture")
+    size, planes, colours, table = (entry.get(key) for key in ("size", "planes", "colours", "table"))
+    need(_is_whole(size, 8, SIZES[-1]) and size in SIZES, f"modes.json: the size of an image's plane is {_short(size)}")
+    for key in ("height", "width"):
+        need(_is_whole(entry.get(key), 1, size), f"modes.json: the {key} of an image is {_short(entry.get(key))}")
+    need(_is_whole(colours, 1, 3), f"modes.json: an image has {_short(colours)} colours")
+    whole = table is None or (
+        isinstance(table, list)
+        and len(table) == PIXELS
+        and all(
+            isinstance(row, list) and len(row) == colours and all(_is_whole(value, -255, 255) for value in row) for row in table
+        )
+    )
+    need(whole, "modes.json: the table of an image is none of integers")
+    signed = table is not None and any(value < 0 for row in table for value in row)
+    need(_is_whole(planes, 1, 6) and planes == colours * (2 if signed else 1), f"modes.json: an image has {_short(planes)} planes")
+    return Picture(entry["height"], entry["width"], colours, size, planes, None if table is None else np.array(table, np.int16))
 
 
 def read_modes(entries):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from board.deploy import IMAGE_SHAPE
 from board.errors import BoardError, reading
 
 INSTANCE = "gatefold_0"
@@ -28,8 +27,8 @@ class Batch:
     """Results of one batch of N frames.
 
     Attributes:
-        logits: int32 [N, classes].
-        predictions: int64 [N]; the class with the largest logit, the lowest on ties (as the hardware chose).
+        logits: int32 [N, classes], in the network's order of classes.
+        predictions: int64 [N]; the class with the largest logit, on ties the one that the hardware chose, whose real logit is not smaller.
         modes: int64 [N], mode index as the hardware ran it.
         frame_cycles, tiles: int64 [N], clock cycles and executed tiles of each frame.
         cycles: from the start to the last record, loading and storing included.
@@ -85,7 +84,7 @@ class Accelerator:
         """Run one batch.
 
         Args:
-            pixels: uint8 [N, 32, 32, 3].
+            pixels: uint8 [N, height, width, colours], as `deploy.picture` says.
             modes: N board.deploy.Mode, the mode of each frame.
             timeout: seconds without a new result after which the batch counts as lost.
 
@@ -96,17 +95,20 @@ class Accelerator:
             BoardError: the accelerator is busy, reports an error, does not answer, or ends without all records.
         """
         frames = len(pixels)
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != IMAGE_SHAPE or not frames or frames != len(modes):
+        picture = self._deploy.picture
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != picture.shape or not frames or frames != len(modes):
+            height, width, colours = picture.shape
             raise BoardError(
-                f"a batch of {pixels.dtype} {list(pixels.shape)} with {len(modes)} modes cannot run; give uint8 [N, 32, 32, 3] and N modes."
+                f"a batch of {pixels.dtype} {list(pixels.shape)} with {len(modes)} modes cannot run; "
+                f"give uint8 [N, {height}, {width}, {colours}] and N modes."
             )
         _release()
         if self._field("status", "busy"):
             raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
-        source = self._buffer((frames, IMAGE_SHAPE[2], *IMAGE_SHAPE[:2]), np.uint8)
+        source = self._buffer((frames, picture.planes, picture.size, picture.size), np.uint8)
         mode_list = self._buffer((frames,), np.uint8)
         records = self._buffer((frames, self._record_words), np.uint32)
-        source[:] = pixels.transpose(0, 3, 1, 2)
+        picture.to_planes(pixels, source)
         mode_list[:] = [mode.index for mode in modes]
         records[:] = 0
         for buffer in (source, mode_list, records):
@@ -213,7 +215,10 @@ class Accelerator:
             raise BoardError(
                 f"the record of frame {int(np.flatnonzero(wrong)[0])} is that of another frame, mode or network; run again, and restart the board if that repeats."
             )
-        return Batch(logits, column("class"), column("mode"), column("cycles"), column("tiles"), cycles)
+        order = self._deploy.class_order
+        named = np.empty_like(logits)
+        named[:, order] = logits
+        return Batch(named, order[column("class")], column("mode"), column("cycles"), column("tiles"), cycles)
 
     def _buffer(self, shape, dtype):
         try:

@@ -22,14 +22,14 @@ MAX_FRAMES = 1_000_000
 class Images:
     """Attributes:
     labels: int64 [N], -1 where unknown.
-    read: gives the N images in order, as uint8 [n, 32, 32, 3] with n up to CHUNK.
+    read: gives the N images in order, as uint8 [n, height, width, colours] with n up to CHUNK.
     """
 
     labels: np.ndarray
     read: Callable
 
     def batches(self, sizes):
-        """One uint8 [size, 32, 32, 3] for each of `sizes`, in order; from the start again where there are fewer images."""
+        """One uint8 [size, height, width, colours] for each of `sizes`, in order; from the start again where there are fewer images."""
         chunks = self._endless()
         left = next(chunks)
         for size in sizes:
@@ -47,10 +47,11 @@ class Images:
             yield from self.read()
 
 
-def load_images(path, count, classes):
-    """Up to `count` images of an .npz (keys x and optionally y, or test_x and test_y), an .npy or a folder of 32 × 32 pictures.
+def load_images(path, count, shape, classes):
+    """Up to `count` images of an .npz (keys x and optionally y, or test_x and test_y), an .npy or a folder of pictures.
 
     Args:
+        shape: (height, width, colours) of the images that the network takes.
         classes: of the network; labels are 0 … classes - 1, and -1 where unknown.
 
     Raises:
@@ -59,12 +60,14 @@ def load_images(path, count, classes):
     path = Path(path)
     if path.is_dir():
         files = list_pictures(path)[:count]
-        return _checked(np.full(len(files), -1, np.int64), lambda: read_pictures(files, CHUNK))
+        return _checked(np.full(len(files), -1, np.int64), lambda: read_pictures(files, shape, CHUNK))
     if not path.exists():
-        raise BoardError(f"{path} does not exist; name a folder of 32x32 pictures or an .npz file with the key x.")
+        raise BoardError(f"{path} does not exist; name a folder of {shape[1]}x{shape[0]} pictures or an .npz file with the key x.")
     if not path.is_file():
-        raise BoardError(f"{path} is neither a file nor a folder; name a folder of 32x32 pictures or an .npz file with the key x.")
-    return _checked(read_labels(path, classes, MAX_FRAMES), lambda: read_pixels(path, CHUNK))
+        raise BoardError(
+            f"{path} is neither a file nor a folder; name a folder of {shape[1]}x{shape[0]} pictures or an .npz file with the key x."
+        )
+    return _checked(read_labels(path, shape, classes, MAX_FRAMES), lambda: read_pixels(path, shape, CHUNK))
 
 
 def _checked(labels, read):

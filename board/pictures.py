@@ -1,15 +1,14 @@
-"""Pictures of a folder as 8-bit RGB: upright, 16-bit grey scaled, and none with anything that RGB cannot hold."""
+"""Pictures of a folder as 8-bit RGB or grey: upright, 16-bit grey scaled, and none with anything that RGB cannot hold."""
 
 import warnings
 
 import numpy as np
 
-from board.deploy import IMAGE_SHAPE
 from board.errors import BoardError, reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp")
 FORMATS = ("PNG", "JPEG", "MPO", "BMP", "PPM", "WEBP")  # MPO: a JPEG with further pictures, from cameras
-HEIGHT, WIDTH, _ = IMAGE_SHAPE
+GREY, RGB = 1, 3  # colours that a picture can be had in
 
 
 def list_pictures(folder):
@@ -24,17 +23,23 @@ def list_pictures(folder):
     return files
 
 
-def read_pictures(files, chunk):
-    """Pictures in order: uint8 [n, 32, 32, 3], n up to `chunk`.
+def read_pictures(files, shape, chunk):
+    """Pictures in order: uint8 [n, *shape], n up to `chunk`.
+
+    Args:
+        shape: (height, width, colours); 3 colours are RGB, one is grey.
 
     Raises:
-        BoardError: one is not readable, not of that size, or not to be had in RGB.
+        BoardError: one is not readable, not of that size, or not to be had in those colours.
     """
+    if shape[2] not in (GREY, RGB):
+        raise BoardError(f"the network takes images of {shape[2]} colours, which no picture has; give an .npz file.")
     for at in range(0, len(files), chunk):
-        yield np.stack([_read(file) for file in files[at : at + chunk]])
+        yield np.stack([_read(file, shape) for file in files[at : at + chunk]])
 
 
-def _read(file):
+def _read(file, shape):
+    height, width, colours = shape
     try:
         from PIL import Image, ImageOps
     except ImportError:
@@ -48,16 +53,23 @@ def _read(file):
         with Image.open(file) as picture:
             if picture.format not in FORMATS:
                 raise BoardError(f"{file} holds {picture.format}; save it as PNG.")
-            if picture.size != (WIDTH, HEIGHT):
+            if picture.size != (width, height):
                 raise BoardError(
-                    f"{file} is {picture.width}x{picture.height} pixels, the network takes {WIDTH}x{HEIGHT}; "
-                    f"resize it to {WIDTH}x{HEIGHT}."
+                    f"{file} is {picture.width}x{picture.height} pixels, the network takes {width}x{height}; "
+                    f"resize it to {width}x{height}."
                 )
-            return _rgb(ImageOps.exif_transpose(picture), file)
+            pixels = _rgb(ImageOps.exif_transpose(picture), file)
+    if pixels.shape[:2] != (height, width):
+        raise BoardError(f"{file} lies on its side; save it upright, {width}x{height} pixels.")
+    if colours == RGB:
+        return pixels
+    if (pixels != pixels[:, :, :1]).any():
+        raise BoardError(f"{file} has colours and the network takes grey pictures; convert it.")
+    return pixels[:, :, :1]
 
 
 def _rgb(picture, file):
-    """uint8 [32, 32, 3] of a picture of any mode."""
+    """uint8 [height, width, 3] of a picture of any mode."""
     if picture.mode.startswith("I"):  # 16-bit grey, which Pillow's convert would clip
         grey = np.asarray(picture).astype(np.int64)
         if grey.min() < 0 or grey.max() > 0xFFFF:

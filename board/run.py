@@ -46,7 +46,7 @@ def make_parser():
     parser.add_argument(
         "--images",
         metavar="PATH",
-        help="folder of 32x32 pictures, .npz with x uint8 [N, 32, 32, 3] and optionally labels y, or .npy of such images (default: the deploy folder's samples)",
+        help="folder of pictures of the network's size, .npz with x uint8 [N, height, width, colours] and optionally labels y, or .npy of such images (default: the deploy folder's samples)",
     )
     parser.add_argument(
         "--board-dir",
@@ -117,7 +117,7 @@ def run(args):
     if args.model not in (None, deploy.model):
         raise BoardError(f"{deploy.folder} holds {deploy.model}, not {args.model}; name its model or another --board-dir.")
     modes = deploy.mode_sequence(args.mode, args.count)
-    images = load_images(args.images or deploy.samples, args.count, len(deploy.classes))
+    images = load_images(args.images or deploy.samples, args.count, deploy.picture.shape, len(deploy.classes))
 
     accelerator, simulated = _open_accelerator(deploy)
     size = args.batch or MAX_BATCH

@@ -58,15 +58,17 @@ def test_values_arrive_as_they_are(clone, value):
     """As an argument of make and from the environment, in every target that takes them."""
     for given in ("argument", "environment"):
         (clone / "log").unlink(missing_ok=True)
-        names = dict.fromkeys(("MODEL", "MODE", "COUNT", "BOARD", "CHECKPOINT", "JOBS"), value)
+        own = ("CLASSES", "SAMPLES", "MEAN", "DEVIATION")
+        names = dict.fromkeys(("MODEL", "MODE", "COUNT", "BOARD", "CHECKPOINT", "JOBS", *own), value)
         for target in ("bitstream", "run", "report", "test"):
             if given == "argument":
                 done = make(clone, target, *(f"{name}={value}" for name, value in names.items()))
             else:
                 done = make(clone, target, **names)
             assert done.returncode == 0, done.stderr
-        build = ["build", f"--board={value}", f"--checkpoint={value}", "--", value]
-        assert calls(clone, ".venv/bin/gatefold") == [build, build, ["report", f"--board={value}", "--", value]]
+        given = [f"--{name.lower()}={value}" for name in own]
+        build = ["build", f"--board={value}", f"--checkpoint={value}", *given, "--", value]
+        assert calls(clone, ".venv/bin/gatefold") == [build, build, ["report", f"--board={value}", *given[2:], "--", value]]
         script, tests = calls(clone, ".venv/bin/python")
         assert script == ["hw/shell/implement.py", "--if-installed", "--", f"build/{value}"]
         assert tests[2:4] == ["-n", value]
@@ -80,6 +82,28 @@ def test_defaults(clone):
     assert make(clone, "bitstream").returncode == make(clone, "run").returncode == 0
     assert calls(clone, ".venv/bin/gatefold") == [["build", "--board=pynq-z2", "--", "resnet8"]] * 2
     assert calls(clone, ".venv-board/bin/python") == [["board/run.py", "--model=resnet8", "--mode=full", "--count=16"]]
+
+
+def test_a_file_is_built_in_the_folder_of_its_name(clone):
+    """And again once it is newer than its build."""
+    own = clone / "my folder" / "my net.onnx"
+    own.parent.mkdir()
+    own.write_text("")
+    arguments = f"MODEL={own.relative_to(clone)}", "CLASSES=names.txt"
+    assert make(clone, "bitstream", *arguments).returncode == make(clone, "report", *arguments).returncode == 0
+    path = "my folder/my net.onnx"
+    build = ["build", "--board=pynq-z2", "--classes=names.txt", "--", path]
+    assert calls(clone, ".venv/bin/gatefold") == [build, ["report", "--board=pynq-z2", "--", path]]
+    assert calls(clone, ".venv/bin/python") == [["hw/shell/implement.py", "--if-installed", "--", "build/my net"]]
+    for age, builds in ((100, 0), (-100, 1)):
+        (clone / "log").unlink()
+        shutil.rmtree(clone / "build", ignore_errors=True)
+        built(clone, "my net")
+        date = (clone / "build" / "my net" / "deploy" / "modes.json").stat().st_mtime
+        os.utime(own, (date - age, date - age))
+        assert make(clone, "run", *arguments).returncode == 0
+        assert len(calls(clone, ".venv/bin/gatefold")) == builds
+        assert calls(clone, ".venv-board/bin/python") == [["board/run.py", "--model=my net", "--mode=full", "--count=16"]]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,9 @@ def test_a_stamp_follows_what_it_vouches_for_to_the_disk(tmp_path):
     (tmp_path / "bin").mkdir()
     for name in ("sync", "mv"):  # the real ones, which write down what they find
         program = tmp_path / "bin" / name
-        program.write_text(f'#!/bin/sh\necho {name} "$@" : $(ls .venv/bin/python .venv/.stamp-* 2>/dev/null) >>log\nexec {shutil.which(name)} "$@"\n')
+        program.write_text(
+            f'#!/bin/sh\necho {name} "$@" : $(ls .venv/bin/python .venv/.stamp-* 2>/dev/null) >>log\nexec {shutil.which(name)} "$@"\n'
+        )
         program.chmod(0o755)
     variables = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PIP_NO_INDEX": "1", "PYTHON": sys.executable, "LC_ALL": "C"}
     script = tmp_path / "requirements" / "setup.sh"

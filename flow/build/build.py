@@ -1,29 +1,34 @@
-"""One model's build: from weights to a verified deploy folder, in steps that are skipped when nothing changed."""
+"""One network's build: from its QONNX file to a verified deploy folder, in steps that are skipped when nothing changed."""
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from flow.build.bitstream import found
 from flow.build.deploy import LIBRARY, description, fill, read
-from flow.build.samples import sample_images
+from flow.build.source import source_of
 from flow.build.steps import LOCK, STAMPS, Steps, code_digest, digest, exclusive
 from flow.build.verify import Verification, compare, layer_cycles
 from flow.engine.boards import Board
-from flow.engine.compile import build_hash, compile_graph, keep_modes, with_hash
+from flow.engine.compile import build_hash, with_hash
 from flow.engine.config import EngineConfig
-from flow.engine.interface import INTERFACE_FILE, package_text
-from flow.engine.plan import plan
+from flow.engine.interface import INTERFACE_FILE
 from flow.engine.select import check_fit
-from flow.engine.top import NAME as TOP_NAME
-from flow.engine.top import top_text
 from flow.errors import GatefoldError
+from flow.graph.integer import picture_frames
 from flow.kept import clear, content_digest, replace_file, replace_folder
 
 STEPS, MAPPED_STEPS = 6, 2
-VERIFY_FRAMES_PER_MODE = 2
+VERIFY_FRAMES_PER_MODE, VERIFY_FRAMES = 2, 8
+"""Frames that are compared: in each mode, and in all modes at least."""
+SAMPLES = 16
 POWER_ON_SEEDS = (1, 2)
+QONNX, LAYERS, ENGINE = "model.onnx", "layers.onnx", "engine.onnx"
 
 
 @dataclass
@@ -31,7 +36,7 @@ class Request:
     """What to build.
 
     Attributes:
-        model: name of a network of `flow.models`.
+        model: name of a network of `flow.models`, or path of a QONNX file, which ends in .onnx.
         board: Board.
         config: EngineConfig with P, PE, R, V and the multiplier mix; depths follow from the model.
         checkpoint: weights file, or None for the shipped weights.
@@ -39,6 +44,9 @@ class Request:
         modes: mode names to build, None for all.
         seed: of the random weights.
         mapped: also simulate what synthesis takes: the lanes in LUTs and DSP blocks, from random power-on values.
+        pixels: `flow.finn.pixels.Pixels`, what a network in a file is given for a pixel; None: what its input's type says.
+        classes: text file with the names of its classes, or None.
+        samples: .npz with sample images for it, or None.
     """
 
     model: str
@@ -49,32 +57,61 @@ class Request:
     modes: list | None = None
     seed: int = 1
     mapped: bool = False
+    pixels: Any = None
+    classes: Path | None = None
+    samples: Path | None = None
 
 
-def weights_of(request):
-    """(model, record): the network in eval, and what its record says (empty when untrained).
+class Conversion:
+    """The FINN side of a build, in memory: each part is made when it is first asked for, and what cannot be built is refused there.
 
-    Raises:
-        GatefoldError: there are no such weights, or they belong to another model or are not quantised.
+    Args:
+        request: Request.
+        source: Source.
+        report: called with the title of each step.
+
+    Attributes:
+        qonnx: contents of the QONNX file, bytes.
+        layers: ModelWrapper of SwitchableConv and SwitchableLinear nodes, with all modes of the network.
+        engine: ModelWrapper of one TileEngine node, with the modes that are wanted.
     """
-    from flow import models
-    from flow.training.checkpoint import load_model, read_record
 
-    if request.untrained:
-        return models.initialise(models.create(request.model), request.seed), {}
-    models.check_name(request.model)  # an unknown name is refused before a missing file
-    source = request.checkpoint or request.model
-    try:
-        model, record = load_model(source), read_record(source)
-    except GatefoldError as error:
-        if request.checkpoint:
-            raise
-        raise GatefoldError(f"{error} Random weights will do with --untrained.") from None
-    if model.name != request.model:
-        raise GatefoldError(f"{source} holds weights of {model.name}; build that, or give weights of {request.model}.")
-    if not model.quantised:
-        raise GatefoldError(f"{source} holds floating-point weights; train on with 4-bit numbers first.")
-    return model, record
+    def __init__(self, request, source, report):
+        from flow.finn import NetworkConfig
+
+        self.request, self.source, self.report = request, source, report
+        modes = None if request.modes is None else tuple(request.modes)
+        self.config = NetworkConfig(request.config, request.pixels, modes)
+
+    @cached_property
+    def qonnx(self):
+        return self.source.qonnx()
+
+    @cached_property
+    def layers(self):
+        from flow.finn.steps import LAYER_STEPS, convert, parse_qonnx
+
+        path = self.request.model if self.source.name != self.request.model else QONNX
+        return convert(parse_qonnx(self.qonnx, path), LAYER_STEPS, self.config, self.source.name, self.report)
+
+    @cached_property
+    def engine(self):
+        from flow.finn.steps import ENGINE_STEPS, convert
+
+        return convert(self.layers, ENGINE_STEPS, self.config, on_step=self.report)
+
+    def check(self, engine):
+        """Refuse an engine, as ModelWrapper, that does not fit the part, and names and sample images that do not fit the network."""
+        from flow.finn.accelerator import engine_node
+
+        graph, plan = engine_node(engine).layout()
+        check_fit(graph, plan.config, self.request.board)
+        names = self.source.record.get("class_names")
+        if self.request.classes and len(names) != graph.classes:
+            raise GatefoldError(
+                f"{self.request.classes} names {len(names)} classes and {self.source.name} has {graph.classes}; give one name a line for each."
+            )
+        self.source.samples(graph.picture_shape, 1)
 
 
 class Build:
@@ -87,109 +124,116 @@ class Build:
         report: called with the title of each step, and with None when it has ended.
 
     Attributes:
-        compiled: Compiled, once `run` has got so far.
-        hash: the build hash, SHA-256 in hex.
+        hash: the build hash, SHA-256 in hex, once `run` has got so far.
     """
 
     def __init__(self, request, folder, report=lambda title: None):
         self.request = request
         self.folder = Path(folder)
         self.steps = Steps(self.folder, report)
-        self.compiled = self.hash = None
+        self.hash = None
 
     def run(self):
         """Build; returns the contents of the deploy folder's modes.json.
 
         Raises:
-            GatefoldError: weights are missing or damaged, or the network does not fit the engine or the part.
+            GatefoldError: there is no such network, or it does not fit FINN, the engine or the part.
         """
-        from flow.export.from_model import layer_graph
-
-        model, record = weights_of(self.request)
-        layers = layer_graph(model)
-        # What the engine cannot run, or the part not hold, is refused before anything is written.
-        held = keep_modes(layers, self.request.modes) if self.request.modes else layers
-        check_fit(held, plan(held, self.request.config).config, self.request.board)
+        self.source = source_of(self.request)
+        self.source.check(self.request)
         # What lies in a folder under the names of a build's is replaced: only where it is one.
         marks = ((self.folder / name).exists() for name in (LOCK, STAMPS))
         if self.folder.is_dir() and any(self.folder.iterdir()) and not any(marks):
             raise GatefoldError(f"{self.folder} holds other files; give an empty folder, or that of a build, with --output.")
+        self.conversion = Conversion(self.request, self.source, self.steps.report)
+        # What FINN or the engine does not take is refused before anything is written.
+        whole = all(self.steps.vouches(*step) for step in self._conversion_steps())
+        self.conversion.check(self._engine() if whole else self.conversion.engine)
         with exclusive(self.folder, self.steps.report):
-            return self._run(model, layers, record)
+            return self._run()
 
-    def _run(self, model, layers, record):
-        from flow.export.importer import import_graph, load
+    def _conversion_steps(self):
+        """(name, key, outputs) of the steps that make the three graphs."""
+        pixels = None if self.request.pixels is None else asdict(self.request.pixels)
+        key = digest(self.source.digest, self.source.name)
+        yield "export", key, [self.folder / QONNX]
+        packages = code_digest("graph", "export", "finn", "engine")
+        key = digest(key, packages, asdict(self.request.config), self.request.modes, pixels, INTERFACE_FILE)
+        yield "finn", key, [self.folder / LAYERS, self.folder / ENGINE]
 
+    def _engine(self):
+        """The TileEngine's ModelWrapper as it lies in the folder."""
+        from qonnx.core.modelwrapper import ModelWrapper
+
+        return ModelWrapper(str(self.folder / ENGINE))
+
+    def _run(self):
         for name in ("rtl", "simulation"):
             if not (self.folder / name).is_dir():
                 clear(self.folder / name)
-        onnx = self.folder / "model.onnx"
-        key = digest(code_digest("graph", "export", "models", "nn"), _weights_digest(model))
-        self.steps.run("export", "exporting to QONNX", key, [onnx], lambda: self._export(layers, onnx))
-
-        graph = import_graph(load(onnx))
-        if self.request.modes:
-            graph = keep_modes(graph, self.request.modes)
-        key = digest(key, onnx, asdict(self.request.config), list(graph.modes), INTERFACE_FILE)
-        self._compile(graph, key)
-        self._convert(graph, digest(key, code_digest("finn")))
+        self._convert()
+        self._generate()
         verification = self._simulate()
 
-        contents = description(self.compiled, self.request.board, self.hash, content_digest(onnx), record, verification)
+        graph, config = self.graph, self.config
+        hashes = [content_digest(self.folder / name) for name in (QONNX, LAYERS)]
+        contents = description(
+            graph, config, self.request.board, self.hash, hashes, self.source.record, self.source.trained, verification
+        )
         deploy = self.folder / "deploy"
+        samples = self.source.samples(graph.picture_shape, SAMPLES)
+        bitstream = found(self.folder, contents)
+        parts = self.folder / "images", self.folder / "simulation" / LIBRARY
         self.steps.run(
             "deploy",
             "writing the deploy folder",
-            digest(key, code_digest("build"), contents, self.folder / "simulation" / LIBRARY),
+            digest(self.source.digest, code_digest("build"), contents, parts[1]),
             [deploy],
-            lambda: replace_folder(
-                deploy,
-                lambda part: fill(
-                    part,
-                    contents,
-                    self.folder / "images",
-                    self.folder / "simulation" / LIBRARY,
-                    sample_images(),
-                    found(self.folder, contents),
-                ),
-            ),
+            lambda: replace_folder(deploy, lambda part: fill(part, contents, *parts, samples, bitstream)),
         )
         return read(deploy)
 
-    def _export(self, layers, path):
-        from flow.export.qonnx_export import export
-
-        replace_file(path, lambda part: export(layers).save(str(part)))
-
-    def _compile(self, graph, key):
-        from flow.engine.sources import PACKAGE, accelerator_sources
-
-        images, rtl = self.folder / "images", self.folder / "rtl"
-        self.steps.report("laying out memories and requantisation")
-        self.compiled = compile_graph(graph, self.request.config)
-        self.sources = accelerator_sources(rtl)
-        parameters = self.compiled.plan.config.parameters()
-        self.hash = build_hash(self.compiled.images, parameters, self.sources)
-        self.parameters = with_hash(parameters, self.hash)
+    def _convert(self):
+        (export, key, qonnx), (finn, finn_key, graphs) = self._conversion_steps()
+        self.steps.run(
+            export, "writing the QONNX file", key, qonnx,
+            lambda: replace_file(qonnx[0], lambda part: part.write_bytes(self.conversion.qonnx)),
+        )  # fmt: skip
 
         def write():
-            top = {f"{TOP_NAME}.sv": top_text(self.parameters), PACKAGE: package_text()}
-            for folder, texts in ((images, self.compiled.images), (rtl, top)):
-                replace_folder(folder, lambda part, texts=texts: [(part / n).write_text(t) for n, t in texts.items()])
+            for path, model in zip(graphs, (self.conversion.layers, self.conversion.engine), strict=True):
+                replace_file(path, lambda part, model=model: model.save(str(part)))
 
-        self.steps.run("images", "writing memory images", digest(key, self.hash), [images, rtl], write)
+        self.steps.run(finn, "converting to FINN nodes", finn_key, graphs, write)
 
-    def _convert(self, graph, key):
-        layers, engine = self.folder / "layers.onnx", self.folder / "engine.onnx"
+    def _generate(self):
+        """Images, parameters and top of the node in engine.onnx, and the hash of them all."""
+        from flow.engine.sources import RTL, accelerator_sources
+        from flow.finn.accelerator import check_images, engine_node
+        from flow.finn.steps import ACCELERATOR_STEPS, convert
+
+        folders = [self.folder / "images", self.folder / "rtl"]
+        model = self._engine()
+        self.node = engine_node(model)
+        self.graph, layout = self.node.layout()
+        self.config = layout.config
 
         def write():
-            from flow.finn import MapToTileEngine, build_layer_graph
+            with tempfile.TemporaryDirectory() as made:
+                config = replace(self.conversion.config, folder=Path(made))
+                convert(model, ACCELERATOR_STEPS, config, on_step=self.steps.report)
+                for folder in folders:
+                    replace_folder(
+                        folder, lambda part, name=folder.name: shutil.copytree(Path(made) / name, part, dirs_exist_ok=True)
+                    )
 
-            model = build_layer_graph(graph, self.request.config)
-            for path, content in ((layers, model), (engine, model.transform(MapToTileEngine()))):
-                replace_file(path, lambda part, content=content: content.save(str(part)))
-
-        self.steps.run("finn", "converting to FINN nodes", key, [layers, engine], write)
+        key = digest(self.folder / ENGINE, code_digest("engine", "finn"), INTERFACE_FILE, *sorted(RTL.glob("*.sv")))
+        self.steps.run("images", "writing memory images", key, folders, write)
+        images = {path.name: path.read_text() for path in folders[0].iterdir()}
+        check_images(self.node, images)
+        self.sources = accelerator_sources(folders[1])
+        self.hash = build_hash(images, self.config.parameters(), self.sources)
+        self.parameters = with_hash(self.config.parameters(), self.hash)
 
     def _simulate(self):
         from flow.simulation.accelerator import compile_accelerator, simulation_files
@@ -208,7 +252,7 @@ class Build:
         def verify():
             seen = self._compare(library)
             seen.layers = layer_cycles(
-                self.compiled,
+                self.node.build(),
                 library,
                 self.folder / "images",
                 lambda layer: self.steps.report(f"measuring cycles of {layer}"),
@@ -216,7 +260,8 @@ class Build:
             replace_file(report, lambda part: part.write_text(json.dumps(asdict(seen), indent=1) + "\n"))
 
         title = "running the RTL in every mode against the integer model"
-        self.steps.run("verification", title, digest(key, code_digest("graph", "engine", "build"), library), [report], verify)
+        checks = digest(key, self.source.digest, code_digest("graph", "engine", "build"), library)
+        self.steps.run("verification", title, checks, [report], verify)
         if self.request.mapped:
             self._simulate_mapped(key)
         return Verification(**json.loads(report.read_text()))
@@ -236,25 +281,16 @@ class Build:
 
         self.steps.run("mapped-simulator", "compiling the accelerator as synthesis takes it", key, [library], compile_mapped)
         title = "running it in every mode against the integer model"
-        self.steps.run(
-            "mapped-verification", title, digest(key, code_digest("graph", "engine", "build"), library), [report], verify
-        )
+        checks = digest(key, self.source.digest, code_digest("graph", "engine", "build"), library)
+        self.steps.run("mapped-verification", title, checks, [report], verify)
 
     def _compare(self, library, power_on=0):
         """Run sample images in every mode; returns the Verification."""
         from flow.simulation.simulator import Simulator
 
-        names = list(self.compiled.graph.modes)
-        modes = names * VERIFY_FRAMES_PER_MODE
-        images = sample_images(len(modes))[1]
+        names = list(self.graph.modes)
+        modes = names * max(VERIFY_FRAMES_PER_MODE, -(-VERIFY_FRAMES // len(names)))
+        pictures = self.source.samples(self.graph.picture_shape, len(modes))[1]
         with Simulator(library, self.folder / "images", power_on) as simulator:
-            records, _ = simulator.run(images, [names.index(mode) for mode in modes])
-        return compare(self.compiled.graph, self.compiled.plan.config, records, images, modes)
-
-
-def _weights_digest(model):
-    """SHA-256 of all that the network's integers follow from."""
-    parts = []
-    for name, tensor in sorted(model.state_dict().items()):
-        parts += [name, tensor.detach().cpu().contiguous().numpy().tobytes()]
-    return digest(model.name, getattr(model, "searched", {}), *parts)
+            records, _ = simulator.run(picture_frames(self.graph, pictures), [names.index(mode) for mode in modes])
+        return compare(self.graph, self.config, records, pictures, modes)

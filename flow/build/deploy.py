@@ -5,7 +5,7 @@
     images/*.mem     memory images of the simulated accelerator
     accelerator.so   the simulated accelerator (C interface: hw/sim/accelerator_sim.h)
     accelerator.hwh  the hardware handoff that PYNQ reads; a bitstream goes beside it as accelerator.bit
-    samples.npz      x: uint8 [N, 32, 32, 3] sample images, names: [N]
+    samples.npz      x: uint8 [N, height, width, colours] sample images, names: [N]
 
 modes.json vouches for the folder: `files` holds the SHA-256 (hex) of every other file by its path in the folder, `digest` that
 of the contents themselves, written as JSON with sorted keys and without spaces.
@@ -28,7 +28,7 @@ from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
 from flow.kept import content_digest
 
-FORMAT = 2
+FORMAT = 3
 MODES = "modes.json"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
@@ -41,25 +41,48 @@ def class_names(record, count):
     return list(names) if len(names) == count else [str(number) for number in range(count)]
 
 
-def description(compiled, board, hardware_hash, qonnx_hash, record, verification):
+def image_description(graph):
+    """How a picture becomes the planes that the accelerator reads, JSON-ready.
+
+    Returns:
+        height, width and colours of a picture; size: height = width of a plane, zero outside the picture; planes: how many; and
+        table: [256][colours], the integer of each pixel, or None where that is the pixel. Where the table has negative integers,
+        the planes are first the positive parts of all colours, then the negative ones as positive integers.
+    """
+    height, width, colours = graph.picture_shape
+    first, table = graph.layers[0], graph.image.table if graph.image else None
+    own = table is None or (table == np.arange(len(table))[:, None]).all()
+    return {
+        "height": height,
+        "width": width,
+        "colours": colours,
+        "size": first.in_size,
+        "planes": first.in_channels,
+        "table": None if own else table.tolist(),
+    }
+
+
+def description(graph, config, board, hardware_hash, graph_hashes, record, trained, verification):
     """The contents of modes.json, without `files` and `digest`.
 
     Args:
-        compiled: Compiled.
+        graph: LayerGraph.
+        config: EngineConfig with its depths.
         board: Board.
         hardware_hash: the build hash, SHA-256 in hex; the hardware's register holds its first 32 bits.
-        qonnx_hash: SHA-256 in hex of the QONNX file that it was built from.
-        record: what is known of the weights: `data`, `accuracy` (mode name -> 0…1); empty when untrained.
+        graph_hashes: SHA-256 in hex of the QONNX file and of the graph of layer nodes that it was built from.
+        record: what is known of the weights: `data`, `class_names`, `accuracy` (mode name -> 0…1); empty when untrained.
+        trained: whether the weights are trained ones.
         verification: Verification, from running the RTL.
 
     Returns:
-        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, qonnx_hash,
-        interface_version, parameters, classes (names), logit_scale, simulator (file name), and `modes`: a list in
-        the order of the mode index, each with name, index, group_counts (layer -> n), cycles_model and cycles_rtl
-        (of a frame), cycles_per_layer and cycles_per_layer_rtl (layer -> cycles), tiles, and accuracy (None where
+        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, qonnx_hash, layers_hash,
+        interface_version, parameters, classes (names, in the network's order), class_order (the class of each of the
+        hardware's logits, None where they are the same), logit_scale, image (see `image_description`), simulator (file name),
+        and `modes`: a list in the order of the mode index, each with name, index, group_counts (layer -> n), cycles_model and
+        cycles_rtl (of a frame), cycles_per_layer and cycles_per_layer_rtl (layer -> cycles), tiles, and accuracy (None where
         it is not known).
     """
-    graph, config = compiled.graph, compiled.plan.config
     modes = []
     for index, name in enumerate(graph.modes):
         cost = frame_cost(graph, name, config)
@@ -79,15 +102,18 @@ def description(compiled, board, hardware_hash, qonnx_hash, record, verification
     return {
         "format": FORMAT,
         "model": graph.name,
-        "trained": bool(record),
+        "trained": trained,
         "board": board.name,
         "part": board.part,
         "clock_mhz": board.clock_mhz,
         "build_hash": hardware_hash,
-        "qonnx_hash": qonnx_hash,
+        "qonnx_hash": graph_hashes[0],
+        "layers_hash": graph_hashes[1],
         "interface_version": load_interface().version,
         "parameters": config.parameters(),
         "classes": class_names(record, graph.classes),
+        "class_order": None if graph.class_order is None else list(graph.class_order),
+        "image": image_description(graph),
         "logit_scale": graph.layers[-1].logit_scale,
         "simulator": LIBRARY,
         "modes": modes,
@@ -102,7 +128,7 @@ def fill(folder, contents, images, library, samples, bitstream):
         contents: what `description` returns.
         images: folder of the memory images.
         library: the simulation library.
-        samples: (names, images uint8 [N, 32, 32, 3]).
+        samples: (names, images uint8 [N, height, width, colours]).
         bitstream: file name -> path, what `flow.build.bitstream.found` has found.
     """
     shutil.copytree(images, folder / "images")
@@ -158,16 +184,18 @@ def built_graph(build, contents):
         contents: what `read` returns of its deploy folder.
 
     Raises:
-        GatefoldError: model.onnx is missing, damaged or of another build.
+        GatefoldError: layers.onnx is missing, damaged or of another build.
     """
-    from flow.export.importer import import_graph, load
+    from qonnx.core.modelwrapper import ModelWrapper
 
-    path = build / "model.onnx"
-    if content_digest(path) != contents["qonnx_hash"]:
+    from flow.finn import layer_graph
+
+    path = build / "layers.onnx"
+    if content_digest(path) != contents["layers_hash"]:
         raise GatefoldError(
             f"{path} is damaged or of another build than {build / 'deploy'}; run `gatefold build {contents['model']}` again."
         )
-    return import_graph(load(path))
+    return layer_graph(ModelWrapper(str(path)))
 
 
 def hardware(folder, contents, rtl):

@@ -1,4 +1,4 @@
-"""Sample images that need no download: squares of the photographs that scikit-learn ships, and its digits."""
+"""Sample images that need no download: squares of the photographs that scikit-learn ships, and its digits; or random ones."""
 
 import numpy as np
 
@@ -25,6 +25,19 @@ def sample_images(count=16):
         images += [photo, digit]
     index = np.arange(count) % len(images)
     return [names[i] for i in index], np.stack(images)[index]
+
+
+def random_images(shape, count):
+    """Names and pictures for a network whose pictures are not known, always the same ones.
+
+    Args:
+        shape: (height, width, colours).
+
+    Returns:
+        (names, images: uint8 [count, *shape], every pixel drawn for itself).
+    """
+    images = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
+    return [f"random{number}" for number in range(count)], images
 
 
 def _photographs():

@@ -41,7 +41,7 @@ def compare(graph, config, records, images, modes):
         graph: LayerGraph.
         config: EngineConfig.
         records: one dictionary per frame: the record's words by name and `logits`.
-        images: uint8 [N, 32, 32, 3].
+        images: uint8 [N, height, width, colours].
         modes: name of each frame's mode, [N].
 
     Returns:
@@ -50,7 +50,7 @@ def compare(graph, config, records, images, modes):
     Raises:
         GatefoldError: a result differs, or the cycles leave the model's tolerance; names frame and mode.
     """
-    planes = np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2))
+    planes = np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2))  # of colours
     index = {name: number for number, name in enumerate(graph.modes)}
     seen = Verification(len(records), {}, {}, {})
     for mode in dict.fromkeys(modes):
@@ -100,7 +100,8 @@ def layer_cycles(compiled, library, images, on_layer=lambda name: None):
     from flow.simulation.simulator import Simulator
 
     graph, layers = compiled.graph, compiled.graph.layers
-    black = np.zeros((1, 32, 32, 3), np.uint8)
+    first = graph.layers[0]
+    black = np.zeros((1, first.in_size, first.in_size, first.in_channels), np.uint8)
     until = {mode: [0] for mode in graph.modes}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "images"

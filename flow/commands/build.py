@@ -2,9 +2,14 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flow.errors import GatefoldError
+
+if TYPE_CHECKING:
+    from flow.finn.pixels import Pixels
 
 
 def add_parser(subparsers) -> None:
@@ -12,17 +17,27 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "build",
         help="build the accelerator of a network and check it in simulation",
-        description="Build the accelerator of a network: export to QONNX, lay out memories and program, compile the RTL for "
-        "simulation, check it in every mode against the integer model, and write build/MODEL/deploy for the board "
+        description="Build the accelerator of a network: take its QONNX file through FINN, lay out memories and program, compile the "
+        "RTL for simulation, check it in every mode against the integer model, and write build/MODEL/deploy for the board "
         "program. A second call only does what has changed.",
     )
     parser.add_argument(
-        "model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it"
+        "model",
+        help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; or FILE.onnx, a network "
+        "of your own as Brevitas' export_qonnx wrote it (built in build/FILE)",
     )
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the shipped ones)")
     weights.add_argument("--untrained", action="store_true", help="random weights, to look at hardware before training")
+    add_file_options(parser)
+    parser.add_argument(
+        "--classes", type=Path, metavar="FILE", help="of FILE.onnx: text file with the names of its classes, one a line"
+    )
+    parser.add_argument(
+        "--samples", type=Path, metavar="FILE", help="of FILE.onnx: .npz with x, uint8 [N, height, width, colours], sample images for "
+        "the deploy folder (default: random ones)",
+    )  # fmt: skip
     parser.add_argument("--modes", metavar="LIST", help="modes to build, separated by commas, e.g. full,1/4 (default: all)")
     parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
     parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
@@ -46,6 +61,40 @@ def add_parser(subparsers) -> None:
     parser.set_defaults(run=run)
 
 
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a QONNX file cannot: what the network is given for a pixel."""
+    for name, what in (("mean", "mean"), ("deviation", "standard deviation")):
+        parser.add_argument(
+            f"--{name}", type=_numbers, metavar="LIST", help=f"of FILE.onnx: {what} that training normalised its pixels with, before the "
+            "network; one number, or one per colour separated by commas",
+        )  # fmt: skip
+    parser.add_argument(
+        "--divisor", type=float, metavar="D", help="of FILE.onnx: what training divided pixels of 0 to 255 by (default: 255)"
+    )
+
+
+def pixels_of(args: argparse.Namespace) -> "Pixels | None":
+    """Pixels that the options of `add_file_options` describe, None where there are none.
+
+    Raises:
+        GatefoldError: a number that cannot be.
+    """
+    given = {name: getattr(args, name) for name in ("mean", "deviation", "divisor") if getattr(args, name) is not None}
+    for name, value in given.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(map(math.isfinite, numbers)) or name != "mean" and not all(number > 0 for number in numbers):
+            raise GatefoldError(
+                f"--{name} cannot be {','.join(f'{number:g}' for number in numbers)}; give {'' if name == 'mean' else 'positive '}numbers."
+            )
+    from flow.finn.pixels import Pixels
+
+    return Pixels(**given) if given else None
+
+
+def _numbers(text):
+    return tuple(float(part) for part in text.split(","))
+
+
 def run(args: argparse.Namespace) -> int:
     """Build; returns the exit code."""
     import torch
@@ -53,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from flow.build.build import MAPPED_STEPS, STEPS, Build, Request
+    from flow.build.source import network_name
     from flow.engine.boards import at_clock, find_board
     from flow.engine.select import choose
     from flow.paths import build_root
@@ -67,27 +117,31 @@ def run(args: argparse.Namespace) -> int:
         untrained=args.untrained,
         modes=None if args.modes is None else args.modes.split(","),
         mapped=args.verify == "mapped",
+        pixels=pixels_of(args),
+        classes=args.classes,
+        samples=args.samples,
     )
     if args.clock_anyway and args.clock is None:
         raise GatefoldError("--clock-anyway needs a clock; give --clock MHZ too, or leave it out.")
     if args.clock and not args.clock_anyway:
         _check_clock(request, dsp=not args.no_dsp)
-    folder = args.output or build_root() / args.model
+    name = network_name(args.model)
+    folder = args.output or build_root() / name
     if folder.exists() and not folder.is_dir():
         raise GatefoldError(f"{folder} is a file; give another folder with --output.")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"{args.model}: reading weights", total=STEPS + MAPPED_STEPS * request.mapped)
+        task = progress.add_task(f"{name}: reading the network", total=STEPS + MAPPED_STEPS * request.mapped)
 
         def report(title):
             if title is None:
                 progress.advance(task)
             else:
-                progress.update(task, description=f"{args.model}: {title}")
+                progress.update(task, description=f"{name}: {title}")
 
         contents = Build(request, folder, report).run()
-        progress.update(task, description=f"{args.model}: built")
+        progress.update(task, description=f"{name}: built")
 
     summary = _summary(contents, folder)
     if args.json:
@@ -96,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     origin = "" if contents["trained"] else ", untrained"
     simulated = "RTL and its mapped lanes" if request.mapped else "RTL"
     print(
-        f"{args.model} for {board.name} ({board.part}) at {board.clock_mhz:g} MHz{origin}, {simulated} equal to the integer model in every mode"
+        f"{name} for {board.name} ({board.part}) at {board.clock_mhz:g} MHz{origin}, {simulated} equal to the integer model in every mode"
     )
     for name, mode in summary["modes"].items():
         reached = "" if mode["accuracy"] is None else f"  accuracy {100 * mode['accuracy']:.2f} %"
@@ -114,7 +168,7 @@ def _check_clock(request, dsp):
     from flow.synth.report import Design
     from flow.synth.timing import check_clock
 
-    design = Design.of(request.model, request.board, request.config, request.modes)
+    design = Design.of(request.model, request.board, request.config, request.modes, pixels=request.pixels)
     with Console(stderr=True).status(f"{request.model}: yosys maps the netlist for the timing (minutes the first time)"):
         check_clock(design.config.parameters(), request.board.clock_mhz, dsp)
 

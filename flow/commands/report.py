@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from flow.commands.build import add_file_options, pixels_of
 from flow.errors import GatefoldError
 
 
@@ -20,8 +21,10 @@ def add_parser(subparsers) -> None:
         "takes minutes, its result is kept.",
     )
     parser.add_argument(
-        "model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it"
-    )
+        "model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; or FILE.onnx, as "
+        "for `gatefold build`",
+    )  # fmt: skip
+    add_file_options(parser)
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     parser.add_argument("--modes", metavar="LIST", help="modes to hold, separated by commas (default: all)")
     parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
@@ -59,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Report; returns the exit code."""
     from rich.console import Console
 
+    from flow.build.source import is_file
     from flow.engine.boards import at_clock, find_board
     from flow.engine.select import choose
     from flow.synth import report
@@ -66,8 +70,10 @@ def run(args: argparse.Namespace) -> int:
     board = at_clock(find_board(args.board), args.clock)
     config = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     modes = None if args.modes is None else args.modes.split(",")
-    design = report.Design.of(args.model, board, config, modes, args.checkpoint, args.classes)
+    design = report.Design.of(args.model, board, config, modes, args.checkpoint, args.classes, pixels_of(args))
     # Before the synthesis: a wrong file shows at once.
+    if args.pictures and is_file(args.model):
+        raise GatefoldError(f"{args.model} is a network without weights of ours; leave out --pictures.")
     pictures = [str(file) for file in _pictures(args)] if args.pictures else []
     estimate = None
     if not args.no_synthesis:

@@ -34,7 +34,7 @@ def add_parser(subparsers) -> None:
         description="Run frames through the simulated accelerator of a build, registers and DMA included, and compare every "
         "result with the integer model. Build first: gatefold build MODEL.",
     )
-    parser.add_argument("model", help="network that was built")
+    parser.add_argument("model", help="network that was built, or the FILE.onnx of one")
     parser.add_argument(
         "--mode",
         default="full",
@@ -55,12 +55,15 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from flow.build.deploy import built_graph, read
+    from flow.build.source import network_name
     from flow.build.verify import compare
     from flow.engine.compile import keep_modes
     from flow.engine.config import EngineConfig
+    from flow.graph.integer import picture_frames
     from flow.paths import build_root
     from flow.simulation.simulator import Simulator
 
+    args.model = network_name(args.model)
     folder = args.folder or build_root() / args.model
     if args.trace:
         if args.trace.is_dir():
@@ -77,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         if name not in names:
             raise GatefoldError(f"There is no mode '{name}' in this build; choose from {', '.join(names)}.")
     modes = [wanted[i % len(wanted)] for i in range(args.count)]
-    images, labels = _images(args, len(contents["classes"]))
+    images, labels = _images(args, folder / "deploy", contents)
     graph = keep_modes(built_graph(folder, contents), names)
     config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
 
@@ -91,9 +94,13 @@ def run(args: argparse.Namespace) -> int:
         with Simulator(library, deploy / "images") as simulator:
             if args.trace:
                 simulator.trace(args.trace)
-            records, cycles = simulator.run(images, [names.index(mode) for mode in modes], args.stall)
+            records, cycles = simulator.run(picture_frames(graph, images), [names.index(mode) for mode in modes], args.stall)
         compare(graph, config, records, images, modes)
 
+    order = contents["class_order"] or range(len(contents["classes"]))
+    for record in records:
+        logits = dict(zip(order, record["logits"], strict=True))
+        record["class"], record["logits"] = order[record["class"]], [logits[number] for number in range(len(order))]
     clock = 1e6 * contents["clock_mhz"]
     result = {
         "simulated": True,
@@ -122,19 +129,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _images(args, num_classes):
-    """(uint8 [count, 32, 32, 3], labels or None); images are repeated where there are fewer than frames."""
+def _images(args, deploy, contents):
+    """(uint8 [count, height, width, colours], labels or None); images are repeated where there are fewer than frames."""
     import numpy as np
 
-    from flow.build.samples import sample_images
-
-    if not args.data:
-        return sample_images(args.count)[1], None
     from flow.data import load_test
 
-    images, labels = load_test(args.data, num_classes)
+    if args.data:
+        images, labels = load_test(args.data, len(contents["classes"]))
+    else:
+        with np.load(deploy / "samples.npz") as archive:
+            images, labels = archive["x"], None
+    shape = [contents["image"][name] for name in ("height", "width", "colours")]
+    if list(images.shape[1:]) != shape:
+        raise GatefoldError(f"The images of {args.data} are {list(images.shape[1:])} and {args.model} takes {shape}; resize them.")
     index = np.arange(args.count) % len(images)
-    return images[index], labels[index]
+    return images[index], None if labels is None else labels[index]
 
 
 def _tracing_library(folder, contents):

@@ -1,9 +1,10 @@
-"""From a QONNX file to everything the hardware is built from."""
+"""From a layer graph to everything the hardware is built from."""
 
 import hashlib
 import json
 from dataclasses import dataclass
 
+from flow.engine.config import EngineConfig
 from flow.engine.images import memory_images
 from flow.engine.interface import INTERFACE_FILE
 from flow.engine.plan import Plan, plan
@@ -11,7 +12,7 @@ from flow.engine.requant import check_matched, requantise
 from flow.graph.layers import LayerGraph
 
 
-@dataclass
+@dataclass(frozen=True)
 class Compiled:
     """A network laid out for one engine.
 
@@ -35,20 +36,28 @@ def keep_modes(graph, names):
     return LayerGraph(graph.name, graph.layers, {name: graph.modes[name] for name in names})
 
 
-def compile_graph(graph, config, progress=None):
+def compile_graph(graph: LayerGraph, config: EngineConfig, layout: Plan | None = None) -> Compiled:
     """Plan, requantise and write the images of a layer graph.
 
     Args:
         config: EngineConfig whose depths are still open.
-        progress: called with each layer's name once its requantisation is found.
+        layout: the Plan of both, where there is one already.
 
     Raises:
         GatefoldError: the engine lacks something, or a channel cannot be requantised exactly.
     """
-    layout = plan(graph, config)
-    table = requantise(graph, progress)
+    layout = layout or plan(graph, config)
+    table = requantise(graph)
     check_matched(graph, table)
     return Compiled(graph, layout, table, memory_images(graph, layout, table))
+
+
+def image_digest(images: dict) -> str:
+    """SHA-256 (hex) of memory images: file name -> text."""
+    digest = hashlib.sha256()
+    for name, text in sorted(images.items()):
+        digest.update(f"{name}\0{text}\0".encode())
+    return digest.hexdigest()
 
 
 def build_hash(images, parameters, sources):

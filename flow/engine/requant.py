@@ -56,7 +56,7 @@ def apply(scale, bias, acc, prescale=False):
     return ((acc << PRESCALE_BITS if prescale else acc) * scale + (bias << BIAS_SHIFT)) >> SHIFT
 
 
-def _steps(scale, offset, low, high, levels):
+def float_steps(scale, offset, low, high, levels):
     """T[c, k]: the smallest acc in [low, high] with q(acc) >= level k; high + 1 where there is none. scale >= 0."""
     shape = (len(scale), len(levels))
     below = np.broadcast_to(low[:, None] - 1, shape).copy()
@@ -121,7 +121,7 @@ def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=
     magnitude = np.abs(scale)
     flipped_low, flipped_high = np.where(sign < 0, -high, low), np.where(sign < 0, -low, high)
     levels = np.arange(lowest_level + 1, highest_level + 1)
-    steps = _steps(magnitude, offset, flipped_low, flipped_high, levels)
+    steps = float_steps(magnitude, offset, flipped_low, flipped_high, levels)
     gain = 1 << PRESCALE_BITS if prescale else 1
     ideal = np.clip(np.rint(magnitude.astype(np.float64) * _ONE / gain), 0, _SCALE_MAX)
     near_bias = np.rint((offset.astype(np.float64) + 0.5) * (1 << (SHIFT - BIAS_SHIFT)))
@@ -233,11 +233,8 @@ def _solve_layer(layer, setting, low, high, prescale):
     return solve(*layer.affine[setting], low, high, lowest, prescale, highest)
 
 
-def requantise(graph, progress=None):
+def requantise(graph):
     """Constants of every convolution in every setting that a mode uses.
-
-    Args:
-        progress: called with each layer's name once it is done.
 
     Returns:
         (layer name, setting) -> Requantisation; `check_matched` tells whether it is usable.
@@ -247,8 +244,6 @@ def requantise(graph, progress=None):
         if layer.kind == "conv":
             for setting in graph.used_settings(layer):
                 table[layer.name, setting] = requantise_layer(layer, setting)
-        if progress:
-            progress(layer.name)
     return table
 
 

@@ -1,17 +1,16 @@
 """Accuracy of many group vectors of one network on the same images, computing again only what changed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flow.errors import GatefoldError
 from flow.graph.layers import IMAGE
+from flow.models.integer import requantise
 from flow.nn.groups import block_diagonal
-from flow.nn.quantisers import ACTIVATION_MAX
 from flow.nn.shuffle import ChannelShuffle
 
 BATCH = 50
@@ -121,26 +120,14 @@ class Evaluator:
 
         sums = [accumulate(x) for x in inputs[: self._calibrated]]
         state = integers.recalibrated(n, *_statistics(sums))
-        scale, bias = (torch.from_numpy(value)[None, :, None, None] for value in integers.affine_of_state(state, n))
-        finish = self._finish(spec, scale, bias)
+        constants = integers.affine_of_state(state, n)
+        shuffle = ChannelShuffle(spec.out_channels) if spec.shuffle else nn.Identity()
         outputs = []
         for i, x in enumerate(inputs):
             acc = sums[i] if i < self._calibrated else accumulate(x)
-            outputs.append(finish(acc, None if residuals is None else residuals[i]))
+            y = shuffle(requantise(acc, *constants, None if residuals is None else residuals[i]))
+            outputs.append(y.double().sum((2, 3)) if spec.pool else y.to(torch.uint8))
         return outputs, state
-
-    @staticmethod
-    def _finish(spec, scale: Tensor, bias: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
-        shuffle = ChannelShuffle(spec.out_channels) if spec.shuffle else lambda y: y
-
-        def finish(acc: Tensor, residual: Tensor | None) -> Tensor:
-            y = acc.mul_(scale).add_(bias).round_()
-            if residual is not None:
-                y = y.add_(residual)
-            y = shuffle(y.clamp_(0, ACTIVATION_MAX))
-            return y.double().sum((2, 3)) if spec.pool else y.to(torch.uint8)
-
-        return finish
 
 
 def _batches(images: np.ndarray) -> list[Tensor]:

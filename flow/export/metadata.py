@@ -1,14 +1,13 @@
 """What a Gatefold QONNX file says beyond its nodes, as JSON in the model's metadata.
 
-gatefold.model    the model's name
 gatefold.mode     the mode that the nodes are in; the exporter writes the full network, `ApplyMode` the others
 gatefold.modes    mode name -> {layer name: setting}; their order is the mode index (settings: `LayerGraph.modes`)
-gatefold.layers   per convolution and classifier, in the order of the nodes: name, group counts, and per setting
-                  the batch norm's A and B (base64 of little-endian float32 [Co])
+gatefold.layers   layer name -> what its nodes cannot say, in the order of execution. Of a convolution: `group_counts`, and `affine`,
+                  setting -> [A, B], the batch norm's float32 constants per output channel; of the classifier: `logit_scale`
 """
 
-import base64
 import json
+from typing import Any
 
 import numpy as np
 
@@ -17,23 +16,13 @@ from flow.errors import GatefoldError
 PREFIX = "gatefold."
 
 
-def encode(array):
-    """float32 array as base64 text."""
-    return base64.b64encode(np.ascontiguousarray(array, "<f4").tobytes()).decode()
-
-
-def decode(text):
-    """The float32 vector in base64 text."""
-    return np.frombuffer(base64.b64decode(text), "<f4").copy()
-
-
-def write(qonnx, /, **entries):
+def write(qonnx, /, **entries) -> None:
     """Store values, JSON-encoded, under `gatefold.<key>`."""
     for key, value in entries.items():
         qonnx.set_metadata_prop(PREFIX + key, json.dumps(value))
 
 
-def read(model, key, default=None):
+def read(model, key: str, default: Any = None) -> Any:
     """The value under `gatefold.<key>`, or the default.
 
     Raises:
@@ -45,12 +34,17 @@ def read(model, key, default=None):
     try:
         return json.loads(text)
     except ValueError as error:
-        raise GatefoldError(f"metadata {PREFIX}{key} of the QONNX file is damaged ({error}); export it again") from None
+        raise GatefoldError(f"metadata {PREFIX}{key} of the QONNX file is damaged ({error}); export it again.") from None
 
 
-def affine_tables(model):
-    """Layer name -> {setting: (A, B)} of every convolution."""
-    return {
-        layer["name"]: {int(n): (decode(pair["A"]), decode(pair["B"])) for n, pair in layer["affine"].items()}
-        for layer in read(model, "layers", [])
-    }
+def layer_entry(layer) -> dict:
+    """What `gatefold.layers` says of a Layer; every float32 is written so that it is read as the same one."""
+    if layer.kind == "linear":
+        return {"logit_scale": float(layer.logit_scale)}
+    affine = {str(setting): [table.tolist() for table in pair] for setting, pair in layer.affine.items()}
+    return {"group_counts": list(layer.group_counts), "affine": affine}
+
+
+def affine_of(entry: dict) -> dict:
+    """setting -> (A, B), float32 [Co] each, of a convolution's entry."""
+    return {int(n): tuple(np.array(table, np.float32) for table in pair) for n, pair in entry["affine"].items()}

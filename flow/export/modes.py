@@ -35,13 +35,12 @@ class ApplyMode(Transformation):
             )
         if metadata.read(model, "mode") != FULL:
             raise GatefoldError(f"the QONNX model is in mode {metadata.read(model, 'mode')}; apply modes to the full model only")
-        tables = metadata.affine_tables(model)
-        names = iter(tables)
+        layers = metadata.read(model, "layers")
         for conv in [node for node in model.graph.node if node.op_type == "Conv"]:
-            name = next(names)
-            setting = modes[self.mode].get(name, 1)
+            setting = modes[self.mode].get(conv.doc_string, 1)
             _group_weights(model, conv, group_count(setting))
-            for node, value in zip(_affine_nodes(model, conv), tables[name][setting], strict=True):
+            constants = metadata.affine_of(layers[conv.doc_string])[setting]
+            for node, value in zip(_affine_nodes(model, conv), constants, strict=True):
                 model.set_initializer(node.input[1], value.reshape(1, -1, 1, 1))
         metadata.write(model, mode=self.mode)
         return model.transform(InferShapes()), False

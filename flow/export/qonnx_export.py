@@ -1,18 +1,21 @@
-"""A layer graph as a QONNX model: standard nodes on integer-valued float32 tensors.
+"""A layer graph as a QONNX model: the nodes that a Brevitas network's export has, on integer-valued float32 tensors.
 
 One convolution becomes
 
     Quant(weights, 4 bits) -> Conv -> Mul(A) -> Add(B)
         -> Relu -> Quant(4 bits unsigned)                                          or, where a residual is added,
-        -> Quant(8 bits signed) -> Add(residual) -> Relu -> Quant(4 bits unsigned)
+        -> Quant(5 bits signed, narrow) -> Add(residual) -> Relu -> Quant(4 bits unsigned)
 
 all with scale 1, zero point 0 and rounding half to even, and where the layer shuffles its channels
-Reshape -> Transpose -> Reshape. The global pool is a ReduceSum, the classifier MatMul and Add; the output is the
-integer logits. Every tensor holds integers that float32 represents exactly, except those between Mul and Quant,
-which are the two roundings of the definition.
+Reshape -> Transpose -> Reshape. The head is GlobalAveragePool, Flatten, Mul by the number of pixels, MatMul and Add; the output
+is the integer logits. Every tensor holds integers that float32 represents exactly, except those between Mul and Quant,
+which are the two roundings of the definition, and the averages, which are multiples of a power of two.
+
+The nodes are the network in the mode "full". The other modes, and A and B once more, are in the metadata (`flow.export.metadata`).
 
 Tensors of layer L: "L.acc" the accumulators, "L.out" the quantised output, "L.shuffled", "L.pooled" where there
-is one; the classifier's output is "logits", the input "image" (0…255, [N, 3, 32, 32]).
+is one; the classifier's output is "logits", the input "image" (0…255, UINT8, [N, 3, 32, 32]). Conv and MatMul carry their layer's
+name as documentation.
 """
 
 import numpy as np
@@ -28,6 +31,8 @@ from flow.graph.layers import IMAGE, SHUFFLE_GROUPS
 QUANT_DOMAIN = "qonnx.custom_op.general"
 LOGITS = "logits"
 FULL = "full"
+BRANCH_BITS = 5
+"""Of a branch before the addition, −15…15: beyond that the sum with 0…15 is clamped anyway."""
 
 
 class _Builder:
@@ -40,8 +45,8 @@ class _Builder:
         self.initializers[name] = np.asarray(value)
         return name
 
-    def node(self, op, inputs, output, **attributes):
-        self.nodes.append(helper.make_node(op, inputs, [output], name=f"{output}/{op}", **attributes))
+    def node(self, op, inputs, output, layer=None, **attributes):
+        self.nodes.append(helper.make_node(op, inputs, [output], name=f"{output}/{op}", doc_string=layer, **attributes))
         return output
 
     def quant(self, source, output, bits, signed, narrow=False):
@@ -66,6 +71,7 @@ def _convolution(build, layer, stored):
         "Conv",
         [stored[layer.input], weight],
         f"{name}.acc",
+        layer=name,
         kernel_shape=[layer.kernel] * 2,
         strides=[layer.stride] * 2,
         pads=[pad] * 4,
@@ -77,7 +83,7 @@ def _convolution(build, layer, stored):
     out = build.node("Mul", [out, build.constant(f"{name}.A", scale.reshape(shape))], f"{name}.scaled")
     out = build.node("Add", [out, build.constant(f"{name}.B", offset.reshape(shape))], f"{name}.affine")
     if layer.residual:
-        out = build.quant(out, f"{name}.branch", 8, signed=True)
+        out = build.quant(out, f"{name}.branch", BRANCH_BITS, signed=True, narrow=True)
         out = build.node("Add", [out, stored[layer.residual]], f"{name}.sum")
     out = build.node("Relu", [out], f"{name}.relu")
     out = build.quant(out, f"{name}.out", 4, signed=False)
@@ -90,7 +96,9 @@ def _convolution(build, layer, stored):
         out = build.node("Transpose", [out], f"{name}.transposed", perm=[0, 2, 1, 3, 4])
         out = build.node("Reshape", [out, merge], f"{name}.shuffled")
     if layer.pool:
-        out = build.node("ReduceSum", [out], f"{name}.pooled", axes=[2, 3], keepdims=0)
+        out = build.node("GlobalAveragePool", [out], f"{name}.average")
+        out = build.node("Flatten", [out], f"{name}.averages", axis=1)
+        out = build.node("Mul", [out, build.constant(f"{name}.pixels", np.float32(layer.out_size**2))], f"{name}.pooled")
     return out
 
 
@@ -98,7 +106,7 @@ def _classifier(build, layer, stored):
     name = layer.name
     weight = build.constant(f"{name}.weight", layer.weight.T.astype(np.float32))
     weight = build.quant(weight, f"{name}.weight_int", 8, signed=True, narrow=True)
-    product = build.node("MatMul", [stored[layer.input], weight], f"{name}.product")
+    product = build.node("MatMul", [stored[layer.input], weight], f"{name}.product", layer=name)
     bias = build.constant(f"{name}.bias", layer.bias.astype(np.float32))
     return build.node("Add", [product, bias], LOGITS)
 
@@ -124,22 +132,6 @@ def export(graph, batch=1):
     for name, value in build.initializers.items():
         model.set_initializer(name, value)
     model.set_tensor_datatype(IMAGE, DataType["UINT8"])
-    metadata.write(
-        model,
-        model=graph.name,
-        mode=FULL,
-        modes=graph.modes,
-        layers=[
-            {
-                "name": layer.name,
-                "group_counts": list(layer.group_counts),
-                "logit_scale": layer.logit_scale,
-                "affine": {
-                    str(n): {"A": metadata.encode(scale), "B": metadata.encode(offset)}
-                    for n, (scale, offset) in layer.affine.items()
-                },
-            }
-            for layer in graph.layers
-        ],
-    )
+    layers = {layer.name: metadata.layer_entry(layer) for layer in graph.layers}
+    metadata.write(model, mode=FULL, modes=graph.modes, layers=layers)
     return model.transform(InferShapes())

@@ -1,7 +1,6 @@
 """Gatefold's networks as FINN graphs.
 
-A QONNX model becomes a graph of `SwitchableConv` and `SwitchableLinear` nodes, one per layer (`build_layer_graph`; `read_network`
-for a file from anybody's Brevitas);
+A QONNX file becomes a graph of `SwitchableConv` and `SwitchableLinear` nodes, one per layer (`read_network`);
 `MapToTileEngine` puts that graph into one `TileEngine` node, for which FINN's own transformations generate code
 and run simulations; `MakeAccelerator` adds registers and DMA. Importing this package registers the nodes with FINN and puts Verilator behind its rtlsim.
 """
@@ -16,13 +15,16 @@ from flow.finn.infer import InferSwitchableLayers  # noqa: E402
 from flow.finn.layers import SwitchableConv, SwitchableLinear  # noqa: E402
 from flow.finn.mapping import MapToTileEngine, SetMode  # noqa: E402
 from flow.finn.pixels import Pixels  # noqa: E402
+from flow.finn.steps import ACCELERATOR_STEPS, ENGINE_STEPS, LAYER_STEPS, NetworkConfig, convert, read_network  # noqa: E402
 from flow.finn.stitch import StitchEngine  # noqa: E402
 from flow.finn.tile_engine import TileEngine  # noqa: E402
-from flow.finn.user_network import STEPS, NetworkConfig, read_network  # noqa: E402
 
 __all__ = [
-    "STEPS",
+    "ACCELERATOR_STEPS",
+    "ENGINE_STEPS",
+    "LAYER_STEPS",
     "InferSwitchableLayers",
+    "KeepModes",
     "MakeAccelerator",
     "MapToTileEngine",
     "NetworkConfig",
@@ -33,6 +35,7 @@ __all__ = [
     "SwitchableLinear",
     "TileEngine",
     "build_layer_graph",
+    "convert",
     "layer_graph",
     "read_network",
     "rtlsim_accelerator",

@@ -8,15 +8,16 @@ from finn import xsi
 from finn.util.basic import getHWCustomOp, make_build_dir
 from qonnx.transformation.base import Transformation
 
-from flow.engine.compile import Compiled, build_hash, with_hash
-from flow.engine.images import memory_images
+from flow.engine.compile import build_hash, image_digest, with_hash
 from flow.engine.interface import load_interface
 from flow.engine.sources import accelerator_sources
 from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
 from flow.finn.tile_engine import OP
+from flow.graph.integer import picture_frames
 
 METADATA = "gatefold_accelerator"
+IMAGES, RTL = "images", "rtl"
 SOURCE_LIST = "all_verilog_srcs.txt"
 BASE = 0x1000_0000
 ALIGN = 128
@@ -25,33 +26,57 @@ BEAT = 8
 
 
 class MakeAccelerator(Transformation):
-    """Generate the accelerator of the model's TileEngine node.
+    """Generate the accelerator of the model's TileEngine node: the one writer of memory images, parameters and top module.
 
-    Writes a folder with the top module `accelerator`, the interface package, all memory images and the file list
-    `all_verilog_srcs.txt`, and names it in the model's metadata under `gatefold_accelerator`.
+    Leaves in the folder `images/` with all memory images, `rtl/` with the top module `accelerator` and the interface package, and
+    the file list `all_verilog_srcs.txt`; names the folder in the model's metadata under `gatefold_accelerator`.
+
+    Args:
+        folder: that exists; None for one of FINN's build folders.
 
     Raises:
-        GatefoldError: the model has no TileEngine, or more than one.
+        GatefoldError: the model has no TileEngine, or more than one, or its images are not those that the node was made for.
     """
 
+    def __init__(self, folder=None):
+        super().__init__()
+        self.folder = folder
+
     def apply(self, model):
-        nodes = model.get_nodes_by_op_type(OP)
-        if len(nodes) != 1:
-            raise GatefoldError(f"An accelerator holds one TileEngine, the model has {len(nodes)}; apply MapToTileEngine.")
-        build = getHWCustomOp(nodes[0]).build()
-        compiled = Compiled(build.graph, build.plan, build.table, memory_images(build.graph, build.plan, build.table))
-        folder = Path(make_build_dir("accelerator_"))
-        sources = accelerator_sources(folder)
-        parameters = build.plan.config.parameters()
-        parameters = with_hash(parameters, build_hash(compiled.images, parameters, sources))
-        top = folder / f"{NAME}.sv"
-        top.write_text(top_text(parameters))
+        op = engine_node(model)
+        folder = Path(self.folder or make_build_dir("accelerator_"))
+        compiled = op.build()
+        check_images(op, compiled.images)
+        rtl, images = folder / RTL, folder / IMAGES
+        for each in (rtl, images):
+            each.mkdir()
+        sources = accelerator_sources(rtl)
+        parameters = compiled.plan.config.parameters()
+        top = rtl / f"{NAME}.sv"
+        top.write_text(top_text(with_hash(parameters, build_hash(compiled.images, parameters, sources))))
         for name, text in compiled.images.items():
-            (folder / name).write_text(text)
-        files = [*sources, top, *(folder / name for name in compiled.images)]
+            (images / name).write_text(text)
+        files = [*sources, top, *(images / name for name in compiled.images)]
         (folder / SOURCE_LIST).write_text("".join(f"{file}\n" for file in files))
         model.set_metadata_prop(METADATA, str(folder))
         return model, False
+
+
+def engine_node(model):
+    """The model's one TileEngine."""
+    nodes = model.get_nodes_by_op_type(OP)
+    if len(nodes) != 1:
+        raise GatefoldError(f"An accelerator holds one TileEngine, the model has {len(nodes)}; apply MapToTileEngine.")
+    return getHWCustomOp(nodes[0])
+
+
+def check_images(op, images):
+    """Raise GatefoldError where memory images (file name -> text) are not those that a TileEngine node was made for."""
+    if image_digest(images) != op.get_nodeattr("image_digest"):
+        raise GatefoldError(
+            f"The memory images are not those of the node {op.onnx_node.name}: their digests differ; build again, and report it if "
+            "that repeats."
+        )
 
 
 def rtlsim_accelerator(model, images, modes, trace=None, patience=2_000_000):
@@ -59,7 +84,7 @@ def rtlsim_accelerator(model, images, modes, trace=None, patience=2_000_000):
 
     Args:
         model: ModelWrapper after `MakeAccelerator`.
-        images: uint8 [N, 32, 32, 3].
+        images: uint8 [N, height, width, colours].
         modes: name of each frame's mode, [N].
         trace: path of an FST waveform.
         patience: clock cycles after which the run is given up.
@@ -73,15 +98,17 @@ def rtlsim_accelerator(model, images, modes, trace=None, patience=2_000_000):
     folder = Path(model.get_metadata_prop(METADATA) or "")
     if not (folder / SOURCE_LIST).is_file():
         raise GatefoldError("The model has no accelerator; apply MakeAccelerator first.")
-    build = getHWCustomOp(model.get_nodes_by_op_type(OP)[0]).build()
-    interface, classes = load_interface(), build.graph.classes
+    graph, _ = engine_node(model).layout()
+    interface, classes = load_interface(), graph.classes
     files = (folder / SOURCE_LIST).read_text().split()
     sim_folder = Path(make_build_dir("rtlsim_accelerator_"))
     paths = xsi.compile_sim_obj(NAME, files, sim_folder, debug=trace is not None)
     sim = xsi.load_sim_obj(*paths, str(Path(trace).absolute()) if trace is not None else None)
     try:
         xsi.reset_rtlsim(sim)
-        memory, places = _lay_out(images, [list(build.graph.modes).index(mode) for mode in modes], interface, classes)
+        memory, places = _lay_out(
+            picture_frames(graph, images), [list(graph.modes).index(mode) for mode in modes], interface, classes
+        )
         sim.enlist(Memory(sim, "m_axi", BASE, memory))
         registers = {**places, "frames": len(images), "control": START_WITH_INTERRUPT}
         sim.write_axilite("s_axi_control", iter([(interface.registers[name], f"{value:x}") for name, value in registers.items()]))
@@ -175,10 +202,13 @@ class Interrupt:
         return None if self.line.read().as_bool() else {}
 
 
-def _lay_out(images, modes, interface, classes):
-    """(memory uint8, register name -> address): images as planes, the mode list, room for the records."""
-    planes = np.ascontiguousarray(np.asarray(images, np.uint8).transpose(0, 3, 1, 2)).reshape(-1)
-    parts = [planes, np.array(modes, np.uint8), np.zeros(4 * interface.record_words(classes) * len(modes), np.uint8)]
+def _lay_out(planes, modes, interface, classes):
+    """(memory uint8, register name -> address): planes [N, S, S, planes], the mode list, room for the records."""
+    parts = [
+        np.ascontiguousarray(planes.transpose(0, 3, 1, 2)).reshape(-1),
+        np.array(modes, np.uint8),
+        np.zeros(4 * interface.record_words(classes) * len(modes), np.uint8),
+    ]
     parts = [np.pad(part, (0, -len(part) % ALIGN)) for part in parts]
     starts = [BASE, *(BASE + end for end in itertools.accumulate(len(part) for part in parts))]
     return np.concatenate(parts), dict(zip(("source", "mode_list", "destination"), starts, strict=False))

@@ -1,4 +1,4 @@
-"""Layer graphs as FINN models: from QONNX files and trained networks, and back for the compiler."""
+"""Layer graphs as FINN models, and back for the compiler."""
 
 import numpy as np
 from finn.util.basic import getHWCustomOp
@@ -17,11 +17,11 @@ DOMAIN = "finn.custom_op.fpgadataflow"
 OPS = ("SwitchableConv", "SwitchableLinear")
 
 
-def build_layer_graph(model, config=None, frames=1):
+def build_layer_graph(graph, config=None, frames=1):
     """A FINN model with one node per layer.
 
     Args:
-        model: QONNX ModelWrapper (as `flow.export` writes it), a network of `flow.models`, or a LayerGraph.
+        graph: LayerGraph.
         config: EngineConfig whose folding (P, PE, R, V, multiplier mix) the nodes carry.
         frames: number of images N.
 
@@ -29,19 +29,7 @@ def build_layer_graph(model, config=None, frames=1):
         qonnx ModelWrapper: input "image" [N, S, S, P] UINT8 (of a LayerGraph with an ImageInput its planes), output "logits" [N, K] INT32; tensor "L.out" is the
         output of layer L. Execution (`finn.core.onnx_exec`) runs in the mode that `SetMode` chose, at first mode 0.
     """
-    return _Builder(_as_layer_graph(model), config or EngineConfig(), frames).run()
-
-
-def _as_layer_graph(model):
-    if isinstance(model, LayerGraph):
-        return model
-    if isinstance(model, ModelWrapper):
-        from flow.export.importer import import_graph
-
-        return import_graph(model)
-    from flow.export.from_model import layer_graph as graph_of_network
-
-    return graph_of_network(model)
+    return _Builder(graph, config or EngineConfig(), frames).run()
 
 
 def layer_graph(model):

@@ -8,6 +8,7 @@ order; each finds, by the kind of integers that it reads, which part of a layer 
                     table of what its codes are worth, which only an addition can read
     MaxPool, AveragePool (2×2)   on an open layer: its pool
     Add             of an open layer and a stored map, or of two open layers, the shallower of which is stored: the residual
+    Reshape, Transpose, Reshape  behind a layer: its channel shuffle
     GlobalAveragePool, Reshape or Flatten, MatMul, Mul, Add     the classifier
 
 A layer is stored as soon as something reads it that cannot be part of it. What is no part of any layer is refused by name.
@@ -21,8 +22,9 @@ from qonnx.util.basic import get_by_name
 
 from flow.finn.convert import build_layer_graph
 from flow.finn.integers import Accumulators, Logits, Map, Open, Pooled, Scaled, refuse, title
-from flow.finn.pixels import Pixels, image_input
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, Layer, LayerGraph
+from flow.finn.overlay import overlay
+from flow.finn.pixels import image_input
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SHUFFLE_GROUPS, SUM, SUM_VALUES, Layer, LayerGraph
 
 FULL = "full"
 LEVELS = (-16, 15)
@@ -34,9 +36,11 @@ WIDE_RANGE = (-128, 127)
 class InferSwitchableLayers(Transformation):
     """Replace a streamlined network by SwitchableConv and SwitchableLinear nodes.
 
+    A network of ours takes its modes and exact constants from its metadata (`flow.finn.overlay`); a node's `doc_string` says so.
+
     Args:
         config: EngineConfig whose folding the nodes carry, or None for the default.
-        pixels: Pixels, what the network is given for a pixel.
+        pixels: Pixels, what the network is given for a pixel; None: what its input's type says.
 
     Raises:
         GatefoldError: a node is no part of a layer that the engine can run; names the node and what to change.
@@ -47,26 +51,33 @@ class InferSwitchableLayers(Transformation):
         self.config, self.pixels = config, pixels
 
     def apply(self, model):
-        return build_layer_graph(recognise(model, self.pixels), self.config), False
+        graph, remarks = overlay(recognise(model, self.pixels), model)
+        layers = build_layer_graph(graph, self.config)
+        for node in layers.graph.node:
+            node.doc_string = remarks.get(node.name, "")
+        return layers, False
 
 
 def recognise(model, pixels=None):
-    """LayerGraph of a streamlined ModelWrapper; see `InferSwitchableLayers`."""
-    return _Walk(model, pixels or Pixels()).run()
+    """LayerGraph of a streamlined ModelWrapper's nodes, with the one mode "full"; see `InferSwitchableLayers`."""
+    return _Walk(model, pixels).run()
 
 
 @dataclass
 class _Walk:
     model: object
-    pixels: Pixels
+    pixels: object
     layers: list = field(default_factory=list)
     values: dict = field(default_factory=dict)
+    done: set = field(default_factory=set)
 
     def run(self):
         model = self.model
         self.image, tensor, image, nodes = image_input(model, self.pixels)
         self.values[tensor] = Scaled(image)
         for node in nodes:
+            if node.name in self.done:
+                continue
             handler = getattr(self, f"_{node.op_type.lower()}", None)
             if handler is None:
                 refuse(node, "is no part of a layer that the engine runs: it takes convolutions of 3x3 and 1x1, batch norm, 4-bit "
@@ -279,7 +290,7 @@ class _Walk:
                              "branches, before the addition")  # fmt: skip
         ready = [
             isinstance(found.what, Open) and found.what.awaits is None and found.what.layer.sum_table is None
-            and found.what.layer.pool2 is None and self._alone(node, index) for index, found in enumerate(pair)
+            and found.what.layer.pool2 is None and not found.what.layer.shuffle and self._alone(node, index) for index, found in enumerate(pair)
         ]  # fmt: skip
         if not any(ready):
             refuse(node, "adds two stored maps; one branch has to end in a convolution that nothing else reads")
@@ -401,12 +412,35 @@ class _Walk:
 
     def _reshape(self, node):
         found = self._read(node)
+        if len(self.model.get_tensor_shape(node.output[0])) == 5:
+            self._shuffle(node, found)
+            return
         if not isinstance(found.what, Pooled):
             refuse(node, "flattens a map; the classifier reads one value per channel: put a global average pool "
                          "(AdaptiveAvgPool2d(1)) before it")  # fmt: skip
         self.values[node.output[0]] = found
 
     _flatten = _squeeze = _reshape
+
+    def _shuffle(self, node, found):
+        """Channels [16, n] become [n, 16]: the address at which an open layer stores them."""
+        nodes, shape = [node], self.model.get_tensor_shape(node.input[0])
+        while len(nodes) < 3 and (after := self.model.find_consumers(nodes[-1].output[0])) and len(after) == 1:
+            nodes.append(after[0])
+        perm = get_by_name(nodes[1].attribute, "perm") if len(nodes) == 3 else None
+        split, merged = (self.model.get_tensor_shape(each.output[0]) for each in (node, nodes[-1]))
+        if (
+            [each.op_type for each in nodes] != ["Reshape", "Transpose", "Reshape"]
+            or list(split[1:3]) != [SHUFFLE_GROUPS, shape[1] // SHUFFLE_GROUPS]
+            or perm is None or list(perm.ints) != [0, 2, 1, 3, 4] or merged != shape
+        ):  # fmt: skip
+            refuse(node, f"is no channel shuffle of {SHUFFLE_GROUPS} groups; the engine has no other one")
+        if not isinstance(found.what, Open) or found.what.awaits is not None or found.what.layer.shuffle or not self._alone(node):
+            refuse(node, "shuffles what is no quantised map of a convolution, or a map that something else reads too; shuffle right "
+                         "behind a convolution's quantiser")  # fmt: skip
+        found.what.layer.shuffle = True
+        self.done.update(each.name for each in nodes)
+        self.values[nodes[-1].output[0]] = found
 
     def _matmul(self, node):
         found = self._read(node)

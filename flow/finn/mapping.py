@@ -8,6 +8,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import qonnx_make_model
 
+from flow.engine.compile import image_digest
 from flow.errors import GatefoldError
 from flow.finn.convert import OPS, layer_graph
 from flow.finn.folding import attribute_values, engine_config
@@ -43,14 +44,41 @@ class SetMode(Transformation):
         return model, False
 
 
+class KeepModes(Transformation):
+    """Leave only some modes in a graph of layer nodes.
+
+    Args:
+        modes: their names, in the order that gives their index; None for all.
+
+    Raises:
+        GatefoldError: no such mode.
+    """
+
+    def __init__(self, modes):
+        super().__init__()
+        self.modes = modes
+
+    def apply(self, model):
+        for node in model.graph.node if self.modes else ():
+            op = getHWCustomOp(node)
+            settings = dict(zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True))
+            for name in self.modes:
+                if name not in settings:
+                    raise GatefoldError(f"There is no mode {name!r}; {model.graph.name} has {', '.join(settings)}.")
+            op.set_nodeattr("mode_names", list(self.modes))
+            op.set_nodeattr("mode_settings", [settings[name] for name in self.modes])
+        return model, False
+
+
 class MapToTileEngine(Transformation):
     """Put a graph of layer nodes into one TileEngine node.
 
-    Before: image [N, 32, 32, 3] -> layer nodes -> logits [N, K].
+    Before: image [N, S, S, planes] -> layer nodes -> logits [N, K].
     After: image, mode [N, 1] (the mode's index) -> frame [N, bytes] -> TileEngine -> record [N, words] -> logits.
     The nodes around the engine are what the host does: planes, header beat, record.
 
-    The memory plan is laid out here, so that a layer which the engine lacks is refused here, by name.
+    Memories and requantisation are laid out here, so that a layer which the engine lacks is refused here, by name; the node's
+    `image_digest` says which memory images follow.
     """
 
     def apply(self, model):
@@ -64,7 +92,7 @@ class MapToTileEngine(Transformation):
             mode_names=list(graph.modes), numInputVectors=frames, **attribute_values(engine_config(first)),
         )  # fmt: skip
         op = TileEngine(engine)
-        op.build()
+        op.set_nodeattr("image_digest", image_digest(op.build().images))
         return _around(engine, op, model.graph.name, frames, graph), False
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import qonnx.core.onnx_exec as oxe
+from qonnx.core.datatype import DataType
 
 from flow.errors import GatefoldError
 from flow.finn.integers import Map, refuse, title
@@ -32,7 +33,7 @@ def image_input(model, pixels):
 
     Args:
         model: streamlined ModelWrapper.
-        pixels: Pixels.
+        pixels: Pixels; None: the pixels themselves where the input's type is UINT8, else those of `Pixels`.
 
     Returns:
         (ImageInput, tensor that the first convolution reads, Map of the image, nodes behind).
@@ -41,6 +42,8 @@ def image_input(model, pixels):
         GatefoldError: names the node that reads something else than quantised pixels.
     """
     source = model.graph.input[0].name
+    if pixels is None:
+        pixels = Pixels(divisor=1.0) if model.get_tensor_datatype(source) == DataType["UINT8"] else Pixels()
     nodes, prefix = list(model.graph.node), []
     _, colours, height, width = model.get_tensor_shape(source)
     while (readers := model.find_consumers(source)) and readers[0].op_type in ("MultiThreshold", "Mul", "Add", "Sub", "Div"):

@@ -17,6 +17,7 @@ from finn.transformation.streamline import Streamline
 from finn.transformation.streamline.reorder import MoveLinearPastEltwiseAdd, MoveLinearPastFork
 from onnx import helper
 from qonnx.transformation.base import Transformation
+from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
@@ -27,6 +28,8 @@ from qonnx.util.cleanup import cleanup_model
 
 ROUNDS = 20
 """More repetitions than any network needs: each moves every scale by at least one node."""
+
+TINY = 2.0**-100
 
 
 SCOPES = "pkg.torch.onnx.name_scopes"
@@ -50,26 +53,45 @@ def step_convert_to_finn(model, cfg):
     titles = {
         node.output[0]: node.doc_string
         for node in model.graph.node
-        if node.op_type in ("Gemm", "MatMul") or node.op_type == "Quant" and model.get_initializer(node.input[0]) is None
+        if node.op_type == "Quant" and model.get_initializer(node.input[0]) is None
     }
+    linear = [node.doc_string for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
     model = model.transform(ConvertQONNXtoFINN()).transform(FoldConstants())
-    for tensor, title in titles.items():  # nodes that are replaced keep their output
+    for tensor, title in titles.items():  # nodes that are replaced keep their output, unless an addition of zeros goes behind them
         node = model.find_producer(tensor)
-        while node.op_type in ("Mul", "Add"):
+        while node is not None and node.op_type in ("Mul", "Add"):
             node = model.find_producer(next(name for name in node.input if model.get_initializer(name) is None))
-        node.doc_string = title
+        if node is not None:
+            node.doc_string = title
+    _retitle(model, "MatMul", linear)
     return _named(model.transform(RoundHalfToEven()))
 
 
 def step_streamline(model, cfg):
     """Scales and batch norms move into the thresholds, until the graph stays as it is."""
-    before = None
+    before, titles = None, {op: [node.doc_string for node in model.get_nodes_by_op_type(op)] for op in ("Conv", "MatMul")}
+    model = model.transform(BatchNormToAffine()).transform(NeverZero())
     for _ in range(ROUNDS):
         if before == (before := [(node.op_type, *node.input) for node in model.graph.node]):
             break
         for step in (Streamline(), MoveScalarMulPastAveragePool(), MoveLinearPastEltwiseAdd(), MoveLinearPastFork()):
             model = _named(model.transform(step))
+    for op, known in titles.items():
+        _retitle(model, op, known)
     return model
+
+
+class NeverZero(Transformation):
+    """Factors of zero, of channels that batch norm switches off, become the smallest that leaves what is added as it is: FINN takes a
+    factor apart into its sign and its magnitude, and divides by the latter."""
+
+    def apply(self, model):
+        for node in model.get_nodes_by_op_type("Mul"):
+            for name in node.input:
+                factor = model.get_initializer(name)
+                if factor is not None and factor.size > 1 and (factor == 0).any():
+                    model.set_initializer(name, np.where(factor == 0, TINY, factor).astype(np.float32))
+        return model, False
 
 
 class GlobalMeanToPool(Transformation):
@@ -150,6 +172,12 @@ def module_name(node):
     except ValueError:
         scopes = []
     return scopes[-2].split(".act_quant")[0].split(".weight_quant")[0] if len(scopes) > 2 else node.name
+
+
+def _retitle(model, op, titles):
+    """Give nodes their titles back: some are made anew, all stay in order."""
+    for node, title in zip(model.get_nodes_by_op_type(op), titles, strict=True):
+        node.doc_string = title
 
 
 def _named(model):

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,12 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import get_by_name, qonnx_make_model
 
+from flow.engine.compile import Compiled, compile_graph
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
-from flow.engine.images import memory_images
 from flow.engine.interface import load_interface, write_package
 from flow.engine.plan import Plan, plan
-from flow.engine.requant import check_matched, hardware, requantise
+from flow.engine.requant import hardware
 from flow.errors import GatefoldError
 from flow.finn import resources
 from flow.finn.convert import layer_graph
@@ -34,29 +33,15 @@ BEAT_BYTES = 8
 WORDS_PER_BEAT = 2
 
 
-@dataclass(frozen=True)
-class EngineBuild:
-    """Everything that the compiler derives from a body and a folding.
-
-    Attributes:
-        graph: LayerGraph of the body.
-        plan: memory plan; `plan.config` has all parameters of the hardware.
-        table: (layer, group count) -> integer requantisation.
-    """
-
-    graph: LayerGraph
-    plan: Plan
-    table: dict
-
-
 @register_custom_op
 class TileEngine(RTLBackend, HWCustomOp):
     """A whole switchable network on one engine.
 
-    Input 0: frames [N, 8 + 3·32·32], UINT8: a header beat (byte 0 is the mode's index) and the image, plane after
+    Input 0: frames [N, 8 + planes·S·S], UINT8: a header beat (byte 0 is the mode's index) and the image, plane after
     plane. Output 0: records [N, words], INT32: the words named in `hw/interface.json`, then the logits, then zeros.
     Both are streams of 64 bits. Every frame runs in its own mode.
 
+    `image_digest` is that of the memory images which `build` makes (`flow.engine.compile.image_digest`): who deploys images compares.
     Python execution gives word 4 (cycles) from the cost formula; rtlsim counts them.
     """
 
@@ -67,6 +52,7 @@ class TileEngine(RTLBackend, HWCustomOp):
             "body": ("g", True, ""),
             "mode_names": ("strings", True, []),
             "mode": ("i", False, 0),
+            "image_digest": ("s", False, ""),
             "numInputVectors": ("i", False, 1),
         }
 
@@ -83,14 +69,24 @@ class TileEngine(RTLBackend, HWCustomOp):
         else:
             super().set_nodeattr(name, value)
 
-    def build(self) -> EngineBuild:
-        """Layer graph, memory plan and integer requantisation; computed once per body and folding.
+    def layout(self) -> tuple[LayerGraph, Plan]:
+        """Layer graph and memory plan; `plan.config` has all parameters of the hardware. Computed once per body and folding.
 
         Raises:
-            GatefoldError: the engine lacks what a layer needs, or a channel has no exact requantisation.
+            GatefoldError: the engine lacks what a layer needs.
         """
-        body = get_by_name(self.onnx_node.attribute, "body").g.SerializeToString(deterministic=True)
-        return _build(_Body(body), engine_config(self))
+        return _layout(self._body(), engine_config(self))
+
+    def build(self) -> Compiled:
+        """All that the compiler derives from the body, memory images included; computed once per body and folding.
+
+        Raises:
+            GatefoldError: as `layout`, or a channel has no exact requantisation.
+        """
+        return _build(self._body(), engine_config(self))
+
+    def _body(self):
+        return _Body(get_by_name(self.onnx_node.attribute, "body").g.SerializeToString(deterministic=True))
 
     # ---- shapes and streams
 
@@ -132,18 +128,18 @@ class TileEngine(RTLBackend, HWCustomOp):
 
     def get_exp_cycles(self, mode=None):
         """Clock cycles per frame in the mode with index `mode`; in the node's own mode where omitted."""
-        build = self.build()
+        graph, layout = self.layout()
         index = self.get_nodeattr("mode") if mode is None else mode
-        return int(frame_cost(build.graph, list(build.graph.modes)[index], build.plan.config).cycles)
+        return int(frame_cost(graph, list(graph.modes)[index], layout.config).cycles)
 
     def lut_estimation(self, fpgapart):
-        return resources.engine_resources(self.build().plan.config)["LUT"]
+        return resources.engine_resources(self.layout()[1].config)["LUT"]
 
     def dsp_estimation(self, fpgapart):
-        return resources.engine_resources(self.build().plan.config)["DSP"]
+        return resources.engine_resources(self.layout()[1].config)["DSP"]
 
     def bram_estimation(self, fpgapart):
-        return resources.engine_resources(self.build().plan.config)["BRAM_18K"]
+        return resources.engine_resources(self.layout()[1].config)["BRAM_18K"]
 
     # ---- execution
 
@@ -175,7 +171,7 @@ class TileEngine(RTLBackend, HWCustomOp):
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
         top = self.get_verilog_top_module_name()
         build = self.build()
-        for name, text in memory_images(build.graph, build.plan, build.table).items():
+        for name, text in build.images.items():
             (folder / name).write_text(text)
         write_package(folder / "gatefold_pkg.sv")
         (folder / f"{top}.v").write_text(_wrapper(top, build.plan.config))
@@ -211,14 +207,17 @@ class _Body:
 
 
 @functools.lru_cache(maxsize=8)
-def _build(body: _Body, folding: EngineConfig) -> EngineBuild:
+def _layout(body: _Body, folding: EngineConfig) -> tuple[LayerGraph, Plan]:
     proto = GraphProto()
     proto.ParseFromString(body.data)
     graph = layer_graph(ModelWrapper(qonnx_make_model(proto)))
-    layout = plan(graph, folding)
-    table = requantise(graph)
-    check_matched(graph, table)
-    return EngineBuild(graph, layout, table)
+    return graph, plan(graph, folding)
+
+
+@functools.lru_cache(maxsize=8)
+def _build(body: _Body, folding: EngineConfig) -> Compiled:
+    graph, layout = _layout(body, folding)
+    return compile_graph(graph, folding, layout)
 
 
 def _wrapper(top, config):

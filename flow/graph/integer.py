@@ -57,10 +57,14 @@ def accumulate(layer, groups, inputs):
     return np.rint(sums).astype(np.int64)
 
 
+def rounded(acc, scale, offset):
+    """round_half_even(fl(fl(acc·A) + B)): float32 arrays that broadcast against each other, of numpy or of PyTorch."""
+    return (acc * scale + offset).round()
+
+
 def affine_round(acc, scale, offset):
-    """round_half_even(fl(fl(acc·A) + B)) in float32; A and B broadcast against acc. Returns int64."""
-    product = acc.astype(np.float32) * np.asarray(scale, np.float32)
-    return np.rint(product + np.asarray(offset, np.float32)).astype(np.int64)
+    """`rounded` of integer accumulators, int64."""
+    return rounded(acc.astype(np.float32), np.asarray(scale, np.float32), np.asarray(offset, np.float32)).astype(np.int64)
 
 
 def affine(layer, setting, acc):
@@ -122,6 +126,11 @@ def run(graph, images, mode, requantise=levels):
     Returns:
         Result.
     """
+    return run_planes(graph, planes(graph, images), mode, requantise)
+
+
+def planes(graph, images):
+    """What the first layer reads of images, uint8 [N, colours, height, width] -> uint8 [N, planes, in_size, in_size]."""
     images = np.asarray(images)
     first = graph.layers[0]
     shape = (first.in_channels, first.in_size, first.in_size)
@@ -131,7 +140,12 @@ def run(graph, images, mode, requantise=levels):
         raise GatefoldError(
             f"{graph.name} takes uint8 images of shape {shape}, not {images.dtype} {images.shape[1:]}; convert them first"
         )
-    return run_planes(graph, graph.image.planes(images, first.in_size) if graph.image else images, mode, requantise)
+    return graph.image.planes(images, first.in_size) if graph.image else images
+
+
+def picture_frames(graph, pictures):
+    """What the accelerator reads of pictures, uint8 [N, height, width, colours] -> uint8 [N, in_size, in_size, planes]."""
+    return planes(graph, np.asarray(pictures).transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
 
 
 def run_planes(graph, planes, mode, requantise=levels):

@@ -227,6 +227,14 @@ class LayerGraph:
     def classes(self):
         return self.layers[-1].out_channels
 
+    @property
+    def picture_shape(self):
+        """(height, width, colours) of the pictures that the network takes."""
+        if self.image:
+            return (*self.image.size, self.image.colours)
+        first = self.layers[0]
+        return first.in_size, first.in_size, first.in_channels
+
     def setting(self, mode, layer):
         """Setting of `layer` in the mode called `mode`: its key in `Layer.affine`."""
         try:

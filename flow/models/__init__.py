@@ -1,12 +1,14 @@
 """The networks, by name."""
 
 from flow.errors import GatefoldError
+from flow.models import user
 from flow.models.densenet import SHAPES as DENSENETS
 from flow.models.densenet import DenseNet, create_densenet
-from flow.models.gated import GatedResNet
+from flow.models.gated import equip
 from flow.models.imagenet import MODELS as IMAGENET
 from flow.models.imagenet import ImageNetModel
 from flow.models.initialise import initialise
+from flow.models.network import Network
 from flow.models.resnet import SwitchableResNet
 from flow.models.slimmable import SlimmableResNet
 
@@ -18,16 +20,24 @@ _KNOWN = {
     *(name + variant for name in NAMES for variant in ("", "-unshuffled", "-slim", "-w32")),
 }
 
-__all__ = ["NAMES", "check_name", "create", "initialise"]
+__all__ = ["NAMES", "check_name", "create", "initialise", "name_of"]
 
 
 def check_name(name: str) -> None:
-    """Raise GatefoldError where ``create`` knows no network of that name."""
-    if name not in _KNOWN:
+    """Raise GatefoldError where ``create`` knows no network of that name, or cannot read the class that it names."""
+    if user.is_users(name):
+        if user.load_class(name).__name__ in _KNOWN:
+            raise GatefoldError(f"{name} has the name of another network; call the class otherwise.")
+    elif name not in _KNOWN:
         raise GatefoldError(
             f"There is no model '{name}'; choose one of {', '.join([*NAMES, *DENSENETS, *IMAGENET])} (a resnet8 to resnet74 may end "
-            "in -w32, -unshuffled or -slim, an ImageNet network in -unshuffled)."
+            "in -w32, -unshuffled or -slim, an ImageNet network in -unshuffled), or name a class of your own, mynet.py:Net."
         )
+
+
+def name_of(name: str) -> str:
+    """What a network is called in records and folders: of FILE.py:CLASS the class, else the name itself."""
+    return user.class_name(name) if user.is_users(name) else name
 
 
 def create(
@@ -37,13 +47,13 @@ def create(
     gates: str | None = None,
     exits: bool = False,
     ungated: bool = False,
-) -> SwitchableResNet | DenseNet | ImageNetModel:
+) -> Network | DenseNet | ImageNetModel:
     """Build an untrained network.
 
     Args:
         name: one of ``NAMES``, ``flow.models.densenet.SHAPES`` or ``flow.models.imagenet.MODELS``. Behind the name of a
             network with group modes, ``-unshuffled``: without channel shuffle; of a CIFAR ResNet, ``-slim``: of variable
-            width; ``-w32``: of widths 32/64/128 (the baseline of ACS).
+            width; ``-w32``: of widths 32/64/128 (the baseline of ACS). Or FILE.py:CLASS, see ``flow.models.user``.
         num_classes: number of classes.
         float: start without quantisers, for pre-training; ``set_quantised(True)`` switches them on.
         gates: kind of gates, one of ``flow.models.gated.GATES``, or ``DENSE_GATES`` for a DenseNet.
@@ -54,22 +64,21 @@ def create(
     if name in DENSENETS:
         return create_densenet(name, num_classes, float, gates, exits, ungated)
     base, _, variant = name.partition("-")
-    if base in IMAGENET:
+    if user.is_users(name):
+        model = user.make(name, num_classes)
+    elif base in IMAGENET:
         if gates or exits or ungated:
             raise GatefoldError(f"{name} has no gates and exits; choose one of {', '.join(NAMES)}.")
         model = IMAGENET[base](num_classes, shuffle=not variant)
         model.name = name
-        model.set_quantised(not float)
-        return model
-    blocks = _BLOCKS_PER_STAGE[base]
-    width = 32 if variant == "w32" else 16
-    if variant in ("unshuffled", "slim") and (gates or exits or ungated):
+    elif variant in ("unshuffled", "slim") and (gates or exits or ungated):
         raise GatefoldError(f"{name} has no gates and exits; choose {base}.")
-    if gates or exits or ungated:
-        model = GatedResNet(name, blocks, num_classes, gates, exits, width, ungated)
     elif variant == "slim":
-        model = SlimmableResNet(name, blocks, num_classes)
+        model = SlimmableResNet(name, _BLOCKS_PER_STAGE[base], num_classes)
     else:
-        model = SwitchableResNet(name, blocks, num_classes, variant != "unshuffled", width)
+        width = 32 if variant == "w32" else 16
+        model = SwitchableResNet(name, _BLOCKS_PER_STAGE[base], num_classes, variant != "unshuffled", width)
+    if gates or exits or ungated:
+        equip(model, gates, exits, ungated)
     model.set_quantised(not float)
     return model

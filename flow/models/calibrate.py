@@ -55,7 +55,7 @@ def _cumulative_statistics(model: nn.Module) -> Iterator[None]:
 
 def _gate_settings(model: nn.Module) -> Iterator[None]:
     """Sets the gates to what they can be, one after the other, then to what they were; they decide hard meanwhile."""
-    if not isinstance(model, Adaptive):
+    if not isinstance(model, Adaptive) or model.gates is None:
         yield
         return
     on, soft, model.soft_gates = model.gates_on, model.soft_gates, False

@@ -1,22 +1,24 @@
-"""ResNets whose layers and channels are skipped image by image, with early exits."""
+"""Networks whose layers and channels are skipped image by image, with early exits.
+
+DDI, eq. (1)-(3): a block's output is G^L G^C C(F) + (1 - G^L G^C) F, with the shortcut's output for F where a block has a
+shortcut.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
 from flow.errors import GatefoldError
-from flow.models.adaptive import Adaptive
-from flow.models.resnet import Block, SwitchableResNet
 from flow.nn.exits import ExitBranch, exit_positions
 from flow.nn.gates.acs import STATIC_GROUPS
 from flow.nn.gates.acs_gating import AcsGates, FeedForwardGates
 from flow.nn.gates.gating import MGL2S, BlockShape, Decision, Gates, rename
 from flow.nn.gates.skipnet import FFGate1, FFGate2
+from flow.nn.layers import Residual
 from flow.nn.modes import MODES
-from flow.nn.spec import LayerSpec
 from flow.nn.trace import Trace, Use
 
 GATES: dict[str, Callable[[list[BlockShape]], Gates]] = {
@@ -34,119 +36,73 @@ GATES: dict[str, Callable[[list[BlockShape]], Gates]] = {
 """Gates by name, made for the blocks of a network."""
 
 
-class GatedResNet(Adaptive, SwitchableResNet):
-    """A ``SwitchableResNet`` with gates and exits; every group mode works with every setting of them.
-
-    DDI, eq. (1)-(3): a block's output is G^L G^C C(F) + (1 - G^L G^C) F, with the shortcut's output for F where a block has a
-    shortcut. In training the gates decide softly, unless ``soft_gates`` is off; in eval they always decide hard, and a quantised
-    network keeps to integers: the gates read the maps in real numbers and give 0 or 1.
+def equip(model: nn.Module, gates: str | None = None, exits: bool = False, ungated: bool = False) -> None:
+    """Give a network gates and exits, which start switched on.
 
     Args:
+        model: a ``Network``.
         gates: one of ``GATES``, or None.
-        exits: whether there are exits; they start switched on.
+        exits: whether there are exits: at 1/4 and 3/4 of each row of residual blocks that make maps of one shape.
         ungated: whether there are batch normalisations for gates switched off, see ``Adaptive.separate``.
-
-    Attributes:
-        trace: the ``Trace`` of the last batch.
-        soft_gates: whether gates decide by probabilities in training.
-        modes: the group modes that training is for: the full one, or if ``ungated`` all.
     """
-
-    def __init__(
-        self,
-        name: str,
-        blocks_per_stage: int,
-        num_classes: int = 10,
-        gates: str | None = None,
-        exits: bool = False,
-        width: int = 16,
-        ungated: bool = False,
-    ):
-        super().__init__(name, blocks_per_stage, num_classes, width=width)
-        if gates is not None and gates not in GATES:
-            raise GatefoldError(f"There are no gates '{gates}'; choose one of {', '.join(GATES)}.")
-        self.options = {"gates": gates, "exits": exits, "ungated": ungated}
-        shapes = self.block_shapes()
-        self.gates = GATES[gates](shapes) if gates else None
-        places = {shape.key: shape for shape in self._exit_blocks(shapes)} if exits else {}
-        self.exits = nn.ModuleDict({k: ExitBranch(shape.channels, shape.size, num_classes) for k, shape in places.items()})
-        self._exit_specs = [
-            spec
-            for key, shape in places.items()
-            for spec in rename(self.exits[key].layers(shape.size), f"exits.{key}", f"{shape.name}.conv2")
-        ]
-        self.gates_on = gates is not None
-        self.exits_on = exits
-        self.soft_gates = True
-        self.modes = MODES if ungated or gates is None else MODES[:1]
-        self.trace = Trace()
-        self.exit_logits: list[Tensor] = []
-        if ungated:
-            self.separate()
-        self.to(memory_format=torch.channels_last)
-
-    # -- structure ----------------------------------------------------------------------------------------------------
-
-    def block_shapes(self) -> list[BlockShape]:
-        """The residual blocks in execution order."""
-        specs = {spec.name: spec for spec in self.layers()}
-        shapes = []
-        for stage_name, stage in self.stages():
-            for block_name, _ in stage.blocks():
-                name = f"{stage_name}.{block_name}"
-                conv1 = specs[f"{name}.conv1"]
-                channels = (conv1.in_channels, conv1.out_channels, conv1.in_size, conv1.out_size)
-                shapes.append(BlockShape(name, *channels, conv1.input))
-        return shapes
-
-    def _exit_blocks(self, shapes: list[BlockShape]) -> list[BlockShape]:
-        """Blocks with an exit; after the last block there is none, since the network's own classifier follows."""
-        blocks = {f"block{i}" for i in exit_positions(self.blocks_per_stage)}
-        return [shape for shape in shapes[:-1] if shape.name.split(".")[1] in blocks]
-
-    def gate_layers(self) -> list[LayerSpec]:
-        """Layers of gates and exits, named as in the trace."""
-        gates = [] if self.gates is None else rename(self.gates.layers(), "gates")
-        return [*gates, *self._exit_specs]
-
-    # -- one batch ----------------------------------------------------------------------------------------------------
-
-    def _visit(self) -> "_Visit":
-        return _Visit(self)
-
-    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        return self.all_logits(super().forward(x))
+    if gates is not None and gates not in GATES:
+        raise GatefoldError(f"There are no gates '{gates}'; choose one of {', '.join(GATES)}.")
+    shapes = model.block_shapes()
+    places = {shape.key: shape for shape in _exit_blocks(shapes)} if exits else {}
+    if gates and not shapes or exits and not places:
+        raise GatefoldError(
+            f"{model.name} has too few residual blocks for gates or exits, which stand at blocks; give it more, or train it without."
+        )
+    model.options = {"gates": gates, "exits": exits, "ungated": ungated}
+    if gates:
+        model.gates = GATES[gates](shapes)
+    model.exits = nn.ModuleDict({k: ExitBranch(shape.channels, shape.size, model.num_classes) for k, shape in places.items()})
+    model.exit_specs = [
+        spec
+        for key, shape in places.items()
+        for spec in rename(model.exits[key].layers(shape.size), f"exits.{key}", f"{shape.name}.conv2")
+    ]
+    model.gates_on, model.exits_on = gates is not None, exits
+    model.modes = MODES if ungated or gates is None else MODES[:1]
+    if ungated:
+        model.separate()
+    model.to(memory_format=torch.channels_last)
 
 
-@dataclass
-class _Visit:
-    """One batch on its way; writes the model's ``trace`` and ``exit_logits``."""
+def _exit_blocks(shapes: list[BlockShape]) -> list[BlockShape]:
+    """Blocks with an exit; after the last block there is none, since the network's own classifier follows."""
+    rows = [list(row) for _, row in groupby(shapes, lambda shape: (shape.channels, shape.size))]
+    return [row[at - 1] for row in rows for at in exit_positions(len(row)) if row[at - 1] is not shapes[-1]]
 
-    model: GatedResNet
 
-    def __post_init__(self):
-        model = self.model
+class Gating:
+    """One batch on its way: the ``Visit`` of a network with gates or exits; writes its ``trace`` and ``exit_logits``."""
+
+    def __init__(self, model: nn.Module):
+        self.model = model
         self.soft = model.soft_gates and model.training
-        self.names = {block: f"{stage}.{name}" for stage, module in model.stages() for name, block in module.blocks()}
-        self.last = list(self.names)[-1]
+        self.names = {model.get_submodule(shape.name): shape.name for shape in model.block_shapes()}
         self.state: dict = {}
         self.decision = Decision()
         model.trace = Trace()
         model.exit_logits = []
-        self._use("stem")
 
     def _use(self, name: str, **decisions) -> None:
-        self.model.trace.append(Use(name, self.model._switch(name).n, **decisions))
+        self.model.trace.append(Use(name, self.model.switch(name).n, **decisions))
+
+    def layer(self, name: str) -> None:
+        if name.rpartition(".")[0] not in self.names.values():  # those of blocks are noted with what is decided of them
+            self._use(name)
 
     def _gate_uses(self, decision: Decision) -> None:
         self.model.trace += [Use(f"gates.{use.name}", use.n, use.executed, use.inputs, use.outputs) for use in decision.uses]
 
-    def enter(self, block: Block, x: Tensor, scale: float = 1.0) -> None:
+    def enter(self, block: Residual, x: Tensor, scale: float) -> None:
         if self.model.gates_on:
             self.decision = self.model.gates.before_block(self.names[block], _real(x, scale), self.soft, self.state)
             self._gate_uses(self.decision)
 
-    def inside(self, block: Block, x: Tensor, scale: float = 1.0) -> Tensor:
+    def inside(self, block: Residual, x: Tensor, scale: float) -> Tensor:
         name = self.names[block]
         if block.shortcut is not None:
             self._use(f"{name}.shortcut")
@@ -161,7 +117,7 @@ class _Visit:
         self._use(f"{name}.conv2", executed=self.decision.executed, inputs=inputs, outputs=self.decision.conv2)
         return x
 
-    def leave(self, block: Block, out: Tensor, residual: Tensor, scale: float = 1.0) -> Tensor:
+    def leave(self, block: Residual, out: Tensor, residual: Tensor, scale: float) -> Tensor:
         name = self.names[block]
         out = mix(out, residual, self.decision.executed, self.decision.conv2)
         key = name.replace(".", "_")
@@ -169,8 +125,6 @@ class _Visit:
             branch = self.model.exits[key]
             self.model.exit_logits.append(branch(_real(out, scale)))
             self.model.trace += [Use(f"exits.{key}.{spec.name}") for spec in branch.layers(out.shape[-1])]
-        if block is self.last:
-            self._use("classifier")
         return out
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flow.graph.integer import rounded
+from flow.graph.layers import ACTIVATION_MAX
 from flow.models.requantisation import MULTIPLIER_LIMIT
 from flow.nn.batchnorm import SwitchableBatchNorm2d, affine_of
 from flow.nn.conv import SwitchableConv2d
@@ -80,6 +82,17 @@ class IntegerLinear:
         self.logit_scale = float(scale * input_scale)
         bias = linear.bias.detach().cpu().numpy().astype(np.float64)
         self.bias = np.round(bias / self.logit_scale).astype(np.int64)
+
+
+def requantise(acc: Tensor, scale: np.ndarray, bias: np.ndarray, residual: Tensor | None = None) -> Tensor:
+    """Outputs of a convolution, integer-valued float32 [N, Co, H, W] in 0..15, from accumulators as ``convolve_exactly`` gives them.
+
+    Args:
+        scale, bias: A and B of ``IntegerConv``.
+        residual: integers as the accumulators', which are added before the clamp.
+    """
+    y = rounded(acc, *(torch.from_numpy(value).to(acc)[None, :, None, None] for value in (scale, bias)))
+    return (y if residual is None else y.add_(residual)).clamp_(0, ACTIVATION_MAX)
 
 
 def convolve_exactly(conv: SwitchableConv2d, x: Tensor, weight: np.ndarray) -> Tensor:

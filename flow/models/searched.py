@@ -10,7 +10,7 @@ from flow.nn.modes import MODES
 
 
 def add_searched(model, name: str, groups: dict[str, int]) -> None:
-    """See ``SwitchableResNet.add_mode``; GatefoldError unless ``groups`` has a possible count for every layer."""
+    """See ``Network.add_mode``; GatefoldError unless ``groups`` has a possible count for every layer."""
     allowed = {spec.name: spec.group_counts for spec in model.layers()}
     if name in MODES or "." in name:
         raise GatefoldError(f"'{name}' cannot be the name of a mode of its own; choose one like pareto-1.")

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from flow.errors import GatefoldError
-from flow.models.resnet import ConvUnit, SwitchableResNet
+from flow.models.resnet import SwitchableResNet
+from flow.nn.layers import ConvUnit
 from flow.nn.modes import MODES, check_mode
 from flow.nn.slimmable import FULL_WIDTH, WIDTHS, SlimmableBatchNorm2d, SlimmableConv2d, SlimmableLinear, active
 from flow.nn.spec import LayerSpec
@@ -37,6 +38,7 @@ class SlimmableResNet(SwitchableResNet):
         linear = self.classifier
         self.classifier = SlimmableLinear(linear.in_features, linear.out_features)
         self.classifier.load_state_dict(linear.state_dict())
+        self._described = None  # of the layers before
         self.to(memory_format=torch.channels_last)
 
     def set_width(self, width: int) -> None:
@@ -57,7 +59,7 @@ class SlimmableResNet(SwitchableResNet):
         specs = []
         for spec in super().layers():
             if spec.kind == "conv":
-                inputs, outputs = self._switch(spec.name).active_channels
+                inputs, outputs = self.switch(spec.name).active_channels
             else:
                 inputs, outputs = active(spec.in_channels, self.classifier.width), spec.out_channels
             specs.append(replace(spec, in_channels=inputs, out_channels=outputs))

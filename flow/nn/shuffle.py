@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-SHUFFLE_GROUPS = 16
+from flow.graph.layers import SHUFFLE_GROUPS
 
 
 def shuffle_permutation(channels: int, groups: int = SHUFFLE_GROUPS) -> torch.Tensor:

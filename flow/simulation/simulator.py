@@ -19,9 +19,9 @@ DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way,
 
 
 def to_planes(images: np.ndarray) -> np.ndarray:
-    """uint8 [N, 32, 32, 3] (rows, columns, colours) to the accelerator's [N, 3, 32, 32] (colour planes)."""
+    """uint8 [N, 32, 32, 3] (rows, columns, planes) to the accelerator's [N, 3, 32, 32], or other sizes and counts of them."""
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+    if images.ndim != 4 or images.dtype != np.uint8:
         raise GatefoldError(f"images are {images.dtype} {list(images.shape)}; give uint8 [N, 32, 32, 3].")
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
@@ -111,7 +111,8 @@ class Simulator:
         """Run one batch.
 
         Args:
-            images: uint8 [N, 32, 32, 3], pixel values.
+            images: uint8 [N, S, S, planes], as `flow.graph.integer.picture_frames` makes them of pictures; [N, 32, 32, 3] pixel values
+                of a network that reads them as they are.
             modes: one mode index for all frames, or one per frame (then handed over as a mode list).
             stall: per cent of cycles in which each AXI channel, on its own, waits; 0 to 95.
             seed: of the waiting; equal seeds give equal runs.

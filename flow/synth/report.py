@@ -1,9 +1,11 @@
 """The report on a design: resources against the part, cycles per layer and mode, frames per second, remedies."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from flow.build.deploy import built_graph, read
+from flow.build.source import file_name, is_file
 from flow.engine.select import smaller_selections
 from flow.errors import GatefoldError
 from flow.paths import build_root
@@ -35,17 +37,18 @@ class Design:
     accuracy: dict
 
     @classmethod
-    def of(cls, model, board, config, modes=None, checkpoint=None, classes=None):
-        """The design of a network of `flow.models`.
+    def of(cls, model, board, config, modes=None, checkpoint=None, classes=None, pixels=None):
+        """The design of a network.
 
         Args:
-            model: its name.
+            model: its name in `flow.models`, or path of a QONNX file.
             board: Board.
             config: EngineConfig whose depths are still open.
             modes: names of the modes to hold, None for all.
             checkpoint: weights file whose classes and modes it has; None: those of what is built in build/MODEL, or else
                 of the shipped weights.
             classes: number of classes, where neither weights nor a build shall say.
+            pixels: Pixels of a QONNX file.
 
         Raises:
             GatefoldError: unknown model or mode, wrong weights, or the engine lacks something.
@@ -54,6 +57,10 @@ class Design:
         from flow.engine.plan import plan
         from flow.models import check_name
 
+        if is_file(model):
+            return cls._of_file(model, board, config, modes, checkpoint, classes, pixels)
+        if pixels is not None:
+            raise GatefoldError(f"--mean, --deviation and --divisor belong to a QONNX file; {model} brings its own.")
         check_name(model)
         built, graph = _built(model)
         record = {"num_classes": classes} if classes is not None else _record(model, checkpoint)
@@ -67,6 +74,23 @@ class Design:
         known = built and not checkpoint and classes is None
         accuracy = {mode["name"]: mode["accuracy"] for mode in built["modes"]} if known else record.get("accuracy", {})
         return cls(graph, board, config, built, accuracy)
+
+    @classmethod
+    def _of_file(cls, path, board, config, modes, checkpoint, classes, pixels):
+        from flow.engine.compile import keep_modes
+        from flow.engine.plan import plan
+        from flow.finn import NetworkConfig, layer_graph, read_network
+        from flow.finn.steps import read_qonnx
+
+        if checkpoint or classes is not None:
+            raise GatefoldError(f"{path} holds its weights and classes; leave out {'--checkpoint' if checkpoint else '--classes'}.")
+        name = file_name(path)
+        graph = layer_graph(read_network(path, NetworkConfig(config, pixels)))
+        graph = keep_modes(graph, modes) if modes else graph
+        config = plan(graph, config).config
+        built, _ = _built(name)
+        whole = _same(built, board, config, graph) and built["qonnx_hash"] == hashlib.sha256(read_qonnx(path)).hexdigest()
+        return cls(graph, board, config, built if whole else None, {})
 
 
 def _graph(model, classes, searched):

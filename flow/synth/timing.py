@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from flow.errors import GatefoldError
+from flow.kept import kept
 from flow.synth.delays import NET, NET_DOUBLING, SPEED_GRADE
 from flow.synth.mapping import SOFT_MULTIPLIER
 from flow.synth.names import Names, collapsed
@@ -112,17 +113,16 @@ def estimate(parameters, dsp=True):
         top.write_text(top_text(parameters))
         sources += [top, SHELL / "axi3_lite_bridge.sv", SHELL / f"{TOP}.sv"]
         key = _key(sources, parameters, dsp)
-        kept = cache / f"{key}-{_digest(Path(__file__).with_name(f'{module}.py') for module in _ANALYSIS)}.json"
-        if not kept.is_file():
-            netlist = cache / f"{key}.netlist.json.gz"
-            if not netlist.is_file():
-                _synthesise(folder, sources, parameters, dsp, netlist)
+        netlist, log = cache / f"{key}.netlist.json.gz", cache / f"{key}.log"
+        digest = _digest(Path(__file__).with_name(f"{module}.py") for module in _ANALYSIS)
+
+        def write(part):
+            kept(netlist, lambda file: _synthesise(folder, sources, parameters, dsp, file, log))
             with gzip.open(netlist, "rt") as file:
                 timing = analyse(json.load(file)["modules"][TOP], ENGINE)
-            part = kept.with_name(kept.name + ".part")
             part.write_text(json.dumps(asdict(timing)))
-            os.replace(part, kept)
-    read = json.loads(kept.read_text())
+
+        read = json.loads(kept(cache / f"{key}-{digest}.json", write).read_text())
     return Timing(read["end_points"], tuple(Worst(**path) for path in read["paths"]))
 
 
@@ -142,12 +142,12 @@ def _key(sources, parameters, dsp):
     return hashlib.sha256((_digest([*sources, *tools]) + settings).encode()).hexdigest()[:20]
 
 
-def _synthesise(folder, sources, parameters, dsp, target):
-    """Write the netlist, compressed; the log stays beside it when yosys fails."""
+def _synthesise(folder, sources, parameters, dsp, target, log):
+    """Write the netlist, compressed; the log stays when yosys fails."""
     from flow.synth.resources import write_memories
 
     write_memories(folder, parameters)
-    job, result, log = folder / "job.json", folder / "netlist.json", target.with_suffix(".log")
+    job, result = folder / "job.json", folder / "netlist.json"
     job.write_text(json.dumps({"sources": [str(file) for file in sources], "dsp": dsp, "netlist": str(result)}))
     environment = {**os.environ, "PYTHONPATH": str(SHELL.parents[1])}
     with log.open("w") as output:
@@ -160,10 +160,8 @@ def _synthesise(folder, sources, parameters, dsp, target):
             f"yosys refuses the hardware: {errors[0] if errors else 'no message'} (all of it in {log}); correct the parameters or the RTL."
         )
     log.unlink()
-    part = folder / "netlist.json.gz"
-    with gzip.open(part, "wb", compresslevel=3) as file:
+    with gzip.open(target, "wb", compresslevel=3) as file:
         file.write(result.read_bytes())
-    os.replace(part, target)
 
 
 def analyse(module, prefix=""):

@@ -12,6 +12,8 @@ import flow
 from flow.atomic import write_atomically, write_together
 from flow.errors import GatefoldError
 from flow.files import check_file, read_sealed, sealed
+from flow.models import NAMES, check_name, create, name_of
+from flow.models.user import check_unchanged, in_words, is_users
 from flow.training.weights import check_record, check_weights, digest
 
 STATE = {
@@ -55,6 +57,8 @@ def save_model(model, path: Path, record: dict) -> None:
         own["searched"] = model.searched
     if getattr(model, "options", None):
         own["options"] = model.options
+    if getattr(model, "source", None):
+        own["source"], own["layers"] = model.source, in_words(model.layers())
     data = save(tensors)
     record = {**own, **record, "sha256": digest(data)}
     write_together(
@@ -72,8 +76,6 @@ def read_record(name_or_path: str | Path) -> dict:
 
 
 def _weights_path(name_or_path: str | Path) -> Path:
-    from flow.models import NAMES
-
     if _is_model(name_or_path):
         return SHIPPED / f"{name_or_path}.safetensors"
     path = Path(name_or_path)
@@ -89,8 +91,6 @@ def _weights_path(name_or_path: str | Path) -> Path:
 
 
 def _is_model(name):
-    from flow.models import check_name
-
     try:
         check_name(str(name))
     except GatefoldError:
@@ -98,17 +98,16 @@ def _is_model(name):
     return True
 
 
-def load_model(name_or_path: str | Path):
+def load_model(name_or_path: str | Path, network: str | None = None):
     """Load trained weights.
 
     Args:
         name_or_path: the name of a shipped model, or a .safetensors file with its .json beside it.
+        network: FILE.py:CLASS where they are of a user's network: a record alone is no reason to run a file.
 
     Returns:
         The network in eval and in the full mode.
     """
-    from flow.models import create
-
     path = _weights_path(name_or_path)
     if not path.exists():
         remedy = (
@@ -116,13 +115,15 @@ def load_model(name_or_path: str | Path):
             if _is_model(name_or_path)
             else "check the path"
         )
-        raise GatefoldError(f"There are no trained weights {path}; {remedy}.")
+        raise GatefoldError(f"There are no trained weights {'of ' + path.stem if is_users(path.stem) else path}; {remedy}.")
     record = read_record(path)
     try:
         data = path.read_bytes()
         tensors = load(data)
         check_weights(data, tensors, record, path)
-        model = create(record["model"], record["num_classes"], **record.get("options", {}))
+        model = create(_class_of(record, network, path), record["num_classes"], **record.get("options", {}))
+        if "source" in record:
+            check_unchanged(model, record, path)
         for name, groups in record.get("searched", {}).items():
             model.add_mode(name, groups)
         model.load_state_dict(tensors)
@@ -133,9 +134,20 @@ def load_model(name_or_path: str | Path):
     return model
 
 
+def _class_of(record: dict, network: str | None, path: Path) -> str:
+    if "source" not in record:
+        return record["model"]
+    if network is None or not is_users(network):
+        file, name = record["source"]["file"], record["source"]["class"]
+        raise GatefoldError(f"{path} holds weights of the class {name} in {file}; name the network, {file}:{name}.")
+    if name_of(network) != record["model"]:
+        raise GatefoldError(f"{path} holds {record['model']}, not {network}; name that class.")
+    return network
+
+
 def load_named(name: str, path: str | Path | None):
     """``load_model`` of what must be the network called ``name``; None: its shipped weights."""
-    model = load_model(path or name)
-    if model.name != name:
+    model = load_model(path or name, name)
+    if model.name != name_of(name):
         raise GatefoldError(f"{path} holds {model.name}, not {name}; name that model.")
     return model

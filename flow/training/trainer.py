@@ -344,7 +344,7 @@ class Trainer:
         """
         generator = torch.Generator().manual_seed(self.settings.seed)
         order = torch.randperm(len(self.labels), generator=generator)
-        batch, size, flip = self.settings.batch, self.dataset.image_size, move and self.dataset.mirrored
+        batch, size, flip = self.settings.batch, self.dataset.image_size, move and self.settings.mirror
         count = min(CALIBRATION_BATCHES * (2 if move else 1), len(order) // batch)
         chosen = [order[i * batch : (i + 1) * batch] for i in range(count)]
         return [augment.crop_and_flip(self.images, index, generator, size, flip=flip, move=move) for index in chosen]

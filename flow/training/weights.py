@@ -32,6 +32,8 @@ def check_record(record, path: Path) -> dict:
         "quantised": lambda value: isinstance(value, bool),
         "options": lambda value: isinstance(value, dict),
         "searched": lambda value: isinstance(value, dict),
+        "source": lambda value: isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("file", "class")),
+        "layers": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
         "data": lambda value: isinstance(value, str),
         "class_names": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
         "accuracy": lambda value: isinstance(value, dict) and all(each is None or is_share(each) for each in value.values()),

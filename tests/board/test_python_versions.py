@@ -106,6 +106,6 @@ def test_arrays_with_the_numpy_of_the_flow(tmp_path):
     assert np.__version__.startswith("2.")
     images = np.random.default_rng(2).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "x.npz", x=images, y=np.arange(5))
-    loaded = load_images(tmp_path / "x.npz", 7, 10)
+    loaded = load_images(tmp_path / "x.npz", 7, (32, 32, 3), 10)
     assert loaded.labels.tolist() == [0, 1, 2, 3, 4]
     assert np.array_equal(np.concatenate(list(loaded.batches([3, 4]))), images[np.arange(7) % 5])

@@ -25,9 +25,10 @@ def run(build, program):
 @pytest.fixture(scope="module")
 def graph(build):
     """The layer graph of the build's network."""
-    from flow.export.importer import import_graph, load
 
-    return import_graph(load(build / "model.onnx"))
+    from flow.build.deploy import built_graph, read
+
+    return built_graph(build, read(build / "deploy"))
 
 
 def expected_logits(graph, images, modes):

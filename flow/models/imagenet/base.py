@@ -117,7 +117,7 @@ class ImageNetModel(nn.Module):
         return {name: getattr(module, "conv", module) for name, module in modules}
 
     def add_mode(self, name: str, groups: dict[str, int]) -> None:
-        """See ``SwitchableResNet.add_mode``."""
+        """See ``Network.add_mode``."""
         add_searched(self, name, groups)
 
     def set_mode(self, mode: str | dict[str, int]) -> None:

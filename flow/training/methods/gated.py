@@ -16,7 +16,7 @@ def on_backbone(model: str, num_classes: int, backbone: str | None, **options) -
     """A gated network, on trained weights if ``backbone`` names some (see ``load_model``); else in floating point."""
     network = create(model, num_classes, float=backbone is None, **options)
     if backbone is not None:
-        trained = load_model(backbone)
+        trained = load_model(backbone, model)
         network.load_backbone(trained)
         network.set_quantised(trained.quantised)
     return network

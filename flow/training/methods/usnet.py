@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flow.models import create
+from flow.errors import GatefoldError
+from flow.models import create, name_of
 from flow.models.slimmable import MODE_WIDTHS, calibrate_widths
 from flow.nn.slimmable import FULL_WIDTH, SMALLEST_WIDTH, WIDTHS
 from flow.training.methods.wenet import SMALL_CROP, WARM_UP
@@ -74,6 +75,8 @@ class USNet:
 
     def create(self, model: str, num_classes: int) -> nn.Module:
         """The slimmable network in floating point."""
+        if name_of(model) != model:
+            raise GatefoldError(f"{model} has group modes and no variable width; train it with --method wenet.")
         return create(f"{model}-slim", num_classes, float=True)
 
     def phases(self) -> list[Phase]:

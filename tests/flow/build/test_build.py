@@ -13,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
 from flow import models
+from flow.build.deploy import built_graph
 from flow.build.samples import sample_images
 from flow.build.verify import compare
 from flow.cli import main
@@ -22,9 +23,9 @@ from flow.engine.cost import frame_cost
 from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
 from flow.export.from_model import layer_graph
-from flow.export.importer import import_graph, load
 from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
+from flow.finn import build_layer_graph
 from flow.graph.integer import run
 from flow.graph.random_graph import random_resnet
 from flow.paths import build_root
@@ -42,7 +43,7 @@ def build():
     assert main(["build", "resnet8", "--untrained", "--output", str(folder)]) == 0
     contents = json.loads((folder / "deploy" / "modes.json").read_text())
     config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
-    graph = import_graph(load(folder / "model.onnx"))
+    graph = built_graph(folder, contents)
     return SimpleNamespace(folder=folder, deploy=folder / "deploy", contents=contents, config=config, graph=graph)
 
 
@@ -87,7 +88,7 @@ def test_resnet38_down_to_rtl():
     torch.set_num_threads(1)
     model = models.initialise(models.create("resnet38"), 1)
     images = sample_images(1)[1]
-    qonnx = load(folder / "model.onnx")
+    qonnx = ModelWrapper(str(folder / "model.onnx"))
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
     cycles = {}
     for mode in ("full", "1/4", "1/16"):
@@ -196,10 +197,10 @@ def test_simulate_prints_json(build, capsys):
 
 
 def test_simulate_refuses_parts_of_different_builds(build, tmp_path, capsys):
-    export(random_resnet(1)).save(str(tmp_path / "model.onnx"))
+    build_layer_graph(random_resnet(1)).save(str(tmp_path / "layers.onnx"))
     (tmp_path / "deploy").symlink_to(build.deploy)
     assert main(["simulate", "resnet8", "--folder", str(tmp_path)]) == 2
-    assert "model.onnx is damaged or of another build" in capsys.readouterr().err
+    assert "layers.onnx is damaged or of another build" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

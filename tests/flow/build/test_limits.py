@@ -105,24 +105,24 @@ def test_report_is_on_what_is_built(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("GATEFOLD_BUILD", str(tmp_path / "build"))
     deploy = tmp_path / "build" / "resnet8" / "deploy"
     from flow.build.deploy import vouch
-    from flow.export.qonnx_export import export
+    from flow.finn import build_layer_graph
     from flow.kept import content_digest
 
     graph = layer_graph(models.create("resnet8", 3))
     deploy.mkdir(parents=True)
-    export(graph).save(str(deploy.parent / "model.onnx"))
+    build_layer_graph(graph).save(str(deploy.parent / "layers.onnx"))
     assert main(["report", "resnet8", "--classes", "3", "--no-synthesis", "--json"]) == 0
     parameters = json.loads(capsys.readouterr().out)["parameters"]
     modes = [
         {"name": mode, "cycles_rtl": 5000 + index, "cycles_per_layer_rtl": {}, "accuracy": 0.5}
         for index, mode in enumerate(graph.modes)
     ]
-    said = {"format": 2, "model": "resnet8", "board": "pynq-z2", "parameters": parameters, "modes": modes}
-    vouch(deploy, {**said, "qonnx_hash": content_digest(deploy.parent / "model.onnx")})
+    said = {"format": 3, "model": "resnet8", "board": "pynq-z2", "parameters": parameters, "modes": modes}
+    vouch(deploy, {**said, "layers_hash": content_digest(deploy.parent / "layers.onnx")})
     assert main(["report", "resnet8", "--no-synthesis", "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)
     assert seen["parameters"]["CLASSES"] == 3 and seen["modes"]["full"]["cycles_rtl"] == 5000
-    (deploy.parent / "model.onnx").write_bytes(b"")
+    (deploy.parent / "layers.onnx").write_bytes(b"")
     assert main(["report", "resnet8", "--no-synthesis", "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)
     assert seen["parameters"]["CLASSES"] == 10 and seen["modes"]["full"]["cycles_rtl"] is None

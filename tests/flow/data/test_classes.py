@@ -179,6 +179,22 @@ def test_images_are_mirrored_where_that_is_known_or_asked_for(name, mirrored, gi
     assert seen == {mirrored if given is None else given}
 
 
+@pytest.mark.parametrize("name, mirror", [("cifar10", False), ("own", True)])
+def test_the_last_statistics_are_of_images_as_training_saw_them(name, mirror, tmp_path, monkeypatch):
+    """Statistics from moved crops: mirrored if training mirrored."""
+    x, y = np.zeros((16, 32, 32, 3), np.uint8), np.arange(16) % 2
+    settings = Settings("resnet8", batch=2, steps=1, held_out=0, mirror=mirror)
+    trainer = Trainer(
+        settings, WeNet(full_epochs=0, float_epochs=0, epochs=1, samples=1), Dataset(name, x, y, x[:2], y[:2]), tmp_path
+    )
+    trainer.run_epoch()
+    seen = set()
+    crop = augment.crop_and_flip
+    monkeypatch.setattr(augment, "crop_and_flip", lambda *a, flip, move: seen.add((move, flip)) or crop(*a, flip=flip, move=move))
+    trainer.finish("train")
+    assert (True, mirror) in seen and (True, not mirror) not in seen and (False, True) not in seen
+
+
 def test_a_run_from_before_the_choice_goes_on_as_it_was(tmp_path):
     x, y = np.zeros((16, 32, 32, 3), np.uint8), np.arange(16) % 2
     method = WeNet(full_epochs=0, float_epochs=0, epochs=2, samples=1)

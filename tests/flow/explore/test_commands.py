@@ -16,9 +16,9 @@ from flow.engine.requant import hardware
 from flow.errors import GatefoldError
 from flow.explore.profile import profile
 from flow.export.from_model import layer_graph
-from flow.export.importer import import_graph
 from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
+from flow.finn import read_network
 from flow.finn.convert import build_layer_graph
 from flow.finn.convert import layer_graph as finn_graph
 from flow.graph.integer import run
@@ -53,7 +53,8 @@ def test_the_modes_of_a_search_go_down_to_the_hardware(folder, tmp_path):
     assert model.searched and list(record["accuracy"]) == list(model.searched)
     assert record["search"]["held_out_images"] == 20 and record["search"]["test_images"] == 5
     qonnx = export(layer_graph(model), 3)
-    graph = import_graph(qonnx)
+    export(layer_graph(model)).save(str(tmp_path / "model.onnx"))
+    graph = finn_graph(read_network(tmp_path / "model.onnx"))
     assert list(graph.modes) == MODES + list(model.searched)
     back = finn_graph(build_layer_graph(graph))
     images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)

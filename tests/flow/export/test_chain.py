@@ -1,4 +1,6 @@
-"""Brevitas, QONNX, the imported layer graph and the hardware's requantisation: the same integers at every station."""
+"""Brevitas, QONNX, the layer graph that FINN's road makes of it and the hardware's requantisation: the same integers at every station."""
+
+import re
 
 import numpy as np
 import pytest
@@ -6,18 +8,26 @@ import torch
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
+import flow.finn as gatefold_finn
 from flow import models
 from flow.engine.requant import check_matched, hardware, requantise
 from flow.errors import GatefoldError
+from flow.export import metadata
 from flow.export.from_model import layer_graph
-from flow.export.importer import import_graph, load
 from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
 from flow.graph.integer import run
 from flow.graph.layers import shuffle_slots
+from flow.graph.random_graph import random_resnet
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
 IMAGES = 4
+
+
+def converted(qonnx, folder):
+    """LayerGraph of a QONNX model, through FINN."""
+    qonnx.save(str(folder / "again.onnx"))
+    return gatefold_finn.layer_graph(gatefold_finn.read_network(folder / "again.onnx"))
 
 
 class Chain:
@@ -31,8 +41,8 @@ class Chain:
         self.planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         self.exported = layer_graph(self.model)
         export(self.exported, len(images)).save(str(path))
-        self.qonnx = load(path)
-        self.imported = import_graph(self.qonnx)
+        self.qonnx = ModelWrapper(str(path))
+        self.imported = converted(export(self.exported), path.parent)
         self.table = requantise(self.imported)
         check_matched(self.imported, self.table)
 
@@ -84,7 +94,7 @@ def test_modes_differ(resnet8):
     assert len(set(logits.values())) == len(MODES)
 
 
-def test_mode_graphs_hold_only_the_weights_in_use(resnet8):
+def test_mode_graphs_hold_only_the_weights_in_use(resnet8, tmp_path):
     quarter = resnet8.qonnx.transform(ApplyMode("1/4"))
     conv = next(node for node in quarter.graph.node if node.op_type == "Conv" and node.output[0] == "stage3.block1.conv2.acc")
     assert {a.name: a.i for a in conv.attribute}["group"] == 4
@@ -92,7 +102,7 @@ def test_mode_graphs_hold_only_the_weights_in_use(resnet8):
     with pytest.raises(GatefoldError, match="in mode 1/4"):
         quarter.transform(ApplyMode("full"))
     with pytest.raises(GatefoldError, match="in mode 1/4"):
-        import_graph(quarter)
+        converted(export(random_resnet(2)).transform(ApplyMode("1/4")), tmp_path)
 
 
 def test_unknown_mode(resnet8):
@@ -110,30 +120,77 @@ def test_the_file_is_all_that_the_compiler_needs(resnet8):
     assert resnet8.exported.modes == resnet8.imported.modes
 
 
-def test_a_model_without_metadata_has_the_full_mode(resnet8):
-    proto = ModelWrapper(resnet8.qonnx.model).transform(ApplyMode("full")).model
-    del proto.graph.metadata_props[:]
-    graph = import_graph(ModelWrapper(proto))
-    assert list(graph.modes) == ["full"]
-    assert np.array_equal(run(graph, resnet8.planes, "full").logits, run(resnet8.imported, resnet8.planes, "full").logits)
+def small():
+    """QONNX model of one image, of a network with random weights."""
+    return export(random_resnet(1))
 
 
-def test_foreign_nodes_are_named(resnet8):
-    model = resnet8.qonnx.transform(ApplyMode("full"))
+def test_a_model_without_metadata_has_the_full_mode(tmp_path):
+    model = small()
+    images = np.random.default_rng(5).integers(0, 256, (4, 3, 32, 32), dtype=np.uint8)
+    expected = run(converted(model, tmp_path), images, "full").logits
+    kept = [entry for entry in model.graph.metadata_props if not entry.key.startswith("gatefold.")]
+    assert len(kept) < len(model.graph.metadata_props)
+    del model.graph.metadata_props[:]
+    graph = converted(model, tmp_path)
+    assert list(graph.modes) == ["full"] and all(layer.thresholds for layer in graph.layers[:-1])
+    assert np.array_equal(run(graph, images, "full").logits, expected)
+
+
+def test_signs_and_zeros_of_batch_norm_are_the_model_s(tmp_path):
+    """FINN moves a negative factor into the kernel, and cannot divide by one that is zero: images must not show either."""
+    graph = random_resnet(1)
+    for layer in graph.layers[:-1]:
+        for scale, _ in layer.affine.values():
+            scale[::3] *= -1
+            scale[5] = 0
+    found = converted(export(graph), tmp_path)
+    for ours, theirs in zip(graph.layers, found.layers, strict=True):
+        assert np.array_equal(ours.weight, theirs.weight), ours.name
+        for setting, pair in ours.affine.items():
+            assert np.array_equal(pair, theirs.affine[setting])
+
+
+def test_foreign_nodes_are_named(tmp_path):
+    model = small()
     next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Sigmoid"
-    with pytest.raises(GatefoldError, match="stem.affine/Add is not followed by Relu or Quant"):
-        import_graph(model)
+    with pytest.raises(GatefoldError, match=r"\(Sigmoid\) is nothing that the engine runs; use QuantReLU"):
+        converted(model, tmp_path)
 
 
-def test_foreign_quantisers_are_refused(resnet8):
-    model = resnet8.qonnx.transform(ApplyMode("full"))
-    model.set_initializer("stem.out.scale", np.float32(0.5))
-    with pytest.raises(GatefoldError, match="stem.out/Quant is not a quantiser to 4 bits unsigned with scale 1"):
-        import_graph(model)
+def test_metadata_of_other_nodes_are_refused(tmp_path):
+    """A batch norm that was edited in the nodes, layers of other names, tables that are cut short, and no JSON at all."""
+    model = small()
+    model.set_initializer("stem.A", model.get_initializer("stem.A") * np.float32(1.5))
+    with pytest.raises(GatefoldError, match="do not belong to its nodes .thresholds of stem differ"):
+        converted(model, tmp_path)
+    for edit, words in (
+        (lambda layers: layers | {"stem2": layers["stem"]}, "name other layers"),
+        (lambda layers: layers | {"stem": {"group_counts": [1], "affine": {}}}, "damaged"),
+        (lambda layers: layers | {"stem": 7}, "damaged"),
+    ):
+        model = small()
+        metadata.write(model, layers=edit(metadata.read(model, "layers")))
+        with pytest.raises(GatefoldError, match=f"do not belong to its nodes .*{words}"):
+            converted(model, tmp_path)
+    model = small()
+    model.set_metadata_prop("gatefold.layers", "{")
+    with pytest.raises(GatefoldError, match="metadata gatefold.layers of the QONNX file is damaged"):
+        converted(model, tmp_path)
 
 
-def test_unreadable_files(tmp_path):
-    (tmp_path / "damaged.onnx").write_bytes(b"no protobuf")
-    for name in ("damaged.onnx", "missing.onnx"):
-        with pytest.raises(GatefoldError, match=name):
-            load(tmp_path / name)
+def test_a_node_says_what_finn_rounds_elsewhere(tmp_path):
+    """An offset lowered until thresholds move: the layer has the metadata's, and its node counts the difference."""
+    model, offs = small(), []
+    for eps in (0.0, 2e-3):
+        layers = metadata.read(small(), "layers")
+        scale, offset = layers["stem"]["affine"]["1"]
+        layers["stem"]["affine"]["1"] = [scale, [float(np.float32(value - eps)) for value in offset]]
+        metadata.write(model, layers=layers)
+        model.save(str(tmp_path / "model.onnx"))
+        nodes = gatefold_finn.read_network(tmp_path / "model.onnx")
+        stem = nodes.graph.node[0]
+        words = re.fullmatch(r"scale and bias of the model; FINN's thresholds.* off at (\d+) of 240", stem.doc_string)
+        offs.append(int(words[1]))
+        assert gatefold_finn.layer_graph(nodes)["stem"].affine[1][1].tolist() == layers["stem"]["affine"]["1"][1]
+    assert offs[0] == 0 < offs[1] < 240

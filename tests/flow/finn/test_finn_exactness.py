@@ -18,7 +18,6 @@ from flow.build.samples import sample_images
 from flow.data import load_test
 from flow.engine.boards import find_board
 from flow.engine.cost import frame_cost
-from flow.engine.images import memory_images
 from flow.engine.select import choose
 from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
@@ -63,7 +62,9 @@ def check_chain(name, count, modes, folder):
     images, model = pictures(count), network(name)
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
     qonnx = export(layer_graph(model), count)
-    layers = gatefold_finn.build_layer_graph(qonnx, choose(BOARD), count)
+    export(layer_graph(model)).save(str(folder / "model.onnx"))
+    graph = gatefold_finn.layer_graph(gatefold_finn.read_network(folder / "model.onnx"))
+    layers = gatefold_finn.build_layer_graph(graph, choose(BOARD), count)
     expected = {}
     for mode in modes:
         model.set_mode(mode)
@@ -78,7 +79,7 @@ def check_chain(name, count, modes, folder):
     logits = np.stack([expected[mode][i // len(modes)] for i, mode in enumerate(sequence)])
     index = [MODES.index(mode) for mode in sequence]
     feed = {"image": frames.astype(np.float32), "mode": np.array(index, np.float32)[:, None]}
-    engine = gatefold_finn.build_layer_graph(qonnx, choose(BOARD), len(frames)).transform(gatefold_finn.MapToTileEngine())
+    engine = gatefold_finn.build_layer_graph(graph, choose(BOARD), len(frames)).transform(gatefold_finn.MapToTileEngine())
     assert np.array_equal(logits, execute(engine, feed)), "TileEngine"
 
     parent = engine.transform(PrepareIP(BOARD.part, 10)).transform(HLSSynthIP())
@@ -90,7 +91,7 @@ def check_chain(name, count, modes, folder):
     assert np.array_equal(logits, execute(parent, feed)), "stitched RTL"
 
     build = getCustomOp(engine.get_nodes_by_op_type("TileEngine")[0]).build()
-    for file, text in memory_images(build.graph, build.plan, build.table).items():
+    for file, text in build.images.items():
         (folder / file).write_text(text)
     library = compile_accelerator(folder, folder / "accelerator.so", build.plan.config.parameters(), accelerator_sources(folder))
     with Simulator(library, folder) as simulator:

@@ -91,13 +91,14 @@ def test_layer_graph_survives_a_file(graph, model, tmp_path):
         assert all(again.groups(mode, layer) == graph.groups(mode, expected) for mode in MODE_NAMES)
 
 
-def test_conversion_from_qonnx(graph, images):
+def test_conversion_from_qonnx(graph, images, tmp_path):
     import finn.core.onnx_exec as oxe
 
     from flow.export.qonnx_export import export
 
     qonnx = export(graph)
-    model = gatefold_finn.build_layer_graph(qonnx, CONFIG)
+    qonnx.save(str(tmp_path / "model.onnx"))
+    model = gatefold_finn.read_network(tmp_path / "model.onnx", gatefold_finn.NetworkConfig(CONFIG))
     assert model.get_tensor_datatype("image") == DataType["UINT8"]
     expected = oxe.execute_onnx(qonnx, {"image": images[:1].astype(np.float32)})
     got = execute(model, images[:1])["logits"]

@@ -1,8 +1,11 @@
-"""Networks that the engine cannot run: one sentence that names the node and what to change, and nothing written."""
+"""Networks that the engine cannot run: `gatefold build FILE.onnx` says one sentence that names the node and what to change, ends with 2,
+and writes nothing."""
 
+import re
 import warnings
 
 import brevitas.nn as qnn
+import numpy as np
 import plain_networks
 import pytest
 import torch
@@ -10,8 +13,7 @@ from brevitas.quant import Int8ActPerTensorFloat
 from plain_networks import Head, conv, pixels, unit
 from torch import nn
 
-from flow.errors import GatefoldError
-from flow.finn.user_network import read_network
+from flow.cli import main
 
 
 class Product(nn.Module):
@@ -87,44 +89,59 @@ CASES = {
     ),
     "no_head": (lambda: nn.Sequential(pixels(), *unit(3, 8)), COLOUR, r"ends the network; end it with a global average pool"),
     "large_image": (lambda: chain(*unit(3, 8)), (3, 96, 96), r"reads images of 96x96; the engine takes 8 to 64"),
+    "too_large": (
+        lambda: chain(*unit(3, 8), *unit(8, 240, 1, 2), *unit(240, 240, 1), *unit(240, 240, 1), *unit(240, 240, 1), *unit(240, 8, 1, 2)),
+        COLOUR, "too_large does not fit xc7z020clg400-1: its memories need",
+    ),
     "many_classes": (lambda: nn.Sequential(pixels(), *unit(3, 8), Head(8, 300)), COLOUR, r"\(MatMul\) has 300 classes"),
 }  # fmt: skip
 
 
-def refused(path, words, folder):
-    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
-    with pytest.raises(GatefoldError, match=words) as error:
-        read_network(path)
-    text = str(error.value)
-    assert "\n" not in text and text.endswith(".") and 20 < len(text) < 400, text
-    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
+@pytest.fixture
+def refused(capsys):
+    """A function: a file must be refused with such words, and everything in its folder stays as it is."""
+
+    def call(path, words, *options):
+        before = {file: file.stat().st_mtime_ns for file in path.parent.rglob("*")}
+        capsys.readouterr()
+        assert main(["build", str(path), "--output", str(path.parent / "build"), *options]) == 2
+        out, err = capsys.readouterr()
+        (text,) = [line for line in err.splitlines() if line.startswith("gatefold: ")]
+        assert re.search(words, text) and text.endswith(".") and 20 < len(text) < 400 and not out, text
+        assert {file: file.stat().st_mtime_ns for file in path.parent.rglob("*")} == before
+
+    return call
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_network_that_cannot_run_is_named(name, tmp_path):
-    make, shape, words = CASES[name]
+def saved(network, shape, path):
+    """Write a network after one pass in training."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network = make()
         network.train()
         network(torch.rand(4, *shape))
-        network.eval()
-        path = plain_networks.save(network, shape, tmp_path / f"{name}.onnx")
-    refused(path, words, tmp_path)
+        return plain_networks.save(network.eval(), shape, path)
 
 
-def test_files_that_are_no_qonnx(tmp_path):
+@pytest.mark.parametrize("name", CASES)
+def test_a_network_that_cannot_run_is_named(name, tmp_path, refused):
+    make, shape, words = CASES[name]
+    torch.manual_seed(0)
+    refused(saved(make(), shape, tmp_path / f"{name}.onnx"), words)
+
+
+def test_files_that_are_no_qonnx(tmp_path, refused):
     missing, empty, text = (tmp_path / f"{name}.onnx" for name in ("missing", "empty", "text"))
     empty.write_bytes(b"")
     text.write_text("no model at all\n")
-    refused(missing, "Cannot read .*missing.onnx", tmp_path)
-    refused(empty, "empty.onnx is empty; export", tmp_path)
-    refused(text, "text.onnx is no ONNX model; export", tmp_path)
+    refused(missing, "Cannot read .*missing.onnx")
+    refused(empty, "empty.onnx is empty; export")
+    refused(text, "text.onnx is no ONNX model; export")
+    refused(tmp_path / ".onnx", "gives the network no name; call the file NAME.onnx")
 
 
-def test_onnx_without_quantisers_and_open_shapes(tmp_path):
+def test_onnx_without_quantisers_and_open_shapes(tmp_path, refused):
     from onnx import TensorProto, helper, save
 
     def write(name, shape, operator):
@@ -133,10 +150,35 @@ def test_onnx_without_quantisers_and_open_shapes(tmp_path):
         save(helper.make_model(graph), tmp_path / name)
         return tmp_path / name
 
-    refused(write("float.onnx", [1, 3, 32, 32], "Relu"), "has no quantisers; write the network with brevitas.nn", tmp_path)
-    refused(
-        write("open.onnx", ["batch", 3, 32, 32], "Relu"),
-        r"inputs of the open shape \[batch, 3, 32, 32\]; export it for one",
-        tmp_path,
-    )
-    refused(write("flat.onnx", [1, 300], "Relu"), r"inputs of shape \[1, 300\]; export it for one image", tmp_path)
+    refused(write("float.onnx", [1, 3, 32, 32], "Relu"), "has no quantisers; write the network with brevitas.nn")
+    refused(write("open.onnx", ["batch", 3, 32, 32], "Relu"), r"inputs of the open shape \[batch, 3, 32, 32\]; export it for one")
+    refused(write("flat.onnx", [1, 300], "Relu"), r"inputs of shape \[1, 300\]; export it for one image")
+
+
+def test_options_that_do_not_go_with_the_network(tmp_path, refused):
+    """Names, sample images and pixels of another network, and options of another kind of model."""
+    path = saved(chain(*unit(3, 8), *unit(8, 8, stride=2), *unit(8, 8, stride=2)), COLOUR, tmp_path / "own.onnx")
+    names, images, text = tmp_path / "names.txt", tmp_path / "images.npz", tmp_path / "text.npz"
+    names.write_text("cat\ndog\n")
+    np.savez(images, x=np.zeros((2, 28, 28, 1), np.uint8))
+    text.write_text("no archive\n")
+    refused(path, "names 2 classes and own has 10; give one name a line", "--classes", str(names))
+    names.write_text("cat\n\ndog\n")
+    refused(path, "Line 2 of .* is no class name", "--classes", str(names))
+    names.write_bytes(b"\xff\xfe")
+    refused(path, "is no text in UTF-8", "--classes", str(names))
+    refused(path, "Cannot read the class names in", "--classes", str(tmp_path / "nowhere.txt"))
+    refused(path, r"are \[28, 28, 1\] and the network takes \[32, 32, 3\]; resize", "--samples", str(images))
+    refused(path, "Cannot read images x in", "--samples", str(text))
+    refused(path, "--deviation cannot be 0; give positive numbers", "--deviation", "0")
+    refused(path, "reads 3 colours; give one mean", "--mean", "0.5,0.5")
+    refused(path, "holds its weights; leave out --untrained", "--untrained")
+    refused(path, "holds its weights; leave out --checkpoint", "--checkpoint", "x.safetensors")
+    refused(path, "There is no mode '1/2'; own has full", "--modes", "1/2")
+
+
+def test_a_file_s_options_do_not_go_with_a_name(tmp_path, capsys):
+    for option, value in (("--mean", "0.5"), ("--classes", "x.txt"), ("--samples", "x.npz")):
+        assert main(["build", "resnet8", option, value, "--output", str(tmp_path / "build")]) == 2
+        assert "belong to a QONNX file; resnet8 brings its own." in capsys.readouterr().err
+    assert not (tmp_path / "build").exists()

@@ -1,6 +1,7 @@
 """Longest paths: each kind of cell against a sum by hand, random netlists against a recursion, names against the RTL."""
 
 import functools
+import gzip
 import json
 import random
 import subprocess
@@ -389,3 +390,27 @@ def test_register_is_named_in_the_module_that_holds_it():
     assert names.of("bare") == ("top", "m")
     module["cells"]["core.unit[3].mem.0.3"] = module["cells"].pop("store.mem.0.3")
     assert Names(module, "core").of("core.unit[3].mem.0.3") == ("unit[3]", "mem")
+
+
+def test_what_is_damaged_in_the_cache_is_made_anew(tmp_path, monkeypatch):
+    """Netlist and result are kept; a cut, emptied or edited one counts as none."""
+    monkeypatch.setenv("GATEFOLD_BUILD", str(tmp_path))
+    made = []
+
+    def synthesise(folder, sources, parameters, dsp, target, log):
+        made.append(target.name)
+        netlist = after(Netlist()).flip_flop("end", "q", "e")
+        with gzip.open(target, "wt") as file:
+            json.dump({"modules": {timing.TOP: netlist.module}}, file)
+
+    monkeypatch.setattr(timing, "_synthesise", synthesise)
+    first = timing.estimate({"P": 64})
+    assert timing.estimate({"P": 64}) == first and len(made) == 1
+    files = sorted(path for path in (tmp_path / "cache" / "timing").iterdir() if path.suffix != ".sha256")
+    result, netlist = (next(path for path in files if path.name.endswith(end)) for end in (".json", ".gz"))
+    for damage in (b"", result.read_bytes()[:20], result.read_bytes().replace(b"1", b"2")):
+        result.write_bytes(damage)
+        assert timing.estimate({"P": 64}) == first and len(made) == 1
+    result.unlink()
+    netlist.write_bytes(netlist.read_bytes()[:30])
+    assert timing.estimate({"P": 64}) == first and len(made) == 2

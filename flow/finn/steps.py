@@ -1,24 +1,30 @@
-"""A network that somebody wrote with Brevitas: from its QONNX file to layers of the tile engine.
+"""From a QONNX file to the accelerator, in steps of (model, cfg) as FINN's builder takes them; `NetworkConfig` is their cfg.
 
-    model = read_network("my.onnx")          # FINN model of SwitchableConv and SwitchableLinear nodes
-    graph = layer_graph(model)               # the compiler's LayerGraph
+    model = read_network("my.onnx")              # FINN model of SwitchableConv and SwitchableLinear nodes
+    engine = convert(model, ENGINE_STEPS, cfg)   # and of one TileEngine node
+    convert(engine, ACCELERATOR_STEPS, cfg)      # images and RTL
 
-`STEPS` are functions of (model, cfg) as FINN's builder takes them, `NetworkConfig` is their cfg.
+FINN's builder runs these functions as they are, but not for us: it ends with a report that asks for Vivado's folder, takes over the
+standard output, and turns a refusal into a traceback and an exit code (docs/decisions/017).
 """
 
 import logging
 import warnings
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 from google.protobuf.message import DecodeError
 from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.engine.config import EngineConfig
 from flow.errors import GatefoldError
+from flow.finn.accelerator import MakeAccelerator
 from flow.finn.infer import InferSwitchableLayers
 from flow.finn.integers import refuse
+from flow.finn.mapping import KeepModes, MapToTileEngine
 from flow.finn.pixels import Pixels
 from flow.finn.streamline import module_name, step_convert_to_finn, step_streamline, step_tidy_up
 
@@ -45,11 +51,15 @@ class NetworkConfig:
 
     Attributes:
         engine: EngineConfig whose folding the nodes carry.
-        pixels: what the network was given for a pixel in training, where that is not p / 255.
+        pixels: what the network was given for a pixel in training; None: p where its input is of type UINT8, else p / 255.
+        modes: names of the modes that the engine holds, None for all.
+        folder: where the accelerator is written, see `MakeAccelerator`.
     """
 
     engine: EngineConfig = EngineConfig()
-    pixels: Pixels = Pixels()
+    pixels: Pixels | None = None
+    modes: tuple | None = None
+    folder: Path | None = None
 
 
 def step_infer_layers(model, cfg):
@@ -57,35 +67,71 @@ def step_infer_layers(model, cfg):
     return model.transform(InferSwitchableLayers(cfg.engine, cfg.pixels))
 
 
-STEPS = [step_tidy_up, step_convert_to_finn, step_streamline, step_infer_layers]
+def step_map_to_engine(model, cfg):
+    """The layers become one TileEngine node, with the modes that are wanted."""
+    return model.transform(KeepModes(cfg.modes)).transform(MapToTileEngine())
 
 
-def read_network(path, cfg=None, steps=None, on_step=lambda name: None):
+def step_make_accelerator(model, cfg):
+    """Memory images, parameters and top module of the TileEngine node."""
+    return model.transform(MakeAccelerator(cfg.folder))
+
+
+LAYER_STEPS = [step_tidy_up, step_convert_to_finn, step_streamline, step_infer_layers]
+ENGINE_STEPS = [step_map_to_engine]
+ACCELERATOR_STEPS = [step_make_accelerator]
+TITLES = {
+    "step_tidy_up": "cleaning up the QONNX graph",
+    "step_convert_to_finn": "converting to FINN",
+    "step_streamline": "streamlining",
+    "step_infer_layers": "finding the engine's layers",
+    "step_map_to_engine": "laying out memories and requantisation",
+    "step_make_accelerator": "writing memory images",
+}
+"""Name of a step -> what it does, for the user."""
+
+
+def read_network(path, cfg: NetworkConfig | None = None, on_step: Callable = lambda title: None) -> ModelWrapper:
     """FINN model of layer nodes of a QONNX file.
 
     Args:
-        path: file that Brevitas' `export_qonnx` wrote, with an input [1, colours, height, width].
+        path: file that Brevitas' `export_qonnx` wrote, with an input [1, colours, height, width], or `flow.export`.
         cfg: NetworkConfig.
-        steps: functions of (model, cfg); `STEPS` unless given.
-        on_step: called with each step's name before it runs.
+        on_step: called with each step's title before it runs.
 
     Raises:
         GatefoldError: the file is no QONNX model or the engine cannot run the network; nothing is written.
     """
-    model = load_qonnx(path)
-    for step in steps or STEPS:
-        on_step(step.__name__)
+    return convert(parse_qonnx(read_qonnx(path), path), LAYER_STEPS, cfg or NetworkConfig(), Path(path).stem, on_step)
+
+
+def convert(model, steps, cfg, name=None, on_step=lambda title: None) -> ModelWrapper:
+    """The model after some steps.
+
+    Args:
+        model: ModelWrapper.
+        steps: functions of (model, cfg).
+        cfg: NetworkConfig.
+        name: that the model gets, or None.
+        on_step: called with each step's title before it runs.
+
+    Raises:
+        GatefoldError: a step does not take the network.
+    """
+    for step in steps:
+        on_step(TITLES.get(step.__name__, step.__name__))
         try:
             with _quiet():
-                model = step(model, cfg or NetworkConfig())
-        except GatefoldError:
+                model = step(model, cfg)
+        except (GatefoldError, MemoryError):
             raise
         except Exception as error:  # FINN and qonnx raise whatever they meet
             first = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
             raise GatefoldError(
-                f"FINN's {step.__name__} does not take {path} ({first}); export it with Brevitas' export_qonnx."
+                f"FINN's {step.__name__} does not take {name or 'the network'} ({first}); export it with Brevitas' export_qonnx."
             ) from error
-    model.graph.name = Path(path).stem
+    if name:
+        model.graph.name = name
     return model
 
 
@@ -103,11 +149,11 @@ def _quiet():
         log.setLevel(level)
 
 
-def load_qonnx(path):
-    """ModelWrapper of a QONNX file whose operators and shapes the steps can work on.
+def read_qonnx(path) -> bytes:
+    """Contents of an ONNX file; weights that it keeps in files of their own are taken in.
 
     Raises:
-        GatefoldError: it cannot be read, is no quantised ONNX model, or has operators or shapes that the engine has not.
+        GatefoldError: it cannot be read.
     """
     path = Path(path)
     try:
@@ -115,7 +161,29 @@ def load_qonnx(path):
     except OSError as error:
         raise GatefoldError(f"Cannot read {path} ({error.strerror}); give a QONNX file.") from None
     try:
-        model = ModelWrapper(str(path)) if data else None
+        proto = onnx.load_from_string(data)
+        if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in proto.graph.initializer):
+            onnx.load_external_data_for_model(proto, str(path.parent))
+            data = proto.SerializeToString()
+    except OSError as error:
+        raise GatefoldError(f"Cannot read the weights of {path} ({error.strerror or error}); save it as one file.") from None
+    except (DecodeError, ValueError, AttributeError, RuntimeError):
+        pass  # `parse_qonnx` tells what it is
+    return data
+
+
+def parse_qonnx(data: bytes, path) -> ModelWrapper:
+    """ModelWrapper of a QONNX file whose operators and shapes the steps can work on.
+
+    Args:
+        data: the file's contents.
+        path: what it is called in a sentence.
+
+    Raises:
+        GatefoldError: it is no quantised ONNX model, or has operators or shapes that the engine has not.
+    """
+    try:
+        model = ModelWrapper(data) if data else None
     except (DecodeError, ValueError, AttributeError, RuntimeError):
         model = None
     if model is None or not model.graph.node:
