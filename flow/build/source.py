@@ -54,7 +54,7 @@ def network_name(model: str) -> str:
     a QONNX file without its ending.
 
     Raises:
-        GatefoldError: the file's name is none.
+        GatefoldError: the file's name is none, or no class is named.
     """
     if is_file(model):
         return file_name(model)
@@ -203,4 +203,4 @@ def _weights_digest(model):
     parts = []
     for name, tensor in sorted(model.state_dict().items()):
         parts += [name, tensor.detach().cpu().contiguous().numpy().tobytes()]
-    return digest(model.name, getattr(model, "searched", {}), *parts)
+    return digest(model.name, getattr(model, "searched", {}), repr(model.layers()), *parts)
