@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from flow.engine.interface import load_interface
+from flow.engine.stream import padded_frames
 from flow.errors import GatefoldError
 
 BASE = 0x1000_0000  # of the memory that one run uses
@@ -128,8 +129,8 @@ class Simulator:
                 end is given up by a soft reset; while the memory does not answer, the accelerator remains busy and
                 starts no other.
         """
-        planes = to_planes(images)
-        frames = len(planes)
+        flat = padded_frames(to_planes(images))
+        frames = len(flat)
         one_mode = isinstance(modes, (int, np.integer))
         if not one_mode and len(modes) != frames:
             raise GatefoldError(f"{len(modes)} modes for {frames} frames; give one mode, or one per frame.")
@@ -142,10 +143,10 @@ class Simulator:
                 "the accelerator is busy with an earlier batch and its memory does not answer; start the simulation again."
             )
         record_bytes = 4 * self.record_words
-        list_offset = padded(planes.nbytes)
+        list_offset = padded(flat.nbytes)
         record_offset = list_offset + padded(frames)
         memory = np.zeros(record_offset + padded(frames * record_bytes), np.uint8)
-        memory[: planes.nbytes] = planes.reshape(-1)
+        memory[: flat.nbytes] = flat.reshape(-1)
         if not one_mode:
             memory[list_offset : list_offset + frames] = np.asarray(modes, np.uint8)
         self._memory = memory
