@@ -72,7 +72,7 @@ def compile_accelerator(
         clear(folder)
         folder.mkdir(parents=True)
         remedy = "; correct the parameters or the RTL"
-        verilate([*_VERILATE, *options], files, folder, folder / "verilator.log", remedy)
+        verilate([*_VERILATE, *options], _linked(files, folder), folder, folder / "verilator.log", remedy)
         _write_interface(folder / "interface.h")
         _compile(folder, cache, library, trace, jobs)
         clear(folder)
@@ -85,6 +85,14 @@ def compile_accelerator(
 def simulation_files() -> list[Path]:
     """What every library is made of beside the RTL: the memory's model, the contracts and the register map."""
     return [*sorted(SIM.iterdir()), *sorted(CHECKS.iterdir()), *sorted(CPP.rglob("*.h")), INTERFACE_FILE]
+
+
+def _linked(files: list[Path], folder: Path) -> list[Path]:
+    """The files by names within `folder`: what the design's errors are told by, so that no other folder gets into the library."""
+    (folder / "rtl").mkdir()
+    for file in files:
+        (folder / "rtl" / file.name).symlink_to(file)
+    return [Path("rtl") / file.name for file in files]
 
 
 def _write_interface(path: Path) -> None:

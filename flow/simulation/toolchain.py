@@ -105,6 +105,7 @@ def verilate(options: Iterable[str | Path], files: Iterable[Path], folder: Path,
     """Translate a design into `folder`; returns what Verilator said on the way.
 
     Args:
+        files: absolute, or from `folder`.
         log: file for the whole output of a refusal.
         remedy: what the user can do about one.
 
@@ -114,6 +115,7 @@ def verilate(options: Iterable[str | Path], files: Iterable[Path], folder: Path,
     root = verilator_root()
     result = subprocess.run(
         [root / "bin" / "verilator_bin", *options, "--Mdir", folder, *files],
+        cwd=folder,
         env={**os.environ, "VERILATOR_ROOT": str(root)},
         capture_output=True,
         text=True,

@@ -14,12 +14,20 @@ from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
 from flow.graph.integer import run
 from flow.graph.random_graph import random_resnet
+from flow.paths import build_root
 from flow.simulation.accelerator import compile_accelerator
 from flow.simulation.simulator import BASE, Simulator
 
 FRAMES = 16
 ALTERNATING = ["full", "1/16", "1/4", "1/2"] * (FRAMES // 4)
 HASH = 0xC0FFEE42
+
+
+def test_the_library_names_no_folder(accelerator):
+    """It goes to other machines, and is the same from wherever it is built."""
+    library, code = accelerator[0].read_bytes(), Path(__file__).parents[3]
+    assert not [path for path in (code, accelerator[0].parent, build_root()) if str(path.resolve()).encode() in library]
+    assert b"rtl/tile_engine_checks.sv" in library
 
 
 @pytest.fixture(scope="module")
