@@ -52,8 +52,8 @@ export gf_deviation  := $(DEVIATION)
 export gf_finn_tests := $(FINN_TESTS)
 export gf_finn_args  := $(FINN_ARGS)
 
-# The network's name: that of a QONNX file without folder and ending, of FILE.py:CLASS the class.
-name   = case "$$gf_model" in *.onnx) name="$${gf_model\#\#*/}"; name="$${name%.onnx}";; *.py:*) name="$${gf_model\#\#*:}";; *) name="$$gf_model";; esac
+# The network's name: that of a QONNX file without folder and ending, or the class of FILE.py:CLASS.
+name   = case "$$gf_model" in *.py:*) name="$${gf_model\#\#*:}";; *.onnx) name="$${gf_model\#\#*/}"; name="$${name%.onnx}";; *) name="$$gf_model";; esac
 folder = "$${GATEFOLD_BUILD:-build}/$$name"
 board  = --board="$${gf_board:-pynq-z2}"
 pixels = $${gf_mean:+--mean="$$gf_mean"} $${gf_deviation:+--deviation="$$gf_deviation"}

@@ -115,6 +115,17 @@ def test_a_file_is_built_in_the_folder_of_its_name(clone):
         assert calls(clone, ".venv-board/bin/python") == [["board/run.py", "--model=my net", "--mode=full", "--count=16"]]
 
 
+def test_a_class_is_built_in_the_folder_of_its_name(clone):
+    assert (
+        make(clone, "bitstream", "MODEL=nets/mine.py:Net").returncode
+        == make(clone, "run", "MODEL=nets/mine.py:Net").returncode
+        == 0
+    )
+    assert calls(clone, ".venv/bin/gatefold") == [["build", "--board=pynq-z2", "--", "nets/mine.py:Net"]] * 2
+    assert calls(clone, ".venv/bin/python") == [["hw/shell/implement.py", "--if-installed", "--", "build/Net"]]
+    assert calls(clone, ".venv-board/bin/python") == [["board/run.py", "--model=Net", "--mode=full", "--count=16"]]
+
+
 @pytest.mark.parametrize(
     "arguments, builds",
     [

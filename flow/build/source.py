@@ -7,13 +7,18 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from flow.build.samples import random_images, sample_images
+from flow.build.samples import SAMPLE_SHAPE, random_images, sample_images
 from flow.build.steps import code_digest, digest
 from flow.errors import GatefoldError
 
 SUFFIX = ".onnx"
 NAME_LENGTH = 99
 """Characters of a name that the board program takes."""
+
+
+def pictures_of(shape, count):
+    """Names and sample images for a network that takes pictures of a shape [height, width, colours]: photographs and digits where they fit."""
+    return sample_images(count) if tuple(shape) == SAMPLE_SHAPE else random_images(shape, count)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Source:
     qonnx: Callable[[], bytes]
     record: dict = field(default_factory=dict)
     trained: bool = True
-    samples: Callable = lambda shape, count: sample_images(count)
+    samples: Callable = pictures_of
     check: Callable = lambda request: None
 
 
@@ -45,15 +50,17 @@ def is_file(model: str) -> bool:
 
 
 def network_name(model: str) -> str:
-    """Name of the network that a command line names: a network's own, or that of a QONNX file without its ending, or of a user's
-    class without its file.
+    """Name of the network that a command line names, and of its build folder: a network's own, that of a class of FILE.py:CLASS, or that of
+    a QONNX file without its ending.
 
     Raises:
         GatefoldError: the file's name is none, or no class is named.
     """
-    from flow.models import name_of
+    if is_file(model):
+        return file_name(model)
+    from flow import models
 
-    return file_name(model) if is_file(model) else name_of(model)
+    return models.name_of(model)
 
 
 def source_of(request) -> Source:

@@ -1,17 +1,22 @@
-"""The cycle model: the formula of docs/architecture.md, section 3.
+"""The cycle model: the formula of the architecture, section 3.
 
     blocks · Σ_groups Σ_tuples max(inputs of the group, ⌈P·outputs in the tuple / R⌉, 1)  +  overhead
 
-The overhead is what the RTL really takes, at most 20 cycles at the default size, so that the model gives the cycle
-count of a frame exactly when the engine does not wait for its image or for the previous record.
+The overhead is what the RTL really takes, at most 20 cycles at the default size (24 where layers have tables and pools), so
+that the model gives the cycle count of a frame exactly when the engine does not wait for its image or for the previous record.
+Only here: `flow.costs.cycles` takes the parts for masks that differ from image to image, and for decisions between 0 and 1.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flow.graph.layers import IMAGE
 
 CONV_DRAIN = 13
 """Cycles from the last tile of a convolution to the first of the next layer, but for the words of its last tuple."""
+TABLE_STAGES, POOL2_STAGES = 2, 2
+"""Pipeline stages, and so cycles a layer, that an engine with tables and one with 2×2 pools has more."""
+TABLE_LOAD = 66
+"""Cycles from the start of a layer to when the next one's tables are loaded."""
 LINEAR_OVERHEAD = 7
 """Cycles of the vector unit's pipeline."""
 FRAME_OVERHEAD = 2
@@ -31,23 +36,64 @@ class LayerCost:
     tiles: int
 
 
+def tuple_wait(outputs, config):
+    """Cycles that `outputs` channels of a block need on the way out, the least that their tuple takes."""
+    return max(-(-config.p * outputs // config.r), 1)
+
+
+def group_cycles(inputs, outputs, config, at_least=max):
+    """Cycles of one group in one block.
+
+    Args:
+        inputs, outputs: its active channels, integers or arrays of them.
+        at_least: function (inputs, least), their larger one.
+    """
+    pairs, single = (outputs // 2, outputs % 2) if config.pe == 2 else (0, outputs)
+    return pairs * at_least(inputs, tuple_wait(2, config)) + single * at_least(inputs, tuple_wait(1, config))
+
+
+def block_count(size, config):
+    """Blocks of a map of size × size pixels; one of fewer than 8 rows fills what it is stored in."""
+    return max(size, 8) ** 2 // config.p
+
+
+def overhead(config, image=False):
+    """Cycles of a convolution beside its tiles; `image` for the one that reads the image."""
+    stages = CONV_DRAIN + (TABLE_STAGES if config.tables else 0) + (POOL2_STAGES if config.pool2 else 0)
+    return stages + config.pe * config.p // config.r + (FRAME_OVERHEAD if image else 0)
+
+
+def nibble_passes(config):
+    """Tiles for every plane of the image: the pixels' two nibbles with every digit of the first layer's weights."""
+    return 2 * (config.high_digits + config.low_digits)
+
+
+def linear_cycles(inputs, outputs, config):
+    """Cycles of a fully connected layer."""
+    return outputs * -(-inputs // config.v) + LINEAR_OVERHEAD
+
+
 def layer_cost(layer, groups, config):
-    """LayerCost of `layer` with `groups` groups on the engine `config`."""
+    """LayerCost of `layer` with `groups` groups on the engine `config`, but for waiting for its tables."""
     if layer.kind == "linear":
-        return LayerCost(layer.out_channels * -(-layer.in_channels // config.v) + LINEAR_OVERHEAD, 0)
+        return LayerCost(linear_cycles(layer.in_channels, layer.out_channels, config), 0)
     image = layer.input == IMAGE
-    inputs = layer.in_channels * (2 if image else 1) // groups
+    inputs = layer.in_channels * (nibble_passes(config) if image else 1) // groups
     outputs = layer.out_channels // groups
-    tuples = [config.pe] * (outputs // config.pe) + ([outputs % config.pe] if outputs % config.pe else [])
-    per_group = sum(max(inputs, -(-config.p * outs // config.r), 1) for outs in tuples)
-    blocks = layer.out_size**2 // config.p
-    overhead = CONV_DRAIN + config.pe * config.p // config.r + (FRAME_OVERHEAD if image else 0)
-    return LayerCost(blocks * groups * per_group + overhead, blocks * groups * len(tuples) * inputs)
+    blocks = block_count(layer.conv_size, config)
+    cycles = blocks * groups * group_cycles(inputs, outputs, config) + overhead(config, image)
+    return LayerCost(cycles, blocks * groups * -(-outputs // config.pe) * inputs)
 
 
 def mode_costs(graph, mode, config):
-    """Layer name -> LayerCost of every layer in the mode called `mode`."""
-    return {layer.name: layer_cost(layer, graph.groups(mode, layer), config) for layer in graph.layers}
+    """Layer name -> LayerCost of every layer in the mode called `mode`, what it waits for its tables included."""
+    costs, since = {}, TABLE_LOAD
+    for layer in graph.layers:
+        cost = layer_cost(layer, graph.groups(mode, layer), config)
+        wait = max(0, TABLE_LOAD - since) if config.tables else 0
+        costs[layer.name] = replace(cost, cycles=cost.cycles + wait)
+        since = cost.cycles - (FRAME_OVERHEAD if layer.input == IMAGE else 0)
+    return costs
 
 
 def frame_cost(graph, mode, config):

@@ -4,18 +4,23 @@
     requant.mem                     54 bits: {bias 29, scale 25}
     fc_weights.mem, fc_bias.mem     V·8 bits and 32 bits
     program.mem                     128-bit descriptors
+    tables.mem                      where layers have tables: 64 words of 10 bits for each, {residual 6, code 4}
 
 Kernel word: tap t = 3·ky + kx in bits 4t+3…4t, two's complement; a 1×1 kernel is the centre tap, t = 4. Its
-address is weight_base + o·Ci + i, where i is the channel slot as stored. The first layer has Ci = 6 nibble
-channels (upper nibbles of R, G, B, then the lower ones) and kernel i % 3.
+address is weight_base + o·Ci + i, where i is the channel slot as stored. The first layer's i goes through passes over all planes:
+the digits of its weights that count 16 times with the upper nibbles, then with the lower ones, the others with the upper ones,
+then with the lower ones (see `Layer.weight_digits`); with weights of 4 bits these are the upper and the lower nibbles of R, G, B.
+
+Tables: word w has what residual code w % 16 is worth, and the lowest level with it, in six bits, and the code of the sum w.
 """
 
 import numpy as np
 
-from flow.engine.plan import NIBBLE_CHANNELS
+from flow.engine.plan import residual_values
 from flow.engine.program import program_words
-from flow.engine.requant import BIAS_BITS, SCALE_BITS
-from flow.graph.layers import IMAGE
+from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT
+from flow.errors import GatefoldError
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, SUM_VALUES
 
 COLUMNS = 4
 COLUMN_BITS = 9
@@ -27,7 +32,9 @@ def kernel_words(layer):
     """36-bit kernel words of a convolution, uint64 [Co · Ci], in address order."""
     weight = layer.weight
     if layer.input == IMAGE:
-        weight = weight[:, np.arange(NIBBLE_CHANNELS) % 3]
+        digits = layer.weight_digits()
+        passes = [kernels for high in (True, False) for _ in range(2) for shift, kernels in digits if (shift != 0) == high]
+        weight = np.concatenate(passes, axis=1)
     taps = np.zeros((weight.shape[0] * weight.shape[1], TAPS), np.int64)
     if layer.kernel == 3:
         taps[:] = weight.reshape(-1, TAPS)
@@ -37,13 +44,32 @@ def kernel_words(layer):
     return ((taps & 0xF).astype(np.uint64) << shifts).sum(axis=1, dtype=np.uint64)
 
 
-def requant_words(constants):
-    """54-bit entries of one layer and group count as a list of integers."""
+def requant_words(constants, lowest=0):
+    """54-bit entries of one layer and group count as a list of integers.
+
+    Args:
+        lowest: level that shall come out as 0, in engines with tables.
+    """
     scale_mask, bias_mask = (1 << SCALE_BITS) - 1, (1 << BIAS_BITS) - 1
+    biases = constants.bias - (lowest << SHIFT - BIAS_SHIFT)
+    if biases.min() < -(bias_mask >> 1) - 1 or biases.max() > bias_mask >> 1:
+        raise GatefoldError("a requantisation's bias leaves its 29 bits; lower that batch norm's bias")
     return [
         (int(bias) & bias_mask) << SCALE_BITS | (int(scale) & scale_mask)
-        for scale, bias in zip(constants.scale, constants.bias, strict=True)
+        for scale, bias in zip(constants.scale, biases, strict=True)
     ]
+
+
+def table_words(layer):
+    """10-bit words of one convolution's tables, 64 integers."""
+    worth = np.zeros(ACTIVATION_MAX + 1, np.int64)
+    if layer.residual:
+        worth = residual_values(layer) + layer.level_range[0]
+    sums = np.arange(SUM_VALUES)
+    codes = layer.sum_table
+    if codes is None:
+        codes = np.clip(np.where(sums < SUM_VALUES // 2, sums, sums - SUM_VALUES), 0, ACTIVATION_MAX)
+    return [(int(worth[w % len(worth)]) & SUM_VALUES - 1) << 4 | int(codes[w]) for w in sums]
 
 
 def fc_words(layer, lanes):
@@ -85,7 +111,7 @@ def memory_images(graph, plan, table):
         words = kernel_words(layer)
         kernels[base : base + len(words)] = words
     for (name, setting), base in plan.requants.items():
-        words = requant_words(table[name, setting])
+        words = requant_words(table[name, setting], graph[name].level_range[0] if config.tables else 0)
         requants[base : base + len(words)] = words
     mask = np.uint64((1 << COLUMN_BITS) - 1)
     images = {
@@ -95,5 +121,8 @@ def memory_images(graph, plan, table):
     images["requant.mem"] = _text(requants, SCALE_BITS + BIAS_BITS, config.requant_depth)
     images["fc_weights.mem"] = _text(fc_words(classifier, config.v), 8 * config.v, config.fc_depth)
     images["fc_bias.mem"] = _text([int(b) & 0xFFFFFFFF for b in classifier.bias], 32, config.classes)
+    if config.tables:
+        tables = [word for layer in graph.layers[:-1] for word in table_words(layer)]
+        images["tables.mem"] = _text(tables, 10, SUM_VALUES * config.layers)
     images["program.mem"] = program_image(program_words(graph, plan, table))
     return images

@@ -4,6 +4,8 @@ ROM_BLOCK_WORDS = 129
 """From so many words on, hw/rtl/engine_rom.sv is block memory."""
 ROM_LUT_WORDS = 64
 """Words that one LUT per bit holds."""
+TABLE_WORDS, TABLE_BITS = 64, 10
+"""Of a layer's tables, and bits of such a word."""
 
 
 def weight_blocks(words):
@@ -17,8 +19,10 @@ def requant_blocks(entries):
 
 
 def rom_blocks(words, width):
-    """For the words of an engine_rom, 512 × 36 bits each; none where they are so few that it is made of LUTs."""
-    return -(-width // 36) * -(-words // 512) if words >= ROM_BLOCK_WORDS else 0
+    """For the words of an engine_rom, 512 × 36 bits each, or 1024 × 18; none where they are so few that it is made of LUTs."""
+    if words < ROM_BLOCK_WORDS:
+        return 0
+    return -(-words // 1024) if width <= 18 else -(-width // 36) * -(-words // 512)
 
 
 def rom_luts(words, width):
@@ -27,8 +31,9 @@ def rom_luts(words, width):
 
 
 def roms(config):
-    """(words, bits a word) of the engine's ROMs: the classifier's weights and the program."""
-    return (config.fc_depth, 8 * config.v), (config.modes * config.layers, 128)
+    """(words, bits a word) of the engine's ROMs: the classifier's weights, the program, and tables where layers have some."""
+    tables = [(TABLE_WORDS * config.layers, TABLE_BITS)] if config.tables else []
+    return [(config.fc_depth, 8 * config.v), (config.modes * config.layers, 128), *tables]
 
 
 def block_memories(config):

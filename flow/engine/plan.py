@@ -2,8 +2,7 @@
 
 Feature memory X carries the residual stream in two regions: a convolution that ends a block writes in place
 over the map it adds, and where the map's shape changes the shortcut writes the other region. Feature memory M
-carries the inside of a block, and behind it two buffers for images. Layers that neither add nor are added alternate
-between M and X. The maps' layout in the row banks is in `map_words`.
+carries the inside of a block, and behind it two buffers for images. Layers outside of blocks alternate between M and X. The maps' layout in the row banks is in `map_words`.
 """
 
 from dataclasses import dataclass, replace
@@ -12,18 +11,26 @@ import numpy as np
 
 from flow.engine.config import EngineConfig
 from flow.engine.interface import load_interface
+from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
-from flow.graph.layers import ACTIVATION_MAX, IMAGE
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, WEIGHT_MAX
 
 X, M = 0, 1
-IMAGE_BUFFER_WORDS = 12
 MAP_SIZES = (8, 16, 32)
-NIBBLE_CHANNELS = 6
+PLANES = range(1, 7)
+"""Planes of an image: one for each colour, two where its integers are signed."""
+POOL_BITS = {8: 10, 16: 12, 32: 14}
+"""Size of a map -> bits of the sum of its pixels."""
+SPAN = 32
+"""Levels that a requantiser makes."""
+WIDE_DSPS = 2
+"""DSP blocks of a requantiser whose accumulators have more than 18 bits."""
+QUAD_DSPS = 9
+"""DSP blocks of a pixel pair's products."""
 CLASSES = range(2, 256)
 """Classes that the engine tells apart: the register `config` counts them in 8 bits, and one class has no bias address."""
 MODES = 255
 """Modes of an engine at most: a frame's mode is a byte."""
-WEIGHT_MAX = 7
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,11 @@ def map_words(channels, size):
     return {32: 2 * channels, 16: channels, 8: -(-channels // 2)}[size]
 
 
+def input_count(layer):
+    """Inputs of a layer as the engine counts them: kernels of one output, in the first layer one for each plane, nibble and digit."""
+    return layer.in_channels * (2 * len(layer.weight_digits()) if layer.input == IMAGE else 1)
+
+
 def _refuse(layer, why):
     raise GatefoldError(f"layer {layer.name} {why}")
 
@@ -95,15 +107,12 @@ def _check_supported(graph):
             continue
         if layer.kernel not in (1, 3):
             _refuse(layer, f"has a {layer.kernel}x{layer.kernel} kernel; the engine does 3x3 and 1x1")
-        _check_features(layer, graph.image)
-        if layer.out_size not in MAP_SIZES or layer.in_size not in MAP_SIZES:
-            _refuse(layer, f"makes {layer.out_size}x{layer.out_size} maps; the engine does 32, 16 and 8")
-        if layer.stride not in (1, 2) or layer.in_size != layer.stride * layer.out_size:
-            _refuse(layer, f"has stride {layer.stride}; the engine does 1, and 2 from 32 to 16 and from 16 to 8")
-        if layer.pool and layer.out_size != 8:
-            _refuse(layer, f"pools a {layer.out_size}x{layer.out_size} map; the engine pools 8x8")
-        if layer.input == IMAGE and (layer.in_channels, layer.in_size, layer.stride) != (3, 32, 1):
-            _refuse(layer, "reads the image; the engine takes 3 channels of 32x32 at stride 1")
+        _check_shape(layer)
+        _check_features(layer, by_name.get(layer.residual))
+        if layer.input == IMAGE and layer.in_channels not in PLANES:
+            _refuse(
+                layer, f"reads {layer.in_channels} planes; the engine takes up to {PLANES[-1]}, two a colour where it is signed"
+            )
         if layer.input == IMAGE and (index != 0 or graph.used_groups(layer) != [1]):
             _refuse(layer, "reads the image; only the first layer may, with one group")
         if layer.input != IMAGE and by_name[layer.input].pool:
@@ -112,31 +121,99 @@ def _check_supported(graph):
             _refuse(layer, "pools before the last convolution; pool only before the classifier")
 
 
-def _check_features(layer, image):
+def _check_shape(layer):
+    """Refuse sizes and strides that the engine lacks."""
+    for size in (layer.out_size, layer.in_size):
+        if size not in MAP_SIZES:
+            _refuse(layer, f"makes {size}x{size} maps; the engine does 32, 16 and 8")
+    if layer.stride not in (1, 2):
+        _refuse(layer, f"has stride {layer.stride}; the engine does 1 and 2")
+    if layer.out_size != stored_size(layer.conv_size // (2 if layer.pool2 else 1)):
+        _refuse(layer, f"makes a map of {layer.out_size}x{layer.out_size} from {layer.in_size}x{layer.in_size}; fix the model")
+
+
+def _check_features(layer, residual):
     """Refuse what the definition of a layer has and the engine's hardware lacks."""
-    if layer.residual_table is not None:
+    low, high = layer.level_range
+    if low < -SPAN // 2 or high - low >= SPAN:
+        _refuse(layer, f"has levels {low} to {high}; the engine makes up to {SPAN} from -{SPAN // 2} on: use fewer bits")
+    if np.abs(layer.weight).max() > WEIGHT_MAX and layer.input != IMAGE:
         _refuse(
             layer,
-            "adds branches of different scales; the engine adds codes as they are: give the quantiser before the addition 5 bits "
-            "(narrow) and the scale of both the shortcut's and the sum's QuantReLU",
+            f"has weights from {layer.weight.min()} to {layer.weight.max()}; the engine does -7 to 7 (4 bits, narrow range) "
+            "behind the first layer",
         )
-    if layer.pool2:
-        _refuse(layer, "is followed by a 2x2 pool; the engine has none: use a convolution of stride 2")
-    if layer.sum_table is not None:
-        _refuse(layer, "is quantised twice; the engine quantises once: leave out one of the quantisers")
-    if layer.level_range != ((0, ACTIVATION_MAX) if layer.residual is None else (-ACTIVATION_MAX, ACTIVATION_MAX)):
-        _refuse(
-            layer,
-            f"has levels {layer.level_range[0]} to {layer.level_range[1]}; the engine makes 0 to 15: use activations of 4 bits",
-        )
-    if layer.valid is not None:
-        _refuse(layer, f"makes a map of {layer.valid[0]}x{layer.valid[1]}; the engine does 32x32, 16x16 and 8x8")
-    if max(layer.weight.max(), -1 - layer.weight.min()) > WEIGHT_MAX:
-        _refuse(layer, f"has weights from {layer.weight.min()} to {layer.weight.max()}; the engine does 4 bits")
-    if layer.input == IMAGE and image is not None and not (image.table == np.arange(len(image.table))[:, None]).all():
-        _refuse(
-            layer, "reads an image that is not quantised to its own pixels; use an unsigned quantiser of 8 bits with scale 1/255"
-        )
+    if residual is None:
+        return
+    if residual.out_size != stored_size(layer.conv_size):
+        _refuse(layer, f"adds {residual.name}, whose map has another shape; add maps of one shape")
+    if layer.pool2 and not layer.pool:
+        _refuse(layer, "adds and then pools 2x2; put the pool behind another convolution")
+    sums = residual_values(layer) + low, residual_values(layer) + high
+    if sums[0].min() < -SUM_VALUES // 2 or sums[1].max() >= SUM_VALUES // 2:
+        _refuse(layer, f"makes sums from {sums[0].min()} to {sums[1].max()}; the engine does -32 to 31: use fewer bits")
+
+
+def stored_size(size):
+    """Size of the stored map of size × size pixels: maps of fewer than 8 fill one of 8."""
+    return max(size, MAP_SIZES[0])
+
+
+def residual_values(layer):
+    """What each of the 16 codes of a residual is worth, int64 [16]."""
+    return np.arange(ACTIVATION_MAX + 1) if layer.residual_table is None else np.asarray(layer.residual_table)
+
+
+def needs_tables(layer):
+    """Whether a convolution has bounds or tables of its own, or pools sums."""
+    usual = (0 if layer.residual is None else -ACTIVATION_MAX, ACTIVATION_MAX)
+    return (
+        layer.residual_table is not None or layer.sum_table is not None or layer.pool2 == SUM or tuple(layer.level_range) != usual
+    )
+
+
+def needs_mask(layer):
+    """Whether the valid pixels of a convolution fill less than the stored map."""
+    return tuple(layer.valid_size) != (layer.out_size, layer.out_size)
+
+
+def image_words(planes, size):
+    """Words in every bank of one image: two nibble channels a plane."""
+    return map_words(2 * planes, size)
+
+
+def _features(graph, config):
+    """The parameters of EngineConfig that the layers demand beside memories."""
+    convolutions = [layer for layer in graph.layers if layer.kind == "conv"]
+    first = convolutions[0]
+    shifts = [shift for shift, _ in first.weight_digits()]
+    pools = {layer.pool2 for layer in convolutions}
+    bits = max(accumulator_bits(layer, groups) for layer in convolutions for groups in graph.used_groups(layer))
+    wide = min(max(bits, ACCUMULATOR_BITS), WIDE_ACCUMULATOR_BITS)  # more is refused with the requantisation
+    mult_dsp = config.mult_dsp
+    if wide > ACCUMULATOR_BITS and config.acc_width == ACCUMULATOR_BITS:  # not once more in a plan of a plan
+        mult_dsp = max(0, mult_dsp - -(-config.r * (WIDE_DSPS - 1) // QUAD_DSPS))
+    return dict(
+        planes=first.in_channels,
+        image_size=first.in_size,
+        high_digits=sum(shift != 0 for shift in shifts),
+        low_digits=sum(shift == 0 for shift in shifts),
+        acc_width=wide,
+        mult_dsp=mult_dsp,
+        pool_width=max(POOL_BITS[stored_size(layer.conv_size)] for layer in convolutions if layer.pool),
+        tables=int(any(needs_tables(layer) for layer in convolutions)),
+        pool2=(MAX in pools) + 2 * (SUM in pools),
+        mask=int(any(needs_mask(layer) for layer in convolutions)),
+    )
+
+
+def _check_engine(graph, config):
+    """Refuse what only some sizes of the engine do."""
+    for layer in graph.layers:
+        if layer.kind == "conv" and layer.pool2 and config.r < 16:
+            _refuse(layer, f"is followed by a 2x2 pool, which takes 16 requantisers or more, not {config.r}; choose --r 16")
+        if layer.kind == "conv" and layer.residual and layer.stride == 2 and layer.conv_size == 16 and config.p == 64:
+            _refuse(layer, "adds at a stride of 2 from 32 to 16 pixels; give the stride to the block's first convolution")
 
 
 def _place_maps(graph):
@@ -146,6 +223,8 @@ def _place_maps(graph):
         for source in (layer.input, layer.residual):
             last_use[source] = index
     added = {layer.residual for layer in graph.layers if layer.residual}
+    # What the last but one convolution of a block reads lies in X where that is free, so that M is for what it writes.
+    read = {graph[layer.input].input for layer in graph.layers if layer.residual}
     streams, inner = ((X, 0), (X, 1)), (M, 0)
     owners, regions, adding = dict.fromkeys((*streams, inner)), {}, {}
 
@@ -154,7 +233,7 @@ def _place_maps(graph):
             continue
         if layer.residual:
             region, other = regions.get(layer.residual), graph[layer.residual]
-            same = (other.out_channels, other.out_size) == (layer.out_channels, layer.out_size)
+            same = (other.out_channels, other.out_size) == (layer.out_channels, stored_size(layer.conv_size))
             if region not in streams or not same:
                 _refuse(layer, f"adds {layer.residual}, whose map has another shape; add maps of one shape")
             if last_use[layer.residual] > index:
@@ -163,7 +242,11 @@ def _place_maps(graph):
                 _refuse(layer, "adds to a map while it reads from the residual stream; put a convolution before it")
             adding[layer.name] = region
         else:
-            choice = streams if layer.name in added or layer.input == IMAGE else (inner, *streams)
+            choice = (inner, *streams)
+            if layer.name in added or layer.input == IMAGE:
+                choice = streams
+            elif layer.name in read:
+                choice = (*streams, inner)
             free = [at for at in choice if owners[at] is None or last_use.get(owners[at], -1) < index]
             if not free:
                 _refuse(
@@ -178,6 +261,7 @@ def _place_maps(graph):
     words = {name: map_words(graph[name].out_channels, graph[name].out_size) for name in regions}
     stream_words = max(words[name] for name, region in regions.items() if region in streams)
     inner_words = max((words[name] for name, region in regions.items() if region == inner), default=0)
+    stream_words, inner_words = _multiple(stream_words, 2), _multiple(inner_words, 2)  # maps of 32 rows begin at even words
     places = {region: Place(region[0], region[1] * stream_words) for region in owners}
     maps = {layer.name: None if layer.kind == "linear" or layer.pool else places[regions[layer.name]] for layer in graph.layers}
     return maps, {name: places[region] for name, region in adding.items()}, stream_words, inner_words
@@ -198,8 +282,11 @@ def plan(graph, config=None):
     """
     config = config or EngineConfig()
     _check_supported(graph)
+    features = _features(graph, config)
+    _check_engine(graph, config)
     maps, residuals, stream_words, inner_words = _place_maps(graph)
     inner_words = max(inner_words, 1)
+    buffers = 2 * image_words(features["planes"], features["image_size"])
 
     weights, weight_words = {}, 0
     requants, requant_words = {}, 0
@@ -209,17 +296,16 @@ def plan(graph, config=None):
             fc_words = layer.out_channels * -(-layer.in_channels // config.v)
             continue
         weights[layer.name] = weight_words
-        inputs = NIBBLE_CHANNELS if layer.input == IMAGE else layer.in_channels
-        weight_words += layer.out_channels * inputs
+        weight_words += layer.out_channels * input_count(layer)
         for setting in graph.used_settings(layer):
             requants[layer.name, setting] = requant_words
             requant_words += layer.out_channels
 
-    _check_sizes(graph, stream_words, inner_words, weight_words, requant_words)
+    _check_sizes(graph, stream_words, inner_words + buffers, weight_words, requant_words)
     config = replace(
         config,
         x_depth=_power_of_two(2 * stream_words),
-        m_depth=_power_of_two(inner_words + 2 * IMAGE_BUFFER_WORDS),
+        m_depth=_power_of_two(inner_words + buffers),
         image_base=inner_words,
         weight_depth=_multiple(weight_words, 1024),
         requant_depth=_multiple(requant_words, 512),
@@ -227,20 +313,21 @@ def plan(graph, config=None):
         modes=len(graph.modes),
         layers=_power_of_two(len(graph.layers)),
         classes=graph.classes,
+        **features,
     )
     return Plan(config, maps, residuals, weights, requants)
 
 
-def _check_sizes(graph, stream_words, inner_words, weight_words, requant_words):
+def _check_sizes(graph, stream_words, m_words, weight_words, requant_words):
     """Raise GatefoldError where an address or a count exceeds its field of the descriptor."""
     room = {name: 1 << width for name, width in load_interface().descriptor}
     for layer in graph.layers:
-        for count in (layer.in_channels, layer.out_channels):
+        for count in (input_count(layer), layer.out_channels):
             if count >= room["out_count"]:
                 _refuse(layer, f"has {count} channels; the engine counts to {room['out_count'] - 1}")
     for what, need, most in (
         ("words of a feature memory for the residual stream", 2 * stream_words, room["dst_base"]),
-        ("words of a feature memory inside its blocks", inner_words + 2 * IMAGE_BUFFER_WORDS, room["dst_base"]),
+        ("words of a feature memory inside its blocks", m_words, room["dst_base"]),
         ("kernels", weight_words, room["weight_base"]),
         ("requantisation entries", requant_words, room["requant_base"]),
     ):

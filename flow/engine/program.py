@@ -1,12 +1,13 @@
 """The engine's program: one descriptor per layer and mode."""
 
 from flow.engine.interface import load_interface
-from flow.engine.plan import NIBBLE_CHANNELS, M, Place
+from flow.engine.plan import M, Place, input_count, stored_size
 from flow.errors import GatefoldError
-from flow.graph.layers import IMAGE, SHUFFLE_GROUPS
+from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM
 
 CONV, LINEAR = 0, 1
 SIZE_CODE = {8: 0, 16: 1, 32: 2}
+POOL2_CODE = {None: 0, MAX: 1, SUM: 2}
 
 
 def descriptor_fields(graph, plan, table, mode, layer, last):
@@ -29,14 +30,25 @@ def descriptor_fields(graph, plan, table, mode, layer, last):
             "weight_base": plan.weights[layer.name],
         }
     image = layer.input == IMAGE
-    inputs = NIBBLE_CHANNELS if image else layer.in_channels
+    inputs = input_count(layer)
     source = Place(M, plan.config.image_base) if image else plan.maps[layer.input]
     target = plan.maps[layer.name] or plan.residuals.get(layer.name) or Place(0, 0)
+    low, high = layer.level_range
+    window = 2 if layer.pool2 else 1
+    own = {}  # fields that only some engines have
+    if plan.config.tables:
+        own["high"] = high - low
+    if plan.config.mask:
+        own |= {name: window * valid - 1 for name, valid in zip(("rows", "columns"), layer.valid_size, strict=True)}
     return {
+        **own,
         "kind": CONV,
         "last": last,
         "stride2": layer.stride == 2,
-        "size": SIZE_CODE[layer.out_size],
+        "size": SIZE_CODE[stored_size(layer.conv_size)],
+        "keep": layer.conv_size < stored_size(layer.conv_size),
+        "pool2": POOL2_CODE[layer.pool2],
+        "fine": table[layer.name, graph.setting(mode, layer)].fine,
         "src": source.memory,
         "src_base": source.base,
         "dst": target.memory,

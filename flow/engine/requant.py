@@ -2,7 +2,8 @@
 
 The network defines an output as q(acc) = round_half_even(fl(fl(acc·A) + B)), float32, clamped. The engine
 computes h(acc) = (g·acc·scale + bias·2^10) >> 26, clamped, where g is 16 in layers with `prescale` (their
-accumulators are small and A may exceed a quarter) and 1 in the others. Both are monotone in acc, so they agree
+accumulators are small and A may exceed a quarter) and 1 in the others. Where accumulators have more than 18 bits, as in a first layer
+with weights of 8 bits, steps may lie so far apart that the scale needs more digits: with `fine` it is (acc·scale + bias·2^18) >> 34. Both are monotone in acc, so they agree
 everywhere iff they step at the same accumulators. The steps of q are found by bisection; each gives linear
 constraints on (scale, bias)
 
@@ -28,8 +29,9 @@ PRESCALE_BITS = 4
 SCALE_BITS = 25
 BIAS_BITS = 29
 ACCUMULATOR_BITS = 18
+WIDE_ACCUMULATOR_BITS = 21
+FINE_BITS = 8
 
-_ONE = 1 << SHIFT
 _SCALE_MAX = (1 << (SCALE_BITS - 1)) - 1
 _BIAS_MAX = (1 << (BIAS_BITS - 1)) - 1
 _CANDIDATES = 257
@@ -43,17 +45,26 @@ class Requantisation:
         scale, bias: int64 [Co].
         matched: bool [Co], False where no pair of constants equals the float definition.
         prescale: the accumulator enters shifted left by 4 bits.
+        fine: shift and unit of the bias have 8 bits more.
     """
 
     scale: np.ndarray
     bias: np.ndarray
     matched: np.ndarray
     prescale: bool = False
+    fine: bool = False
 
 
-def apply(scale, bias, acc, prescale=False):
+def apply(scale, bias, acc, prescale=False, fine=False):
     """h(acc) before the clamp, int64; scale and bias broadcast against acc."""
-    return ((acc << PRESCALE_BITS if prescale else acc) * scale + (bias << BIAS_SHIFT)) >> SHIFT
+    more = FINE_BITS if fine else 0
+    return ((acc << PRESCALE_BITS if prescale else acc) * scale + (bias << BIAS_SHIFT + more)) >> SHIFT + more
+
+
+def accumulator_bits(layer, groups):
+    """Bits, sign included, that hold every reachable accumulator of a convolution."""
+    low, high = layer.accumulator_range(groups)
+    return int(max(-low.min() - 1, high.max(), 0)).bit_length() + 1
 
 
 def float_steps(scale, offset, low, high, levels):
@@ -71,30 +82,31 @@ def float_steps(scale, offset, low, high, levels):
         below = np.where(active & ~reached, middle, below)
 
 
-def _bias_interval(scale, steps, low, high, levels, gain):
+def _bias_interval(scale, steps, low, high, levels, gain, more):
     """(lowest, highest) bias allowed by every step, for candidate scales [c, s]; int64 [c, s] each."""
+    one, shift = 1 << SHIFT + more, BIAS_SHIFT + more
     lowest = np.full(scale.shape, -_BIAS_MAX - 1)
     highest = np.full(scale.shape, _BIAS_MAX)
     for index, level in enumerate(levels):
         step = steps[:, index, None]
-        at_least = -((step * gain * scale - level * _ONE) >> BIAS_SHIFT)
-        at_most = (level * _ONE - 1 - (step - 1) * gain * scale) >> BIAS_SHIFT
+        at_least = -((step * gain * scale - level * one) >> shift)
+        at_most = (level * one - 1 - (step - 1) * gain * scale) >> shift
         lowest = np.where(step <= high[:, None], np.maximum(lowest, at_least), lowest)
         highest = np.where(step > low[:, None], np.minimum(highest, at_most), highest)
     return lowest, highest
 
 
-def _scale_interval(steps, low, high, levels, gain):
+def _scale_interval(steps, low, high, levels, gain, more):
     """(lowest, highest) scale that leaves a real-valued bias, float64 [c] each."""
     lowest = np.zeros(len(steps))
     highest = np.full(len(steps), float(_SCALE_MAX))
     for j, level_j in enumerate(levels):
         for k, level_k in enumerate(levels):
             step_j, step_k = steps[:, j], steps[:, k]
-            # level_j·2^26 - g·step_j·scale <= bias·2^10 <= level_k·2^26 - 1 - g·(step_k - 1)·scale
+            # level_j·2^26 - g·step_j·scale <= bias·2^10 <= level_k·2^26 - 1 - g·(step_k - 1)·scale; fine: 2^34, 2^18
             both = (step_j <= high) & (step_k > low)
             run = (step_k - 1 - step_j) * gain
-            rise = float((int(level_k) - int(level_j)) * _ONE - 1)
+            rise = float((int(level_k) - int(level_j)) * (1 << SHIFT + more) - 1)
             with np.errstate(divide="ignore", invalid="ignore"):
                 bound = rise / run
             highest = np.where(both & (run > 0), np.minimum(highest, bound), highest)
@@ -102,7 +114,7 @@ def _scale_interval(steps, low, high, levels, gain):
     return lowest, highest
 
 
-def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=ACTIVATION_MAX):
+def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=ACTIVATION_MAX, fine=False):
     """Engine constants for channels with accumulators in [low, high].
 
     Args:
@@ -112,6 +124,7 @@ def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=
             of 0…15 is added before the clamp.
         prescale: accumulators enter the requantiser times 16.
         highest_level: the clamp above.
+        fine: with 8 more bits of shift.
 
     Returns:
         Requantisation. Channels that no constants match hold the nearest ones and are marked.
@@ -122,11 +135,11 @@ def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=
     flipped_low, flipped_high = np.where(sign < 0, -high, low), np.where(sign < 0, -low, high)
     levels = np.arange(lowest_level + 1, highest_level + 1)
     steps = float_steps(magnitude, offset, flipped_low, flipped_high, levels)
-    gain = 1 << PRESCALE_BITS if prescale else 1
-    ideal = np.clip(np.rint(magnitude.astype(np.float64) * _ONE / gain), 0, _SCALE_MAX)
+    gain, more = 1 << PRESCALE_BITS if prescale else 1, FINE_BITS if fine else 0
+    ideal = np.clip(np.rint(magnitude.astype(np.float64) * (1 << SHIFT + more) / gain), 0, _SCALE_MAX)
     near_bias = np.rint((offset.astype(np.float64) + 0.5) * (1 << (SHIFT - BIAS_SHIFT)))
-    chosen, bias = _choose(steps, flipped_low, flipped_high, levels, gain, ideal, near_bias)
-    constants = Requantisation(chosen * sign, bias, np.empty(len(scale), bool), prescale)
+    chosen, bias = _choose(steps, flipped_low, flipped_high, levels, gain, more, ideal, near_bias)
+    constants = Requantisation(chosen * sign, bias, np.empty(len(scale), bool), prescale, fine)
 
     def expected(channel, acc):
         return affine_round(acc, scale[channel], offset[channel])
@@ -135,12 +148,12 @@ def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=
     return constants
 
 
-def solve_thresholds(thresholds, low, high, lowest_level, prescale=False):
+def solve_thresholds(thresholds, low, high, lowest_level, prescale=False, fine=False):
     """Engine constants for channels that step from lowest_level upwards at given accumulators.
 
     Args:
         thresholds: int64 [Co, L], ascending.
-        low, high, lowest_level, prescale: as for `solve`.
+        low, high, lowest_level, prescale, fine: as for `solve`.
 
     Returns:
         Requantisation. Channels that no constants match are marked.
@@ -148,11 +161,11 @@ def solve_thresholds(thresholds, low, high, lowest_level, prescale=False):
     count = thresholds.shape[1]
     levels = np.arange(lowest_level + 1, lowest_level + count + 1)
     steps = np.clip(thresholds, low[:, None], high[:, None] + 1)
-    gain = 1 << PRESCALE_BITS if prescale else 1
+    gain, more = 1 << PRESCALE_BITS if prescale else 1, FINE_BITS if fine else 0
     # The rise over the run of all thresholds, for want of an ideal scale.
-    ideal = np.rint(_ONE * (count - 1) / np.maximum(thresholds[:, -1] - thresholds[:, 0], 1) / gain)
-    chosen, bias = _choose(steps, low, high, levels, gain, np.clip(ideal, 0, _SCALE_MAX), np.zeros(len(steps)))
-    constants = Requantisation(chosen, bias, np.empty(len(steps), bool), prescale)
+    ideal = np.rint((1 << SHIFT + more) * (count - 1) / np.maximum(thresholds[:, -1] - thresholds[:, 0], 1) / gain)
+    chosen, bias = _choose(steps, low, high, levels, gain, more, np.clip(ideal, 0, _SCALE_MAX), np.zeros(len(steps)))
+    constants = Requantisation(chosen, bias, np.empty(len(steps), bool), prescale, fine)
 
     def expected(channel, acc):
         return np.searchsorted(thresholds[channel], acc, side="right") + lowest_level
@@ -161,10 +174,10 @@ def solve_thresholds(thresholds, low, high, lowest_level, prescale=False):
     return constants
 
 
-def _choose(steps, low, high, levels, gain, ideal, near_bias):
+def _choose(steps, low, high, levels, gain, more, ideal, near_bias):
     """(scale, bias), int64 [c] each: of all candidates those with the widest range of biases; `ideal` and `near_bias` where no
     candidate has a bias at all."""
-    limits = steps, low, high, levels, gain
+    limits = steps, low, high, levels, gain, more
     first, last = _scale_interval(*limits)
     middle = np.clip(np.rint((first + last) / 2), 0, _SCALE_MAX)
     first = np.clip(np.ceil(first), 0, _SCALE_MAX)
@@ -197,40 +210,41 @@ def verify(constants, expected, low, high, lowest_level, highest_level):
     equal = np.empty(len(low), bool)
     for channel in range(len(low)):
         acc = np.arange(low[channel], high[channel] + 1)
-        got = apply(constants.scale[channel], constants.bias[channel], acc, constants.prescale)
+        got = apply(constants.scale[channel], constants.bias[channel], acc, constants.prescale, constants.fine)
         wanted = np.clip(expected(channel, acc), lowest_level, highest_level)
         equal[channel] = np.array_equal(np.clip(got, lowest_level, highest_level), wanted)
     return equal
 
 
 def requantise_layer(layer, setting):
-    """Requantisation of one convolution in one setting; prescaled where only that matches every channel.
+    """Requantisation of one convolution in one setting; prescaled, or fine where accumulators are wide, where only that matches
+    every channel.
 
     Raises:
-        GatefoldError: an accumulator can leave its 18 bits.
+        GatefoldError: an accumulator can leave its 21 bits.
     """
     groups = group_count(setting)
     low, high = layer.accumulator_range(groups)
-    limit = 1 << (ACCUMULATOR_BITS - 1)
-    largest = max(-low.min(), high.max())
-    if largest >= limit:
+    bits = accumulator_bits(layer, groups)
+    if bits > WIDE_ACCUMULATOR_BITS:
         raise GatefoldError(
-            f"layer {layer.name} with {groups} groups can reach accumulator {largest}, beyond "
-            f"{ACCUMULATOR_BITS} bits; use fewer input channels or smaller weights"
+            f"layer {layer.name} with {groups} groups can reach accumulator {max(-low.min(), high.max())}, beyond "
+            f"{WIDE_ACCUMULATOR_BITS} bits; use fewer input channels or smaller weights"
         )
-    constants = _solve_layer(layer, setting, low, high, False)
-    if not constants.matched.all() and largest < limit >> PRESCALE_BITS:
-        shifted = _solve_layer(layer, setting, low, high, True)
-        if shifted.matched.sum() > constants.matched.sum():
-            return shifted
+    constants = _solve_layer(layer, setting, low, high)
+    other = {"fine": True} if bits > ACCUMULATOR_BITS else {"prescale": True}
+    if not constants.matched.all() and (bits > ACCUMULATOR_BITS or bits <= ACCUMULATOR_BITS - PRESCALE_BITS):
+        again = _solve_layer(layer, setting, low, high, **other)
+        if again.matched.sum() > constants.matched.sum():
+            return again
     return constants
 
 
-def _solve_layer(layer, setting, low, high, prescale):
+def _solve_layer(layer, setting, low, high, prescale=False, fine=False):
     lowest, highest = layer.level_range
     if layer.thresholds:
-        return solve_thresholds(layer.thresholds[setting], low, high, lowest, prescale)
-    return solve(*layer.affine[setting], low, high, lowest, prescale, highest)
+        return solve_thresholds(layer.thresholds[setting], low, high, lowest, prescale, fine)
+    return solve(*layer.affine[setting], low, high, lowest, prescale, highest, fine)
 
 
 def requantise(graph):
@@ -282,6 +296,6 @@ def hardware(table):
 
     def requantise_accumulators(layer, setting, acc):
         constants = table[layer.name, setting]
-        return apply(constants.scale[:, None, None], constants.bias[:, None, None], acc, constants.prescale)
+        return apply(constants.scale[:, None, None], constants.bias[:, None, None], acc, constants.prescale, constants.fine)
 
     return requantise_accumulators

@@ -2,15 +2,32 @@
 
 import numpy as np
 
+FRAME_BYTES = 128
+"""An image takes a multiple of this, one burst of the DMA."""
+
+
+def padded_frames(planes):
+    """Images as they lie in memory, one after the other.
+
+    Args:
+        planes: uint8 [N, planes, size, size].
+
+    Returns:
+        uint8 [N, bytes], each with zeros up to a multiple of FRAME_BYTES.
+    """
+    flat = np.ascontiguousarray(planes, np.uint8).reshape(len(planes), -1)
+    return np.ascontiguousarray(np.pad(flat, ((0, 0), (0, -flat.shape[1] % FRAME_BYTES))))
+
 
 def frame_beats(image, mode_index):
     """One input frame: a header beat (mode index in bits 7:0), then the image.
 
     Args:
-        image: uint8 [3, 32, 32]; sent plane by plane, row by row, byte k of a beat is pixel 8·beat + k.
+        image: uint8 [planes, size, size], size a multiple of 8; sent plane by plane, row by row, byte k of a beat is pixel
+            8·beat + k. Zeros fill it up to a multiple of 16 beats.
 
     Returns:
-        uint64 [1 + 384].
+        uint64 [1 + beats of the image].
     """
-    pixels = np.ascontiguousarray(image, np.uint8).reshape(-1).view("<u8")
+    pixels = padded_frames(np.asarray(image)[None])[0].view("<u8")
     return np.concatenate([np.array([mode_index], np.uint64), pixels.astype(np.uint64)])

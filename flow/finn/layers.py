@@ -13,7 +13,6 @@ from qonnx.core.datatype import DataType
 
 from flow.engine.cost import layer_cost
 from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
-from flow.engine.plan import NIBBLE_CHANNELS
 from flow.finn.folding import attribute_types, engine_config
 from flow.graph.integer import accumulate, finish, levels, run_layers
 from flow.graph.layers import IMAGE, ImageInput, Layer, group_count
@@ -163,7 +162,7 @@ class SwitchableConv(SwitchableLayer):
 
     def bram_estimation(self, fpgapart):
         """18-kbit blocks that the kernels and the requantisation entries of the modes in use would fill."""
-        inputs = NIBBLE_CHANNELS if self.get_nodeattr("image") else self.get_nodeattr("in_channels")
+        inputs = self.get_nodeattr("in_channels") * (2 if self.get_nodeattr("image") else 1)
         entries = len(set(self.get_nodeattr("mode_settings"))) * self.get_nodeattr("out_channels")
         return weight_blocks(inputs * self.get_nodeattr("out_channels")) + requant_blocks(entries)
 

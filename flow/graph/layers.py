@@ -19,6 +19,7 @@ SUM_VALUES = 64
 """Entries of a sum table; it is indexed by the sum modulo 64."""
 MAX, SUM = "max", "sum"
 WEIGHT_BITS = 4
+WEIGHT_MAX = 7
 OWN_STATISTICS = 32
 """A mode's setting of a layer is n + OWN_STATISTICS·s: n groups, with batch-normalisation statistics number s. Those of number 0
 belong to the group count; a mode that was searched has its own."""
@@ -123,6 +124,12 @@ class Layer:
         return ACTIVATION_MAX if self.residual else self.level_range[1]
 
     @property
+    def valid_size(self):
+        """(height, width) of the valid pixels of the output map."""
+        size = self.conv_size // (2 if self.pool2 else 1)
+        return self.valid or (size, size)
+
+    @property
     def settings(self):
         """Settings that the layer has requantisations for, ascending."""
         return sorted(self.thresholds or self.affine)
@@ -133,18 +140,16 @@ class Layer:
         return (self.in_size - 1) // self.stride + 1
 
     def weight_digits(self):
-        """[(shift, kernels)], kernels int64 in −8…7: the weight is the sum of kernels·2^shift.
+        """[(shift, kernels)], kernels int64 in −7…7, what the engine's lanes multiply: the weight is the sum of kernels·2^shift.
 
-        One pair for weights of 4 bits. Wider ones, which the first layer may have, are two passes over the image,
-        w = 16·high + low, and a third one, again with shift 4, where a weight exceeds 119 and high would not fit.
+        One pair with shift 0 for weights in −7…7. Wider ones, which the first layer may have, are w = 16·high + low, high
+        ones first; a part that reaches 8 takes two kernels.
         """
+        if np.abs(self.weight).max() <= WEIGHT_MAX:
+            return [(0, self.weight)]
         low = (self.weight + 8) % 16 - 8
-        digits, rest = [(0, low)], (self.weight - low) // 16
-        while rest.any():
-            high = np.clip(rest, -8, 7)
-            digits.insert(0, (WEIGHT_BITS, high))
-            rest = rest - high
-        return digits
+        parts = ((WEIGHT_BITS, (self.weight - low) // 16), (0, low))
+        return [(shift, kernels) for shift, part in parts for kernels in _kernels(part)]
 
     def group_weight(self, groups):
         """The weights in use with `groups` groups, [n, Co/n, Ci/n, ...]: output o and input i connect
@@ -253,6 +258,15 @@ class LayerGraph:
     def used_settings(self, layer):
         """Sorted settings that any mode has for `layer`."""
         return sorted({self.setting(mode, layer) for mode in self.modes})
+
+
+def _kernels(part):
+    """Kernels in −7…7 whose sum is `part`; none for zeros."""
+    found = []
+    while part.any():
+        found.append(np.clip(part, -WEIGHT_MAX, WEIGHT_MAX))
+        part = part - found[-1]
+    return found
 
 
 def shuffle_slots(channels):

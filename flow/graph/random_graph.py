@@ -7,7 +7,18 @@ as a trained network's do.
 import numpy as np
 
 from flow.graph.integer import affine, run_layers
-from flow.graph.layers import IMAGE, Layer, LayerGraph
+from flow.graph.layers import (
+    ACTIVATION_MAX,
+    IMAGE,
+    MAP_SIZES,
+    MAX,
+    SUM,
+    SUM_VALUES,
+    ImageInput,
+    Layer,
+    LayerGraph,
+    stored_size,
+)
 
 GROUP_COUNTS = (1, 2, 4, 8, 16)
 MODE_NAMES = ("full", "1/2", "1/4", "1/8", "1/16")
@@ -61,16 +72,112 @@ def random_resnet(seed=0, widths=(16, 32, 64), blocks=(1, 1, 1), classes=10):
     layers.append(classifier)
     modes = uniform_modes(layers)
 
-    images = rng.integers(0, 256, (4, 3, 32, 32), dtype=np.uint8)
+    calibrate(layers, modes, rng.integers(0, 256, (4, 3, 32, 32), dtype=np.uint8), rng)
+    return LayerGraph(f"random{seed}", layers, modes)
+
+
+def calibrate(layers, modes, planes, rng):
+    """Give every convolution random batch norms whose levels use its whole range, in every mode.
+
+    Args:
+        planes: uint8 [N, planes, size, size], what the first layer reads.
+    """
 
     def calibrated(layer, groups, acc):
         if groups not in layer.affine:
-            gain = rng.uniform(2.5, 4.5, layer.out_channels) * rng.choice([1, 1, 1, -1], layer.out_channels)
+            low, high = layer.level_range if layer.clamp else (0, ACTIVATION_MAX)
+            usual = (high - low) / ACTIVATION_MAX
+            gain = rng.uniform(2.5, 4.5, layer.out_channels) * usual * rng.choice([1, 1, 1, -1], layer.out_channels)
             scale = (gain / np.maximum(acc.std(axis=(0, 2, 3)), 1.0)).astype(np.float32)
-            shift = rng.normal(2.0, 2.0, layer.out_channels) - acc.mean(axis=(0, 2, 3)) * scale
+            shift = low + rng.normal(2.0, 2.0, layer.out_channels) * usual - acc.mean(axis=(0, 2, 3)) * scale
             layer.affine[groups] = scale, shift.astype(np.float32)
         return affine(layer, groups, acc)
 
     for mode in modes.values():
-        run_layers(layers, {layer.name: mode.get(layer.name, 1) for layer in layers}, images, calibrated)
-    return LayerGraph(f"random{seed}", layers, modes)
+        run_layers(layers, {layer.name: mode.get(layer.name, 1) for layer in layers}, planes, calibrated)
+
+
+def random_plain(seed=0, shape=(3, 32, 32), signed=False, weight_max=7, steps=4, tables=True, pools=True, classes=10):
+    """A network with what a layer may have and the shipped networks have not: bounds and tables of its own, 2×2 pools, maps
+    that are smaller than they are stored, wide weights in the first layer. Everything follows from the seed.
+
+    Args:
+        shape: (colours, height, width) of the images.
+        signed: the first layer's integers are signed, so there are two planes for each colour.
+        weight_max: largest weight of the first layer.
+        steps: convolutions or residual blocks behind it.
+        tables: some layers have bounds and tables of their own, or pool sums.
+        pools: some layers pool 2×2.
+
+    Returns:
+        LayerGraph with the modes full and 1/4.
+    """
+    rng = np.random.default_rng(seed)
+    colours, *valid = shape
+    layers, state = (
+        [],
+        (IMAGE, colours * (1 + signed), stored_size(*valid), tuple(valid)),
+    )  # name, channels, stored size, valid pixels
+
+    def levels():
+        return (0, int(rng.choice([1, 3, 7, 15]))) if tables and rng.random() < 0.5 else None
+
+    def conv(name, before, outputs, kernel, stride, limit=7, pool2=None, residual=None, pool=False):
+        source, inputs, size, valid = before
+        spread = rng.uniform(0.15, 0.6, size=(outputs, 1, 1, 1)) * limit
+        weight = np.clip(np.rint(rng.normal(scale=spread, size=(outputs, inputs, kernel, kernel))), -limit, limit).astype(np.int64)
+        weight[0] = rng.choice([-limit, limit], weight[0].shape)
+        counts = (1, 4) if inputs % 4 == 0 and source != IMAGE else (1,)
+        valid = tuple((side - 1) // stride + 1 for side in valid)
+        conv_size = (size - 1) // stride + 1
+        if pool2:
+            valid, conv_size = tuple(side // 2 for side in valid), conv_size // 2
+        stored = max(conv_size, MAP_SIZES[0])
+        layer = Layer(name, "conv", weight, stride, size, stored, counts, source, residual, pool=pool, pool2=pool2, valid=valid)
+        if pool2 == SUM:
+            layer.clamp = levels() or (0, ACTIVATION_MAX)
+            layer.sum_table = rng.integers(0, ACTIVATION_MAX + 1, SUM_VALUES)
+        elif residual and (tables or rng.random() < 0.5):
+            layer.clamp = ((-8, 7), (-15, 15), (-3, 4), (-16, 3))[rng.integers(4)]
+            layer.residual_table = rng.integers(-16, 32 - layer.clamp[1], ACTIVATION_MAX + 1)
+            layer.sum_table = rng.integers(0, ACTIVATION_MAX + 1, SUM_VALUES) if rng.random() < 0.7 else None
+        elif not residual:
+            layer.clamp = levels()
+            if tables and rng.random() < 0.3:
+                layer.sum_table = rng.integers(0, ACTIVATION_MAX + 1, SUM_VALUES)
+        layers.append(layer)
+        return name, outputs, stored, valid
+
+    def halving():
+        return int(rng.choice([1, 1, 2])) if min(state[3]) > 3 else 1
+
+    def kind(before, stride=1):
+        side = (min(before[3]) - 1) // stride + 1
+        if not pools or side < 2 or rng.random() < (0.4 if side > 4 else 0.8):
+            return None
+        return SUM if tables and rng.random() < 0.5 else MAX
+
+    stride = int(rng.choice([1, 1, 2])) if min(valid) > 8 else 1
+    state = conv("stem", state, 8, 3, stride, weight_max, kind(state, stride))
+    for step in range(steps):
+        last, outputs = step == steps - 1, int(rng.choice([8, 12, 16, 20]))
+        if (rng.random() < 0.5 and step) or state[1] % 4:
+            stream, channels = state, state[1]
+            stride = halving()
+            inner = conv(f"block{step}.conv1", stream, outputs, 3, stride)
+            if stride == 2 or outputs != channels:
+                stream = conv(f"block{step}.shortcut", stream, outputs, 1, stride)
+            pool2 = MAX if last and pools and min(inner[3]) > 1 else None
+            state = conv(f"block{step}.conv2", inner, outputs, 3, 1, pool2=pool2, residual=stream[0], pool=last)
+        else:
+            stride = halving()
+            state = conv(f"conv{step}", state, outputs, int(rng.choice([1, 3])), stride, 7, kind(state, stride), pool=last)
+    classifier = Layer("classifier", "linear", rng.integers(-127, 128, (classes, state[1])), input=state[0])
+    classifier.bias = rng.integers(-40000, 40000, classes)
+    layers.append(classifier)
+    modes = {"full": {}, "1/4": {layer.name: 4 for layer in layers if 4 in layer.group_counts}}
+    offset = 128 if signed else 0
+    image = ImageInput(tuple(shape[1:]), np.arange(-offset, 256 - offset)[:, None].repeat(colours, axis=1))
+    images = rng.integers(0, 256, (4, *shape), dtype=np.uint8)
+    calibrate(layers, modes, image.planes(images, layers[0].in_size), rng)
+    return LayerGraph(f"plain{seed}", layers, modes, image)

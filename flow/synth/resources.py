@@ -210,6 +210,7 @@ def write_memories(folder, parameters):
         "fc_weights": (get["FC_DEPTH"], 8 * get["V"]),
         "fc_bias": (get["CLASSES"], 32),
         "program": (get["MODES"] * get["LAYERS"], 128),
+        "tables": (64 * get["LAYERS"], 10),
         "rom": (get["DEPTH"], get["WIDTH"]),
     }
     chance = random.Random(0)

@@ -3,6 +3,7 @@
 
 module engine_loader_checks #(
     parameter int unsigned PLANES     = 3,
+    parameter int unsigned SIZE       = 32,
     parameter int unsigned IMAGE_BASE = 32
 ) (
     input wire        clk,
@@ -16,7 +17,7 @@ module engine_loader_checks #(
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
 
-    localparam int unsigned WORDS = 4 * PLANES;
+    localparam int unsigned WORDS = PLANES * SIZE / 8;
     logic target;
     assign target = 32'(addr) >= IMAGE_BASE + WORDS;
 
@@ -32,6 +33,6 @@ module engine_loader_checks #(
             else $fatal(1, "the image buffers hold %0d frames", count);
 endmodule
 
-bind engine_loader engine_loader_checks #(.PLANES(PLANES), .IMAGE_BASE(IMAGE_BASE)) checks (.*);
+bind engine_loader engine_loader_checks #(.PLANES(PLANES), .SIZE(SIZE), .IMAGE_BASE(IMAGE_BASE)) checks (.*);
 
 `default_nettype wire

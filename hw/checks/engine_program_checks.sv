@@ -8,7 +8,8 @@ module engine_program_checks
     import gatefold_pkg::*;
 #(
     parameter int unsigned MODES  = 5,
-    parameter int unsigned LAYERS = 16
+    parameter int unsigned LAYERS = 16,
+    parameter int unsigned PLANES = 3
 ) (
     input wire                               clk,
     input wire                               rst_n,
@@ -42,18 +43,18 @@ module engine_program_checks
         endcase
     endfunction
 
-    // Of the image, both buffers, which lie behind one another.
+    // Of the image, both buffers, which lie behind one another; its planes are two channels each, however often they are read.
     function automatic map_t source(descriptor_t at);
         source.in_m = at.src;
         source.first = 32'(at.src_base);
-        source.count = words_of(at.in_count, at.size + 2'(at.stride2));
+        source.count = words_of(at.image ? 9'(2 * PLANES) : at.in_count, at.size + 2'(at.stride2 && !at.keep));
         if (at.image) source.count = source.count * IMAGE_BUFFERS;
     endfunction
 
     function automatic map_t target(descriptor_t at);
         target.in_m = at.dst;
         target.first = 32'(at.dst_base);
-        target.count = words_of(at.out_count, at.size);
+        target.count = words_of(at.out_count, at.size - 2'(at.pool2 != POOL_NONE && at.size != SIZE_8));
     endfunction
     // verilator lint_on UNUSEDSIGNAL
 
@@ -97,6 +98,6 @@ module engine_program_checks
                         32'(program_addr) % LAYERS, 32'(program_addr) / LAYERS);
 endmodule
 
-bind engine_sequencer engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS)) program_checks (.load(3'(state) == 3'd2), .*);
+bind engine_sequencer engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS), .PLANES(PLANES)) program_checks (.load(3'(state) == 3'd2), .*);
 
 `default_nettype wire

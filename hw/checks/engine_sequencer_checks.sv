@@ -7,7 +7,10 @@ module engine_sequencer_checks
 #(
     parameter int unsigned P     = 64,
     parameter int unsigned R     = 64,
-    parameter int unsigned MODES = 5
+    parameter int unsigned MODES = 5,
+    parameter int unsigned PLANES = 3,
+    parameter int unsigned HIGH_DIGITS = 0,
+    parameter int unsigned LOW_DIGITS = 1
 ) (
     input wire         clk,
     input wire         rst_n,
@@ -38,6 +41,17 @@ module engine_sequencer_checks
     assign last_out = tile.out + {8'd0, tile.pair};
     assign in_per_group = (MODES == 1) ? layer.in_count : layer.in_per_group;
     assign out_per_group = (MODES == 1) ? layer.out_count : layer.out_per_group;
+
+    // Input number `number` of the image: pass after pass over the planes, each of their upper or of their lower nibbles.
+    function automatic logic [8:0] nibble(logic [8:0] number);
+        logic [8:0] pass = number / 9'(PLANES);
+        logic lower = (HIGH_DIGITS != 0 && 32'(pass) / (HIGH_DIGITS | 32'(HIGH_DIGITS == 0)) == 1)
+                      || 32'(pass) >= 2 * HIGH_DIGITS + LOW_DIGITS;
+        return number % 9'(PLANES) + (lower ? 9'(PLANES) : 9'd0);
+    endfunction
+
+    logic [8:0] expected;
+    assign expected = layer.image ? nibble(base + seen) : base + seen;
 
     // A tuple's inputs come one after the other, from the first of its group to the last; `seen` of them have come.
     // Likewise.
@@ -71,10 +85,18 @@ module engine_sequencer_checks
                         last_out, tile_in);
     end
 
+    always_ff @(posedge clk) if (on && tile.valid && layer.image) begin
+        passes: assert (32'(layer.in_count) == 2 * (HIGH_DIGITS + LOW_DIGITS) * PLANES)
+            else $fatal(1, "a layer reads %0d nibbles of an image of %0d planes", layer.in_count, PLANES);
+        shifts: assert (tile.first || tile.shift == (seen == 9'(HIGH_DIGITS * PLANES)
+                                                     || seen == 9'((2 * HIGH_DIGITS + LOW_DIGITS) * PLANES)))
+            else $fatal(1, "the sums of an image are shifted at the wrong input %0d", seen);
+    end
+
     always_ff @(posedge clk) if (on && tile.valid) begin
         inputs: assert (tile_in < layer.in_count)
             else $fatal(1, "a tile of input %0d lies outside its layer", tile_in);
-        order: assert (tile.first == !open && (tile.first || (tile_in == base + seen && tile.out == tuple.out
+        order: assert (tile.first == !open && (tile.first || (tile_in == expected && tile.out == tuple.out
                        && tile.pair == tuple.pair && tile.y == tuple.y && tile.x == tuple.x)))
             else $fatal(1, "the tiles of a tuple are out of order at input %0d", tile_in);
         last: assert (tile.last == ((tile.first ? 9'd0 : seen) + 9'd1 == in_per_group))
@@ -93,6 +115,8 @@ module engine_sequencer_checks
             else $fatal(1, "a tuple is complete while the one before still leaves the accumulators");
 endmodule
 
-bind engine_sequencer engine_sequencer_checks #(.P(P), .R(R), .MODES(MODES)) checks (.waiting(3'(state) == 3'd0), .*);
+bind engine_sequencer engine_sequencer_checks #(
+    .P(P), .R(R), .MODES(MODES), .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS)
+) checks (.waiting(3'(state) == 3'd0), .*);
 
 `default_nettype wire

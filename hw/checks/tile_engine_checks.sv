@@ -10,7 +10,9 @@ module tile_engine_checks
     parameter int unsigned M_DEPTH       = 64,
     parameter int unsigned IMAGE_BASE    = 32,
     parameter int unsigned WEIGHT_DEPTH  = 4096,
-    parameter int unsigned REQUANT_DEPTH = 512
+    parameter int unsigned REQUANT_DEPTH = 512,
+    parameter int unsigned POOL2         = 0,
+    parameter bit          MASK          = 0
 ) (
     input wire                                      clk,
     input wire                                      rst_n,
@@ -28,7 +30,7 @@ module tile_engine_checks
     input wire  [14:0]                              requant_addr,
     input wire                                      write_image,
     input wire  [7:0]                               write_addr,
-    input wire  [15:0][3:0]                         write_enable
+    input wire  [15:0][POOL2 == 0 ? 3 : 7:0]        write_enable
 );
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
@@ -50,7 +52,7 @@ module tile_engine_checks
     // Words of the layer's output map in every bank.
     logic [31:0] target_words;
     always_comb
-        case (layer.size)
+        case (layer.size - 2'(layer.pool2 != POOL_NONE && layer.size != SIZE_8))
             SIZE_8: target_words = (32'(layer.out_count) + 1) / 2;
             SIZE_16: target_words = 32'(layer.out_count);
             default: target_words = 2 * 32'(layer.out_count);
@@ -62,11 +64,22 @@ module tile_engine_checks
         memory: assert (32'(write_addr) < (layer.dst ? IMAGE_BASE : X_DEPTH))
             else $fatal(1, "word %0d is written, outside its memory or over an image", write_addr);
     end
+
+    // What a layer asks for is there.
+    always_ff @(posedge clk) if (on && tile.valid) begin
+        pools: assert (layer.pool2 == POOL_NONE || (layer.pool2 == POOL_MAX && POOL2 % 2 == 1)
+                       || (layer.pool2 == POOL_SUM && POOL2 / 2 == 1))
+            else $fatal(1, "a layer has pool %0d, which this engine lacks", layer.pool2);
+        residuals: assert (layer.pool2 == POOL_NONE || !layer.residual || layer.pool)
+            else $fatal(1, "a layer adds and pools, and its two maps have one address");
+        valid: assert (MASK || (layer.rows == '0 && layer.columns == '0 && !layer.keep))
+            else $fatal(1, "a layer has %0d valid rows, and this engine no mask", layer.rows);
+    end
 endmodule
 
 bind tile_engine tile_engine_checks #(
     .PE(PE), .X_DEPTH(X_DEPTH), .M_DEPTH(M_DEPTH), .IMAGE_BASE(IMAGE_BASE), .WEIGHT_DEPTH(WEIGHT_DEPTH),
-    .REQUANT_DEPTH(REQUANT_DEPTH)
+    .REQUANT_DEPTH(REQUANT_DEPTH), .POOL2(POOL2), .MASK(MASK)
 ) checks (.*);
 
 `default_nettype wire

@@ -4,7 +4,9 @@
 (* keep_hierarchy *)
 module engine_accumulator
     import engine_pkg::*;
-(
+#(
+    parameter int unsigned ACC_WIDTH = 18
+) (
     input  wire                         clk,
     input  wire  signed [2:0][9:0]      partial,
     input  wire                         valid,    /// these three one cycle after `partial`

@@ -11,6 +11,7 @@ module engine_drain
 #(
     parameter int unsigned P  = 64,
     parameter int unsigned PE = 2,
+    parameter int unsigned ACC_WIDTH = 18,
     parameter int unsigned R  = 64   /// requantisers; divides P
 ) (
     // Without a queue (PE = 1, R = P) the word passes at once.

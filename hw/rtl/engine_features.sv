@@ -6,18 +6,19 @@
 `default_nettype none
 
 module engine_features #(
-    parameter int unsigned DEPTH = 64,  /// words per bank
+    parameter int unsigned DEPTH  = 64,  /// words per bank
+    parameter int unsigned CHUNKS = 4,   /// of a word, see engine_bank
     localparam int unsigned AW = $clog2(DEPTH)
 ) (
     input  wire                clk,
-    input  wire  [15:0][3:0]   we,     /// per bank and 8-pixel chunk
+    input  wire  [15:0][CHUNKS-1:0] we,
     input  wire  [AW-1:0]      waddr,
     input  wire  [15:0][127:0] wdata,
     input  wire  [15:0][AW-1:0] raddr,
     output logic [15:0][127:0] rdata   /// one cycle after raddr
 );
     for (genvar b = 0; b < 16; b++) begin : bank
-        engine_bank #(.DEPTH(DEPTH)) memory (
+        engine_bank #(.DEPTH(DEPTH), .CHUNKS(CHUNKS)) memory (
             .clk, .we(we[b]), .waddr, .wdata(wdata[b]), .raddr(raddr[b]), .rdata(rdata[b])
         );
     end

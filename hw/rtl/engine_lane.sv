@@ -7,7 +7,9 @@
 
 module engine_lane
     import engine_pkg::*;
-(
+#(
+    parameter int unsigned ACC_WIDTH = 18
+) (
     input  wire                         clk,
     input  wire  [35:0]                 taps,
     input  wire  [35:0]                 kernel,

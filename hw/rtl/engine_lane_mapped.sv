@@ -7,7 +7,9 @@
 (* keep_hierarchy *)
 module engine_lane_mapped
     import engine_pkg::*;
-(
+#(
+    parameter int unsigned ACC_WIDTH = 18
+) (
     input  wire                         clk,
     input  wire  [35:0]                 taps,
     input  wire  [35:0]                 weights,  /// as engine_row_sum takes them, row 0 first
@@ -25,7 +27,7 @@ module engine_lane_mapped
         );
     end
     always_ff @(posedge clk) partial <= row;
-    engine_accumulator accumulator (.clk, .partial, .valid, .first, .shift, .acc);
+    engine_accumulator #(.ACC_WIDTH(ACC_WIDTH)) accumulator (.clk, .partial, .valid, .first, .shift, .acc);
 endmodule
 
 `default_nettype wire

@@ -11,6 +11,7 @@ module engine_lanes
 #(
     parameter int unsigned P        = 64,
     parameter int unsigned PE       = 2,
+    parameter int unsigned ACC_WIDTH = 18,  /// bits of an accumulator
     parameter int unsigned MULT_DSP = 0,  /// pixel pairs in DSP48s, nine each; needs PE = 2
 `ifdef SYNTHESIS
     parameter bit          MAPPED   = 1
@@ -30,7 +31,7 @@ module engine_lanes
         logic [PE-1:0][35:0] kernel;
         always_ff @(posedge clk) kernel <= kernel_early;
         for (genvar l = 0; l < PE * P; l++) begin : lane
-            engine_lane unit (
+            engine_lane #(.ACC_WIDTH(ACC_WIDTH)) unit (
                 .clk, .taps(taps[l%P]), .kernel(kernel[l/P]), .valid, .first, .shift, .acc(acc[l])
             );
         end
@@ -55,14 +56,14 @@ module engine_lanes
                 end
             end
         for (genvar q = 0; q < MULT_DSP; q++) begin : pair
-            engine_quad quad (
+            engine_quad #(.ACC_WIDTH(ACC_WIDTH)) quad (
                 .clk, .taps(taps[2*q+:2]), .weights(packed_weights), .valid, .first, .shift,
                 .acc({acc[P+2*q+1], acc[2*q+1], acc[P+2*q], acc[2*q]})
             );
         end
         for (genvar e = 0; e < PE; e++) begin : output_channel
             for (genvar l = 2 * MULT_DSP; l < P; l++) begin : pixel
-                engine_lane_mapped lane (
+                engine_lane_mapped #(.ACC_WIDTH(ACC_WIDTH)) lane (
                     .clk, .taps(taps[l]), .weights(weights[e]), .triples(triples[e]), .valid, .first, .shift,
                     .acc(acc[e*P+l])
                 );

@@ -1,14 +1,15 @@
 // From the input stream to the image buffers in feature memory M.
 //
-// A frame is one header beat (mode in bits 7:0) and PLANES * 32 rows of 32 bytes, plane after plane, four beats each.
-// A row becomes two words, upper and lower nibbles, which are channels of their own: the first layer adds the lower
-// ones to 16 times the upper ones. Two buffers alternate; a frame is offered to the sequencer when it is complete,
-// and its buffer is free again when the first layer has read it.
+// A frame is one header beat (mode in bits 7:0) and PLANES * SIZE rows of SIZE bytes, plane after plane, filled up to a
+// multiple of 16 beats. A row becomes two words, upper and lower nibbles, which are channels of their own: plane p is
+// channel p and channel PLANES + p, placed as in any map. Two buffers alternate; a frame is offered to the sequencer when
+// it is complete, and its buffer is free again when the first layer has read it.
 `default_nettype none
 
 module engine_loader #(
-    parameter int unsigned PLANES     = 3,   /// colours
-    parameter int unsigned IMAGE_BASE = 32   /// first word of buffer 0; each takes 4 * PLANES words
+    parameter int unsigned PLANES     = 3,
+    parameter int unsigned SIZE       = 32,  /// 8, 16 or 32
+    parameter int unsigned IMAGE_BASE = 32   /// first word of buffer 0
 ) (
     input  wire          clk,
     input  wire          rst_n,
@@ -27,7 +28,10 @@ module engine_loader #(
     output logic         buffer,
     input  wire          release_buffer
 );
-    localparam int unsigned WORDS = 4 * PLANES;
+    localparam int unsigned WORDS = PLANES * SIZE / 8;  // of a buffer, in every bank
+    localparam int unsigned BEATS = SIZE / 8;           // of a row
+    localparam int unsigned FILLED = (PLANES * SIZE * BEATS + 15) / 16 * 16 / (SIZE * BEATS);  // planes with what fills up
+    localparam int unsigned PW = $clog2(FILLED + 1);
 
     // Two frames at most, oldest first.
     logic [1:0][7:0] modes;
@@ -38,29 +42,47 @@ module engine_loader #(
     state_e      state;
     logic [1:0]  beat;
     logic [4:0]  row;
-    logic [$clog2(PLANES+1)-1:0] plane;
+    // Maps of 8 and of 16 rows look at less of these two.
+    // verilator lint_off UNUSEDSIGNAL
+    logic [4:0]  write_row;
+    // verilator lint_on UNUSEDSIGNAL
+    logic [PW-1:0] plane;
+    logic [3:0]  write_channel;
     logic [191:0] gathered;
     logic        high_pending, low_pending;
-    logic [127:0] high, low;
-    logic [3:0]  write_bank;
-    logic [7:0]  high_addr;
+    logic [4*SIZE-1:0] high, low;
 
     wire pending = high_pending || low_pending;
-    wire row_complete = state == ROWS && s_axis_tvalid && s_axis_tready && beat == 2'd3;
-    assign s_axis_tready = (state == HEADER) ? count < 2'd2 : (state == ROWS) && !(beat == 2'd3 && pending);
+    wire last_beat = beat == 2'(BEATS - 1);
+    wire row_complete = state == ROWS && s_axis_tvalid && s_axis_tready && last_beat;
+    wire row_last = row == 5'(SIZE - 1);
+    assign s_axis_tready = (state == HEADER) ? count < 2'd2 : (state == ROWS) && !(last_beat && pending);
 
-    wire [255:0] full_row = {s_axis_tdata, gathered};
-    logic [127:0] row_high, row_low;
+    // verilator lint_off UNUSEDSIGNAL
+    wire [255:0] newest = {s_axis_tdata, gathered};
+    // verilator lint_on UNUSEDSIGNAL
+    wire [8*SIZE-1:0] full_row = newest[255-:8*SIZE];
+    logic [4*SIZE-1:0] row_high, row_low;
     always_comb
-        for (int unsigned p = 0; p < 32; p++) begin
+        for (int unsigned p = 0; p < SIZE; p++) begin
             row_high[4*p+:4] = full_row[8*p+4+:4];
             row_low[4*p+:4] = full_row[8*p+:4];
         end
 
     assign write = pending;
-    assign bank = write_bank;
-    assign addr = high_pending ? high_addr : high_addr + 8'(2 * PLANES);
-    assign data = high_pending ? high : low;
+    wire [3:0] channel = high_pending ? write_channel : write_channel + 4'(PLANES);
+    wire [7:0] base = 8'(IMAGE_BASE) + (fill ? 8'(WORDS) : 8'd0);
+    if (SIZE == 32) begin : rows_of_32
+        assign bank = write_row[3:0];
+        assign addr = base + {3'd0, channel, write_row[4]};
+    end else if (SIZE == 16) begin : rows_of_16
+        assign bank = write_row[3:0];
+        assign addr = base + 8'(channel);
+    end else begin : rows_of_8
+        assign bank = {channel[0], write_row[2:0]};
+        assign addr = base + 8'(channel >> 1);
+    end
+    assign data = 128'(high_pending ? high : low);
 
     assign valid = count != 2'd0;
     assign mode = modes[drain];
@@ -85,10 +107,10 @@ module engine_loader #(
                         modes[fill] <= s_axis_tdata[7:0];
                         state <= ROWS;
                     end
-                ROWS: if (row_complete && row == 5'd31 && plane == ($bits(plane))'(PLANES - 1)) state <= LAST_WRITE;
+                ROWS: if (row_complete && row_last && plane == PW'(FILLED - 1)) state <= LAST_WRITE;
                 default: if (complete) state <= HEADER;
             endcase
-            if (row_complete) begin
+            if (row_complete && plane < PW'(PLANES)) begin
                 high_pending <= 1'b1;
                 low_pending <= 1'b1;
             end else if (write_ready) begin
@@ -102,17 +124,24 @@ module engine_loader #(
             row <= '0;
             plane <= '0;
         end else if (s_axis_tvalid && s_axis_tready) begin
-            beat <= beat + 2'd1;
+            beat <= last_beat ? '0 : beat + 2'd1;
             gathered <= {s_axis_tdata, gathered[191:64]};
-            if (beat == 2'd3) begin
-                row <= row + 5'd1;
-                if (row == 5'd31) plane <= plane + 1'b1;
+            if (last_beat) begin
+                row <= row_last ? '0 : row + 5'd1;
+                if (row_last) plane <= plane + 1'b1;
                 high <= row_high;
                 low <= row_low;
-                write_bank <= row[3:0];
-                high_addr <= 8'(IMAGE_BASE) + (fill ? 8'(WORDS) : 8'd0) + {{(7-$bits(plane)){1'b0}}, plane, row[4]};
+                write_row <= row;
+                write_channel <= 4'(plane);
             end
         end
+    end
+
+    if (SIZE != 8 && SIZE != 16 && SIZE != 32) begin : bad_size
+        $error("engine_loader: SIZE must be 8, 16 or 32");
+    end
+    if (PLANES > 6) begin : bad_planes
+        $error("engine_loader: at most 6 planes");
     end
 endmodule
 

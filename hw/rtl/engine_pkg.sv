@@ -2,15 +2,17 @@
 `default_nettype none
 
 package engine_pkg;
-    localparam int unsigned ACC_WIDTH = 18;    // accumulator, signed: 64 inputs x 9 taps x 7 x 15 and the 8-bit image fit
     localparam int unsigned SCALE_WIDTH = 25;  // requantisation scale, signed: the wide port of a DSP48
     localparam int unsigned BIAS_WIDTH = 29;   // requantisation bias, signed, in units of 2^BIAS_SHIFT
     localparam int unsigned BIAS_SHIFT = 10;
     localparam int unsigned REQUANT_SHIFT = 26;
-    localparam int unsigned POOL_WIDTH = 10;   // sum of 64 pixels of 4 bits
+    localparam int unsigned FINE_BITS = 8;     // by which the shift, and the bias with it, is larger in a layer with `fine`
 
     // Map sizes, the code of the descriptor field `size`.
     typedef enum logic [1:0] {SIZE_8 = 2'd0, SIZE_16 = 2'd1, SIZE_32 = 2'd2} size_e;
+
+    // 2x2 pools behind a convolution, the code of the descriptor field `pool2`.
+    typedef enum logic [1:0] {POOL_NONE = 2'd0, POOL_MAX = 2'd1, POOL_SUM = 2'd2} pool2_e;
 
     // One cycle of the sequencer. `valid` is low in a cycle that only waits for the requantisers.
     typedef struct packed {

@@ -5,30 +5,32 @@
 `default_nettype none
 
 module engine_pool
-    import engine_pkg::*;
 #(
     parameter int unsigned R     = 64,
     parameter int unsigned V     = 16,
-    parameter int unsigned DEPTH = 4   /// words of V sums
+    parameter int unsigned DEPTH = 4,  /// words of V sums
+    parameter int unsigned POOL_WIDTH = 10  /// bits of a sum: 10, 12, 14 for maps of 8, 16, 32 pixels
 ) (
     input  wire                             clk,
     input  wire                             valid,
     input  wire                             first,
     input  wire  [8:0]                      channel,
     input  wire  [R-1:0][3:0]               pixels,
+    input  wire                             fourfold, /// every pixel stands there four times
     input  wire  [$clog2(DEPTH)-1:0]        raddr,
     output logic [V-1:0][POOL_WIDTH-1:0]    rdata    /// one cycle after raddr
 );
     localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V);
-    logic [POOL_WIDTH-1:0] sum, total;
+    logic [POOL_WIDTH-1:0] sum;
+    logic [9:0]            total;
     logic                  sum_valid, sum_first;
     logic [8:0]            sum_channel;
     always_comb begin
         total = '0;
-        for (int unsigned r = 0; r < R; r++) total += POOL_WIDTH'(pixels[r]);
+        for (int unsigned r = 0; r < R; r++) total += 10'(pixels[r]);
     end
     always_ff @(posedge clk) begin
-        sum <= total;
+        sum <= POOL_WIDTH'(fourfold ? {2'b00, total[9:2]} : total);
         sum_valid <= valid;
         sum_first <= first;
         sum_channel <= channel;

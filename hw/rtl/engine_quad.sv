@@ -5,7 +5,9 @@
 (* keep_hierarchy *)
 module engine_quad
     import engine_pkg::*;
-(
+#(
+    parameter int unsigned ACC_WIDTH = 18
+) (
     input  wire                               clk,
     input  wire  [1:0][35:0]                  taps,
     input  wire  [8:0][13:0]                  weights,  /// w0 + w1 * 2^10 of every tap
@@ -21,7 +23,7 @@ module engine_quad
         );
     end
     for (genvar f = 0; f < 4; f++) begin : lane
-        engine_accumulator accumulator (
+        engine_accumulator #(.ACC_WIDTH(ACC_WIDTH)) accumulator (
             .clk, .partial({row[2][f], row[1][f], row[0][f]}), .valid, .first, .shift, .acc(acc[f])
         );
     end

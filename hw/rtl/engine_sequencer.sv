@@ -5,6 +5,11 @@
 // input of the group: one tile. A tuple takes at least as many cycles as its outputs need on the way out
 // (P * outputs / R); cycles without a tile fill up. After a layer the pipeline drains, since the next layer reads
 // what this one writes; the next descriptor is fetched meanwhile.
+//
+// The first layer reads the image's nibbles. A weight w = 16 * sum of HIGH_DIGITS kernels + sum of LOW_DIGITS kernels
+// and a pixel p = 16 * upper + lower give four kinds of tiles, whose sums count 256, 16, 16 and 1 times: high kernels with
+// upper nibbles; high with lower and low with upper ones; low with lower ones. Each pass takes all planes, and the sums
+// are shifted by four bits before the second kind and before the last.
 `default_nettype none
 
 module engine_sequencer
@@ -18,6 +23,9 @@ module engine_sequencer
     parameter int unsigned LAYERS = 16,  /// descriptors per mode, a power of two
     parameter int unsigned LATENCY = 12, /// cycles from the last tile's issue until its pixels can be read
     parameter int unsigned WEIGHT_AW = 12,
+    parameter int unsigned PLANES      = 3,  /// of the image
+    parameter int unsigned HIGH_DIGITS = 0,  /// kernels of the first layer that count 16 times
+    parameter int unsigned LOW_DIGITS  = 1,
     localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS)
 ) (
     input  wire                       clk,
@@ -37,6 +45,10 @@ module engine_sequencer
     output tile_t                     tile,
     output logic [8:0]                tile_in,        /// input channel of the tile
     output logic [PE-1:0][WEIGHT_AW-1:0] weight_addr, /// with the tile
+    // tables
+    input  wire                       tables_ready,   /// those of the next layer are loaded
+    output wire                       tables_start,
+    output wire  [$clog2(LAYERS)-1:0] tables_next,    /// layer whose tables are loaded next
     // vector unit
     input  wire                       record_ready,   /// the previous frame's record has left
     output logic                      linear_start,
@@ -85,9 +97,27 @@ module engine_sequencer
     wire layer_end = block_end && row_end && next_y == size;
     wire [16:0] row_step = pair ? {7'd0, layer.in_count, 1'b0} : {8'd0, layer.in_count};
 
+    // The image's tiles: passes over all planes, of upper nibbles (channels 0 on) or lower ones (channels PLANES on).
+    localparam int unsigned SECOND = HIGH_DIGITS * PLANES, LAST = (2 * HIGH_DIGITS + LOW_DIGITS) * PLANES;
+    wire  [8:0] nibble_channel;
+    wire        shift = layer.image && ((HIGH_DIGITS != 0 && k == 9'(SECOND)) || k == 9'(LAST));
+    if (HIGH_DIGITS == 0 && LOW_DIGITS == 1) begin : one_digit
+        assign nibble_channel = in_base + k;
+    end else begin : digits
+        logic [8:0] plane;
+        wire        lower = (k >= 9'(SECOND) && k < 9'(2 * SECOND)) || k >= 9'(LAST);
+        always_ff @(posedge clk)
+            if (state == LOAD || (state == RUN && (tuple_end || plane == 9'(PLANES - 1)))) plane <= '0;
+            else if (state == RUN) plane <= plane + 9'd1;
+        assign nibble_channel = layer.image ? (lower ? plane + 9'(PLANES) : plane) : in_base + k;
+    end
+
     assign side = (P == 64) && layer.stride2 && layer.size == SIZE_16;
     assign image_release = state == DRAINING && wait_count == '0 && layer.image;
     assign finish = state == FINISH;
+    wire   take = state == LOAD && tables_ready && (program_data.kind == 2'd0 || record_ready);
+    assign tables_start = take;
+    assign tables_next = program_data.last ? '0 : index + 1'b1;
 
     always_ff @(posedge clk) begin
         if (!rst_n) begin
@@ -101,7 +131,7 @@ module engine_sequencer
             linear_start <= 1'b0;
         end else begin
             cycles <= cycles + 32'd1;
-            linear_start <= state == LOAD && program_data.kind != 2'd0 && record_ready;
+            linear_start <= take && program_data.kind != 2'd0;
             case (state)
                 IDLE: begin
                     index <= '0;
@@ -109,11 +139,11 @@ module engine_sequencer
                     tiles <= '0;
                     mode <= image_mode;
                     buffer <= image_buffer;
-                    if (image_valid) state <= FETCH;
+                    if (image_valid && tables_ready) state <= FETCH;
                 end
                 FETCH: state <= LOAD;
                 LOAD:
-                    if (program_data.kind == 2'd0 || record_ready) begin
+                    if (take) begin
                         layer <= program_data;
                         if (MODES == 1) begin
                             layer.groups <= '0;
@@ -176,13 +206,13 @@ module engine_sequencer
     always_ff @(posedge clk) begin
         tile.valid <= valid;
         tile.first <= k == '0;
-        tile.shift <= layer.image && {k, 1'b0} == {1'b0, layer.in_count};
+        tile.shift <= shift;
         tile.last <= valid && k + 9'd1 == in_per_group;
         tile.pair <= pair;
         tile.out <= out;
         tile.y <= y[4:0];
         tile.x <= x[4:0];
-        tile_in <= input_channel;
+        tile_in <= nibble_channel;
         weight_addr[0] <= row0[WEIGHT_AW-1:0];
         if (PE == 2) weight_addr[PE-1] <= row1[WEIGHT_AW-1:0];
     end

@@ -5,12 +5,12 @@
 `default_nettype none
 
 module engine_vector
-    import engine_pkg::*;
 #(
     parameter int unsigned V          = 16,
     parameter int unsigned DEPTH      = 64,  /// words of V weights
     parameter int unsigned POOL_DEPTH = 4,   /// words of V inputs
-    parameter int unsigned CLASSES    = 10   /// biases
+    parameter int unsigned CLASSES    = 10,  /// biases
+    parameter int unsigned POOL_WIDTH = 10   /// bits of an input, unsigned
 ) (
     input  wire                            clk,
     input  wire                            rst_n,
@@ -71,7 +71,7 @@ module engine_vector
     // verilator lint_off UNUSEDSIGNAL
     step_t step1, step2, step3, step4;
     // verilator lint_on UNUSEDSIGNAL
-    logic signed [V-1:0][18:0] product;
+    logic signed [V-1:0][POOL_WIDTH+8:0] product;
     logic signed [31:0] sum, acc, total;
     logic [31:0] bias;
     always_comb begin

@@ -20,6 +20,21 @@ module gatefold_top #(
   parameter int unsigned M_DEPTH       = 64,
   /// First word of the images in M.
   parameter int unsigned IMAGE_BASE    = 32,
+  /// Planes of an image, and their height and width in pixels: 8, 16 or 32.
+  parameter int unsigned PLANES        = 3,
+  parameter int unsigned IMAGE_SIZE    = 32,
+  /// Kernels of the first layer that count 16 times, and its other ones.
+  parameter int unsigned HIGH_DIGITS   = 0,
+  parameter int unsigned LOW_DIGITS    = 1,
+  /// Bits of an accumulator, 18 to 21, and of a pooled sum: 10, 12, 14 for maps of 8, 16, 32 pixels.
+  parameter int unsigned ACC_WIDTH     = 18,
+  parameter int unsigned POOL_WIDTH    = 10,
+  /// Layers have bounds and tables of their own (1).
+  parameter int unsigned TABLES        = 0,
+  /// 2x2 pools: bit 0 of codes (max), bit 1 of levels (sum; needs TABLES).
+  parameter int unsigned POOL2         = 0,
+  /// Maps are smaller than they are stored (1).
+  parameter int unsigned MASK          = 0,
   /// Words of the weight, requantisation and vector weight memories.
   parameter int unsigned WEIGHT_DEPTH  = 4096,
   parameter int unsigned REQUANT_DEPTH = 512,
@@ -111,6 +126,7 @@ module gatefold_top #(
     .BUILD_HASH(BUILD_HASH),
     .MODES     (MODES),
     .CLASSES   (CLASSES),
+    .IMAGE_BEATS((PLANES * IMAGE_SIZE * IMAGE_SIZE / 8 + 15) / 16 * 16),
     .READ_DEPTH(READ_DEPTH)
   ) shell (
     .clk          (ap_clk),
@@ -141,6 +157,15 @@ module gatefold_top #(
     .X_DEPTH      (X_DEPTH),
     .M_DEPTH      (M_DEPTH),
     .IMAGE_BASE   (IMAGE_BASE),
+    .PLANES       (PLANES),
+    .IMAGE_SIZE   (IMAGE_SIZE),
+    .HIGH_DIGITS  (HIGH_DIGITS),
+    .LOW_DIGITS   (LOW_DIGITS),
+    .ACC_WIDTH    (ACC_WIDTH),
+    .POOL_WIDTH   (POOL_WIDTH),
+    .TABLES       (TABLES != 0),
+    .POOL2        (POOL2),
+    .MASK         (MASK != 0),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),

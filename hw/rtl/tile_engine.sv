@@ -1,11 +1,13 @@
 // The tile engine: a convolutional network, layer after layer, on one set of pixel lanes.
 //
-// In: a stream of frames, one header beat (mode in bits 7:0) and the image, plane after plane, eight pixels a beat.
+// In: a stream of frames, one header beat (mode in bits 7:0) and the image, plane after plane, eight pixels a beat, filled
+// up to a multiple of 16 beats.
 // Out: one result record per frame. All weights and feature maps stay on chip. Every lane uses the same weights in a
 // cycle, so a channel pair that the mode switches off is a cycle that does not happen.
 //
 // Stages, counted from the sequencer's registered tile (0): 1 memory rows, 2 rotated, 3 window, 4 taps and kernels,
-// 5 partial sums, 6 sums, 7 accumulators, 8..10 the requantiser's DSP, 11 pixels, 12 write.
+// 5 partial sums, 6 sums, 7 accumulators, 8..10 the requantiser's DSP, 11 pixels, 12 write. With TABLES 11 are levels, 12 sums
+// with what the residual's code is worth, 13 pixels; POOL2 adds two stages more before the write.
 `default_nettype none
 
 module tile_engine
@@ -19,7 +21,15 @@ module tile_engine
     parameter int unsigned X_DEPTH       = 64,    /// words per bank of X
     parameter int unsigned M_DEPTH       = 64,    /// words per bank of M
     parameter int unsigned IMAGE_BASE    = 32,    /// first word of the image buffers in M
-    parameter int unsigned PLANES        = 3,     /// colours of the image
+    parameter int unsigned PLANES        = 3,     /// planes of the image
+    parameter int unsigned IMAGE_SIZE    = 32,    /// their height and width: 8, 16 or 32
+    parameter int unsigned HIGH_DIGITS   = 0,     /// kernels of the first layer that count 16 times
+    parameter int unsigned LOW_DIGITS    = 1,     /// its other kernels
+    parameter int unsigned ACC_WIDTH     = 18,    /// bits of an accumulator: 18 to 21
+    parameter int unsigned POOL_WIDTH    = 10,    /// bits of a pooled sum: 10, 12 or 14 for maps of 8, 16 or 32 pixels
+    parameter bit          TABLES        = 0,     /// layers have bounds and tables of their own
+    parameter int unsigned POOL2         = 0,     /// 2x2 pools: bit 0 of codes (max), bit 1 of levels (sum; needs TABLES)
+    parameter bit          MASK          = 0,     /// maps are smaller than they are stored
     parameter int unsigned WEIGHT_DEPTH  = 4096,  /// kernels
     parameter int unsigned REQUANT_DEPTH = 512,   /// scale and bias pairs
     parameter int unsigned FC_DEPTH      = 64,    /// words of V fully connected weights
@@ -39,6 +49,9 @@ module tile_engine
     input  wire         m_axis_tready
 );
     localparam int unsigned U = R / 8, WORDS = P / R;
+    localparam bit          POOL = POOL2 != 0;
+    localparam int unsigned CHUNKS = POOL ? 8 : 4;
+    localparam int unsigned CODE = TABLES ? 13 : 11, DONE = CODE + (POOL ? 2 : 0);  // stages of the pixels before and after a pool
     localparam int unsigned XW = $clog2(X_DEPTH), MW = $clog2(M_DEPTH);
     localparam int unsigned WEIGHT_AW = $clog2(WEIGHT_DEPTH), REQUANT_AW = $clog2(REQUANT_DEPTH);
     localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS);
@@ -58,23 +71,30 @@ module tile_engine
     tile_t       tile;
     wire  [8:0]  tile_in;
     wire  [PE-1:0][WEIGHT_AW-1:0] weight_addr;
+    wire         tables_ready;
+    // For tables alone.
+    // verilator lint_off UNUSEDSIGNAL
+    wire         tables_start;
+    wire  [$clog2(LAYERS)-1:0] tables_next;
+    // verilator lint_on UNUSEDSIGNAL
     wire         record_ready, linear_start, linear_done, finish;
     wire  [31:0] cycles, tiles;
 
     engine_sequencer #(
-        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW)
+        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE + 1),
+        .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS)
     ) sequencer (
         .clk, .rst_n, .image_valid, .image_mode, .image_buffer, .image_release,
         .program_addr, .program_data(descriptor_t'(program_word)), .layer, .side, .buffer,
-        .tile, .tile_in, .weight_addr, .record_ready, .linear_start, .linear_done,
+        .tile, .tile_in, .weight_addr, .tables_ready, .tables_start, .tables_next, .record_ready, .linear_start, .linear_done,
         .finish, .mode, .cycles, .tiles
     );
 
     // ---- feature memories
-    wire  [1:0]  size_in = layer.size + 2'(layer.stride2);
+    wire  [1:0]  size_in = layer.size + 2'(layer.stride2 && !layer.keep);
     wire  [4:0]  y_in = layer.stride2 ? {tile.y[3:0], 1'b0} : tile.y;
     wire  [4:0]  x_in = layer.stride2 ? {tile.x[3:0], 1'b0} : tile.x;
-    wire  [7:0]  source_base = layer.src_base + ((layer.image && buffer) ? 8'(4 * PLANES) : 8'd0);
+    wire  [7:0]  source_base = layer.src_base + ((layer.image && buffer) ? 8'(PLANES * IMAGE_SIZE / 8) : 8'd0);
     logic [7:0]  source_word;
     always_comb
         case (size_in)
@@ -88,7 +108,7 @@ module tile_engine
     wire  [7:0]               residual_addr, write_addr;
     // verilator lint_on UNUSEDSIGNAL
     wire                      write_image;
-    wire  [15:0][3:0]         write_enable;
+    wire  [15:0][CHUNKS-1:0]  write_enable;
     wire  [15:0][127:0]       write_data;
     logic [15:0][7:0]         source_addr;
     logic [15:0][XW-1:0]      x_raddr;
@@ -106,12 +126,12 @@ module tile_engine
         assign m_raddr[b] = source_addr[b][MW-1:0];
     end
 
-    engine_features #(.DEPTH(X_DEPTH)) x_memory (
+    engine_features #(.DEPTH(X_DEPTH), .CHUNKS(CHUNKS)) x_memory (
         .clk, .we((layer.dst || write_image) ? '0 : write_enable), .waddr(write_addr[XW-1:0]), .wdata(write_data),
         .raddr(x_raddr), .rdata(x_rows)
     );
 
-    engine_features #(.DEPTH(M_DEPTH)) m_memory (
+    engine_features #(.DEPTH(M_DEPTH), .CHUNKS(CHUNKS)) m_memory (
         .clk, .we((layer.dst || write_image) ? write_enable : '0), .waddr(write_addr[MW-1:0]), .wdata(write_data),
         .raddr(m_raddr), .rdata(m_rows)
     );
@@ -120,7 +140,7 @@ module tile_engine
     wire  [3:0]   image_bank;
     wire  [7:0]   image_addr;
     wire  [127:0] image_data;
-    engine_loader #(.PLANES(PLANES), .IMAGE_BASE(IMAGE_BASE)) loader (
+    engine_loader #(.PLANES(PLANES), .SIZE(IMAGE_SIZE), .IMAGE_BASE(IMAGE_BASE)) loader (
         .clk, .rst_n, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .write(image_write), .write_ready(image_ready), .bank(image_bank), .addr(image_addr), .data(image_data),
         .valid(image_valid), .mode(image_mode), .buffer(image_buffer), .release_buffer(image_release)
@@ -154,41 +174,30 @@ module tile_engine
     engine_weights #(.PE(PE), .DEPTH(WEIGHT_DEPTH)) weights (.clk, .addr(weight_addr), .kernel);
 
     wire [PE*P-1:0][ACC_WIDTH-1:0] acc;
-    engine_lanes #(.P(P), .PE(PE), .MULT_DSP(MULT_DSP)) lanes (
+    engine_lanes #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .MULT_DSP(MULT_DSP)) lanes (
         .clk, .taps, .kernel_early(kernel), .valid(stage[6].valid), .first(stage[6].first), .shift(stage[6].shift), .acc
     );
 
     // ---- finished tuples: R accumulators a cycle, from stage 5 (the requantisation address) on
-    drain_t        drain5, drain6, drain7, drain8, drain9, drain10, drain11;
-    logic [4:0]    drain_left;
-    wire  [3:0]    next_word = drain6.word + 4'd1;
+    drain_t         drain5;
+    drain_t [DONE:6] drain;  // by stage
+    logic   [4:0]   drain_left;
+    wire    [3:0]   next_word = drain[6].word + 4'd1;
     always_comb
         if (stage[5].last)
             drain5 = '{valid: 1'b1, out: stage[5].out, word: '0, y: stage[5].y, x: stage[5].x};
         else begin
-            drain5 = drain6;
+            drain5 = drain[6];
             drain5.valid = drain_left != '0;
             drain5.word = (next_word == 4'(WORDS)) ? '0 : next_word;
-            if (next_word == 4'(WORDS)) drain5.out = drain6.out + 9'd1;
+            if (next_word == 4'(WORDS)) drain5.out = drain[6].out + 9'd1;
         end
     always_ff @(posedge clk) begin
         if (!rst_n) drain_left <= '0;
         else if (stage[5].last) drain_left <= stage[5].pair ? 5'(2 * WORDS - 1) : 5'(WORDS - 1);
         else if (drain_left != '0) drain_left <= drain_left - 5'd1;
-        drain6 <= drain5;
-        drain7 <= drain6;
-        drain8 <= drain7;
-        drain9 <= drain8;
-        drain10 <= drain9;
-        drain11 <= drain10;
-        if (!rst_n) begin
-            drain6.valid <= 1'b0;
-            drain7.valid <= 1'b0;
-            drain8.valid <= 1'b0;
-            drain9.valid <= 1'b0;
-            drain10.valid <= 1'b0;
-            drain11.valid <= 1'b0;
-        end
+        drain <= {drain[DONE-1:6], drain5};
+        if (!rst_n) for (int unsigned d = 6; d <= DONE; d++) drain[d].valid <= 1'b0;
     end
 
     wire signed [SCALE_WIDTH-1:0] scale;
@@ -202,21 +211,104 @@ module tile_engine
     );
 
     wire [R-1:0][ACC_WIDTH-1:0] acc_word;
-    engine_drain #(.P(P), .PE(PE), .R(R)) drain (.clk, .load(stage[7].last), .prescale(layer.prescale), .acc, .word(acc_word));
+    engine_drain #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .R(R)) leaving (.clk, .load(stage[7].last), .prescale(layer.prescale), .acc, .word(acc_word));
+
+    localparam int unsigned OFFSET_WIDTH = BIAS_WIDTH + (ACC_WIDTH > 18 ? FINE_BITS : 0);
+    wire signed [OFFSET_WIDTH-1:0] offset;
+    if (ACC_WIDTH > 18) begin : finer
+        assign offset = layer.fine ? {bias, {FINE_BITS{1'b0}}} : OFFSET_WIDTH'(bias);
+    end else begin : usual
+        assign offset = bias;
+    end
+
+    wire [R-1:0] on_map;  // with stage CODE - 1
+    if (MASK) begin : masked
+        engine_mask #(.R(R)) mask (
+            .clk, .drain(drain[CODE-2]), .side, .rows(layer.rows), .columns(layer.columns), .on_map
+        );
+    end else begin : unmasked
+        assign on_map = '1;
+    end
 
     wire [U-1:0][31:0]  residual;
     wire [R-1:0][3:0]   residual_pixel = layer.residual ? residual : '0;
+    // Without tables, and with them.
+    // verilator lint_off UNUSEDSIGNAL
     wire [R-1:0][3:0]   pixel;
+    wire [R-1:0][4:0]   level;
+    // verilator lint_on UNUSEDSIGNAL
     for (genvar r = 0; r < R; r++) begin : requantiser
-        engine_requantiser unit (
-            .clk, .acc(acc_word[r]), .scale, .bias, .residual(residual_pixel[r]), .pixel(pixel[r])
+        engine_requantiser #(.ACC_WIDTH(ACC_WIDTH), .TABLES(TABLES)) unit (
+            .clk, .acc(acc_word[r]), .scale, .bias(offset), .fine(layer.fine), .high(layer.high),
+            .residual(residual_pixel[r]), .on_map(on_map[r]), .pixel(pixel[r]), .level(level[r])
         );
     end
 
-    engine_write_back #(.P(P), .R(R)) write_back (
-        .clk, .rst_n, .drain(drain8), .discard(layer.pool), .size(layer.size), .side, .shuffle(layer.shuffle),
-        .base(layer.dst_base),
-        .raddr(residual_addr), .rows(x_rows), .residual, .segment(pixel),
+    // ---- tables
+    logic [R-1:0][3:0] code;
+    // For tables alone.
+    // verilator lint_off UNUSEDSIGNAL
+    wire       table_copy, table_write;
+    wire [5:0] table_address;
+    wire [9:0] table_word;
+    // verilator lint_on UNUSEDSIGNAL
+    if (TABLES) begin : tables
+        engine_table_loader #(.LAYERS(LAYERS)) loader (
+            .clk, .rst_n, .start(tables_start), .next(tables_next), .ready(tables_ready), .copy(table_copy), .we(table_write),
+            .waddr(table_address), .wdata(table_word)
+        );
+        wire  [R-1:0][5:0] worth;
+        wire  [R-1:0][3:0] found;
+        logic [R-1:0][5:0] worth_q, sum;
+        engine_table #(.READERS(R), .DEPTH(16), .WIDTH(6)) residuals (
+            .clk, .copy(table_copy), .we(table_write), .waddr(table_address[3:0]), .wdata(table_word[9:4]),
+            .raddr(residual), .rdata(worth)
+        );
+        engine_table #(.READERS(R), .DEPTH(64), .WIDTH(4)) sums (
+            .clk, .copy(table_copy), .we(table_write), .waddr(table_address), .wdata(table_word[3:0]),
+            .raddr(sum), .rdata(found)
+        );
+        always_ff @(posedge clk) begin
+            worth_q <= worth;
+            for (int unsigned r = 0; r < R; r++) begin
+                sum[r] <= 6'(level[r]) + worth_q[r];
+                code[r] <= on_map[r] ? found[r] : '0;
+            end
+        end
+    end else begin : no_tables
+        assign tables_ready = 1'b1;
+        assign {table_copy, table_write, table_address, table_word} = '0;
+        assign code = pixel;
+    end
+
+    // ---- 2x2 pool
+    wire [R-1:0][3:0] segment;
+    if (POOL) begin : pooled
+        // For pools of sums alone.
+        // verilator lint_off UNUSEDSIGNAL
+        wire [R/4-1:0][5:0] four;
+        // verilator lint_on UNUSEDSIGNAL
+        wire [R/4-1:0][3:0] four_code;
+        engine_pool2 #(.R(R), .SUMS(POOL2[1])) pools (
+            .clk, .pool2(layer.pool2), .side, .code, .level, .on_map, .four, .four_code, .segment
+        );
+        if (POOL2[1]) begin : sums
+            engine_table #(.READERS(R / 4), .DEPTH(64), .WIDTH(4)) sums (
+                .clk, .copy(table_copy), .we(table_write), .waddr(table_address), .wdata(table_word[3:0]),
+                .raddr(four), .rdata(four_code)
+            );
+        end else begin : no_sums
+            assign four_code = '0;
+        end
+    end else begin : not_pooled
+        assign segment = code;
+    end
+    wire layer_pools = POOL && layer.pool2 != POOL_NONE;
+
+    engine_write_back #(.P(P), .R(R), .DELAY(DONE - 8), .POOL(POOL)) write_back (
+        .clk, .rst_n, .drain(drain[8]), .discard(layer.pool), .size(layer.size), .pooled(layer_pools), .side,
+        .shuffle(layer.shuffle), .base(layer.dst_base),
+        .raddr(residual_addr), .rows(x_rows), .residual, .segment,
         .image_write, .image_ready, .image_bank, .image_addr, .image_data, .to_m(write_image),
         .waddr(write_addr), .we(write_enable), .wdata(write_data)
     );
@@ -224,15 +316,15 @@ module tile_engine
     // ---- head
     wire [$clog2(POOL_DEPTH)-1:0]  pool_addr;
     wire [V-1:0][POOL_WIDTH-1:0]   pool_data;
-    engine_pool #(.R(R), .V(V), .DEPTH(POOL_DEPTH)) pool (
-        .clk, .valid(drain11.valid && layer.pool), .first(drain11.word == '0 && drain11.y == '0 && drain11.x == '0),
-        .channel(drain11.out), .pixels(pixel), .raddr(pool_addr), .rdata(pool_data)
+    engine_pool #(.R(R), .V(V), .DEPTH(POOL_DEPTH), .POOL_WIDTH(POOL_WIDTH)) pool (
+        .clk, .valid(drain[DONE].valid && layer.pool), .first(drain[DONE].word == '0 && drain[DONE].y == '0 && drain[DONE].x == '0),
+        .channel(drain[DONE].out), .pixels(segment), .fourfold(layer_pools), .raddr(pool_addr), .rdata(pool_data)
     );
 
     wire               logit_valid;
     wire  [8:0]        logit_index, best;
     wire signed [31:0] logit;
-    engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .CLASSES(CLASSES)) vector (
+    engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .CLASSES(CLASSES), .POOL_WIDTH(POOL_WIDTH)) vector (
         .clk, .rst_n, .start(linear_start), .in_count(layer.in_count), .out_count(layer.out_count),
         .weight_base(layer.weight_base), .bias_base(layer.requant_base), .pool_addr, .pool_data,
         .logit_valid, .logit_index, .logit, .best, .done(linear_done)
@@ -245,6 +337,12 @@ module tile_engine
 
     if (R < 8 || R > P || P % R != 0) begin : bad_r
         $error("tile_engine: R must be 8, 16, 32 or 64 and at most P");
+    end
+    if (ACC_WIDTH < 18 || ACC_WIDTH > 21) begin : bad_acc_width
+        $error("tile_engine: ACC_WIDTH must be 18 to 21");
+    end
+    if (POOL2[1] && !TABLES) begin : bad_pool2
+        $error("tile_engine: pools of sums need TABLES");
     end
 endmodule
 

@@ -11,7 +11,7 @@ from flow.engine.sources import accelerator_sources
 from flow.engine.top import top_text
 from flow.simulation.checks import CHECKS
 from flow.simulation.compile import RTL as OWN
-from flow.simulation.compile import verilator_root
+from flow.simulation.toolchain import verilator_root
 
 TESTS = Path(__file__).resolve().parent
 HW = TESTS.parents[1] / "hw"
@@ -25,6 +25,9 @@ SHAPES = {
     "dsp": ({"MULT_DSP": 8}, True),
     "narrow": ({"P": 32, "R": 32, "PE": 1}, False),
     "no_modes": ({"MODES": 1}, True),
+    "tables": ({"TABLES": 1, "POOL2": 3, "MASK": 1, "ACC_WIDTH": 21, "HIGH_DIGITS": 2, "LOW_DIGITS": 2, "POOL_WIDTH": 14}, False),
+    "pools": ({"POOL2": 1, "P": 32, "R": 16, "PE": 1, "PLANES": 1, "IMAGE_SIZE": 8}, True),
+    "masked": ({"TABLES": 1, "MASK": 1, "R": 32, "PLANES": 4, "IMAGE_SIZE": 16}, False),
     "small": ({"P": 32, "R": 8, "PE": 1, "MODES": 1, "V": 8}, True),
 }
 

@@ -9,16 +9,17 @@ from flow import models
 from flow.engine.boards import find_board
 from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
-from flow.engine.cost import frame_cost, layer_cost
+from flow.engine.cost import TABLE_LOAD, frame_cost, layer_cost, mode_costs
 from flow.engine.interface import load_interface
 from flow.engine.memories import block_memories, rom_blocks, rom_luts
-from flow.engine.plan import M, Place, X, map_words, plan
+from flow.engine.plan import M, Place, X, image_words, map_words, plan
 from flow.engine.program import program_words
 from flow.engine.requant import requantise
 from flow.engine.select import check_fit, choose, smaller_selections
+from flow.engine.stream import frame_beats
 from flow.errors import GatefoldError
 from flow.export.from_model import layer_graph
-from flow.graph.layers import ImageInput, Layer, LayerGraph
+from flow.graph.layers import Layer, LayerGraph
 from flow.graph.random_graph import random_resnet
 
 
@@ -73,16 +74,26 @@ def test_a_layer_does_not_overwrite_its_own_input(graph):
     test_no_live_map_is_overwritten(moved)
 
 
-def test_a_branch_of_three_convolutions_is_refused():
-    """The second leaves its map beside the stream that the third adds to: one memory would be read twice in a cycle."""
+def test_a_branch_of_three_convolutions():
+    """Its first map lies beside the stream, so that the last but one's is in M, beside what is added."""
     graph = random_resnet(0)
     first = graph["stage1.block1.conv1"]
     second = replace(first, name="stage1.block1.between", input=first.name)
     graph["stage1.block1.conv2"].input = second.name
     layers = list(graph.layers)
     layers.insert(layers.index(first) + 1, second)
+    longer = LayerGraph(graph.name, layers, graph.modes)
+    layout = plan(longer)
+    assert (layout.maps[first.name], layout.maps[second.name]) == (Place(X, 32), Place(M, 0))
+    test_no_live_map_is_overwritten(longer)
+
+
+def test_what_is_read_and_what_is_added_lie_apart():
+    """One memory would be read twice in a cycle."""
+    graph = random_resnet(0, blocks=(2, 1, 1))
+    graph["stage1.block2.conv2"].residual = "stage1.block1.conv1"
     with pytest.raises(GatefoldError, match="layer stage1.block1.conv2 adds to a map while it reads from the residual stream"):
-        plan(LayerGraph(graph.name, layers, graph.modes))
+        plan(graph)
 
 
 def test_program_walks_every_mode(graph):
@@ -137,7 +148,7 @@ def change(name, **attributes):
         ("stage2.block1.conv1", {"stride": 4}, "stride 4"),
         ("stage3.block1.conv2", {"pool": False}, "needs a global pool"),
         ("stage2.block1.conv2", {"residual": "stage1.block1.conv2"}, "another shape"),
-        ("stage1.block1.conv1", {"input": "image"}, "only the first layer may|3 channels"),
+        ("stage1.block1.conv1", {"input": "image"}, "only the first layer may|16 planes"),
     ],
 )
 def test_what_the_engine_lacks_names_the_layer(name, attributes, words):
@@ -206,29 +217,82 @@ def test_impossible_parameters_are_refused(parameters):
 @pytest.mark.parametrize(
     "attributes, words",
     [
-        ({"residual_table": np.arange(16)}, "adds branches of different scales"),
-        ({"pool2": "max"}, "followed by a 2x2 pool"),
-        ({"sum_table": np.arange(64) % 16}, "quantised twice"),
-        ({"clamp": (0, 3)}, "levels 0 to 3; .* activations of 4 bits"),
-        ({"valid": (7, 9)}, "makes a map of 7x9"),
-        ({"weight": np.full((32, 32, 3, 3), 8)}, "weights from 8 to 8; the engine does 4 bits"),
+        ({"clamp": (0, 32)}, "levels 0 to 32; the engine makes up to 32 from -16 on"),
+        ({"clamp": (-17, 3)}, "levels -17 to 3"),
+        ({"weight": np.full((32, 32, 3, 3), 8)}, "weights from 8 to 8; the engine does -7 to 7"),
+        ({"weight": np.full((32, 32, 3, 3), -8)}, "weights from -8 to -8; the engine does -7 to 7"),
+        ({"residual_table": np.arange(16) + 10}, "makes sums from -5 to 40; the engine does -32 to 31"),
+        ({"pool2": "max", "out_size": 8}, "adds and then pools 2x2"),
+        ({"in_size": 32, "stride": 2}, "adds at a stride of 2 from 32 to 16 pixels"),
+        ({"out_size": 8}, "makes a map of 8x8 from 16x16"),
     ],
 )
 def test_what_a_layer_may_have_and_the_hardware_lacks(attributes, words):
     with pytest.raises(GatefoldError, match=f"layer stage2.block1.conv2 .*{words}"):
-        graph = change("stage2.block1.conv2", residual=None)
-        for key, value in attributes.items():
-            setattr(graph["stage2.block1.conv2"], key, value)
-        plan(graph)
+        plan(change("stage2.block1.conv2", **attributes))
 
 
-def test_an_image_that_the_host_would_have_to_look_up():
+@pytest.mark.parametrize(
+    "name, attributes, words",
+    [
+        ("stem", {"weight": np.zeros((16, 7, 3, 3), np.int64)}, "reads 7 planes; the engine takes up to 6"),
+        ("stage2.block1.conv1", {"pool2": "max", "out_size": 8}, "takes 16 requantisers or more, not 8; choose --r 16"),
+    ],
+)
+def test_what_other_parameters_would_run(name, attributes, words):
+    with pytest.raises(GatefoldError, match=f"layer {name} .*{words}"):
+        plan(change(name, **attributes), EngineConfig(r=8))
+
+
+def features(graph):
+    config = plan(graph).config
+    return {
+        name: getattr(config, name) for name in ("tables", "pool2", "mask", "acc_width", "high_digits", "low_digits", "pool_width")
+    }
+
+
+def test_what_no_layer_needs_is_left_out():
+    usual = {"tables": 0, "pool2": 0, "mask": 0, "acc_width": 18, "high_digits": 0, "low_digits": 1, "pool_width": 10}
+    assert features(random_resnet(0)) == usual
+    last, conv = "stage3.block1.conv2", "stage2.block1.conv2"
+    table = np.arange(64) % 16
+    assert features(change(conv, residual_table=np.arange(16) // 2)) == {**usual, "tables": 1}
+    assert features(change(conv, sum_table=table)) == {**usual, "tables": 1}
+    assert features(change(conv, clamp=(-8, 7))) == {**usual, "tables": 1}
+    assert features(change("stage2.block1.conv1", clamp=(0, 3))) == {**usual, "tables": 1}
+    assert features(change(last, pool2="max")) == {**usual, "pool2": 1, "mask": 1}  # 4x4 pixels, stored in 8x8
+    assert features(change(last, residual=None, pool2="sum", sum_table=table)) == {**usual, "tables": 1, "pool2": 2, "mask": 1}
+    assert features(change(last, valid=(7, 8))) == {**usual, "mask": 1}
+    stem = {"weight": np.full((16, 3, 3, 3), 127)}
+    assert features(change("stem", **stem)) == {**usual, "acc_width": 21, "high_digits": 2, "low_digits": 1}
+
+
+def test_wide_accumulators_take_a_second_dsp_of_every_requantiser():
+    graph = change("stem", weight=np.full((16, 3, 3, 3), 127))
+    config = plan(graph, EngineConfig(mult_dsp=14)).config
+    assert config.mult_dsp == 14 - 8 == plan(graph, config).config.mult_dsp  # 64 of them are worth 7.1 pairs
+
+
+@pytest.mark.parametrize(
+    "planes, size, words, beats", [(3, 32, 12, 384), (6, 32, 24, 768), (1, 16, 2, 32), (2, 8, 2, 16), (1, 8, 1, 16)]
+)
+def test_image_buffers(planes, size, words, beats):
+    assert image_words(planes, size) == words
+    assert len(frame_beats(np.ones((planes, size, size), np.uint8), 7)) == 1 + beats
+
+
+def test_layers_wait_for_their_tables():
+    """A layer of 32 tiles ends before the next one's tables are there; nothing waits without tables."""
     graph = random_resnet(0)
-    graph.image = ImageInput((32, 32), np.arange(256)[:, None].repeat(3, axis=1))
-    plan(graph)
-    graph.image.table[9, 2] = 8
-    with pytest.raises(GatefoldError, match="layer stem reads an image that is not quantised to its own pixels"):
-        plan(graph)
+    config = plan(graph).config
+    name = "stage3.block1.conv1"
+    before = graph.layers[graph.layers.index(graph[name]) - 1]
+    before.weight = before.weight[:2, :4]
+    plain, waiting = (mode_costs(graph, "full", replace(config, tables=tables)) for tables in (0, 1))
+    assert plain[before.name].cycles == 4 + 15 < TABLE_LOAD
+    stages = dict.fromkeys(plain, 2) | {"classifier": 0}
+    assert waiting[name].cycles - plain[name].cycles == stages[name] + TABLE_LOAD - (plain[before.name].cycles + 2)
+    assert all(waiting[other].cycles == plain[other].cycles + stages[other] for other in plain if other != name)
 
 
 def test_layers_without_residuals_alternate_between_the_memories():

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from flow.engine.requant import check_matched, hardware, requantise, requantise_layer, solve, solve_thresholds
+from flow.engine.requant import (
+    accumulator_bits,
+    check_matched,
+    hardware,
+    requantise,
+    requantise_layer,
+    solve,
+    solve_thresholds,
+)
 from flow.errors import GatefoldError
 from flow.graph.integer import run
 from flow.graph.layers import Layer
@@ -53,9 +61,29 @@ def test_unmatched_channel_names_layer_mode_and_channel():
         check_matched(graph, requantise(graph))
 
 
-def test_accumulators_beyond_18_bits_are_refused():
-    with pytest.raises(GatefoldError, match="layer a .* beyond 18 bits"):
-        requantise_layer(layer_with(200, 0.1), 1)
+def test_accumulators_beyond_21_bits_are_refused():
+    assert not requantise_layer(layer_with(900, 0.1), 1).matched.all()
+    with pytest.raises(GatefoldError, match="layer a .* beyond 21 bits"):
+        requantise_layer(layer_with(1000, 0.1), 1)
+
+
+def test_wide_accumulators_take_a_finer_step():
+    """Fifteen steps some thousand apart: 13 bits of scale miss one of them, 21 do not."""
+    rng = np.random.default_rng(3)
+    weight = rng.integers(-127, 128, (12, 3, 3, 3))
+    weight[:, 0] = 127
+    layer = Layer("a", "conv", weight, in_size=32, out_size=32)
+    first = rng.uniform(0, 40000, 12)
+    layer.thresholds = {1: np.ceil(first[:, None] + rng.uniform(3000, 6000, (12, 1)) * np.arange(15)).astype(np.int64)}
+    assert 18 < accumulator_bits(layer, 1) <= 21
+    constants = requantise_layer(layer, 1)
+    assert constants.fine and constants.matched.all() and not constants.prescale
+    assert not solve_thresholds(layer.thresholds[1], *layer.accumulator_range(1), 0).matched.all()
+    low, high = layer.accumulator_range(1)
+    for channel in range(12):
+        acc = np.arange(low[channel], high[channel] + 1)
+        got = (acc * constants.scale[channel] + (constants.bias[channel] << 18)) >> 34
+        assert np.array_equal(np.clip(got, 0, 15), np.searchsorted(layer.thresholds[1][channel], acc, side="right"))
 
 
 @pytest.mark.parametrize("mode", ["full", "1/16"])

@@ -110,11 +110,13 @@ def test_levels_count_the_thresholds_that_are_reached():
 def test_weights_of_eight_bits_are_passes_of_four_bits():
     weight = np.arange(-128, 128).reshape(4, 1, 8, 8)
     digits = Layer("a", "conv", weight).weight_digits()
-    assert [shift for shift, _ in digits] == [4, 4, 0]
-    assert all(kernels.min() >= -8 and kernels.max() <= 7 for _, kernels in digits)
+    assert [shift for shift, _ in digits] == [4, 4, 0, 0]
+    assert all(kernels.min() >= -7 and kernels.max() <= 7 for _, kernels in digits)
     assert np.array_equal(sum(kernels << shift for shift, kernels in digits), weight)
-    assert [shift for shift, _ in Layer("a", "conv", np.clip(weight, -128, 119)).weight_digits()] == [4, 0]
-    assert [shift for shift, _ in Layer("a", "conv", np.clip(weight, -8, 7)).weight_digits()] == [0]
+    narrow = weight[weight % 16 != 8].reshape(4, 1, 6, 10)  # an 8 takes two kernels
+    assert [shift for shift, _ in Layer("a", "conv", np.clip(narrow, -119, 119)).weight_digits()] == [4, 0]
+    assert [shift for shift, _ in Layer("a", "conv", np.clip(weight, -8, 7)).weight_digits()] == [0, 0]
+    assert [shift for shift, _ in Layer("a", "conv", np.clip(weight, -7, 7)).weight_digits()] == [0]
 
 
 def test_signed_inputs_are_two_planes_of_every_colour():

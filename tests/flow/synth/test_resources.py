@@ -2,7 +2,8 @@
 
 import pytest
 
-from flow.engine.memories import rom_blocks, rom_luts
+from flow.engine.memories import TABLE_BITS, TABLE_WORDS, rom_blocks, rom_luts
+from flow.engine.plan import WIDE_DSPS
 from flow.errors import GatefoldError
 from flow.synth.merge import equal_modules
 from flow.synth.resources import count, estimate
@@ -87,6 +88,24 @@ def test_feature_memory_is_lut_memory():
     # 16 banks of 128 bits × 64 words; a RAM64M holds three bits in four LUTs.
     assert 2730 <= seen.total.lut <= 3200
     assert next(unit for unit in seen.units if unit.name == "engine_bank").count == 16
+
+
+def test_tables_are_lut_memory_with_three_readers():
+    """Three pixels share the write port of a RAM64M: 32 LUTs for two copies of four bits, and the choice of the copy."""
+    total = estimate({"READERS": 12, "DEPTH": 64, "WIDTH": 4}, top="engine_table").total
+    assert total.bram36 == 0 and total.lut <= 12 * (32 / 3 + 4) + 8
+    # Sixteen words, six bits: both copies in a RAM32M.
+    assert estimate({"READERS": 12, "DEPTH": 16, "WIDTH": 6}, top="engine_table").total.lut <= 12 * 4 + 4
+
+
+def test_tables_are_block_memory_once():
+    total = estimate({"LAYERS": 16}, top="engine_table_loader").total
+    assert 2 * total.bram36 == rom_blocks(TABLE_WORDS * 16, TABLE_BITS) == 1
+
+
+def test_a_wide_requantiser_is_two_dsps():
+    assert estimate({"TABLES": 1}, top="engine_requantiser").total.dsp == 1
+    assert estimate({"TABLES": 1, "ACC_WIDTH": 21}, top="engine_requantiser").total.dsp == WIDE_DSPS
 
 
 def test_weight_column_is_block_memory():

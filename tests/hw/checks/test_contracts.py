@@ -6,13 +6,14 @@ All faults are compiled into one accelerator; the image `fault.mem` chooses one,
 import re
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from flow.engine.compile import compile_graph
 from flow.engine.config import EngineConfig
-from flow.engine.images import program_image
+from flow.engine.images import memory_images, program_image
 from flow.engine.interface import load_interface
 from flow.engine.program import descriptor_fields
 from flow.engine.sources import accelerator_sources
@@ -52,9 +53,8 @@ FAULTS = {
     "host.checks.rest": [("registers", "!write_data[1] && «!busy»", "1'b1")],
     "host.checks.outcome": [("registers", "error             <= «finish_error != ERR_NONE»", "1'b1")],
     "record.checks.ready": [BLOCKED],
-    "record.checks.quiet": [("engine_sequencer", "if («program_data.kind == 2'd0 || record_ready»)", "1'b1"),
-                            ("engine_sequencer", "program_data.kind != 2'd0 && «record_ready»", "1'b1"), BLOCKED],
-    "loader.checks.place": [("engine_loader", "high_addr <= «8'(IMAGE_BASE)»", "8'(IMAGE_BASE - 1)")],
+    "record.checks.quiet": [("engine_sequencer", "tables_ready && («program_data.kind == 2'd0 || record_ready»)", "1'b1"), BLOCKED],
+    "loader.checks.place": [("engine_loader", "base = «8'(IMAGE_BASE)»", "8'(IMAGE_BASE - 1)")],
     "loader.checks.unread": [("engine_loader", "(state == HEADER) ? «count < 2'd2»", "1'b1")],
     "loader.checks.frames": [("engine_loader", "valid = «count != 2'd0»", "1'b1")],
     "sequencer.checks.header": [("engine_loader", "mode = «modes[drain]»", "8'd5")],
@@ -62,15 +62,25 @@ FAULTS = {
     "sequencer.checks.groups": [("engine_sequencer", "block_end ? '0 : «in_base + in_per_group»", "in_base")],
     "sequencer.checks.order": [("engine_sequencer", "tuple_end ? '0 : «k + 9'd1»", "k + 9'd2")],
     "sequencer.checks.last": [("engine_sequencer", "valid && «k + 9'd1 == in_per_group»", "k + 9'd2 == in_per_group")],
+    "sequencer.checks.shifts": [("engine_sequencer", "k == 9'(SECOND)) || «k == 9'(LAST)»", "k == 9'(LAST + 1)")],
+    "loader.checks.whole": [("engine_sequencer", "state == LOAD && «tables_ready»", "1'b1"),
+                            ("engine_sequencer", "image_valid && «tables_ready»", "1'b1"),
+                            ("engine_table_loader", "word == «6'd63») loading", "6'd62")],
+    "loader.checks.order": [("engine_table_loader", "waddr <= «word»", "word + 6'd1")],
     "sequencer.checks.spaced": [("engine_sequencer", "least = «pair ? 9'(TWO) : 9'(ONE)»", "9'd1")],
 }  # fmt: skip
 NUMBERS = {contract: number for number, contract in enumerate(FAULTS, 1)}
 
+LAST = "stage3.block1.conv2"
 CONV1, CONV2, SHORTCUT2, CONV1_2 = "stage1.block1.conv1", "stage1.block1.conv2", "stage2.block1.shortcut", "stage2.block1.conv1"
 IMAGES = 32  # first word of the image buffers in M, behind the 32 words of a map inside a block
 # Place of the assertion, and a program that breaks it: fields of some layers in every mode.
 PROGRAMS = [
     ("sequencer.checks.memories", {CONV2: {"src": 0, "src_base": 32}}),
+    ("sequencer.checks.passes", {"stem": {"in_count": 5}}),
+    ("engine.checks.pools", {LAST: {"pool2": 2}}),
+    ("engine.checks.residuals", {LAST: {"pool2": 1, "pool": 0}}),
+    ("engine.checks.valid", {CONV1: {"rows": 27}}),
     ("sequencer.checks.outputs", {CONV1: {"out_per_group": 18}}),
     ("sequencer.checks.inputs", {CONV1: {"in_per_group": 17}}),
     ("sequencer.program_checks.unread", {CONV1: {"dst": 0, "dst_base": 0}}),  # its own source
@@ -123,6 +133,8 @@ def accelerator(tmp_path_factory):
             sources[index] = folder / source.name
             sources[index].write_text(with_faults(source.read_text(), faults[source.stem]))
     compiled = compile_graph(random_resnet(seed=3), EngineConfig(p=32, pe=2, r=16, v=16))
+    compiled.plan.config = replace(compiled.plan.config, tables=1, pool2=1)  # which this network does not need
+    compiled = replace(compiled, images=memory_images(compiled.graph, compiled.plan, compiled.table))
     assert compiled.plan.config.image_base == IMAGES
     images = folder / "images"
     images.mkdir()

@@ -6,7 +6,9 @@ module engine_bench
 #(
     parameter int unsigned P = 64, PE = 2, R = 64, V = 16, X_DEPTH = 64, M_DEPTH = 64, IMAGE_BASE = 32,
     parameter int unsigned WEIGHT_DEPTH = 4096, REQUANT_DEPTH = 512, FC_DEPTH = 64, MODES = 5,
-    parameter int unsigned LAYERS = 16, CLASSES = 10, MULT_DSP = 0
+    parameter int unsigned LAYERS = 16, CLASSES = 10, MULT_DSP = 0, POOL_DEPTH = FC_DEPTH / CLASSES,
+    parameter int unsigned PLANES = 3, IMAGE_SIZE = 32, HIGH_DIGITS = 0, LOW_DIGITS = 1, ACC_WIDTH = 18, POOL_WIDTH = 10,
+    parameter int unsigned TABLES = 0, POOL2 = 0, MASK = 0
 ) (
     input  wire         ap_clk,
     input  wire         ap_rst_n,
@@ -21,8 +23,10 @@ module engine_bench
 );
     tile_engine #(
         .P(P), .PE(PE), .R(R), .V(V), .X_DEPTH(X_DEPTH), .M_DEPTH(M_DEPTH), .IMAGE_BASE(IMAGE_BASE),
-        .WEIGHT_DEPTH(WEIGHT_DEPTH), .REQUANT_DEPTH(REQUANT_DEPTH), .FC_DEPTH(FC_DEPTH), 
-        .MODES(MODES), .LAYERS(LAYERS), .CLASSES(CLASSES), .MULT_DSP(MULT_DSP)
+        .WEIGHT_DEPTH(WEIGHT_DEPTH), .REQUANT_DEPTH(REQUANT_DEPTH), .FC_DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH),
+        .MODES(MODES), .LAYERS(LAYERS), .CLASSES(CLASSES), .MULT_DSP(MULT_DSP),
+        .PLANES(PLANES), .IMAGE_SIZE(IMAGE_SIZE), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .ACC_WIDTH(ACC_WIDTH),
+        .POOL_WIDTH(POOL_WIDTH), .TABLES(TABLES != 0), .POOL2(POOL2), .MASK(MASK != 0)
     ) engine (
         .clk(ap_clk), .rst_n(ap_rst_n), .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .m_axis_tdata, .m_axis_tvalid, .m_axis_tready

@@ -4,7 +4,8 @@
 module lanes_bench #(
     parameter int unsigned P = 6,
     parameter int unsigned PE = 2,
-    parameter int unsigned MULT_DSP = 1
+    parameter int unsigned MULT_DSP = 1,
+    parameter int unsigned ACC_WIDTH = 18
 ) (
     input  wire                    clk,
     input  wire  [P-1:0][35:0]     taps,
@@ -12,12 +13,12 @@ module lanes_bench #(
     input  wire                    valid,
     input  wire                    first,
     input  wire                    shift,
-    output wire  [PE*P-1:0][17:0]  plain,
-    output wire  [PE*P-1:0][17:0]  mapped
+    output wire  [PE*P-1:0][ACC_WIDTH-1:0]  plain,
+    output wire  [PE*P-1:0][ACC_WIDTH-1:0]  mapped
 );
-    engine_lanes #(.P(P), .PE(PE), .MAPPED(0)) plain_lanes (
+    engine_lanes #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .MAPPED(0)) plain_lanes (
         .clk, .taps, .kernel_early, .valid, .first, .shift, .acc(plain));
-    engine_lanes #(.P(P), .PE(PE), .MULT_DSP(MULT_DSP), .MAPPED(1)) mapped_lanes (
+    engine_lanes #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .MULT_DSP(MULT_DSP), .MAPPED(1)) mapped_lanes (
         .clk, .taps, .kernel_early, .valid, .first, .shift, .acc(mapped));
 endmodule
 

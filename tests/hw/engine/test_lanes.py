@@ -7,9 +7,9 @@ from rtl import pack, step, unit, unpack
 from flow.simulation.library import Model
 
 
-@pytest.mark.parametrize("p, pe, mult_dsp", [(6, 2, 1), (2, 1, 0)])
-def test_lanes(p, pe, mult_dsp, tmp_path):
-    library = unit("lanes_bench", tmp_path, "lanes_bench.sv", P=p, PE=pe, MULT_DSP=mult_dsp)
+@pytest.mark.parametrize("p, pe, mult_dsp, width", [(6, 2, 1, 18), (4, 2, 1, 21)])
+def test_lanes(p, pe, mult_dsp, width, tmp_path):
+    library = unit("lanes_bench", tmp_path, "lanes_bench.sv", P=p, PE=pe, MULT_DSP=mult_dsp, ACC_WIDTH=width)
     rng = np.random.default_rng(p)
     steps = 3000
     # Uniform values, and half of the time only the extremes.
@@ -35,9 +35,9 @@ def test_lanes(p, pe, mult_dsp, tmp_path):
             if valid[t - 3]:
                 before = np.zeros_like(expected) if first[t - 3] else expected * 16 if shift[t - 3] else expected
                 expected = before + np.einsum("et,pt->ep", kernels[t - 3], taps[t - 3])
-                expected = (expected + (1 << 17)) % (1 << 18) - (1 << 17)
+                expected = (expected + (1 << width - 1)) % (1 << width) - (1 << width - 1)
             if not (valid[: t - 2] & first[: t - 2]).any():
                 continue  # accumulators are unknown before the first sum starts
             for shape in ("plain", "mapped"):
-                got = np.array(unpack(model.read(shape), pe * p, 18, signed=True)).reshape(pe, p)
+                got = np.array(unpack(model.read(shape), pe * p, width, signed=True)).reshape(pe, p)
                 assert (got == expected).all(), f"{shape} lanes differ in step {t - 3}"

@@ -1,6 +1,7 @@
-"""The requantiser against its formula, over random and extreme operands."""
+"""The requantiser against its formula, over random and extreme operands: with a residual, and with levels for tables."""
 
 import numpy as np
+import pytest
 from rtl import step, unit
 
 from flow.simulation.library import Model
@@ -8,30 +9,34 @@ from flow.simulation.library import Model
 DELAY = 4
 
 
-def test_requantiser(tmp_path):
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("tables, width", [(0, 18), (0, 20), (1, 18), (1, 21)])
+def test_requantiser(tables, width, tmp_path):
+    rng = np.random.default_rng(width + tables)
     steps = 20000
-    acc = rng.integers(-(1 << 17), 1 << 17, steps)
+    wide = width > 18
+    largest, offset = 1 << width - 1, 1 << (36 if wide else 28)
+    fine = rng.random(steps) < 0.5 if wide else np.zeros(steps, bool)
+    shift = np.where(fine, 34, 26)
+    acc = rng.integers(-largest, largest, steps)
     scale = (rng.integers(-(1 << 24), 1 << 24, steps)) >> rng.integers(0, 18, steps)
-    # Most results near the sixteen levels, some far away.
-    level = rng.integers(-40, 40, steps)
-    bias = np.clip(((level << 26) - acc * scale) >> 10, -(1 << 28), (1 << 28) - 1) + rng.integers(-3, 4, steps)
-    bias = np.clip(bias, -(1 << 28), (1 << 28) - 1)
+    # Most results near the levels, some far away.
+    near = rng.integers(-40, 40, steps)
+    bias = np.clip(((near << shift) - acc * scale) >> 10, -offset, offset - 1) + rng.integers(-3, 4, steps)
+    bias = np.clip(bias, -offset, offset - 1)
     extreme = slice(0, 64)
-    acc[extreme], scale[extreme] = np.resize([-(1 << 17), (1 << 17) - 1], 64), np.repeat([-(1 << 24), (1 << 24) - 1], 32)
-    bias[extreme] = np.resize(np.repeat([-(1 << 28), (1 << 28) - 1], 2), 64)
-    residual = rng.integers(0, 16, steps)
-    expected = np.clip(((acc * scale + (bias << 10)) >> 26) + residual, 0, 15)
-    assert len(np.unique(expected)) == 16
+    acc[extreme], scale[extreme] = np.resize([-largest, largest - 1], 64), np.repeat([-(1 << 24), (1 << 24) - 1], 32)
+    bias[extreme] = np.resize(np.repeat([-offset, offset - 1], 2), 64)
+    residual, high, on_map = rng.integers(0, 16, steps), rng.integers(0, 32, steps), rng.random(steps) < 0.9
+    whole = (acc * scale + (bias << 10)) >> shift
+    expected = np.clip(whole, 0, high) if tables else np.clip(whole + residual, 0, 15) * on_map
+    assert len(np.unique(expected)) == (32 if tables else 16)
 
-    with Model(unit("engine_requantiser", tmp_path), clock="clk") as model:
+    with Model(unit("engine_requantiser", tmp_path, TABLES=tables, ACC_WIDTH=width), clock="clk") as model:
         for t in range(steps + DELAY - 1):
+            now, before = min(t, steps - 1), max(t - DELAY + 1, 0)
             step(
-                model,
-                acc=acc[min(t, steps - 1)],
-                scale=scale[min(t, steps - 1)],
-                bias=bias[min(t, steps - 1)],
-                residual=residual[t - DELAY + 1] if t >= DELAY - 1 else 0,
-            )
+                model, acc=acc[now], scale=scale[now], bias=bias[now],
+                fine=fine[before], high=high[before], residual=residual[before], on_map=on_map[before],
+            )  # fmt: skip
             if t >= DELAY - 1:
-                assert model.read("pixel") == expected[t - DELAY + 1], f"step {t - DELAY + 1}"
+                assert model.read("level" if tables else "pixel") == expected[t - DELAY + 1], f"step {t - DELAY + 1}"

@@ -3,15 +3,10 @@ values; and its cycles against the cycle model, layer by layer."""
 
 import numpy as np
 import pytest
-from rtl import unit
+from frames import prepare, stream
 
-from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost, mode_costs
-from flow.engine.images import memory_images
-from flow.engine.interface import load_interface
-from flow.engine.plan import plan
-from flow.engine.requant import hardware, requantise
-from flow.engine.stream import frame_beats
+from flow.engine.requant import hardware
 from flow.graph.integer import run
 from flow.graph.random_graph import random_resnet
 from flow.simulation.library import Model
@@ -27,42 +22,16 @@ SIZES = {
 FAST = ("default", "small")
 
 
-def prepare(graph, size, folder):
-    """(layout, requantisation table, compiled engine) with the memory images in `folder`."""
-    layout = plan(graph, EngineConfig(**size))
-    table = requantise(graph)
-    for name, text in memory_images(graph, layout, table).items():
-        (folder / name).write_text(text)
-    parameters = layout.config.parameters()
-    return layout, table, unit("engine_bench", folder, "engine_bench.sv", **parameters)
-
-
-def stream(model, graph, modes, images, pauses, seed=0):
-    """Records (dicts) of the frames, with random pauses on both streams."""
-    interface, indices = load_interface(), list(graph.modes)
-    beats = np.concatenate([frame_beats(image, indices.index(mode)) for image, mode in zip(images, modes, strict=True)])
-    beats = np.asarray(beats, dtype="<u8").view(np.uint8).reshape(-1, 8)
-    size = interface.record_words(graph.classes)
-    result = model.stream(
-        {"s_axis": beats}, {"m_axis": len(modes) * size // 2},
-        input_pause=pauses[0], output_pause=pauses[1], seed=seed,
-    )  # fmt: skip
-    words = result.outputs["m_axis"].reshape(len(modes), -1).view("<u4")
-    assert not words[:, len(interface.record) + graph.classes :].any()  # the record's padding
-    unpacked = [interface.unpack_record(record.tolist(), graph.classes) for record in words]
-    return [{**named, "logits": logits} for named, logits in unpacked]
-
-
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("size", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in SIZES])
 def test_modes_and_pauses(size, tmp_path):
     graph = random_resnet(seed=3)
-    layout, table, library = prepare(graph, SIZES[size], tmp_path)
+    library, ((layout, table),) = prepare([graph], SIZES[size], tmp_path)
     rng = np.random.default_rng(0)
     modes = [*graph.modes, "full", "1/16", "1/4", "1/2"]
     images = rng.integers(0, 256, (len(modes), 3, 32, 32), dtype=np.uint8)
     expected = [run(graph, image[None], mode, hardware(table)) for image, mode in zip(images, modes, strict=True)]
-    with Model(library, folder=tmp_path, random_reset=7) as model:
+    with Model(library, folder=tmp_path / graph.name, random_reset=7) as model:
         for seed, pauses in enumerate([(0, 0), (0.5, 0), (0, 0.5), (0.4, 0.4)]):
             model.reset()
             records = stream(model, graph, modes, images, pauses, seed)
@@ -80,9 +49,9 @@ def test_modes_and_pauses(size, tmp_path):
 @pytest.mark.parametrize("blocks", [(1, 1, 1), pytest.param((6, 6, 6), marks=pytest.mark.slow)], ids=["resnet8", "resnet38"])
 def test_cycles_per_layer(blocks, tmp_path):
     graph = random_resnet(seed=5, blocks=blocks)
-    layout, _, library = prepare(graph, SIZES["default"], tmp_path)
+    library, ((layout, _),) = prepare([graph], SIZES["default"], tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), dtype=np.uint8)
-    with Model(library, folder=tmp_path) as model:
+    with Model(library, folder=tmp_path / graph.name) as model:
         for mode in graph.modes:
             model.reset()
             (record,) = stream(model, graph, [mode], image, (0, 0))

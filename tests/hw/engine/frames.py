@@ -1,0 +1,51 @@
+"""Layer graphs on one compiled engine, and frames through it."""
+
+from dataclasses import replace
+
+import numpy as np
+from rtl import unit
+
+from flow.engine.config import EngineConfig
+from flow.engine.images import memory_images
+from flow.engine.interface import load_interface
+from flow.engine.plan import plan
+from flow.engine.requant import requantise
+from flow.engine.stream import frame_beats
+
+
+def prepare(graphs, size, folder):
+    """(library, [(layout, requantisation table) of every graph]): an engine that is large enough for all of them and has what any
+    of them needs; the memory images lie in a sub-folder of each graph's name."""
+    layouts, tables = [plan(graph, EngineConfig(**size)) for graph in graphs], [requantise(graph) for graph in graphs]
+    configs = [vars(layout.config) for layout in layouts]
+    largest = {name: max(config[name] for config in configs) for name in configs[0]}
+    pool_depth = max(2, *(-(-config["fc_depth"] // config["classes"]) for config in configs))
+    buffers = layouts[0].config.planes * layouts[0].config.image_size // 8 * 2
+    largest |= {"m_depth": 1 << (largest["image_base"] + buffers - 1).bit_length(), "mult_dsp": 0}
+    for graph, layout, table in zip(graphs, layouts, tables, strict=True):
+        layout.config = replace(layout.config, **largest)
+        (folder / graph.name).mkdir()
+        for name, text in memory_images(graph, layout, table).items():
+            (folder / graph.name / name).write_text(text)
+    parameters = layouts[0].config.parameters() | {"POOL_DEPTH": pool_depth}
+    return unit("engine_bench", folder, "engine_bench.sv", **parameters), list(zip(layouts, tables, strict=True))
+
+
+def stream(model, graph, modes, planes, pauses, seed=0):
+    """Records (dicts) of the frames, with random pauses on both streams.
+
+    Args:
+        planes: uint8 [N, planes, size, size].
+    """
+    interface, indices = load_interface(), list(graph.modes)
+    beats = np.concatenate([frame_beats(image, indices.index(mode)) for image, mode in zip(planes, modes, strict=True)])
+    beats = np.asarray(beats, dtype="<u8").view(np.uint8).reshape(-1, 8)
+    size = interface.record_words(graph.classes)
+    result = model.stream(
+        {"s_axis": beats}, {"m_axis": len(modes) * size // 2},
+        input_pause=pauses[0], output_pause=pauses[1], seed=seed,
+    )  # fmt: skip
+    words = result.outputs["m_axis"].reshape(len(modes), -1).view("<u4")
+    assert not words[:, len(interface.record) + graph.classes :].any()  # the record's padding
+    unpacked = [interface.unpack_record(record.tolist(), graph.classes) for record in words]
+    return [{**named, "logits": logits} for named, logits in unpacked]
