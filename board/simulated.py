@@ -21,7 +21,7 @@ from pynqmetadata.views.runtime import RuntimeMetadataParser
 
 from board.errors import BoardError
 
-ABI = 2
+ABI = 3
 POWER_ON_ZEROS = 0
 STOPPED = -3
 CYCLES_BETWEEN_ACCESSES = 16384  # about 0.16 ms at 100 MHz, what a Python program takes from one access to the next

@@ -31,6 +31,9 @@ _VERILATE = [
     "20000",
 ]
 
+IMAGE_SHAPE = {"IMAGE_SIZE": 32, "PLANES": 3}
+"""Defaults of `gatefold_top`'s parameters that say what a frame is."""
+
 
 def compile_accelerator(
     build_dir,
@@ -73,7 +76,7 @@ def compile_accelerator(
         folder.mkdir(parents=True)
         remedy = "; correct the parameters or the RTL"
         verilate([*_VERILATE, *options], _linked(files, folder), folder, folder / "verilator.log", remedy)
-        _write_interface(folder / "interface.h")
+        _write_interface(folder / "interface.h", parameters)
         _compile(folder, cache, library, trace, jobs)
         clear(folder)
 
@@ -95,9 +98,10 @@ def _linked(files: list[Path], folder: Path) -> list[Path]:
     return [Path("rtl") / file.name for file in files]
 
 
-def _write_interface(path: Path) -> None:
+def _write_interface(path: Path, parameters: Mapping[str, int]) -> None:
     interface = load_interface()
-    names = {f"REG_{name}": offset for name, offset in interface.registers.items()}
+    names = {name: parameters.get(name, value) for name, value in IMAGE_SHAPE.items()}
+    names |= {f"REG_{name}": offset for name, offset in interface.registers.items()}
     names |= {f"{name}_{part}": field.mask for name, fields in interface.fields.items() for part, field in fields.items()}
     rows = [f"constexpr uint32_t {name.upper()} = {value};" for name, value in names.items()]
     path.write_text("#pragma once\n#include <cstdint>\n" + "\n".join(rows) + "\n")

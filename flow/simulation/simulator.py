@@ -14,7 +14,7 @@ from flow.errors import GatefoldError
 
 BASE = 0x1000_0000  # of the memory that one run uses
 ALIGN = 4096
-ABI = 2
+ABI = 3
 STOPPED = -3
 DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way, if the memory answers
 
@@ -37,6 +37,7 @@ class Simulator:
 
     Attributes:
         modes, classes, record_words: what the accelerator says of itself.
+        image_shape: (planes, rows, columns) of its images.
 
     Raises:
         GatefoldError: the library or the images are missing or damaged, or the library is of another version.
@@ -49,6 +50,7 @@ class Simulator:
         image_dir = Path(image_dir)
         if not any(image_dir.glob("*.mem")):
             raise GatefoldError(f"{image_dir} holds no memory images (*.mem); run `gatefold build` for this model.")
+        self.image_shape = (self._library.gf_image_planes(), *[self._library.gf_image_size()] * 2)
         self._handle = self._library.gf_create(str(image_dir.resolve()).encode(), power_on)
         if not self._handle:
             reason = self._library.gf_failure().decode()
@@ -129,7 +131,13 @@ class Simulator:
                 end is given up by a soft reset; while the memory does not answer, the accelerator remains busy and
                 starts no other.
         """
-        flat = padded_frames(to_planes(images))
+        planes = to_planes(images)
+        if planes.shape[1:] != self.image_shape:
+            wanted, *size = self.image_shape
+            raise GatefoldError(
+                f"images are {list(np.shape(images))} and the engine takes uint8 [N, {size[0]}, {size[1]}, {wanted}]; give such."
+            )
+        flat = padded_frames(planes)
         frames = len(flat)
         one_mode = isinstance(modes, (int, np.integer))
         if not one_mode and len(modes) != frames:
@@ -222,6 +230,8 @@ def _load(path: Path):
     handle, text, integer = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
     word, long = ctypes.c_uint32, ctypes.c_uint64
     for name, result, arguments in (
+        ("gf_image_size", integer, []),
+        ("gf_image_planes", integer, []),
         ("gf_create", handle, [text, integer]),
         ("gf_failure", text, []),
         ("gf_destroy", None, [handle]),

@@ -260,6 +260,10 @@ extern "C" {
 
 GF_PUBLIC int gf_abi(void) { return GF_ABI; }
 
+GF_PUBLIC int gf_image_size(void) { return IMAGE_SIZE; }
+
+GF_PUBLIC int gf_image_planes(void) { return PLANES; }
+
 GF_PUBLIC gf_accelerator *gf_create(const char *image_dir, int seed) {
     try {
         return new gf_accelerator(image_dir, seed);

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /// Version of this interface.
-#define GF_ABI 2
+#define GF_ABI 3
 /// Cycles from a read address to its first beat, and from the last write beat to its response.
 #define GF_LATENCY 24
 
@@ -26,6 +26,10 @@ typedef struct gf_accelerator gf_accelerator;
 
 /// GF_ABI of this library.
 int gf_abi(void);
+
+/// Rows and columns, and planes, of the images that the engine was generated for.
+int gf_image_size(void);
+int gf_image_planes(void);
 
 /// A new accelerator, out of reset. Memory images (*.mem) are looked up in `image_dir`: the process's working
 /// directory is changed while they are loaded, and back. Registers and memories without an image power up as zeros, or

@@ -1,6 +1,7 @@
 """The whole accelerator in RTL: registers, DMA and tile engine against the compiler's integer model."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from flow.graph.integer import run
 from flow.graph.random_graph import random_resnet
 from flow.paths import build_root
 from flow.simulation.accelerator import compile_accelerator
-from flow.simulation.simulator import BASE, Simulator
+from flow.simulation.simulator import ABI, BASE, Simulator
 
 FRAMES = 16
 ALTERNATING = ["full", "1/16", "1/4", "1/2"] * (FRAMES // 4)
@@ -198,7 +199,10 @@ def test_bad_requests(accelerator, tmp_path):
         with pytest.raises(GatefoldError, match="2 modes for 1 frames"):
             simulator.run(images[:1], [0, 1])
         with pytest.raises(GatefoldError, match="give uint8"):
-            simulator.run(images[:1, :, :, :2], 0)
+            simulator.run(images[:1].astype(np.int64), 0)
+        for part in (images[:1, :, :, :2], images[:1, :16], images[:1, :16, :16]):
+            with pytest.raises(GatefoldError, match=re.escape("takes uint8 [N, 32, 32, 3]; give such")):
+                simulator.run(part, 0)
         with pytest.raises(GatefoldError, match="reports bad_mode"):
             simulator.run(images[:1], 9)
         with pytest.raises(GatefoldError, match="writes no waveforms"):
@@ -207,9 +211,9 @@ def test_bad_requests(accelerator, tmp_path):
 
 def test_a_library_that_was_built_anew_is_loaded_anew(accelerator, tmp_path):
     """In one process too, where the loader knows the path already."""
-    others = ("destroy", "write", "read", "set_memory", "run", "cycles", "interrupt", "set_stall", "set_latency", "hang", "trace")
+    others = ("image_size", "image_planes", "destroy", "write", "read", "set_memory", "run", "cycles", "interrupt", "set_stall", "set_latency", "hang", "trace")
     for answer in ("the first", "the second"):
-        source = f'int gf_abi(void) {{ return 2; }}\nvoid *gf_create(void) {{ return 0; }}\nconst char *gf_failure(void) {{ return "{answer}"; }}\n'
+        source = f'int gf_abi(void) {{ return {ABI}; }}\nvoid *gf_create(void) {{ return 0; }}\nconst char *gf_failure(void) {{ return "{answer}"; }}\n'
         source += "".join(f"int gf_{name}(void) {{ return 0; }}\n" for name in others)
         command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", "new.so"]
         text = f'extern "C" {{\n{source}}}\n'
