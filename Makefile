@@ -3,6 +3,8 @@
 #   make bitstream MODEL=resnet8          build the accelerator into build/resnet8/deploy, and its bitstream where Vivado or the
 #                                         open tools are installed (CHECKPOINT=FILE: other weights, such as those that a search
 #                                         leaves; BOARD=pynq-z1, pynq-z2 or zedboard)
+#   make bitstream MODEL=mynet.py:Net     a network of your own, a class on Gatefold's layers, into build/Net (CHECKPOINT=FILE: its
+#                                         weights; docs/guide/own-network.md)
 #   make bitstream MODEL=path/my.onnx     a network of your own, as Brevitas' export_qonnx wrote it, into build/my/deploy (CLASSES=FILE:
 #                                         names of its classes, one a line; SAMPLES=FILE: .npz with sample images x; MEAN, DEVIATION:
 #                                         what its pixels were normalised with, numbers separated by commas)
@@ -50,8 +52,8 @@ export gf_deviation  := $(DEVIATION)
 export gf_finn_tests := $(FINN_TESTS)
 export gf_finn_args  := $(FINN_ARGS)
 
-# The network's name: that of a QONNX file without folder and ending.
-name   = case "$$gf_model" in *.onnx) name="$${gf_model\#\#*/}"; name="$${name%.onnx}";; *) name="$$gf_model";; esac
+# The network's name: that of a QONNX file without folder and ending, or the class of FILE.py:CLASS.
+name   = case "$$gf_model" in *.py:*) name="$${gf_model\#\#*:}";; *.onnx) name="$${gf_model\#\#*/}"; name="$${name%.onnx}";; *) name="$$gf_model";; esac
 folder = "$${GATEFOLD_BUILD:-build}/$$name"
 board  = --board="$${gf_board:-pynq-z2}"
 pixels = $${gf_mean:+--mean="$$gf_mean"} $${gf_deviation:+--deviation="$$gf_deviation"}

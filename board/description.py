@@ -29,6 +29,12 @@ REGISTERS = (
     "frames_done",
     "cycles",
 )
+FIELDS = {
+    "config": ("modes", "classes", "record_words"),
+    "control": ("start", "reset"),
+    "status": ("busy", "done", "error", "error_code"),
+    "irq": ("pending",),
+}
 RECORD = ("frame", "mode", "class", "cycles", "tiles", "status")
 
 
@@ -188,6 +194,10 @@ def check_interface(contents):
     for name in [*REGISTERS, *registers]:
         entry = registers.get(name)
         need(isinstance(entry, dict) and _is_offset(entry.get("offset")), f"interface.json: no register {name:.40}")
+        fields = entry.get("fields", [])
+        need(isinstance(fields, list) and all(map(_is_field, fields)), f"interface.json: no fields of register {name:.40}")
+        known = {field[0] for field in fields}
+        need(len(known) == len(fields) and known >= set(FIELDS.get(name, ())), f"interface.json: no fields of register {name:.40}")
     need(isinstance(errors, dict) and all(_is_whole(code, 0, 255) for code in errors.values()), "interface.json: no errors")
     need(isinstance(record, list) and all(map(is_text, record)) and set(RECORD) <= set(record), "interface.json: no record")
 
@@ -196,6 +206,13 @@ def need(condition, what):
     """Damaged, with the words `what`, unless the condition holds."""
     if not condition:
         raise Damaged(what)
+
+
+def _is_field(entry):
+    """Name, lowest bit, width and meaning of a field of a register."""
+    if not (isinstance(entry, list) and len(entry) == 4 and is_text(entry[0]) and isinstance(entry[3], str)):
+        return False
+    return _is_whole(entry[1], 0, 31) and _is_whole(entry[2], 1, 32 - entry[1])
 
 
 def is_text(value):

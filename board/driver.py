@@ -13,8 +13,6 @@ import numpy as np
 from board.errors import BoardError, reading
 
 INSTANCE = "gatefold_0"
-START, RESET = 1, 2  # register control
-BUSY, DONE, ERROR = 1, 2, 4  # register status
 POLL_SECONDS = 50e-6
 DRAIN_SECONDS = 1.0  # within which a reset ends the transfers under way, if the memory answers at all
 MEMORY_ALIGN = 128
@@ -62,6 +60,11 @@ class Accelerator:
         self._deploy = deploy
         self._allocate = pynq.allocate
         self._offsets = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
+        self._fields = {
+            (register, name): (low, width)
+            for register, entry in deploy.interface["registers"].items()
+            for name, low, width, _ in entry.get("fields", ())
+        }
         self._words = {name: index for index, name in enumerate(deploy.interface["record"])}
         with reading(bitstream, "bitstream with its .hwh", f"build again with: make bitstream MODEL={deploy.model}"):
             self._overlay = pynq.Overlay(str(bitstream.resolve()))
@@ -100,7 +103,7 @@ class Accelerator:
                 f"give uint8 [N, {height}, {width}, {colours}] and N modes."
             )
         _release()
-        if self._read("status") & BUSY:
+        if self._field("status", "busy"):
             raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
         source = self._buffer((frames, picture.planes, picture.size, picture.size), np.uint8)
         mode_list = self._buffer((frames,), np.uint8)
@@ -116,20 +119,20 @@ class Accelerator:
         self._write("mode_list", mode_list.device_address)
         self._write("frames", frames)
         try:
-            self._write("control", START)
+            self._write("control", self._bit("control", "start"))
             self._wait(frames, timeout)
         except BaseException:  # an interrupt from the keyboard too
             _give_up(self, (source, mode_list, records))
             raise
         cycles = self._read("cycles")
-        self._write("irq", 1)
+        self._write("irq", self._bit("irq", "pending"))
         records.invalidate()
         return self._unpack(np.array(records), modes, cycles)
 
     def rest(self):
         """Waits until no batch and no transfer is under way, at most DRAIN_SECONDS; returns whether that is so."""
         deadline = time.monotonic() + DRAIN_SECONDS
-        while self._read("status") & BUSY:
+        while self._field("status", "busy"):
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)
@@ -137,7 +140,7 @@ class Accelerator:
 
     def reset(self):
         """Gives up the batch under way; `rest` tells when the transfers that have begun are over."""
-        self._write("control", RESET)
+        self._write("control", self._bit("control", "reset"))
 
     def _check_identity(self):
         deploy = self._deploy
@@ -151,7 +154,7 @@ class Accelerator:
                     f"{deploy.folder} mixes two builds: the hardware's {name} is {value:#x}, its files say {expected:#x}; {remedy}."
                 )
         config = self._read("config")
-        modes, classes, self._record_words = config & 0xFF, config >> 8 & 0xFF, config >> 16
+        modes, classes, self._record_words = (self._field("config", name, config) for name in ("modes", "classes", "record_words"))
         if (modes, classes) != (len(deploy.modes), len(deploy.classes)):
             raise BoardError(
                 f"{deploy.folder} mixes two builds: the hardware has {modes} modes and {classes} classes, "
@@ -166,7 +169,7 @@ class Accelerator:
         done, deadline = 0, time.monotonic() + timeout
         while True:
             status = self._read("status")
-            if not status & BUSY:
+            if not self._field("status", "busy", status):
                 break
             progress = self._read("frames_done")
             now = time.monotonic()
@@ -178,14 +181,14 @@ class Accelerator:
                     f"answer; power-cycle the board, or allow more with --timeout."
                 )
             time.sleep(POLL_SECONDS)
-        if status & ERROR:
-            code = status >> 8 & 0xFF
+        if self._field("status", "error", status):
+            code = self._field("status", "error_code", status)
             name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
             raise BoardError(
                 f"the accelerator refused the batch with {name} (code {code}); check the modes and build again with: make bitstream MODEL={self._deploy.model}."
             )
         done = self._read("frames_done")
-        if not status & DONE or done != frames:
+        if not self._field("status", "done", status) or done != frames:
             raise BoardError(
                 f"the accelerator stopped after {done} of {frames} frames without an error; let no other program use it, and run again."
             )
@@ -229,6 +232,14 @@ class Accelerator:
                 f"the board gave memory at {buffer.device_address:#x}, which is not a multiple of {MEMORY_ALIGN}; restart the board."
             )
         return buffer
+
+    def _field(self, register, name, word=None):
+        """A field of a register: in `word`, or as it is now."""
+        low, width = self._fields[register, name]
+        return (self._read(register) if word is None else word) >> low & (1 << width) - 1
+
+    def _bit(self, register, name):
+        return 1 << self._fields[register, name][0]
 
     def _read(self, name):
         return self._registers.read(self._offsets[name])

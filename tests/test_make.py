@@ -78,6 +78,15 @@ def test_values_arrive_as_they_are(clone, value):
         assert not list(clone.rglob("pwned"))
 
 
+def test_a_class_is_built_and_run_under_its_own_name(clone):
+    names = ["MODEL=some where/mynet.py:Net", "CHECKPOINT=Net.safetensors"]
+    assert make(clone, "bitstream", *names).returncode == make(clone, "run", *names).returncode == 0
+    build = ["build", "--board=pynq-z2", "--checkpoint=Net.safetensors", "--", "some where/mynet.py:Net"]
+    assert calls(clone, ".venv/bin/gatefold") == [build, build]
+    assert calls(clone, ".venv/bin/python") == [["hw/shell/implement.py", "--if-installed", "--", "build/Net"]]
+    assert calls(clone, ".venv-board/bin/python") == [["board/run.py", "--model=Net", "--mode=full", "--count=16"]]
+
+
 def test_defaults(clone):
     assert make(clone, "bitstream").returncode == make(clone, "run").returncode == 0
     assert calls(clone, ".venv/bin/gatefold") == [["build", "--board=pynq-z2", "--", "resnet8"]] * 2
@@ -104,6 +113,17 @@ def test_a_file_is_built_in_the_folder_of_its_name(clone):
         assert make(clone, "run", *arguments).returncode == 0
         assert len(calls(clone, ".venv/bin/gatefold")) == builds
         assert calls(clone, ".venv-board/bin/python") == [["board/run.py", "--model=my net", "--mode=full", "--count=16"]]
+
+
+def test_a_class_is_built_in_the_folder_of_its_name(clone):
+    assert (
+        make(clone, "bitstream", "MODEL=nets/mine.py:Net").returncode
+        == make(clone, "run", "MODEL=nets/mine.py:Net").returncode
+        == 0
+    )
+    assert calls(clone, ".venv/bin/gatefold") == [["build", "--board=pynq-z2", "--", "nets/mine.py:Net"]] * 2
+    assert calls(clone, ".venv/bin/python") == [["hw/shell/implement.py", "--if-installed", "--", "build/Net"]]
+    assert calls(clone, ".venv-board/bin/python") == [["board/run.py", "--model=Net", "--mode=full", "--count=16"]]
 
 
 @pytest.mark.parametrize(

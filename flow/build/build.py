@@ -11,7 +11,7 @@ from typing import Any
 
 from flow.build.bitstream import found
 from flow.build.deploy import LIBRARY, description, fill, read
-from flow.build.source import source_of
+from flow.build.source import is_file, source_of
 from flow.build.steps import LOCK, STAMPS, Steps, code_digest, digest, exclusive
 from flow.build.verify import Verification, compare, layer_cycles
 from flow.engine.boards import Board
@@ -91,7 +91,7 @@ class Conversion:
     def layers(self):
         from flow.finn.steps import LAYER_STEPS, convert, parse_qonnx
 
-        path = self.request.model if self.source.name != self.request.model else QONNX
+        path = self.request.model if is_file(self.request.model) else QONNX
         return convert(parse_qonnx(self.qonnx, path), LAYER_STEPS, self.config, self.source.name, self.report)
 
     @cached_property

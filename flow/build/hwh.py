@@ -124,13 +124,12 @@ def _accelerator(modules):
     registers = xml.SubElement(block, "REGISTERS")
     interface = load_interface()
     for name, offset in interface.registers.items():
-        access, sentence = interface.registers_doc[name]
         register = xml.SubElement(registers, "REGISTER", NAME=name)
         properties = {
-            "DESCRIPTION": sentence,
+            "DESCRIPTION": interface.description(name),
             "ADDRESS_OFFSET": offset,
             "SIZE": 32,
-            "ACCESS": _ACCESS[access],
+            "ACCESS": _ACCESS[interface.registers_doc[name][0]],
             "IS_ENABLED": "true",
             "RESET_VALUE": 0,
         }

@@ -3,6 +3,8 @@
 import numpy as np
 
 SIZE = 32
+SAMPLE_SHAPE = (SIZE, SIZE, 3)
+"""Height, width and colours of `sample_images`."""
 _SQUARES = {
     # photograph: (top, left, edge in pixels); the edge is a multiple of 32
     "china.jpg": [(0, 0, 384), (40, 200, 352), (100, 60, 256), (150, 330, 256)],

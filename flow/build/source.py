@@ -7,13 +7,18 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from flow.build.samples import random_images, sample_images
+from flow.build.samples import SAMPLE_SHAPE, random_images, sample_images
 from flow.build.steps import code_digest, digest
 from flow.errors import GatefoldError
 
 SUFFIX = ".onnx"
 NAME_LENGTH = 99
 """Characters of a name that the board program takes."""
+
+
+def pictures_of(shape, count):
+    """Names and sample images for a network that takes pictures of a shape [height, width, colours]: photographs and digits where they fit."""
+    return sample_images(count) if tuple(shape) == SAMPLE_SHAPE else random_images(shape, count)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Source:
     qonnx: Callable[[], bytes]
     record: dict = field(default_factory=dict)
     trained: bool = True
-    samples: Callable = lambda shape, count: sample_images(count)
+    samples: Callable = pictures_of
     check: Callable = lambda request: None
 
 
@@ -45,12 +50,17 @@ def is_file(model: str) -> bool:
 
 
 def network_name(model: str) -> str:
-    """Name of the network that a command line names: a network's own, or that of a QONNX file without its ending.
+    """Name of the network that a command line names, and of its build folder: a network's own, that of a class of FILE.py:CLASS, or that of
+    a QONNX file without its ending.
 
     Raises:
-        GatefoldError: the file's name is none.
+        GatefoldError: the file's name is none, or no class is named.
     """
-    return file_name(model) if is_file(model) else model
+    if is_file(model):
+        return file_name(model)
+    from flow import models
+
+    return models.name_of(model)
 
 
 def source_of(request) -> Source:
@@ -176,12 +186,12 @@ def weights_of(request):
     models.check_name(request.model)  # an unknown name is refused before a missing file
     source = request.checkpoint or request.model
     try:
-        model, record = load_model(source), read_record(source)
+        model, record = load_model(source, request.model), read_record(source)
     except GatefoldError as error:
         if request.checkpoint:
             raise
         raise GatefoldError(f"{error} Random weights will do with --untrained.") from None
-    if model.name != request.model:
+    if model.name != models.name_of(request.model):
         raise GatefoldError(f"{source} holds weights of {model.name}; build that, or give weights of {request.model}.")
     if not model.quantised:
         raise GatefoldError(f"{source} holds floating-point weights; train on with 4-bit numbers first.")
@@ -193,4 +203,4 @@ def _weights_digest(model):
     parts = []
     for name, tensor in sorted(model.state_dict().items()):
         parts += [name, tensor.detach().cpu().contiguous().numpy().tobytes()]
-    return digest(model.name, getattr(model, "searched", {}), *parts)
+    return digest(model.name, getattr(model, "searched", {}), repr(model.layers()), *parts)

@@ -23,8 +23,8 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument(
         "model",
-        help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; or FILE.onnx, a network "
-        "of your own as Brevitas' export_qonnx wrote it (built in build/FILE)",
+        help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; FILE.py:CLASS, a network of "
+        "your own with group modes (built in build/CLASS); or FILE.onnx, one as Brevitas' export_qonnx wrote it (built in build/FILE)",
     )
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     weights = parser.add_mutually_exclusive_group()

@@ -19,12 +19,15 @@ def add_parser(subparsers) -> None:
         "gates, also what they skip: the share of their decisions, and the multiply-accumulates that are left; of one with early "
         "exits, what each of them gives.",
     )
-    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74, or with --checkpoint any other")
+    parser.add_argument(
+        "model", help="network: resnet8, resnet20, resnet38 or resnet74, or with --checkpoint any other, FILE.py:CLASS too"
+    )
     parser.add_argument("--mode", default="all", help="one mode, or all of them (default: %(default)s)")
     parser.add_argument(
         "--data",
         default="cifar10",
-        help="data set, as for `gatefold train`, or an .npz file with x and y (or test_x and test_y) (default: %(default)s)",
+        help="data set, as for `gatefold train`, or an .npz file with x and y (or test_x and test_y); of a folder of pictures those "
+        "that training leaves for testing (default: %(default)s)",
     )
     parser.add_argument(
         "--checkpoint", type=Path, default=None, metavar="FILE", help="weights to use (default: those shipped in models/)"
@@ -65,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.models import NAMES, create
     from flow.nn.modes import group_vector, mode_names
     from flow.training.checkpoint import load_named, read_record
-    from flow.training.evaluate import predict
+    from flow.training.evaluate import image_size, predict
     from flow.training.work import Work, exit_table
 
     if args.checkpoint is None and args.model not in NAMES:
@@ -89,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"These weights of {model.name} have no exits to halt at; leave --budget and --margin out.")
     modes = mode_names(model) if args.mode == "all" else [args.mode]
     names = read_record(args.checkpoint or args.model).get("class_names")
-    images, labels = load_test(args.data, model.num_classes, names)
+    images, labels = load_test(args.data, model.num_classes, names, image_size(model))
     if model.image_size not in (None, images.shape[1]):
         raise GatefoldError(
             f"{model.name} takes images of {model.image_size}x{model.image_size} pixels and {args.data} has "

@@ -16,7 +16,7 @@ def add_parser(subparsers) -> None:
         description="Measure how long a network takes in each group mode on a processor or a GPU, in floating point with real "
         "grouped convolutions: the median of several runs, for each batch size.",
     )
-    parser.add_argument("model", help="name of a network; for the uniform modes its weights do not matter")
+    parser.add_argument("model", help="name of a network, or FILE.py:CLASS; for the uniform modes its weights do not matter")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run (default: %(default)s)")
     parser.add_argument("--batch", type=whole_list(1), default=[1], metavar="LIST", help="batch sizes, e.g. 1,16,128 (default: 1)")
     parser.add_argument("--repeats", type=int, default=15, help="runs to take the median of (default: %(default)s)")

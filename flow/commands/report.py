@@ -21,8 +21,8 @@ def add_parser(subparsers) -> None:
         "takes minutes, its result is kept.",
     )
     parser.add_argument(
-        "model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; or FILE.onnx, as "
-        "for `gatefold build`",
+        "model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; or FILE.py:CLASS or "
+        "FILE.onnx, as for `gatefold build`",
     )  # fmt: skip
     add_file_options(parser)
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
@@ -108,12 +108,13 @@ def _pictures(args: argparse.Namespace) -> list[Path]:
     from flow.pictures.album import album
     from flow.pictures.measure import gate_settings
     from flow.training.checkpoint import load_named, read_record
+    from flow.training.evaluate import image_size
 
     if args.images < 1:
         raise GatefoldError(f"--images {args.images} leaves no image; give at least 1.")
     model = load_named(args.model, args.checkpoint)
     names = read_record(args.checkpoint or args.model).get("class_names")
-    images, labels = load_test(args.data, model.num_classes, names)
+    images, labels = load_test(args.data, model.num_classes, names, image_size(model))
     images, labels = images[: args.images], labels[: args.images]
     passes = len(mode_names(model)) * len(gate_settings(model))
     columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

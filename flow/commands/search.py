@@ -21,7 +21,7 @@ def add_parser(subparsers) -> None:
         "(slowest), pareto-2 ... of the weights in the output folder, which `gatefold build --checkpoint` puts on the hardware. "
         "Every accuracy is kept, so that --resume goes on where a search ended.",
     )
-    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74")
+    parser.add_argument("model", help="network: resnet8, resnet20, resnet38 or resnet74, or with --checkpoint FILE.py:CLASS")
     parser.add_argument(
         "--by",
         default="cycles",
@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Search; returns the exit code."""
     from flow.claim import claim, refuse_to_replace
     from flow.explore.search import PROGRESS
+    from flow.models import name_of
     from flow.paths import search_folder
     from flow.training.checkpoint import load_named
 
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"{source} has gates or exits, which the search does not know; search with weights without them.")
     if model.searched:
         raise GatefoldError(f"{source} holds the modes of a search already; search with the weights from training.")
-    folder = args.output or search_folder(args.model)
+    folder = args.output or search_folder(name_of(args.model))
     if args.checkpoint and (folder / _kept(model)[-1]).resolve() == args.checkpoint.resolve():
         raise GatefoldError(f"The search would write its modes over {source}; give another --output.")
     with claim(folder):
@@ -117,9 +118,9 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
     from flow.explore.times import time_table
     from flow.nn.modes import MODES
     from flow.training.checkpoint import read_record, save_model
-    from flow.training.evaluate import accuracy
+    from flow.training.evaluate import accuracy, image_size
 
-    dataset = load(args.data)
+    dataset = load(args.data, size=image_size(model))
     if dataset.num_classes > model.num_classes:
         raise GatefoldError(
             f"{source} tells {model.num_classes} classes apart and {args.data} has {dataset.num_classes}; choose another of them."
@@ -182,11 +183,11 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
     model.set_mode("full")
     weights = folder / _kept(model)[-1]
     save_model(model, weights, {**trained, "searched": model.searched, "search": record, "accuracy": reached | test})
-    _show(args, result, test, weights)
+    _show(args, model.name, result, test, weights)
     return 0
 
 
-def _show(args, result, test, path) -> None:
+def _show(args, name, result, test, path) -> None:
     if args.json:
         keys = ("time", "accuracy", "groups")
         found = {name: {key: getattr(point, key) for key in keys} for name, point in result.modes.items()}
@@ -195,7 +196,7 @@ def _show(args, result, test, path) -> None:
         uniform = {name: {key: getattr(point, key) for key in keys} for name, point in result.uniform.items()}
         print(json.dumps({"modes": found, "uniform": uniform, "dominated": result.dominated}, indent=2))
         return
-    print(f"{args.model}: {len(result.points)} networks seen, {len(result.front)} of them on the front")
+    print(f"{name}: {len(result.points)} networks seen, {len(result.front)} of them on the front")
     for name, point in result.modes.items():
         tested = f"  test {100 * test[name]:.2f} %" if name in test else ""
         print(f"  {name:<9} {args.by} {point.time:<12.6g} held out {100 * point.accuracy:.2f} %{tested}")

@@ -33,12 +33,16 @@ def add_parser(subparsers) -> None:
         "on from it. The trained weights and a record of what they reach end up in the output folder. torchrun shares the "
         "batches among several processes.",
     )
-    parser.add_argument("model", help="network, resnet8 for example; an unknown name lists them all")
+    parser.add_argument(
+        "model", help="network, resnet8 for example (an unknown name lists them all), or one of your own: FILE.py:CLASS"
+    )
     parser.add_argument(
         "--data",
         default="cifar10",
         help="cifar10, svhn or tiny-imagenet (downloaded once), imagenet (from its archives in the cache), digits (small, no "
-        "download) or an .npz file with train_x, train_y, test_x, test_y and perhaps class_names (default: %(default)s)",
+        "download), an .npz file with train_x, train_y, test_x, test_y and perhaps class_names, or a folder with one subfolder of "
+        "pictures per class, or with two such folders, train and test; pictures are scaled to cover the network's square and cut to "
+        "their centre (default: %(default)s)",
     )
     parser.add_argument(
         "--classes",
@@ -143,7 +147,9 @@ def add_parser(subparsers) -> None:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     again.add_argument("--overwrite", action="store_true", help="replace the run that the output folder holds, which is lost")
-    parser.add_argument("--output", type=Path, default=None, metavar="DIR", help="output folder (default: runs/train/MODEL)")
+    parser.add_argument(
+        "--output", type=Path, default=None, metavar="DIR", help="output folder (default: runs/train/MODEL, or runs/train/CLASS)"
+    )
     parser.add_argument("--json", action="store_true", help="print the record of the trained network as JSON")
     parser.set_defaults(run=run)
 
@@ -156,9 +162,10 @@ def run(args: argparse.Namespace) -> int:
     from flow.claim import claim, discard, refuse_to_replace
     from flow.data import load_training
     from flow.data.dataset import MIRRORED
-    from flow.models import create
+    from flow.models import create, name_of
     from flow.paths import train_folder
     from flow.training import distributed
+    from flow.training.evaluate import image_size
     from flow.training.trainer import CHECKPOINT, Settings, Trainer
 
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -169,7 +176,8 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"The learning rate {args.lr} is not a positive number; give --lr 0.1, for example.")
     if args.threads:
         torch.set_num_threads(args.threads)
-    create(args.model)  # refuses an unknown name before a folder is made for it
+    size = image_size(create(args.model))  # refuses an unknown name before a folder is made for it
+    name = name_of(args.model)
     method = _method(args)
     mirror = None if args.mirror is None else args.mirror == "on"
     if args.seeds and mirror is None:
@@ -180,13 +188,13 @@ def run(args: argparse.Namespace) -> int:
         args.model, args.batch, args.lr, args.weight_decay, args.seed, args.steps, args.held_out, mirror=mirror,
         precision=args.precision, teacher=args.teacher, temperature=args.temperature, share=args.share,
     )  # fmt: skip
-    folder = args.output or train_folder(args.model)
+    folder = args.output or train_folder(name)
     command = shlex.join(["gatefold", *sys.argv[1:]])
     if args.seeds and args.overwrite:
         raise GatefoldError("--seeds goes on with what its runs have left; delete their folders to start them anew.")
-    kept = [CHECKPOINT, *(f"{name}.safetensors" for name in (args.model, f"{args.model}-slim"))]
+    kept = [CHECKPOINT, *(f"{weights}.safetensors" for weights in (name, f"{name}-slim"))]
     backbone = getattr(method, "backbone", None)
-    if backbone is not None and Path(backbone).resolve() in [(folder / name).resolve() for name in kept]:
+    if backbone is not None and Path(backbone).resolve() in [(folder / file).resolve() for file in kept]:
         raise GatefoldError(f"The run would write over {backbone}, from which it starts; give another --output.")
     first = distributed.is_first()
     # The other processes of torchrun end with the first one.
@@ -195,8 +203,9 @@ def run(args: argparse.Namespace) -> int:
             return _sweep(args, settings, method, folder, command)
         if first and not args.resume and not args.overwrite:
             refuse_to_replace(folder, kept)
-        trainer = Trainer(settings, method, load_training(args.data, args.classes), folder, args.device, args.resume)
+        trainer = Trainer(settings, method, load_training(args.data, args.classes, size), folder, args.device, args.resume)
         console = Console(stderr=True, soft_wrap=True, quiet=not first)
+        _tell_data(trainer, console)
         _tell_limits(trainer.model, console)
         if first and args.overwrite:  # now that nothing is left to refuse
             discard(folder, kept)
@@ -241,20 +250,31 @@ def _train(args: argparse.Namespace, trainer, folder: Path, command: str, consol
         print(json.dumps(record, indent=2))
     else:
         reached = "  ".join(f"{mode} {100 * value:.2f} %" for mode, value in record["accuracy"].items())
-        print(f"{args.model} on {record['test_images']} test images of {record['data']}: {reached}")
-        print(f"weights: {folder / (args.model + '.safetensors')}")
+        print(f"{trainer.model.name} on {record['test_images']} test images of {record['data']}: {reached}")
+        print(f"weights: {folder / (trainer.model.name + '.safetensors')}")
     return 0
+
+
+def _tell_data(trainer, console) -> None:
+    """Say how a folder of pictures was divided, where that is a choice of ours."""
+    data = trainer.dataset
+    if data.division:
+        numbers = f"{len(data.train_x)} images to train on, {len(trainer.held_x)} held out, {len(data.test_x)} to test with"
+        console.print(f"{data.name}: {data.num_classes} classes, {numbers} ({data.division})", highlight=False)
 
 
 def _tell_limits(model, console) -> None:
     """Refuse what cannot be learned, and say before the work what the engine will not take."""
-    from flow.engine.plan import check_classes
+    from flow.engine.plan import check_classes, plan
+    from flow.export.from_model import layer_graph
 
     if model.num_classes < 2:
         raise GatefoldError("The data hold a single class, which leaves nothing to learn; give data of 2 classes or more.")
     if hasattr(model, "integer_layer"):
         try:
             check_classes(model.name, model.num_classes)
+            if model.source and not model.gate_layers():
+                plan(layer_graph(model))
         except GatefoldError as error:
             console.print(f"this network can be trained and evaluated, but not built: {error}", highlight=False)
 

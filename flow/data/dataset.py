@@ -1,5 +1,6 @@
 """Choosing and reading a data set."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from flow.data.cifar10 import CLASSES, load_cifar10
 from flow.data.classes import names_in, read_names
 from flow.data.digits import load_digits
+from flow.data.folder import is_divided, load_folder, load_folder_test
 from flow.data.imagenet import load_imagenet
 from flow.data.jpegs import Jpegs
 from flow.data.npz import read_npz
@@ -26,7 +28,7 @@ PUBLISHED = {
 MIRRORED = ("cifar10", "tiny-imagenet", "imagenet")
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 NAMES = "class_names"
-KINDS = f"give --data an .npz file or one of {', '.join(PUBLISHED)}"
+KINDS = f"give --data an .npz file, a folder of pictures or one of {', '.join(PUBLISHED)}"
 LARGEST_LABEL = 2**31 - 1
 
 
@@ -34,10 +36,12 @@ LARGEST_LABEL = 2**31 - 1
 class Dataset:
     """Images uint8 [N, 32, 32, 3] and labels int64 [N], for training and for testing.
 
-    Tiny ImageNet has images of 64x64; those of ImageNet are decoded by ``np.asarray``, 256x256 and 224x224.
+    Folders of pictures give images of the size that is asked for, Tiny ImageNet has images of 64x64; those of ImageNet are
+    decoded by ``np.asarray``, 256x256 and 224x224.
 
     Attributes:
         class_names: one for each class, or none at all.
+        division: how test images were chosen, where that is a choice of ours.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Dataset:
     test_x: np.ndarray | Jpegs
     test_y: np.ndarray
     class_names: tuple[str, ...] = ()
+    division: str = ""
 
     @property
     def image_size(self) -> int:
@@ -84,17 +89,25 @@ def _checked(path: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndar
     return images, labels.astype(np.int64)
 
 
-def load(source: str = "cifar10", classes: Path | None = None) -> Dataset:
+def load(source: str = "cifar10", classes: Path | None = None, size: int = 32) -> Dataset:
     """Read a data set.
 
     Args:
         source: ``"cifar10"``, ``"svhn"``, ``"tiny-imagenet"`` (downloaded once), ``"imagenet"`` (from archives in the cache),
-            ``"digits"`` (part of scikit-learn) or the path of an .npz file with train_x, train_y, test_x, test_y and, if the
-            classes are to have names, class_names.
+            ``"digits"`` (part of scikit-learn), the path of an .npz file with train_x, train_y, test_x, test_y and, if the
+            classes are to have names, class_names, or that of a folder (see ``flow.data.folder``).
         classes: text file with a class name in each line, instead of class_names.
+        size: height and width of the images of a folder.
     """
     if source in PUBLISHED:
         dataset = Dataset(source, *PUBLISHED[source](), CLASSES if source == "cifar10" else ())
+    elif os.path.isdir(source):
+        if classes:
+            raise GatefoldError(f"{source} names its classes by their folders; leave --classes out.")
+        path = Path(source)
+        division = "" if is_divided(path) else "a fixed fifth of the pictures of each class"
+        *arrays, names = load_folder(path, size)
+        dataset = Dataset(path.resolve().name, *arrays, names, division)
     else:
         arrays = read_npz(source, (*ARRAYS, NAMES), KINDS)
         missing = [key for key in ARRAYS if key not in arrays]
@@ -112,9 +125,9 @@ def load(source: str = "cifar10", classes: Path | None = None) -> Dataset:
     return dataset
 
 
-def load_training(source: str, classes: Path | None = None) -> Dataset:
+def load_training(source: str, classes: Path | None = None, size: int = 32) -> Dataset:
     """``load``, for a network that is to be trained from the beginning: every class without a name must have images."""
-    dataset = load(source, classes)
+    dataset = load(source, classes, size)
     seen = np.unique(dataset.train_y)
     if not dataset.class_names and len(seen) < dataset.num_classes:
         absent = int(np.setdiff1d(np.arange(len(seen) + 1), seen)[0])
@@ -126,17 +139,20 @@ def load_training(source: str, classes: Path | None = None) -> Dataset:
 
 
 def load_test(
-    source: str = "cifar10", num_classes: int | None = None, names: list[str] | None = None
+    source: str = "cifar10", num_classes: int | None = None, names: list[str] | None = None, size: int = 32
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read (images, labels) for evaluation; an .npz file may hold x, y or test_x, test_y.
+    """Read (images, labels) for evaluation; an .npz file may hold x, y or test_x, test_y; of a folder they are its test images.
 
     Args:
         num_classes: of the network that is to be evaluated; a larger label is refused.
         names: of its classes, as far as they are known; others in the file are refused.
+        size: height and width of the images of a folder.
     """
     if source in PUBLISHED:
         dataset = load(source)
         images, labels, own = dataset.test_x, dataset.test_y, ()
+    elif os.path.isdir(source):
+        images, labels, own = load_folder_test(Path(source), size)
     else:
         arrays = read_npz(source, ("x", "y", *ARRAYS[2:], NAMES), KINDS)
         pair = next(((x, y) for x, y in (("x", "y"), ARRAYS[2:]) if x in arrays and y in arrays), None)

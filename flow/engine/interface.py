@@ -16,12 +16,36 @@ INTERFACE_FILE = Path(__file__).resolve().parents[2] / "hw" / "interface.json"
 
 
 @dataclass(frozen=True)
+class Field:
+    """Bits of a register: the lowest, how many, what they mean."""
+
+    low: int
+    width: int
+    doc: str
+
+    @property
+    def mask(self) -> int:
+        """The register with all bits of the field set."""
+        return ((1 << self.width) - 1) << self.low
+
+    @property
+    def bits(self) -> str:
+        """`7:0`, or `3` for a single bit."""
+        return str(self.low) if self.width == 1 else f"{self.low + self.width - 1}:{self.low}"
+
+    def of(self, word: int) -> int:
+        """Value of the field in a word of the register."""
+        return word >> self.low & (1 << self.width) - 1
+
+
+@dataclass(frozen=True)
 class Interface:
     """The interface between the host, the compiler and the engine.
 
     Attributes:
         version, id: what the registers of the same name answer.
         registers: name -> byte offset.
+        fields: name of a register that has any -> name of the field -> Field.
         errors: name -> error code of the status register.
         descriptor: (field name, width in bits) from the lowest bit upwards; the rest up to
             `descriptor_width` is reserved and zero.
@@ -34,11 +58,17 @@ class Interface:
     id: int
     registers: dict
     registers_doc: dict
+    fields: dict
     errors: dict
     descriptor_width: int
     descriptor: tuple
     record: tuple
     record_align_words: int
+
+    def description(self, register: str) -> str:
+        """What a register holds, its fields included, in one line."""
+        fields = (f"Bits {field.bits}, {name}: {field.doc}" for name, field in self.fields.get(register, {}).items())
+        return " ".join([self.registers_doc[register][1], *fields])
 
     def pack_descriptor(self, **fields):
         """The descriptor as one integer; fields that are not given are zero.
@@ -103,6 +133,11 @@ def load_interface(path=INTERFACE_FILE):
             id=int(data["id"], 0),
             registers={name: int(register["offset"], 0) for name, register in data["registers"].items()},
             registers_doc={name: (register["access"], register["doc"]) for name, register in data["registers"].items()},
+            fields={
+                name: {field: Field(low, width, doc) for field, low, width, doc in register["fields"]}
+                for name, register in data["registers"].items()
+                if "fields" in register
+            },
             errors=dict(data["errors"]),
             descriptor_width=data["descriptor_width"],
             descriptor=tuple((name, width) for name, width in data["descriptor"]),
@@ -111,6 +146,12 @@ def load_interface(path=INTERFACE_FILE):
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GatefoldError(f"cannot read the interface description {path} ({error}); restore it with git") from error
+    for register, fields in interface.fields.items():
+        taken = 0
+        for name, field in fields.items():
+            if field.low < 0 or field.width < 1 or field.low + field.width > 32 or taken & field.mask:
+                raise GatefoldError(f"field {name} of register {register} in {path} overlaps another or lies outside; move it")
+            taken |= field.mask
     if sum(width for _, width in interface.descriptor) > interface.descriptor_width:
         raise GatefoldError(f"the descriptor fields in {path} exceed descriptor_width; widen descriptor_width")
     return interface
@@ -141,7 +182,14 @@ def package_text(interface=None):
     for name, offset in interface.registers.items():
         access, doc = interface.registers_doc[name]
         lines.append(f"  localparam logic [11:0] REG_{name.upper():<12} = 12'h{offset:03x};  // {access}: {doc}")
-    lines += ["", "  // Error codes in bits 15:8 of the status register."]
+    lines += ["", "  // Lowest bit of each field of a register, and its width where it has more than one."]
+    for name, fields in interface.fields.items():
+        for part, field in fields.items():
+            bit = f"{name}_{part}".upper()
+            lines.append(f"  localparam int {bit} = {field.low};  // {field.doc}")
+            if field.width > 1:
+                lines.append(f"  localparam int {bit}_WIDTH = {field.width};")
+    lines += ["", "  // Error codes, of the field error_code of the status register."]
     for name, code in interface.errors.items():
         lines.append(f"  localparam logic [7:0] ERR_{name.upper():<18} = 8'd{code};")
     lines += [

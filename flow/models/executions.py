@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -93,18 +94,26 @@ class Integer(Real):
 
     Args:
         names, visit: see ``Real``.
+        integers: gives those of a layer by its name.
         stations: filled with the output of every layer by its name, int64 [N, C, H, W] before the shuffle; None: not.
     """
 
-    def __init__(self, names: dict[nn.Module, str], visit: Visit | None = None, stations: dict[str, np.ndarray] | None = None):
+    def __init__(
+        self,
+        names: dict[nn.Module, str],
+        integers: Callable[[str], IntegerConv],
+        visit: Visit | None = None,
+        stations: dict[str, np.ndarray] | None = None,
+    ):
         super().__init__(names, visit)
+        self.integers = integers
         self.stations = stations
 
     def conv(self, unit: ConvUnit, x: Map, activation: Activation, residual: Map | None = None) -> Map:
         name = self.names[unit]
         if self.visit:
             self.visit.layer(name)
-        integers = IntegerConv(unit.conv, unit.norm, x.scale, activation.scale)
+        integers = self.integers(name)
         acc = convolve_exactly(unit.conv, x.value, integers.weight)
         y = requantise(acc, *integers.affine(unit.conv.n), residual and residual.value)
         return self._keep(Map(self, y, name, activation), y)

@@ -212,7 +212,7 @@ class Network(Adaptive):
             stations: see ``Integer``.
         """
         visit = self._visit()
-        run = Integer(self._description().names, visit, stations)
+        run = Integer(self._description().names, self.integer_layer, visit, stations)
         sums = self.topology(Map(run, pixels.float().contiguous(memory_format=torch.channels_last))).value.sum((2, 3))
         if visit:
             visit.layer(CLASSIFIER)

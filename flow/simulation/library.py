@@ -95,7 +95,7 @@ class Model:
         self._c = _bind(ctypes.CDLL(str(Path(library).resolve()), mode=os.RTLD_LOCAL | os.RTLD_NOW))
         trace = Path(trace).absolute() if trace is not None else None
         with _working_folder(folder):
-            self._handle = self._c.gf_create(0 if random_reset is None else 2, random_reset or 0)
+            self._handle = self._c.gf_create(random_reset is not None, random_reset or 0)
         self.ports = {info.name: info for info in self._ports()}
         self.clock = clock
         self._clock = self.ports[clock].index if clock in self.ports else -1

@@ -16,8 +16,6 @@ BASE = 0x1000_0000  # of the memory that one run uses
 ALIGN = 4096
 ABI = 2
 STOPPED = -3
-START, RESET, INTERRUPT = 1, 2, 4  # register control
-BUSY, DONE, ERROR = 1, 2, 4  # register status
 DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way, if the memory answers
 
 
@@ -58,8 +56,8 @@ class Simulator:
         self.interface = load_interface()
         if self.read("id") != self.interface.id or self.read("version") != self.interface.version:
             raise GatefoldError(f"{so_path} has another register interface; run `gatefold build` again.")
-        config = self.read("config")
-        self.modes, self.classes, self.record_words = config & 0xFF, config >> 8 & 0xFF, config >> 16
+        config, fields = self.read("config"), self.interface.fields["config"]
+        self.modes, self.classes, self.record_words = (fields[name].of(config) for name in ("modes", "classes", "record_words"))
 
     def close(self):
         """End the accelerator and its waveform."""
@@ -154,13 +152,14 @@ class Simulator:
         self._memory = memory
         self.set_memory(memory, BASE)
         self._library.gf_set_stall(self._handle, seed, stall)
+        control = self.interface.fields["control"]
         try:
             self.write("source", BASE)
             self.write("destination", BASE + record_offset)
             self.write("frames", frames)
             self.write("mode", int(modes) if one_mode else 0)
             self.write("mode_list", 0 if one_mode else BASE + list_offset)
-            self.write("control", START | INTERRUPT)
+            self.write("control", control["start"].mask | control["interrupt"].mask)
             self.advance(max_cycles or 100_000 + 4_000_000 * frames)
             self._check_end(frames)
         finally:
@@ -173,30 +172,34 @@ class Simulator:
         return records, self.read("cycles")
 
     def _check_end(self, frames: int) -> None:
-        status, done = self.read("status"), self.read("frames_done")
-        if status & BUSY:
+        status, done = self._status(), self.read("frames_done")
+        if status["busy"]:
             raise GatefoldError(f"the accelerator did not end: {done} of {frames} frames; look at the waveform (--trace).")
-        if status & ERROR:
-            code = status >> 8 & 0xFF
+        if status["error"]:
+            code = status["error_code"]
             name = next((name for name, value in self.interface.errors.items() if value == code), str(code))
             raise GatefoldError(f"the accelerator reports {name}; check frames, modes and addresses of the batch.")
-        if not status & DONE or done != frames:
+        if not status["done"] or done != frames:
             raise GatefoldError(
                 f"the accelerator rests without an end of its batch: {done} of {frames} frames; look at the waveform (--trace)."
             )
-        self.write("irq", 1)
+        self.write("irq", self.interface.fields["irq"]["pending"].mask)
 
     def _at_rest(self) -> bool:
         """Give up a batch that is still under way; once the accelerator rests, let go of its memory. Whether it rests."""
-        if self.read("status") & BUSY:
-            self.write("control", RESET)
+        if self._status()["busy"]:
+            self.write("control", self.interface.fields["control"]["reset"].mask)
             self.advance(DRAIN_CYCLES)
-            if self.read("status") & BUSY:
+            if self._status()["busy"]:
                 return False
         if self._memory is not None:
             self._library.gf_set_memory(self._handle, None, BASE, 0)
             self._memory = None
         return True
+
+    def _status(self) -> dict[str, int]:
+        word = self.read("status")
+        return {name: field.of(word) for name, field in self.interface.fields["status"].items()}
 
     def _access(self, result: int, name: str) -> None:
         if result == STOPPED:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flow.build.deploy import built_graph, read
-from flow.build.source import file_name, is_file
+from flow.build.source import is_file, network_name
 from flow.engine.select import smaller_selections
 from flow.errors import GatefoldError
 from flow.paths import build_root
@@ -62,7 +62,7 @@ class Design:
         if pixels is not None:
             raise GatefoldError(f"--mean, --deviation and --divisor belong to a QONNX file; {model} brings its own.")
         check_name(model)
-        built, graph = _built(model)
+        built, graph = _built(network_name(model))
         record = {"num_classes": classes} if classes is not None else _record(model, checkpoint)
         if checkpoint or classes is not None or not built:
             graph = _graph(model, record.get("num_classes", 10), record.get("searched", {}))
@@ -84,7 +84,7 @@ class Design:
 
         if checkpoint or classes is not None:
             raise GatefoldError(f"{path} holds its weights and classes; leave out {'--checkpoint' if checkpoint else '--classes'}.")
-        name = file_name(path)
+        name = network_name(path)
         graph = layer_graph(read_network(path, NetworkConfig(config, pixels)))
         graph = keep_modes(graph, modes) if modes else graph
         config = plan(graph, config).config

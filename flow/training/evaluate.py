@@ -7,6 +7,8 @@ import torch
 
 from flow.errors import GatefoldError
 
+ANY_SIZE = 224
+
 
 def batches(images: np.ndarray, size: int = 128) -> Iterator[tuple[int, np.ndarray]]:
     """(first image, images) of each batch; GatefoldError where there is none, since no share of nothing can be told."""
@@ -14,6 +16,11 @@ def batches(images: np.ndarray, size: int = 128) -> Iterator[tuple[int, np.ndarr
         raise GatefoldError("There are no images to measure on; give at least one.")
     for start in range(0, len(images), size):
         yield start, images[start : start + size]
+
+
+def image_size(model) -> int:
+    """Height and width of the images for a network: its own, or 224 where it takes any."""
+    return model.image_size or ANY_SIZE
 
 
 def as_input(model, images: np.ndarray) -> torch.Tensor:

@@ -14,6 +14,8 @@ from flow.claim import claim
 from flow.data import load_training
 from flow.errors import GatefoldError
 from flow.files import is_share, read_sealed, sealed
+from flow.models import create
+from flow.training.evaluate import image_size
 from flow.training.methods import Method
 from flow.training.trainer import CHECKPOINT, Settings, Trainer, with_mirror
 
@@ -39,7 +41,8 @@ def train_one(
     """
     torch.set_num_threads(1)
     with claim(folder):
-        trainer = Trainer(settings, method, load_training(data, classes), folder, device, resume=(folder / CHECKPOINT).exists())
+        dataset = load_training(data, classes, image_size(create(settings.model)))
+        trainer = Trainer(settings, method, dataset, folder, device, resume=(folder / CHECKPOINT).exists())
         if trainer.changed:
             raise _of_other_settings(folder)
         while trainer.epoch < trainer.total_epochs:

@@ -14,8 +14,10 @@ from flow.atomic import make_folder
 from flow.data import Dataset
 from flow.data.held_out import split
 from flow.errors import GatefoldError
-from flow.models.resnet import SwitchableResNet
+from flow.models import name_of
+from flow.models.network import Network
 from flow.models.slimmable import SlimmableResNet
+from flow.models.user import in_words
 from flow.nn.modes import mode_names
 from flow.training import augment, distributed
 from flow.training.allocator import keep_freed_memory
@@ -137,7 +139,7 @@ class Trainer:
     def _set_precision(self, precision: str) -> None:
         if precision == "float32":
             return
-        if not isinstance(self.model, SwitchableResNet) or isinstance(self.model, SlimmableResNet):
+        if not isinstance(self.model, Network) or isinstance(self.model, SlimmableResNet):
             raise GatefoldError(f"{self.model.name} cannot be trained in {precision} like this; train with --precision float32.")
         if distributed.size() > 1 or self.device.type != "cpu":
             raise GatefoldError(f"Training in {precision} is for one process on a processor; train with --precision float32.")
@@ -194,6 +196,7 @@ class Trainer:
         state = {
             "settings": self.settings.record(self.method),
             "data": self.dataset.name,
+            "layers": self._layers(),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "phases": [phase.state_dict() for phase in self.phases],
@@ -203,12 +206,21 @@ class Trainer:
         }
         save_training_state(self.folder / CHECKPOINT, state)
 
+    def _layers(self) -> list[str]:
+        """The layers of a user's network, which may change between two runs; none of others."""
+        return in_words(self.model.layers()) if getattr(self.model, "source", None) else []
+
     def _restore(self) -> None:
         state = load_training_state(self.folder / CHECKPOINT)
         saved = {**with_mirror(state["settings"], state["data"]), "data": state["data"]}
         wanted = {"method": self.method.name, "model": self.settings.model, "seed": self.settings.seed, "data": self.dataset.name}
+        if self._layers() != state.get("layers", []):
+            raise GatefoldError(
+                f"The checkpoint in {self.folder} is of a {self.model.name} with other layers; restore its file, or use another --output."
+            )
         for key, value in wanted.items():
-            if saved.get(key) != value:
+            same = name_of(str(saved.get(key))) == name_of(value) if key == "model" else saved.get(key) == value
+            if not same:
                 raise GatefoldError(
                     f"The checkpoint in {self.folder} is of {key} {saved.get(key)}, not {value}; use its value or another --output."
                 )

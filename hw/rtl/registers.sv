@@ -1,12 +1,12 @@
 // The registers that a driver sees (offsets and meanings: hw/interface.json), and the start of a batch.
 //
-// A batch is started by writing 1 to bit 0 of `control`. A start that cannot be done (no frames, a mode that
+// A batch is started by the bit `start` of `control`. A start that cannot be done (no frames, a mode that
 // the build lacks, a misaligned address: tested in this order) sets the error code and the interrupt and
 // starts nothing. A start while `busy` is ignored. Afterwards exactly one of `done` and `error` is set, and
 // the interrupt is pending. The batch takes its settings in the cycle of the start, so a driver may write the
 // next batch's meanwhile.
 //
-// Soft reset (bit 1 of `control`, stronger than a start in the same write) clears status and interrupt; the
+// Soft reset (`reset` of `control`, stronger than a start in the same write) clears status and interrupt; the
 // settings stay, and the counters until the next start. The accelerator remains busy until every bus transfer
 // under way has ended.
 //
@@ -121,10 +121,10 @@ module registers
     logic [7:0] refusal;
 
     assign control_write = write && write_address == REG_CONTROL && write_strobe[0];
-    assign soft_reset    = control_write && write_data[1];
-    assign start_request = control_write && write_data[0] && !write_data[1] && !busy;
+    assign soft_reset    = control_write && write_data[CONTROL_RESET];
+    assign start_request = control_write && write_data[CONTROL_START] && !soft_reset && !busy;
     assign start         = start_request && refusal == ERR_NONE;
-    assign clear         = write && write_address == REG_IRQ && write_strobe[0] && write_data[0];
+    assign clear         = write && write_address == REG_IRQ && write_strobe[0] && write_data[IRQ_PENDING];
 
     always_comb begin
       refusal = ERR_NONE;
@@ -141,7 +141,7 @@ module registers
         error             <= 1'b0;
         error_code        <= ERR_NONE;
       end else begin
-        if (control_write) interrupt_enable <= write_data[2];
+        if (control_write) interrupt_enable <= write_data[CONTROL_INTERRUPT];
         if (soft_reset || start_request || clear) begin
           interrupt_pending <= 1'b0;
           done              <= 1'b0;
@@ -167,14 +167,24 @@ module registers
   end
 
   always_comb begin
+    read_data = '0;
     case (read_address)
       REG_ID:          read_data = INTERFACE_ID;
       REG_VERSION:     read_data = INTERFACE_VERSION;
       REG_BUILD_HASH:  read_data = BUILD_HASH;
-      REG_CONFIG:      read_data = {16'(RECORD_WORDS), 8'(CLASSES), 8'(MODES)};
-      REG_CONTROL:     read_data = {29'b0, interrupt_enable, 2'b00};
-      REG_STATUS:      read_data = {16'b0, error_code, 5'b0, error, done, busy};
-      REG_IRQ:         read_data = {31'b0, interrupt_pending};
+      REG_CONFIG: begin
+        read_data[CONFIG_MODES+:CONFIG_MODES_WIDTH]               = CONFIG_MODES_WIDTH'(MODES);
+        read_data[CONFIG_CLASSES+:CONFIG_CLASSES_WIDTH]           = CONFIG_CLASSES_WIDTH'(CLASSES);
+        read_data[CONFIG_RECORD_WORDS+:CONFIG_RECORD_WORDS_WIDTH] = CONFIG_RECORD_WORDS_WIDTH'(RECORD_WORDS);
+      end
+      REG_CONTROL:     read_data[CONTROL_INTERRUPT] = interrupt_enable;
+      REG_STATUS: begin
+        read_data[STATUS_BUSY]  = busy;
+        read_data[STATUS_DONE]  = done;
+        read_data[STATUS_ERROR] = error;
+        read_data[STATUS_ERROR_CODE+:STATUS_ERROR_CODE_WIDTH] = error_code;
+      end
+      REG_IRQ:         read_data[IRQ_PENDING] = interrupt_pending;
       REG_SOURCE:      read_data = source;
       REG_DESTINATION: read_data = destination;
       REG_FRAMES:      read_data = frames;
@@ -183,7 +193,7 @@ module registers
       REG_FRAMES_DONE: read_data = frames_done;
       REG_CYCLES:      read_data = cycles;
       REG_TILES:       read_data = tiles;
-      default:         read_data = '0;
+      default: ;
     endcase
   end
 

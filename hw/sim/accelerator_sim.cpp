@@ -4,35 +4,13 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
-#include <cstring>
 #include <deque>
-#include <memory>
-#include <stdexcept>
-#include <string>
-#include <vector>
 
 #include "Vgatefold_top.h"
-#include "verilated.h"
-#if VM_TRACE
-#include "verilated_fst_c.h"
-#endif
+#include "simulation.h"
 
-// Offsets of the registers that gf_run looks at, from hw/interface.json.
+// Registers, bits and words of hw/interface.json that this file looks at.
 #include "interface.h"
-
-// Verilator's own handlers end the process, or print and go on without a memory image; here both end the simulation.
-void vl_finish(const char *, int, const char *) {}
-void vl_stop(const char *file, int line, const char *) {
-    throw std::runtime_error(gf_take_error(std::string("the design stopped at ") + file + ":" + std::to_string(line)));
-}
-void vl_fatal(const char *file, int line, const char *, const char *message) {
-    throw std::runtime_error(std::string(message) + " (" + file + ":" + std::to_string(line) + ")");
-}
-void vl_warn(const char *file, int, const char *, const char *message) {
-    throw std::runtime_error(std::string(message) + " (" + file + ")");
-}
 
 namespace {
 
@@ -42,6 +20,7 @@ constexpr unsigned BEAT_BYTES = 8;
 constexpr unsigned ACCEPTED = 8;       // bursts under way, of each kind
 constexpr unsigned WRITE_BUFFER = 64;  // beats taken before their burst is complete
 constexpr unsigned PATIENCE = 100000;  // cycles that a register access may take
+constexpr uint64_t HALF_PERIOD = 5000;  // picoseconds: 100 MHz
 
 class WorkingDirectory {
 public:
@@ -76,41 +55,26 @@ struct WriteBeat {
 
 }  // namespace
 
-struct gf_accelerator {
-    VerilatedContext context;
-    std::unique_ptr<Vgatefold_top> top;
-#if VM_TRACE
-    std::unique_ptr<VerilatedFstC> trace;
-#endif
+struct gf_accelerator : Simulation<Vgatefold_top> {
     uint64_t cycles = 0;
     bool hang = false;
-    std::string stopped;  // why the design cannot go on
 
-    gf_accelerator(const char *image_dir, int seed) {
+    gf_accelerator(const char *image_dir, int seed) : Simulation("accelerator", seed != 0, seed) {
         WorkingDirectory inside(image_dir);
-        context.randReset(seed ? 2 : 0);
-        context.randSeed(seed);
-#if VM_TRACE
-        context.traceEverOn(true);
-#endif
-        top = std::make_unique<Vgatefold_top>(&context, "accelerator");
-        top->ap_rst_n = 0;
-        for (int i = 0; i < 16; ++i) cycle();  // the first evaluation loads the memory images
-        top->ap_rst_n = 1;
-        cycle();
-    }
-
-    ~gf_accelerator() {
-#if VM_TRACE
-        if (trace) trace->close();
-#endif
-        if (stopped.empty()) top->final();
+        guarded([this] {
+            top->ap_rst_n = 0;
+            for (int i = 0; i < 16; ++i) cycle();  // the first evaluation loads the memory images
+            top->ap_rst_n = 1;
+            cycle();
+            return 0;
+        });
+        if (!error.empty()) throw RtlError(error);
     }
 
     void cycle() {
         top->ap_clk = 0;
-        top->eval();
-        dump(0);
+        eval();
+        context.timeInc(HALF_PERIOD);
         // What both sides see before the edge.
         const Vgatefold_top &t = *top;
         const bool ar = t.m_axi_arvalid && t.m_axi_arready;
@@ -124,8 +88,8 @@ struct gf_accelerator {
         const bool running = t.ap_rst_n;
         host_taken();
         top->ap_clk = 1;
-        top->eval();
-        dump(1);
+        eval();
+        context.timeInc(HALF_PERIOD);
         ++cycles;
         if (!running) {
             quiet();
@@ -282,34 +246,17 @@ private:
         top->s_axi_control_bready = writing_ && answer_waits_ && go();
         top->s_axi_control_rready = !writing_ && answer_waits_ && go();
     }
-
-    void dump(int phase) {
-#if VM_TRACE
-        // 100 MHz on a time scale of 1 ns.
-        if (trace) trace->dump(cycles * 10 + (phase ? 5 : 0));
-#else
-        (void)phase;
-#endif
-    }
 };
 
-// A design that has stopped stays so.
 template <typename Access>
 static int guarded(gf_accelerator *self, Access access) {
-    if (self->stopped.empty()) {
-        try {
-            return access();
-        } catch (const std::exception &problem) {
-            self->stopped = problem.what();
-        }
-    }
-    failure = self->stopped;
-    return -3;
+    int result = -3;
+    self->guarded([&] { return result = access(); });
+    failure = self->error;
+    return result;
 }
 
 extern "C" {
-
-#define GF_PUBLIC __attribute__((visibility("default")))
 
 GF_PUBLIC int gf_abi(void) { return GF_ABI; }
 
@@ -352,10 +299,10 @@ GF_PUBLIC uint64_t gf_run(gf_accelerator *self, uint64_t max_cycles) {
     guarded(self, [&] {
         uint32_t control = 0, status = 1;
         if (self->host_read(REG_CONTROL, &control)) return 0;
-        const bool enabled = control & 4;
+        const bool enabled = control & CONTROL_INTERRUPT;
         while (self->cycles - begin < max_cycles) {
             if (enabled && self->top->irq) break;
-            if (self->host_read(REG_STATUS, &status) || !(status & 1)) break;
+            if (self->host_read(REG_STATUS, &status) || !(status & STATUS_BUSY)) break;
             const uint64_t next = std::min(self->cycles + (enabled ? 2048 : 128), begin + max_cycles);
             while (self->cycles < next && !(enabled && self->top->irq)) self->cycle();
         }
@@ -377,18 +324,6 @@ GF_PUBLIC void gf_set_latency(gf_accelerator *self, int cycles) { self->latency 
 
 GF_PUBLIC void gf_hang(gf_accelerator *self, int flag) { self->hang = flag; }
 
-GF_PUBLIC int gf_trace(gf_accelerator *self, const char *path) {
-#if VM_TRACE
-    if (self->trace) self->trace->close();
-    self->trace = std::make_unique<VerilatedFstC>();
-    self->top->trace(self->trace.get(), 99);
-    self->trace->open(path);
-    return 0;
-#else
-    (void)self;
-    (void)path;
-    return -1;
-#endif
-}
+GF_PUBLIC int gf_trace(gf_accelerator *self, const char *path) { return self->trace(path); }
 
 }  // extern "C"

@@ -91,7 +91,7 @@ def test_an_edited_description(deploy, program, changes):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, '{"format": 2}', '{"format": 9' + "9" * 9999 + "}", "{}"]
+    "text", ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, '{"format": 3}', '{"format": 9' + "9" * 9999 + "}", "{}"]
 )
 def test_a_description_that_is_none(deploy, program, text):
     (deploy / "modes.json").write_text(text)
@@ -153,7 +153,7 @@ def test_files_outside_the_folder(deploy, program, name):
 
 def test_a_folder_of_another_format(deploy, program):
     edit(deploy / "modes.json", format=1)
-    program.refuse("--board-dir", deploy, saying="has format 1, this program reads 2; build again")
+    program.refuse("--board-dir", deploy, saying="has format 1, this program reads 3; build again")
 
 
 def test_an_interface_of_another_version(deploy, program):

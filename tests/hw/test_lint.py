@@ -11,7 +11,7 @@ from flow.engine.sources import accelerator_sources
 from flow.engine.top import top_text
 from flow.simulation.checks import CHECKS
 from flow.simulation.compile import RTL as OWN
-from flow.simulation.compile import verilator_root
+from flow.simulation.toolchain import verilator_root
 
 TESTS = Path(__file__).resolve().parent
 HW = TESTS.parents[1] / "hw"

@@ -6,7 +6,7 @@
 // negative number after an RTL error ($error, $fatal, $stop); gf_error() tells it.
 #include "Vtop.h"
 #include "ports.h"
-#include "prefix.h"
+#include "simulation.h"
 
 namespace {
 
@@ -21,48 +21,10 @@ const PortInfo port_table[] = {GF_PORTS(X)};
 #undef X
 constexpr int port_count = sizeof port_table / sizeof port_table[0];
 
-struct Sim {
-    std::unique_ptr<VerilatedContext> context;
-    std::unique_ptr<Vtop> model;
-#if VM_TRACE
-    std::unique_ptr<VerilatedFstC> trace;
-    uint64_t dumped = 0;  // a waveform takes one value per picosecond
-#endif
+struct Sim : Simulation<Vtop> {
+    using Simulation::Simulation;
     std::vector<uint8_t*> address;
-    std::string error;
-    bool finished = false;
-
-    void eval() {
-        model->eval();
-#if VM_TRACE
-        if (trace) {
-            if (context->time() <= dumped) context->timeInc(1 + dumped - context->time());
-            dumped = context->time();
-            trace->dump(dumped);
-        }
-#endif
-        finished = finished || context->gotFinish();
-    }
 };
-
-// Verilator calls the hooks below without saying for which model.
-thread_local Sim* current = nullptr;
-
-struct RtlError : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-template <typename Body>
-int64_t guarded(Sim* sim, Body body) {
-    if (!sim->error.empty()) return -2;
-    current = sim;
-    try {
-        return body();
-    } catch (const std::exception& problem) {
-        if (sim->error.empty()) sim->error = problem.what();
-        return -2;
-    }
-}
 
 struct PortRef {
     uint8_t* address = nullptr;
@@ -91,56 +53,30 @@ void clock_cycle(Sim* sim, const PortRef& clk, const PortRef& clk2x, AfterEdge a
     clk.set(true);
     if (!clk2x.address) {
         sim->eval();
-        sim->context->timeInc(5000);
+        sim->context.timeInc(5000);
         after_edge();
         clk.set(false);
         sim->eval();
-        sim->context->timeInc(5000);
+        sim->context.timeInc(5000);
         return;
     }
     clk2x.set(true);
     sim->eval();
-    sim->context->timeInc(2500);
+    sim->context.timeInc(2500);
     after_edge();
     clk2x.set(false);
     sim->eval();
-    sim->context->timeInc(2500);
+    sim->context.timeInc(2500);
     clk.set(false);
     clk2x.set(true);
     sim->eval();
-    sim->context->timeInc(2500);
+    sim->context.timeInc(2500);
     clk2x.set(false);
     sim->eval();
-    sim->context->timeInc(2500);
+    sim->context.timeInc(2500);
 }
 
 }  // namespace
-
-void vl_finish(const char*, int, const char*) { Verilated::threadContextp()->gotFinish(true); }
-
-void vl_fatal(const char* file, int line, const char*, const char* message) {
-    const std::string text = std::string(file ? file : "?") + ":" + std::to_string(line) + ": " + (message ? message : "");
-    if (current && current->error.empty()) current->error = text;
-    throw RtlError(text);
-}
-
-void vl_stop(const char* file, int line, const char* hierarchy) {
-    const std::string where = std::string(file ? file : "?") + ":" + std::to_string(line) + ": ";
-    const std::string text = gf_take_error(where + "the RTL stopped with $stop");
-    if (current && current->error.empty()) current->error = text;
-    throw RtlError(text);
-}
-
-// A memory image that is missing would leave zeros that nobody wrote.
-void vl_warn(const char* file, int line, const char*, const char* message) {
-    if (!std::strstr(message, "readmem file not found")) {
-        std::fprintf(stderr, "%s:%d: %s\n", file ? file : "?", line, message);
-        return;
-    }
-    const std::string text = "the memory image " + std::string(file ? file : "?") + " does not exist";
-    if (current && current->error.empty()) current->error = text;
-    throw RtlError(text);
-}
 
 extern "C" {
 
@@ -163,90 +99,47 @@ struct GfOutput {
     int64_t* cycles;
 };
 
-int gf_port_count() { return port_count; }
-const char* gf_port_name(int index) { return port_table[index].name; }
-int gf_port_output(int index) { return port_table[index].output; }
-int gf_port_width(int index) { return port_table[index].width; }
+GF_PUBLIC int gf_port_count() { return port_count; }
+GF_PUBLIC const char* gf_port_name(int index) { return port_table[index].name; }
+GF_PUBLIC int gf_port_output(int index) { return port_table[index].output; }
+GF_PUBLIC int gf_port_width(int index) { return port_table[index].width; }
 
-// Build the model in the current directory, where relative $readmemh paths are looked up. `reset` selects
-// the value of uninitialised variables: 0 zeros, 1 ones, 2 random by `seed`.
-Sim* gf_create(int reset, int seed) {
-    auto sim = std::make_unique<Sim>();
-    sim->context = std::make_unique<VerilatedContext>();
-    sim->context->randReset(reset);
-    sim->context->randSeed(seed + 1);  // to Verilator 0 is the time of day
-#if VM_TRACE
-    sim->context->traceEverOn(true);
-#endif
-    sim->model = std::make_unique<Vtop>(sim->context.get(), "TOP");
-#define X(member, name, output, width) sim->address.push_back(reinterpret_cast<uint8_t*>(&sim->model->member));
+// Build the model in the current directory, where relative $readmemh paths are looked up.
+GF_PUBLIC Sim* gf_create(int random, int seed) {
+    auto sim = std::make_unique<Sim>("TOP", random, seed);
+#define X(member, name, output, width) sim->address.push_back(reinterpret_cast<uint8_t*>(&sim->top->member));
     GF_PORTS(X)
 #undef X
     for (int i = 0; i < port_count; ++i) {
         if (!port_table[i].output) std::memset(sim->address[i], 0, (port_table[i].width + 7) / 8);
     }
     Sim* const raw = sim.release();
-    guarded(raw, [raw] {
-        raw->eval();
-        return 0;
-    });
+    raw->guarded([raw] { return raw->eval(), 0; });
     return raw;
 }
 
-void gf_destroy(Sim* sim) {
-    if (sim->error.empty()) {
-        guarded(sim, [sim] {
-            sim->model->final();
-            return 0;
-        });
-    }
-#if VM_TRACE
-    if (sim->trace) sim->trace->close();
-#endif
-    current = nullptr;
-    delete sim;
-}
+GF_PUBLIC void gf_destroy(Sim* sim) { delete sim; }
 
-void* gf_port_address(Sim* sim, int index) { return sim->address[index]; }
-const char* gf_error(Sim* sim) { return sim->error.c_str(); }
-int gf_finished(Sim* sim) { return sim->finished; }
-
-// Write a waveform of every signal from now on. -1: this model was compiled without tracing.
-int gf_trace(Sim* sim, const char* path) {
-#if VM_TRACE
-    sim->trace = std::make_unique<VerilatedFstC>();
-    sim->model->trace(sim->trace.get(), 99);
-    sim->trace->open(path);
-    return sim->trace->isOpen() ? 0 : -3;
-#else
-    (void)sim;
-    (void)path;
-    return -1;
-#endif
-}
-
-void gf_trace_flush(Sim* sim) {
-#if VM_TRACE
-    if (sim->trace) sim->trace->flush();
-#else
-    (void)sim;
-#endif
-}
+GF_PUBLIC void* gf_port_address(Sim* sim, int index) { return sim->address[index]; }
+GF_PUBLIC const char* gf_error(Sim* sim) { return sim->error.c_str(); }
+GF_PUBLIC int gf_finished(Sim* sim) { return sim->finished; }
+GF_PUBLIC int gf_trace(Sim* sim, const char* path) { return sim->trace(path); }
+GF_PUBLIC void gf_trace_flush(Sim* sim) { sim->flush(); }
 
 // Let the inputs written so far take effect, then advance time by `step` picoseconds.
-int64_t gf_run(Sim* sim, uint64_t step) {
-    return guarded(sim, [&] {
+GF_PUBLIC int64_t gf_run(Sim* sim, uint64_t step) {
+    return sim->guarded([&] {
         sim->eval();
-        sim->context->timeInc(step);
+        sim->context.timeInc(step);
         return 0;
     });
 }
 
-void gf_advance(Sim* sim, uint64_t step) { sim->context->timeInc(step); }
+GF_PUBLIC void gf_advance(Sim* sim, uint64_t step) { sim->context.timeInc(step); }
 
 // Run `cycles` clock cycles of 10 ns with the other inputs as they are. The clock is left low.
-int64_t gf_cycles(Sim* sim, int clock, int clock2x, int64_t cycles) {
-    return guarded(sim, [&] {
+GF_PUBLIC int64_t gf_cycles(Sim* sim, int clock, int clock2x, int64_t cycles) {
+    return sim->guarded([&] {
         const PortRef clk = port_ref(sim, clock), clk2x = port_ref(sim, clock2x);
         sim->eval();
         for (int64_t i = 0; i < cycles; ++i) clock_cycle(sim, clk, clk2x, [] {});
@@ -256,8 +149,8 @@ int64_t gf_cycles(Sim* sim, int clock, int clock2x, int64_t cycles) {
 
 // Reset as FINN's SimEngine does: both changes come after a rising edge, so that a doubled clock sees them in the
 // middle of the cycle; one more cycle follows. `level` is the active one.
-int64_t gf_reset(Sim* sim, int clock, int clock2x, int reset, int level, int64_t cycles) {
-    return guarded(sim, [&] {
+GF_PUBLIC int64_t gf_reset(Sim* sim, int clock, int clock2x, int reset, int level, int64_t cycles) {
+    return sim->guarded([&] {
         const PortRef clk = port_ref(sim, clock), clk2x = port_ref(sim, clock2x), rst = port_ref(sim, reset);
         sim->eval();
         clock_cycle(sim, clk, clk2x, [&] { rst.set(level); });
@@ -272,9 +165,9 @@ int64_t gf_reset(Sim* sim, int clock, int clock2x, int reset, int level, int64_t
 // edge, so that the first cycle only offers; the last one only takes `valid` and `ready` back. Returns the cycles run,
 // both included, -1 after `patience` cycles without any transfer, -2 after an RTL error. A valid beat stays until it
 // is taken; pauses are a function of `seed`, stream and cycle (flow/simulation/pauses.py has the same one).
-int64_t gf_stream(Sim* sim, int clock, int clock2x, GfInput* inputs, int input_count, GfOutput* outputs,
+GF_PUBLIC int64_t gf_stream(Sim* sim, int clock, int clock2x, GfInput* inputs, int input_count, GfOutput* outputs,
                   int output_count, int64_t patience, uint64_t seed) {
-    return guarded(sim, [&]() -> int64_t {
+    return sim->guarded([&]() -> int64_t {
         struct Side {
             PortRef data, valid, ready;
         };

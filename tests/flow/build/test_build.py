@@ -29,8 +29,8 @@ from flow.finn import build_layer_graph
 from flow.graph.integer import run
 from flow.graph.random_graph import random_resnet
 from flow.paths import build_root
-from flow.simulation.compile import verilator_root
 from flow.simulation.simulator import Simulator
+from flow.simulation.toolchain import verilator_root
 from flow.training.checkpoint import SHIPPED
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]

@@ -184,8 +184,10 @@ def test_a_cache_is_not_believed(tmp_path, damage):
 @pytest.mark.timeout(3600)
 def test_the_compiled_simulator_is_not_believed(first, tmp_path, monkeypatch):
     """Every object and library of the real cache damaged: the accelerator's library comes out as before."""
-    cache = Path(shutil.copytree(build_root() / "cache" / "accelerator", tmp_path / "root" / "cache" / "accelerator"))
-    monkeypatch.setenv("GATEFOLD_BUILD", str(tmp_path / "root"))
+    cache = Path(
+        shutil.copytree(build_root() / "cache" / "simulation" / "accelerator", tmp_path / "cache" / "simulation" / "accelerator")
+    )
+    monkeypatch.setenv("GATEFOLD_BUILD", str(tmp_path))
     build = Path(shutil.copytree(first, tmp_path / "build"))
     before = contents(build)
     for number, path in enumerate(sorted(cache.iterdir())):

@@ -113,3 +113,28 @@ def test_the_deployed_images_are_the_node_s():
         "Quant", "Conv", "Mul", "Add", "Relu", "Reshape", "Transpose", "GlobalAveragePool", "Flatten", "MatMul"
     }  # fmt: skip
     assert np.load(folder / "deploy" / "samples.npz")["x"].shape == (16, 32, 32, 3)
+
+
+CLASS = """
+from flow.models.network import Network
+from flow.nn.layers import Classifier, Conv, Residual
+
+
+class Net(Network):
+    def __init__(self, num_classes):
+        super().__init__(num_classes)
+        self.stem = Conv(3, 16)
+        self.block1 = Residual(16, 32, stride=2)
+        self.block2 = Residual(32, 64, stride=2)
+        self.classifier = Classifier(64, num_classes)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_class_of_a_user_s_is_built_with_its_modes(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(CLASS)
+    assert main(["build", f"{tmp_path / 'mine.py'}:Net", "--untrained", "--output", str(tmp_path / "build"), "--json"]) == 0
+    built = json.loads(capsys.readouterr().out)
+    assert built["model"] == "Net" and list(built["modes"]) == ["full", "1/2", "1/4", "1/8", "1/16"]
+    assert built["modes"]["1/16"]["cycles_rtl"] < built["modes"]["full"]["cycles_rtl"] / 2

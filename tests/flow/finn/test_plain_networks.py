@@ -200,7 +200,7 @@ REFUSED = {
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name not in ("adding", *REFUSED) else []) for name in plain_networks.NETWORKS],
+    [pytest.param(name, marks=[] if name == "adding" else [pytest.mark.slow]) for name in plain_networks.NETWORKS],
 )
 def test_the_simulated_board_equals_brevitas(name, tmp_path, capsys):
     """`gatefold build FILE.onnx` and `board/run.py`: arg-max and integer logits of 32 images, those of Brevitas and of FINN's road."""
@@ -225,6 +225,15 @@ def test_the_simulated_board_equals_brevitas(name, tmp_path, capsys):
     with torch.no_grad():
         theirs = network(images.float() / 255).numpy()
     assert seen["predictions"] == theirs.argmax(axis=1).tolist()
+
+    # the commands that take the file's name too
+    capsys.readouterr()
+    assert main(["simulate", str(path), "--folder", str(tmp_path / "build"), "--count", "4", "--json"]) == 0
+    simulated = json.loads(capsys.readouterr().out)
+    assert simulated["predictions"] == seen["predictions"][:4] and simulated["logits"] == seen["logits"][:4]
+    assert main(["report", str(path), *ENGINE, "--no-synthesis", "--json"]) == 0
+    reported = json.loads(capsys.readouterr().out)["modes"]["full"]
+    assert reported["cycles_model"] == simulated["cycles"][0] and reported["cycles_rtl"] is None
 
     # what lies in the folder
     said = json.loads((deploy / "modes.json").read_text())

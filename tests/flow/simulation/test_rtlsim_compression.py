@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_rtlsim_model import lz4_decode
 
-from flow.simulation.compile import CPP
+from flow.simulation.toolchain import CPP
 
 WRAPPER = """
 #include "compat/lz4.h"

@@ -7,9 +7,9 @@ import pytest
 
 from flow.errors import GatefoldError
 from flow.simulation import Model, compile_model
-from flow.simulation.compile import verilator_root
 from flow.simulation.dialect import modules_of, rewrite
 from flow.simulation.sources import packages_first, readable
+from flow.simulation.toolchain import verilator_root
 
 SOURCE = Path(__file__).with_name("dialect.sv")
 

@@ -8,7 +8,7 @@ import pytest
 
 from flow.engine.interface import write_package
 from flow.simulation.checks import with_checks
-from flow.simulation.compile import verilator_root
+from flow.simulation.toolchain import verilator_root
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
