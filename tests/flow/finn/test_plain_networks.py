@@ -190,11 +190,6 @@ def test_every_station_has_the_same_integers(name, tmp_path):
 
 
 ENGINE = ["--p", "32", "--pe", "1", "--r", "16"]
-REFUSED = {
-    "vgg": "is followed by a 2x2 pool", "residual": "adds branches of different scales", "one_by_one": "", "digits": "", "hundred": "",
-    "two_bits": "", "per_tensor": "", "normalised": "", "odd": "",
-}  # fmt: skip
-"""Networks that the engine does not run yet, with words of the refusal."""
 
 
 @pytest.mark.timeout(1800)
@@ -212,9 +207,6 @@ def test_the_simulated_board_equals_brevitas(name, tmp_path, capsys):
     np.savez(tmp_path / "pictures.npz", x=pictures)
     build = ["build", str(path), *ENGINE, "--output", str(tmp_path / "build"), "--classes", str(tmp_path / "names.txt")]
     code = main([*build, "--samples", str(tmp_path / "pictures.npz")])
-    if name in REFUSED:
-        assert code == 2 and REFUSED[name] in capsys.readouterr().err and not (tmp_path / "build").exists()
-        pytest.skip(f"the engine does not run {name} yet")
     assert code == 0
     deploy = tmp_path / "build" / "deploy"
     command = [BOARD_PYTHON, "board/run.py", "--board-dir", str(deploy), "--count", str(IMAGES), "--json"]

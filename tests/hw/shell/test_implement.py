@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flow.build.deploy import read, vouch
+from flow.build.deploy import FORMAT, read, vouch
 from flow.cli import main
 from flow.errors import GatefoldError
 from flow.kept import content_digest
@@ -32,7 +32,7 @@ def implement():
 def build(tmp_path):
     (tmp_path / "deploy").mkdir()
     contents = {"part": "xc7z020clg400-1", "clock_mhz": 100, "board": "pynq-z2", "parameters": {"MULT_DSP": 0}}
-    vouch(tmp_path / "deploy", {"format": 2, **contents})
+    vouch(tmp_path / "deploy", {"format": FORMAT, **contents})
     return tmp_path
 
 
@@ -92,7 +92,7 @@ def test_missing_build_is_named(implement, tmp_path):
         implement.main([str(tmp_path)])
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"format": 2}', "\x00\xff", "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", f'{{"format": {FORMAT}}}', "\x00\xff", "[" * 100_000])
 def test_a_damaged_build_is_told(implement, build, text):
     (build / "deploy" / "modes.json").write_text(text, encoding="latin-1")
     with pytest.raises(GatefoldError, match="is damaged; run `gatefold build` again"):

@@ -1,5 +1,6 @@
-// Versal's DSP cell for simulation, not compared with its documentation (AMD AM004), in the one use that has no RTL beside it: the
-// sum of three products of 9 by 8 bits (DSP_MODE "INT8"), without cascades, preadder or accumulation.
+// Versal's DSP cell for simulation in the one use that has no RTL beside it: the sum of three products of 9 by 8 bits
+// (DSP_MODE "INT8"), without cascades, preadder or accumulation. Where the operands lie in A and B says AMD's AM004 1.2.1 (Port
+// Descriptions); the registers are inferred from FINN's use and were not compared with it.
 //
 // P = Σ A[9i+8:9i] · B[8i+7:8i], i = 0…2, signed, behind AREG = BREG, MREG and PREG registers.
 `default_nettype none

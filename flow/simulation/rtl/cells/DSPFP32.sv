@@ -1,9 +1,12 @@
-// Versal's floating-point cell for simulation, as FINN's RTL uses it: single precision without cascades. Inferred from that use,
-// and not compared with the cell's documentation (AMD AM004), are the treatment of subnormals and FPOPMODE[4:2] = 2.
+// Versal's floating-point cell for simulation, as FINN's RTL uses it: single precision without cascades.
+//
+// As AMD's AM004 1.2.1 says (DSPFP32 Unisim Primitive; Subnormals; Overflow, Underflow, and Invalid Modes): product and
+// sum are each rounded to nearest even; a subnormal operand is a zero of its sign, a subnormal result becomes one; the
+// flags. Inferred from FINN's use, since that part of the manual was not at hand: FPOPMODE[4:2] = 2, the bits of a NaN.
 //
 // FPM = A * (FPINMODE ? B : D); FPA = ±X ± Y with X of FPOPMODE[4:2] (0, 2: zero, 4: FPA itself, 6: C) negated by
 // FPOPMODE[6], Y of FPOPMODE[1:0] (0: zero, 1: FPM, 3: D) negated by FPOPMODE[5]. The product is rounded before it is
-// added. Subnormal operands count as zero, subnormal results become zero and raise UNDERFLOW.
+// added. OVERFLOW and UNDERFLOW are raised by finite operands only, INVALID by a signalling NaN, 0 · inf and inf - inf.
 `default_nettype none
 
 module DSPFP32 #(
@@ -102,6 +105,17 @@ module DSPFP32 #(
 		return x[30:23] == 0? { x[31], 31'b0 } : x;
 	endfunction : flushed
 
+	function automatic bit is_nan(input bit [31:0]  x);
+		return &x[30:23] && x[22:0] != 0;
+	endfunction : is_nan
+
+	// INVALID, OVERFLOW, UNDERFLOW of an operation on u and v: `exact` before and `r` after it is rounded.
+	function automatic bit [2:0] flags(input bit [31:0]  u, input bit [31:0]  v, input real  exact, input bit [31:0]  r);
+		automatic bit  finite = !(&u[30:23]) && !(&v[30:23]);
+		automatic bit  invalid = is_nan(u) && !u[22] || is_nan(v) && !v[22] || is_nan(r) && !is_nan(u) && !is_nan(v);
+		return { invalid, finite && &r[30:23], finite && exact != 0.0 && r[30:23] == 0 };
+	endfunction : flags
+
 	// Registers in front of the operators
 	uwire [31:0]  a, b, c, d;
 	uwire [6:0]  mode;
@@ -125,18 +139,22 @@ module DSPFP32 #(
 
 	// Multiplier
 	uwire [31:0]  factor = in_mode? b : d;
-	uwire [31:0]  product = gf_float::to_bits(gf_float::to_real(flushed(a)) * gf_float::to_real(flushed(factor)));
-	uwire [31:0]  piped, m;
-	dspfp32_delay #(.WIDTH(32), .DEPTH(FPMPIPEREG)) m_pipe (
-		.clk(CLK), .rst(RSTFPMPIPE ^ IS_RSTFPMPIPE_INVERTED), .en({ 2{CEFPMPIPE} }), .x(product), .y(piped)
+	real  exact_product;
+	logic [31:0]  product;
+	logic [34:0]  flagged_product;
+	always_comb begin
+		exact_product = gf_float::to_real(flushed(a)) * gf_float::to_real(flushed(factor));
+		product = gf_float::to_bits(exact_product);
+		flagged_product = { flags(flushed(a), flushed(factor), exact_product, product), flushed(product) };
+	end
+	uwire [34:0]  piped;
+	dspfp32_delay #(.WIDTH(35), .DEPTH(FPMPIPEREG)) m_pipe (
+		.clk(CLK), .rst(RSTFPMPIPE ^ IS_RSTFPMPIPE_INVERTED), .en({ 2{CEFPMPIPE} }), .x(flagged_product), .y(piped)
 	);
-	dspfp32_delay #(.WIDTH(32), .DEPTH(FPM_PREG)) m_regs (
-		.clk(CLK), .rst(RSTFPM ^ IS_RSTFPM_INVERTED), .en({ 2{CEFPM} }), .x(piped), .y(m)
+	dspfp32_delay #(.WIDTH(35), .DEPTH(FPM_PREG)) m_regs (
+		.clk(CLK), .rst(RSTFPM ^ IS_RSTFPM_INVERTED), .en({ 2{CEFPM} }), .x(piped),
+		.y({ FPM_INVALID, FPM_OVERFLOW, FPM_UNDERFLOW, FPM_OUT })
 	);
-	assign	FPM_OUT = flushed(m);
-	assign	FPM_INVALID = &m[30:23] && |m[22:0];
-	assign	FPM_OVERFLOW = &m[30:23] && !m[22:0];
-	assign	FPM_UNDERFLOW = m[30:23] == 0 && m[22:0] != 0;
 
 	// Adder
 	logic [31:0]  x;
@@ -144,7 +162,7 @@ module DSPFP32 #(
 	uwire [31:0]  p;
 	always_comb begin
 		case(mode[4:2])
-		3'b100:  x = flushed(p);
+		3'b100:  x = p;
 		3'b110:  x = flushed(c);
 		default: x = '0;
 		endcase
@@ -156,14 +174,19 @@ module DSPFP32 #(
 		x[31] ^= mode[6];
 		y[31] ^= mode[5];
 	end
-	uwire [31:0]  sum = gf_float::to_bits(gf_float::to_real(x) + gf_float::to_real(y));
-	dspfp32_delay #(.WIDTH(32), .DEPTH(FPA_PREG)) p_regs (
-		.clk(CLK), .rst(RSTFPA ^ IS_RSTFPA_INVERTED), .en({ 2{CEFPA} }), .x(sum), .y(p)
+	real  exact_sum;
+	logic [31:0]  sum;
+	logic [34:0]  flagged_sum;
+	always_comb begin
+		exact_sum = gf_float::to_real(x) + gf_float::to_real(y);
+		sum = gf_float::to_bits(exact_sum);
+		flagged_sum = { flags(x, y, exact_sum, sum), flushed(sum) };
+	end
+	dspfp32_delay #(.WIDTH(35), .DEPTH(FPA_PREG)) p_regs (
+		.clk(CLK), .rst(RSTFPA ^ IS_RSTFPA_INVERTED), .en({ 2{CEFPA} }), .x(flagged_sum),
+		.y({ FPA_INVALID, FPA_OVERFLOW, FPA_UNDERFLOW, p })
 	);
-	assign	FPA_OUT = flushed(p);
-	assign	FPA_INVALID = &p[30:23] && |p[22:0];
-	assign	FPA_OVERFLOW = &p[30:23] && !p[22:0];
-	assign	FPA_UNDERFLOW = p[30:23] == 0 && p[22:0] != 0;
+	assign	FPA_OUT = p;
 	always_ff @(posedge CLK) begin
 		assert(mode[4:2] inside { 3'b000, 3'b010, 3'b100, 3'b110 } && mode[1:0] != 2'b10 || !CEFPA) else
 			$error("%m: this model of DSPFP32 has no cascades, but FPOPMODE %b asks for one.", mode);
