@@ -12,6 +12,7 @@ import numpy as np
 
 FORMAT = 3
 PIXELS = 256  # values of a pixel
+BURST_BYTES = 128  # what the accelerator reads at a time
 SIZES = (8, 16, 32, 64)  # of the planes that the accelerator reads
 LARGEST_FILE = 1 << 24  # bytes; those of this project have some thousand
 CLOCK_MHZ = (1, 1000)  # beyond what a PLL of the Zynq and its dividers can give
@@ -82,9 +83,20 @@ class Picture:
         """(height, width, colours)."""
         return self.height, self.width, self.colours
 
-    def to_planes(self, pixels: np.ndarray, out: np.ndarray) -> None:
-        """Fills `out`, uint8 [N, planes, size, size], from uint8 [N, height, width, colours]."""
-        out[:] = 0
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of a frame in memory: its planes, and zeros up to a whole burst."""
+        return -(-self.planes * self.size**2 // BURST_BYTES) * BURST_BYTES
+
+    def to_frames(self, pixels: np.ndarray, frames: np.ndarray) -> None:
+        """Fills `frames`, uint8 [N, frame_bytes], from uint8 [N, height, width, colours]."""
+        frames[:] = 0
+        # Rows of planes, one after the other: a view, since each frame is contiguous.
+        out = np.lib.stride_tricks.as_strided(
+            frames,
+            (len(frames), self.planes, self.size, self.size),
+            (frames.strides[0], self.size**2, self.size, 1),
+        )
         for colour in range(self.colours):
             values = pixels[..., colour] if self.table is None else self.table[pixels[..., colour], colour]
             out[:, colour, : self.height, : self.width] = values if self.table is None else np.maximum(values, 0)

@@ -109,10 +109,10 @@ class Accelerator:
         _release()
         if self._field("status", "busy"):
             raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
-        source = self._buffer((frames, picture.planes, picture.size, picture.size), np.uint8)
+        source = self._buffer((frames, picture.frame_bytes), np.uint8)
         mode_list = self._buffer((frames,), np.uint8)
         records = self._buffer((frames, self._record_words), np.uint32)
-        picture.to_planes(pixels, source)
+        picture.to_frames(pixels, source)
         mode_list[:] = [mode.index for mode in modes]
         records[:] = 0
         for buffer in (source, mode_list, records):
