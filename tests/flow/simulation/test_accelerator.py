@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flow.engine.compile import compile_graph
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
 from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
@@ -36,7 +36,7 @@ def accelerator(tmp_path_factory):
     """(library, image folder, images [N, 32, 32, 3], mode indices, expected records) of a random ResNet-8."""
     folder = tmp_path_factory.mktemp("accelerator")
     graph = random_resnet(seed=3)
-    compiled = compile_graph(graph, EngineConfig())
+    compiled = compile_graph(graph, Folding())
     config, images = compiled.plan.config, folder / "images"
     images.mkdir()
     for name, text in compiled.images.items():
@@ -211,7 +211,21 @@ def test_bad_requests(accelerator, tmp_path):
 
 def test_a_library_that_was_built_anew_is_loaded_anew(accelerator, tmp_path):
     """In one process too, where the loader knows the path already."""
-    others = ("image_size", "image_planes", "destroy", "write", "read", "set_memory", "run", "cycles", "interrupt", "set_stall", "set_latency", "hang", "trace")
+    others = (
+        "image_size",
+        "image_planes",
+        "destroy",
+        "write",
+        "read",
+        "set_memory",
+        "run",
+        "cycles",
+        "interrupt",
+        "set_stall",
+        "set_latency",
+        "hang",
+        "trace",
+    )
     for answer in ("the first", "the second"):
         source = f'int gf_abi(void) {{ return {ABI}; }}\nvoid *gf_create(void) {{ return 0; }}\nconst char *gf_failure(void) {{ return "{answer}"; }}\n'
         source += "".join(f"int gf_{name}(void) {{ return 0; }}\n" for name in others)
