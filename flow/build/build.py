@@ -16,7 +16,7 @@ from flow.build.steps import LOCK, STAMPS, Steps, code_digest, digest, exclusive
 from flow.build.verify import Verification, compare, layer_cycles
 from flow.engine.boards import Board
 from flow.engine.compile import build_hash, with_hash
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.interface import INTERFACE_FILE
 from flow.engine.select import check_fit
 from flow.errors import GatefoldError
@@ -38,7 +38,7 @@ class Request:
     Attributes:
         model: name of a network of `flow.models`, or path of a QONNX file, which ends in .onnx.
         board: Board.
-        config: EngineConfig with P, PE, R, V and the multiplier mix; depths follow from the model.
+        folding: Folding of the engine.
         checkpoint: weights file, or None for the shipped weights.
         untrained: random weights instead.
         modes: mode names to build, None for all.
@@ -51,7 +51,7 @@ class Request:
 
     model: str
     board: Board
-    config: EngineConfig
+    folding: Folding
     checkpoint: Path | None = None
     untrained: bool = False
     modes: list | None = None
@@ -81,7 +81,7 @@ class Conversion:
 
         self.request, self.source, self.report = request, source, report
         modes = None if request.modes is None else tuple(request.modes)
-        self.config = NetworkConfig(request.config, request.pixels, modes)
+        self.config = NetworkConfig(request.folding, request.pixels, modes)
 
     @cached_property
     def qonnx(self):
@@ -105,7 +105,7 @@ class Conversion:
         from flow.finn.accelerator import engine_node
 
         graph, plan = engine_node(engine).layout()
-        check_fit(graph, plan.config, self.request.board)
+        check_fit(graph, plan, self.request.board)
         names = self.source.record.get("class_names")
         if self.request.classes and len(names) != graph.classes:
             raise GatefoldError(
@@ -158,7 +158,7 @@ class Build:
         key = digest(self.source.digest, self.source.name)
         yield "export", key, [self.folder / QONNX]
         packages = code_digest("graph", "export", "finn", "engine")
-        key = digest(key, packages, asdict(self.request.config), self.request.modes, pixels, INTERFACE_FILE)
+        key = digest(key, packages, asdict(self.request.folding), self.request.modes, pixels, INTERFACE_FILE)
         yield "finn", key, [self.folder / LAYERS, self.folder / ENGINE]
 
     def _engine(self):

@@ -67,7 +67,7 @@ def description(graph, config, board, hardware_hash, graph_hashes, record, train
 
     Args:
         graph: LayerGraph.
-        config: EngineConfig with its depths.
+        config: EngineConfig.
         board: Board.
         hardware_hash: the build hash, SHA-256 in hex; the hardware's register holds its first 32 bits.
         graph_hashes: SHA-256 in hex of the QONNX file and of the graph of layer nodes that it was built from.

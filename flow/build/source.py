@@ -160,7 +160,7 @@ def _of_network(request):
 
         graph = layer_graph(model)
         graph = keep_modes(graph, request.modes) if request.modes else graph
-        check_fit(graph, plan(graph, request.config).config, request.board)
+        check_fit(graph, plan(graph, request.folding), request.board)
 
     def qonnx():
         from flow.export.from_model import layer_graph

@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     request = Request(
         model=args.model,
         board=board,
-        config=choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp),
+        folding=choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp),
         checkpoint=args.checkpoint,
         untrained=args.untrained,
         modes=None if args.modes is None else args.modes.split(","),
@@ -168,7 +168,7 @@ def _check_clock(request, dsp):
     from flow.synth.report import Design
     from flow.synth.timing import check_clock
 
-    design = Design.of(request.model, request.board, request.config, request.modes, pixels=request.pixels)
+    design = Design.of(request.model, request.board, request.folding, request.modes, pixels=request.pixels)
     with Console(stderr=True).status(f"{request.model}: yosys maps the netlist for the timing (minutes the first time)"):
         check_clock(design.config.parameters(), request.board.clock_mhz, dsp)
 

@@ -68,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
     from flow.synth import report
 
     board = at_clock(find_board(args.board), args.clock)
-    config = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
+    folding = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     modes = None if args.modes is None else args.modes.split(",")
-    design = report.Design.of(args.model, board, config, modes, args.checkpoint, args.classes, pixels_of(args))
+    design = report.Design.of(args.model, board, folding, modes, args.checkpoint, args.classes, pixels_of(args))
     # Before the synthesis: a wrong file shows at once.
     if args.pictures and is_file(args.model):
         raise GatefoldError(f"{args.model} is a network without weights of ours; leave out --pictures.")

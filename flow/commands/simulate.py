@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     modes = [wanted[i % len(wanted)] for i in range(args.count)]
     images, labels = _images(args, folder / "deploy", contents)
     graph = keep_modes(built_graph(folder, contents), names)
-    config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
+    config = EngineConfig.of(contents["parameters"])
 
     deploy = folder / "deploy"
     with Console(stderr=True).status(f"{args.model}: simulating {args.count} frames") as status:

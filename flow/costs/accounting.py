@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from flow.costs.activity import Activity, activity
 from flow.costs.cycles import layer_cycles
 from flow.costs.energy import MEMORIES, layer_accesses, layer_energy
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
+from flow.engine.cost import Unplanned
 from flow.errors import GatefoldError
 from flow.nn.modes import group_vector
 from flow.nn.spec import LayerSpec
@@ -31,15 +32,15 @@ class Accounting:
     Args:
         model: network with ``layers()``; one with gates describes their layers in ``gate_layers()``, named as in its trace.
         unit: one of ``UNITS``.
-        config: the engine, for cycles.
+        folding: of the engine, for cycles.
     """
 
-    def __init__(self, model: nn.Module, unit: str, config: EngineConfig | None = None):
+    def __init__(self, model: nn.Module, unit: str, folding: Folding | None = None):
         if unit not in UNITS:
             raise GatefoldError(f"There is no cost unit '{unit}'; choose one of {', '.join(UNITS)}.")
         self.model = model
         self.unit = unit
-        self.config = config or EngineConfig()
+        self.engine = Unplanned.of(folding or Folding())
         gates = model.gate_layers() if hasattr(model, "gate_layers") else []
         self._specs = {spec.name: spec for spec in [*model.layers(), *gates]}
 
@@ -87,7 +88,7 @@ class Accounting:
     def _when_run(self, spec: LayerSpec, active: Activity) -> tuple[Tensor, Tensor]:
         nothing = torch.zeros_like(active.pairs)
         if self.unit == "cycles":
-            return layer_cycles(spec, active, self.config), nothing
+            return layer_cycles(spec, active, self.engine), nothing
         if self.unit == "energy":
             return layer_energy(spec, active)
         if self.unit in MEMORIES:

@@ -6,12 +6,11 @@ from torch import Tensor
 
 from flow.costs.activity import Activity
 from flow.engine import cost
-from flow.engine.config import EngineConfig
 from flow.graph.layers import IMAGE
 from flow.nn.spec import LayerSpec
 
 
-def layer_cycles(spec: LayerSpec, active: Activity, config: EngineConfig) -> Tensor:
+def layer_cycles(spec: LayerSpec, active: Activity, config: cost.Engine) -> Tensor:
     """Cycles of one layer that runs, float64 [N] or [1].
 
     On hard decisions this is what the engine takes. Its gradient, and its value for decisions between 0 and 1, are those of

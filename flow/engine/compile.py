@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.images import memory_images
 from flow.engine.interface import INTERFACE_FILE
 from flow.engine.plan import Plan, plan
@@ -36,17 +36,17 @@ def keep_modes(graph, names):
     return LayerGraph(graph.name, graph.layers, {name: graph.modes[name] for name in names})
 
 
-def compile_graph(graph: LayerGraph, config: EngineConfig, layout: Plan | None = None) -> Compiled:
+def compile_graph(graph: LayerGraph, folding: Folding | None = None, layout: Plan | None = None) -> Compiled:
     """Plan, requantise and write the images of a layer graph.
 
     Args:
-        config: EngineConfig whose depths are still open.
+        folding: Folding, the default where omitted.
         layout: the Plan of both, where there is one already.
 
     Raises:
         GatefoldError: the engine lacks something, or a channel cannot be requantised exactly.
     """
-    layout = layout or plan(graph, config)
+    layout = layout or plan(graph, folding)
     table = requantise(graph)
     check_matched(graph, table)
     return Compiled(graph, layout, table, memory_images(graph, layout, table))

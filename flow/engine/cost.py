@@ -7,8 +7,10 @@ that the model gives the cycle count of a frame exactly when the engine does not
 Only here: `flow.costs.cycles` takes the parts for masks that differ from image to image, and for decisions between 0 and 1.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Self
 
+from flow.engine.config import EngineConfig, Folding
 from flow.graph.layers import IMAGE
 
 CONV_DRAIN = 13
@@ -21,6 +23,29 @@ LINEAR_OVERHEAD = 7
 """Cycles of the vector unit's pipeline."""
 FRAME_OVERHEAD = 2
 """Cycles of a frame's start and end, counted with the layer that reads the image."""
+
+
+@dataclass(frozen=True)
+class Unplanned(Folding):
+    """What takes cycles in an engine whose memories are not planned yet, or never: a folding, and of the EngineConfig's features those
+    that are said to be there.
+
+    Attributes: those of Folding and, by name, of EngineConfig.
+    """
+
+    high_digits: int = 0
+    low_digits: int = 1
+    tables: int = 0
+    pool2: int = 0
+
+    @classmethod
+    def of(cls, folding: Folding, **features: int) -> Self:
+        """A folding with some features."""
+        return cls(**asdict(folding), **features)
+
+
+Engine = EngineConfig | Unplanned
+"""What the cycle model counts for."""
 
 
 @dataclass(frozen=True)

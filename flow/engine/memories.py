@@ -37,6 +37,6 @@ def roms(config):
 
 
 def block_memories(config):
-    """BRAM36 of a whole engine, an EngineConfig with its depths."""
+    """BRAM36 of a whole engine, an EngineConfig."""
     blocks = weight_blocks(config.weight_depth) + requant_blocks(config.requant_depth)
     return (blocks + sum(rom_blocks(*rom) for rom in roms(config))) / 2

@@ -5,15 +5,15 @@ over the map it adds, and where the map's shape changes the shortcut writes the 
 carries the inside of a block, and behind it two buffers for images. Layers outside of blocks alternate between M and X. The maps' layout in the row banks is in `map_words`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from flow.engine.config import EngineConfig
+from flow.engine.config import EngineConfig, Folding
 from flow.engine.interface import load_interface
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, WEIGHT_MAX
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, WEIGHT_MAX, LayerGraph
 
 X, M = 0, 1
 MAP_SIZES = (8, 16, 32)
@@ -46,13 +46,15 @@ class Plan:
     """Addresses of everything, and the engine that they need.
 
     Attributes:
-        config: EngineConfig with depths, layers, modes and classes filled in.
+        folding: Folding that was asked for.
+        config: EngineConfig.
         maps: layer name -> Place of its output; None for pooled outputs and logits.
         residuals: layer name -> Place of the map that it adds, for those that add one.
         weights: layer name -> first word in the weight memory (of the classifier: in the vector unit's).
         requants: (layer name, setting in a mode) -> first requantisation entry.
     """
 
+    folding: Folding
     config: EngineConfig
     maps: dict
     residuals: dict
@@ -182,7 +184,7 @@ def image_words(planes, size):
     return map_words(2 * planes, size)
 
 
-def _features(graph, config):
+def _features(graph, folding):
     """The parameters of EngineConfig that the layers demand beside memories."""
     convolutions = [layer for layer in graph.layers if layer.kind == "conv"]
     first = convolutions[0]
@@ -190,9 +192,9 @@ def _features(graph, config):
     pools = {layer.pool2 for layer in convolutions}
     bits = max(accumulator_bits(layer, groups) for layer in convolutions for groups in graph.used_groups(layer))
     wide = min(max(bits, ACCUMULATOR_BITS), WIDE_ACCUMULATOR_BITS)  # more is refused with the requantisation
-    mult_dsp = config.mult_dsp
-    if wide > ACCUMULATOR_BITS and config.acc_width == ACCUMULATOR_BITS:  # not once more in a plan of a plan
-        mult_dsp = max(0, mult_dsp - -(-config.r * (WIDE_DSPS - 1) // QUAD_DSPS))
+    mult_dsp = folding.mult_dsp
+    if wide > ACCUMULATOR_BITS:
+        mult_dsp = max(0, mult_dsp - -(-folding.r * (WIDE_DSPS - 1) // QUAD_DSPS))
     return dict(
         planes=first.in_channels,
         image_size=first.in_size,
@@ -207,12 +209,12 @@ def _features(graph, config):
     )
 
 
-def _check_engine(graph, config):
+def _check_engine(graph, folding):
     """Refuse what only some sizes of the engine do."""
     for layer in graph.layers:
-        if layer.kind == "conv" and layer.pool2 and config.r < 16:
-            _refuse(layer, f"is followed by a 2x2 pool, which takes 16 requantisers or more, not {config.r}; choose --r 16")
-        if layer.kind == "conv" and layer.residual and layer.stride == 2 and layer.conv_size == 16 and config.p == 64:
+        if layer.kind == "conv" and layer.pool2 and folding.r < 16:
+            _refuse(layer, f"is followed by a 2x2 pool, which takes 16 requantisers or more, not {folding.r}; choose --r 16")
+        if layer.kind == "conv" and layer.residual and layer.stride == 2 and layer.conv_size == 16 and folding.p == 64:
             _refuse(layer, "adds at a stride of 2 from 32 to 16 pixels; give the stride to the block's first convolution")
 
 
@@ -267,12 +269,12 @@ def _place_maps(graph):
     return maps, {name: places[region] for name, region in adding.items()}, stream_words, inner_words
 
 
-def plan(graph, config=None):
+def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     """Lay a graph out in the engine's memories.
 
     Args:
         graph: LayerGraph.
-        config: EngineConfig whose P, PE, R, V and multiplier mix are wanted; its depths are replaced.
+        folding: Folding, the default where omitted.
 
     Returns:
         Plan.
@@ -280,10 +282,10 @@ def plan(graph, config=None):
     Raises:
         GatefoldError: the engine lacks what a layer needs; the sentence names the layer.
     """
-    config = config or EngineConfig()
+    folding = folding or Folding()
     _check_supported(graph)
-    features = _features(graph, config)
-    _check_engine(graph, config)
+    features = _features(graph, folding)
+    _check_engine(graph, folding)
     maps, residuals, stream_words, inner_words = _place_maps(graph)
     inner_words = max(inner_words, 1)
     buffers = 2 * image_words(features["planes"], features["image_size"])
@@ -293,7 +295,7 @@ def plan(graph, config=None):
     for layer in graph.layers:
         if layer.kind == "linear":
             weights[layer.name] = 0
-            fc_words = layer.out_channels * -(-layer.in_channels // config.v)
+            fc_words = layer.out_channels * -(-layer.in_channels // folding.v)
             continue
         weights[layer.name] = weight_words
         weight_words += layer.out_channels * input_count(layer)
@@ -302,8 +304,11 @@ def plan(graph, config=None):
             requant_words += layer.out_channels
 
     _check_sizes(graph, stream_words, inner_words + buffers, weight_words, requant_words)
-    config = replace(
-        config,
+    config = EngineConfig(
+        p=folding.p,
+        pe=folding.pe,
+        r=folding.r,
+        v=folding.v,
         x_depth=_power_of_two(2 * stream_words),
         m_depth=_power_of_two(inner_words + buffers),
         image_base=inner_words,
@@ -315,7 +320,7 @@ def plan(graph, config=None):
         classes=graph.classes,
         **features,
     )
-    return Plan(config, maps, residuals, weights, requants)
+    return Plan(folding, config, maps, residuals, weights, requants)
 
 
 def _check_sizes(graph, stream_words, m_words, weight_words, requant_words):

@@ -1,10 +1,12 @@
 """The engine's parameters, chosen per model and part."""
 
+from flow.engine.boards import Board
 from flow.engine.compile import keep_modes
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.memories import block_memories, weight_blocks
-from flow.engine.plan import plan
+from flow.engine.plan import Plan, plan
 from flow.errors import GatefoldError
+from flow.graph.layers import LayerGraph
 
 LANE_DSPS = 9
 """DSP blocks that make the products of one pixel pair and two output channels."""
@@ -12,8 +14,10 @@ DSP_SHARE = 0.94
 """Share of the part's DSP blocks that is used: the rest is the placer's room."""
 
 
-def choose(board, p=None, pe=None, r=None, v=16, dsp=True):
-    """EngineConfig for a board; what is given stays as given.
+def choose(
+    board: Board, p: int | None = None, pe: int | None = None, r: int | None = None, v: int = 16, dsp: bool = True
+) -> Folding:
+    """Folding for a board; what is given stays as given.
 
     With DSP blocks: 64 pixels × 2 channels and 64 requantisers, the remaining DSP blocks in the lanes. Without any,
     a requantiser takes about 340 LUTs, so there are half as many of them and one channel at a time.
@@ -23,34 +27,34 @@ def choose(board, p=None, pe=None, r=None, v=16, dsp=True):
     r = min(64 if dsp else 32, p) if r is None else r
     spare = int(board.dsp * DSP_SHARE) - r - v
     pairs = max(0, min(p // 2, spare // LANE_DSPS)) if dsp and pe == 2 else 0
-    config = EngineConfig(p=p, pe=pe, r=r, v=v, mult_dsp=pairs)
+    folding = Folding(p=p, pe=pe, r=r, v=v, mult_dsp=pairs)
     if r > p:
         raise GatefoldError(f"engine parameter R = {r} exceeds P = {p}; give at most as many requantisers as pixels.")
-    return config
+    return folding
 
 
-def smaller_selections(graph, config, board):
-    """Selections of modes whose memories fit the part where those of `config` need not.
+def smaller_selections(graph: LayerGraph, layout: Plan, board: Board) -> list[tuple[list[str], float]]:
+    """Selections of modes whose memories fit the part where those of the graph's Plan need not.
 
     Returns:
-        [(mode names, BRAM36)], largest first; only such as take less than `config`.
+        [(mode names, BRAM36)], largest first; only such as take less than the whole.
     """
     found = []
     for names in (["full", "1/4"], ["full"]):
         if len(names) < len(graph.modes) and all(name in graph.modes for name in names):
-            need = block_memories(plan(keep_modes(graph, names), config).config)
-            if need < block_memories(config) and need <= board.bram36:
+            need = block_memories(plan(keep_modes(graph, names), layout.folding).config)
+            if need < block_memories(layout.config) and need <= board.bram36:
                 found.append((names, need))
     return found
 
 
-def check_fit(graph, config, board):
-    """Raise GatefoldError where the memories of `graph` exceed the board's part."""
-    need = block_memories(config)
+def check_fit(graph: LayerGraph, layout: Plan, board: Board) -> None:
+    """Raise GatefoldError where the memories of a graph's Plan exceed the board's part."""
+    need = block_memories(layout.config)
     if need <= board.bram36:
         return
-    weights = weight_blocks(config.weight_depth) / 2
-    smaller = smaller_selections(graph, config, board)
+    weights = weight_blocks(layout.config.weight_depth) / 2
+    smaller = smaller_selections(graph, layout, board)
     remedy = f"build it for fewer modes, for example --modes {','.join(smaller[0][0])}" if smaller else "choose a smaller model"
     raise GatefoldError(
         f"{graph.name} does not fit {board.part}: its memories need {need:g} BRAM36 ({weights:g} of them for weights) "

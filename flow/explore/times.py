@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from flow.costs import Accounting
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.errors import GatefoldError
 from flow.files import read_json
 from flow.nn.spec import LayerSpec
@@ -24,12 +24,12 @@ REPEATS = 15
 Table = dict[str, dict[int, float]]
 
 
-def time_table(model: nn.Module, by: str, config: EngineConfig | None = None, batch: int = 1) -> Table:
+def time_table(model: nn.Module, by: str, folding: Folding | None = None, batch: int = 1) -> Table:
     """Time of every layer with every group count it has.
 
     Args:
         model: network with ``layers()``.
-        by: ``"cycles"`` (of the tile engine ``config``), ``"macs"``, ``"energy"``, ``"cpu"`` or ``"cuda"`` (measured here, in
+        by: ``"cycles"`` (of a tile engine of this ``folding``), ``"macs"``, ``"energy"``, ``"cpu"`` or ``"cuda"`` (measured here, in
             seconds for ``batch`` images), or the path of a measured table (see ``read_table``).
     """
     specs = model.layers()
@@ -38,7 +38,7 @@ def time_table(model: nn.Module, by: str, config: EngineConfig | None = None, ba
         return {spec.name: {n: layer_seconds(spec, n, by, batch) for n in spec.group_counts} for spec in specs}
     if by not in MODELS:
         return read_table(Path(by), specs)
-    accounting = Accounting(model, by, config)
+    accounting = Accounting(model, by, folding)
     table: Table = {spec.name: {} for spec in specs}
     for n in sorted({n for spec in specs for n in spec.group_counts}):
         vector = {spec.name: max((c for c in spec.group_counts if c <= n), default=min(spec.group_counts)) for spec in specs}

@@ -7,7 +7,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import qonnx_make_model
 
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.errors import GatefoldError
 from flow.finn.folding import attribute_values
 from flow.finn.layers import initializers
@@ -17,19 +17,19 @@ DOMAIN = "finn.custom_op.fpgadataflow"
 OPS = ("SwitchableConv", "SwitchableLinear")
 
 
-def build_layer_graph(graph, config=None, frames=1):
+def build_layer_graph(graph, folding=None, frames=1):
     """A FINN model with one node per layer.
 
     Args:
         graph: LayerGraph.
-        config: EngineConfig whose folding (P, PE, R, V, multiplier mix) the nodes carry.
+        folding: Folding that the nodes carry, the default where omitted.
         frames: number of images N.
 
     Returns:
         qonnx ModelWrapper: input "image" [N, S, S, P] UINT8 (of a LayerGraph with an ImageInput its planes), output "logits" [N, K] INT32; tensor "L.out" is the
         output of layer L. Execution (`finn.core.onnx_exec`) runs in the mode that `SetMode` chose, at first mode 0.
     """
-    return _Builder(graph, config or EngineConfig(), frames).run()
+    return _Builder(graph, folding or Folding(), frames).run()
 
 
 def layer_graph(model):
@@ -61,9 +61,9 @@ def layer_graph(model):
 class _Builder:
     """Collects nodes, initializers and datatypes of one model."""
 
-    def __init__(self, graph, config, frames):
+    def __init__(self, graph, folding, frames):
         self.graph, self.frames = graph, frames
-        self.folding = attribute_values(config)
+        self.folding = attribute_values(folding)
         self.nodes, self.constants, self.datatypes, self.shapes = [], {}, {}, {}
 
     def run(self):

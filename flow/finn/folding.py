@@ -1,22 +1,22 @@
 """Folding attributes that every node of a graph shares with its engine."""
 
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 
 ATTRIBUTES = {"P": "p", "PE": "pe", "R": "r", "V": "v", "MULT_DSP": "mult_dsp"}
-"""Node attribute -> field of EngineConfig."""
+"""Node attribute -> field of Folding."""
 
 
 def attribute_types():
-    """Attribute definitions, with EngineConfig's defaults."""
-    defaults = EngineConfig()
+    """Attribute definitions, with Folding's defaults."""
+    defaults = Folding()
     return {name: ("i", False, getattr(defaults, field)) for name, field in ATTRIBUTES.items()}
 
 
-def attribute_values(config):
-    """Attribute name -> value of an EngineConfig."""
-    return {name: getattr(config, field) for name, field in ATTRIBUTES.items()}
+def attribute_values(folding):
+    """Attribute name -> value of a Folding."""
+    return {name: getattr(folding, field) for name, field in ATTRIBUTES.items()}
 
 
-def engine_config(node):
-    """The EngineConfig that a node's folding attributes ask for; the planner fills in the depths."""
-    return EngineConfig(**{field: node.get_nodeattr(name) for name, field in ATTRIBUTES.items()})
+def folding_of(node):
+    """The Folding that a node's attributes ask for."""
+    return Folding(**{field: node.get_nodeattr(name) for name, field in ATTRIBUTES.items()})

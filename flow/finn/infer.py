@@ -39,20 +39,20 @@ class InferSwitchableLayers(Transformation):
     A network of ours takes its modes and exact constants from its metadata (`flow.finn.overlay`); a node's `doc_string` says so.
 
     Args:
-        config: EngineConfig whose folding the nodes carry, or None for the default.
+        folding: Folding that the nodes carry, or None for the default.
         pixels: Pixels, what the network is given for a pixel; None: what its input's type says.
 
     Raises:
         GatefoldError: a node is no part of a layer that the engine can run; names the node and what to change.
     """
 
-    def __init__(self, config=None, pixels=None):
+    def __init__(self, folding=None, pixels=None):
         super().__init__()
-        self.config, self.pixels = config, pixels
+        self.folding, self.pixels = folding, pixels
 
     def apply(self, model):
         graph, remarks = overlay(recognise(model, self.pixels), model)
-        layers = build_layer_graph(graph, self.config)
+        layers = build_layer_graph(graph, self.folding)
         for node in layers.graph.node:
             node.doc_string = remarks.get(node.name, "")
         return layers, False

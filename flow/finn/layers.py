@@ -11,9 +11,10 @@ from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from onnx import numpy_helper
 from qonnx.core.datatype import DataType
 
-from flow.engine.cost import layer_cost
+from flow.engine.cost import Unplanned, layer_cost
 from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
-from flow.finn.folding import attribute_types, engine_config
+from flow.engine.plan import needs_tables
+from flow.finn.folding import attribute_types, folding_of
 from flow.graph.integer import accumulate, finish, levels, run_layers
 from flow.graph.layers import IMAGE, ImageInput, Layer, group_count
 
@@ -48,8 +49,10 @@ class SwitchableLayer(HWCustomOp):
         return group_count(self.setting(mode))
 
     def get_exp_cycles(self, mode=None):
-        """Clock cycles per image in a mode (index), overhead included."""
-        return layer_cost(self.shape_only(), self.groups(mode), engine_config(self)).cycles
+        """Clock cycles per image in a mode (index), overhead included, on an engine without what only other layers need."""
+        layer = self.shape_only()
+        features = {"tables": int(needs_tables(layer)), "pool2": int(layer.pool2 is not None)} if layer.kind == "conv" else {}
+        return layer_cost(layer, self.groups(mode), Unplanned.of(folding_of(self), **features)).cycles
 
     def get_op_and_param_counts(self):
         """Multiplications per image in the node's mode, and stored parameters."""

@@ -11,7 +11,7 @@ from qonnx.util.basic import qonnx_make_model
 from flow.engine.compile import image_digest
 from flow.errors import GatefoldError
 from flow.finn.convert import OPS, layer_graph
-from flow.finn.folding import attribute_values, engine_config
+from flow.finn.folding import attribute_values, folding_of
 from flow.finn.tile_engine import BEAT_BYTES, OP, RTL_DOMAIN, TileEngine
 
 
@@ -89,7 +89,7 @@ class MapToTileEngine(Transformation):
         frames = first.get_nodeattr("numInputVectors")
         engine = helper.make_node(
             OP, ["frame"], ["record"], name=f"{OP}_0", domain=RTL_DOMAIN, backend="fpgadataflow", body=model.graph,
-            mode_names=list(graph.modes), numInputVectors=frames, **attribute_values(engine_config(first)),
+            mode_names=list(graph.modes), numInputVectors=frames, **attribute_values(folding_of(first)),
         )  # fmt: skip
         op = TileEngine(engine)
         op.set_nodeattr("image_digest", image_digest(op.build().images))

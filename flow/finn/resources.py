@@ -22,7 +22,7 @@ def engine_resources(config):
     """LUT, DSP and 18-kbit BRAM of a whole engine.
 
     Args:
-        config: EngineConfig with depths filled in.
+        config: EngineConfig.
 
     Returns:
         {"LUT": int, "DSP": int, "BRAM_18K": int}

@@ -19,7 +19,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from qonnx.core.modelwrapper import ModelWrapper
 
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.errors import GatefoldError
 from flow.finn.accelerator import MakeAccelerator
 from flow.finn.infer import InferSwitchableLayers
@@ -50,13 +50,13 @@ class NetworkConfig:
     """What the steps need to know.
 
     Attributes:
-        engine: EngineConfig whose folding the nodes carry.
+        folding: Folding that the nodes carry.
         pixels: what the network was given for a pixel in training; None: p where its input is of type UINT8, else p / 255.
         modes: names of the modes that the engine holds, None for all.
         folder: where the accelerator is written, see `MakeAccelerator`.
     """
 
-    engine: EngineConfig = EngineConfig()
+    folding: Folding = Folding()
     pixels: Pixels | None = None
     modes: tuple | None = None
     folder: Path | None = None
@@ -64,7 +64,7 @@ class NetworkConfig:
 
 def step_infer_layers(model, cfg):
     """Convolutions, thresholds, additions and pools become the engine's layers."""
-    return model.transform(InferSwitchableLayers(cfg.engine, cfg.pixels))
+    return model.transform(InferSwitchableLayers(cfg.folding, cfg.pixels))
 
 
 def step_map_to_engine(model, cfg):

@@ -14,7 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import get_by_name, qonnx_make_model
 
 from flow.engine.compile import Compiled, compile_graph
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
 from flow.engine.interface import load_interface, write_package
 from flow.engine.plan import Plan, plan
@@ -22,7 +22,7 @@ from flow.engine.requant import hardware
 from flow.errors import GatefoldError
 from flow.finn import resources
 from flow.finn.convert import layer_graph
-from flow.finn.folding import attribute_types, engine_config
+from flow.finn.folding import attribute_types, folding_of
 from flow.graph.integer import run_planes
 from flow.graph.layers import LayerGraph
 
@@ -75,7 +75,7 @@ class TileEngine(RTLBackend, HWCustomOp):
         Raises:
             GatefoldError: the engine lacks what a layer needs.
         """
-        return _layout(self._body(), engine_config(self))
+        return _layout(self._body(), folding_of(self))
 
     def build(self) -> Compiled:
         """All that the compiler derives from the body, memory images included; computed once per body and folding.
@@ -83,7 +83,7 @@ class TileEngine(RTLBackend, HWCustomOp):
         Raises:
             GatefoldError: as `layout`, or a channel has no exact requantisation.
         """
-        return _build(self._body(), engine_config(self))
+        return _build(self._body(), folding_of(self))
 
     def _body(self):
         return _Body(get_by_name(self.onnx_node.attribute, "body").g.SerializeToString(deterministic=True))
@@ -207,7 +207,7 @@ class _Body:
 
 
 @functools.lru_cache(maxsize=8)
-def _layout(body: _Body, folding: EngineConfig) -> tuple[LayerGraph, Plan]:
+def _layout(body: _Body, folding: Folding) -> tuple[LayerGraph, Plan]:
     proto = GraphProto()
     proto.ParseFromString(body.data)
     graph = layer_graph(ModelWrapper(qonnx_make_model(proto)))
@@ -215,7 +215,7 @@ def _layout(body: _Body, folding: EngineConfig) -> tuple[LayerGraph, Plan]:
 
 
 @functools.lru_cache(maxsize=8)
-def _build(body: _Body, folding: EngineConfig) -> Compiled:
+def _build(body: _Body, folding: Folding) -> Compiled:
     graph, layout = _layout(body, folding)
     return compile_graph(graph, folding, layout)
 

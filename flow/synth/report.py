@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from flow.build.deploy import built_graph, read
 from flow.build.source import is_file, network_name
 from flow.engine.boards import Board
-from flow.engine.config import EngineConfig
+from flow.engine.config import EngineConfig, Folding
+from flow.engine.plan import Plan
 from flow.engine.select import smaller_selections
 from flow.errors import GatefoldError
 from flow.graph.layers import LayerGraph
@@ -36,23 +37,28 @@ class Design:
     Attributes:
         graph: LayerGraph; its weights are not used.
         board: Board.
-        config: EngineConfig with its depths.
+        plan: its Plan.
         built: contents of the modes.json of a build with the same parameters, or None.
         accuracy: mode name -> 0…1, as far as it is known.
     """
 
     graph: LayerGraph
     board: Board
-    config: EngineConfig
+    plan: Plan
     built: dict | None
     accuracy: dict
+
+    @property
+    def config(self) -> EngineConfig:
+        """EngineConfig."""
+        return self.plan.config
 
     @classmethod
     def of(
         cls,
         model: str,
         board: Board,
-        config: EngineConfig,
+        folding: Folding,
         modes: Sequence[str] | None = None,
         checkpoint: str | Path | None = None,
         classes: int | None = None,
@@ -63,7 +69,7 @@ class Design:
         Args:
             model: its name in `flow.models`, or path of a QONNX file.
             board: Board.
-            config: EngineConfig whose depths are still open.
+            folding: Folding.
             modes: names of the modes to hold, None for all.
             checkpoint: weights file whose classes and modes it has; None: those of what is built in build/MODEL, or else
                 of the shipped weights.
@@ -78,7 +84,7 @@ class Design:
         from flow.models import check_name
 
         if is_file(model):
-            return cls._of_file(model, board, config, modes, checkpoint, classes, pixels)
+            return cls._of_file(model, board, folding, modes, checkpoint, classes, pixels)
         if pixels is not None:
             raise GatefoldError(f"--mean, --deviation and --divisor belong to a QONNX file; {model} brings its own.")
         check_name(model)
@@ -88,15 +94,15 @@ class Design:
             graph = _graph(model, record.get("num_classes", 10), record.get("searched", {}))
         if modes:
             graph = keep_modes(graph, modes)
-        config = plan(graph, config).config
-        if not _same(built, board, config, graph):
+        layout = plan(graph, folding)
+        if not _same(built, board, layout.config, graph):
             built = None
         known = built and not checkpoint and classes is None
         accuracy = {mode["name"]: mode["accuracy"] for mode in built["modes"]} if known else record.get("accuracy", {})
-        return cls(graph, board, config, built, accuracy)
+        return cls(graph, board, layout, built, accuracy)
 
     @classmethod
-    def _of_file(cls, path, board, config, modes, checkpoint, classes, pixels):
+    def _of_file(cls, path, board, folding, modes, checkpoint, classes, pixels):
         from flow.engine.compile import keep_modes
         from flow.engine.plan import plan
         from flow.finn import NetworkConfig, layer_graph, read_network
@@ -105,12 +111,12 @@ class Design:
         if checkpoint or classes is not None:
             raise GatefoldError(f"{path} holds its weights and classes; leave out {'--checkpoint' if checkpoint else '--classes'}.")
         name = network_name(path)
-        graph = layer_graph(read_network(path, NetworkConfig(config, pixels)))
+        graph = layer_graph(read_network(path, NetworkConfig(folding, pixels)))
         graph = keep_modes(graph, modes) if modes else graph
-        config = plan(graph, config).config
+        layout = plan(graph, folding)
         built, _ = _built(name)
-        whole = _same(built, board, config, graph) and built["qonnx_hash"] == hashlib.sha256(read_qonnx(path)).hexdigest()
-        return cls(graph, board, config, built if whole else None, {})
+        whole = _same(built, board, layout.config, graph) and built["qonnx_hash"] == hashlib.sha256(read_qonnx(path)).hexdigest()
+        return cls(graph, board, layout, built if whole else None, {})
 
 
 def _graph(model, classes, searched):
@@ -185,7 +191,7 @@ def contents(design: Design, estimate: Estimate | None = None, timing: Timing | 
         "resources": resources,
         "units": [vars(unit) for unit in estimate.units if any(getattr(unit, kind) for kind in KINDS)] if estimate else [],
         "fits": not any(entry["short"] for entry in resources.values()) if estimate else None,
-        "advice": advice(resources, design.config, smaller_selections(design.graph, design.config, board)) if estimate else [],
+        "advice": advice(resources, design.config, smaller_selections(design.graph, design.plan, board)) if estimate else [],
         "timing": timing_contents(timing, board.clock_mhz, placed(design.graph.name)) if timing else None,
         "modes": {name: _mode(design, name) for name in design.graph.modes},
     }

@@ -42,7 +42,7 @@ def build():
     folder = build_root() / "test" / "board"
     assert main(["build", "resnet8", "--untrained", "--output", str(folder)]) == 0
     contents = json.loads((folder / "deploy" / "modes.json").read_text())
-    config = EngineConfig(**{name.lower(): value for name, value in contents["parameters"].items()})
+    config = EngineConfig.of(contents["parameters"])
     graph = built_graph(folder, contents)
     return SimpleNamespace(folder=folder, deploy=folder / "deploy", contents=contents, config=config, graph=graph)
 

@@ -8,8 +8,8 @@ import torch
 from flow import models
 from flow.costs import UNITS, Accounting
 from flow.costs.energy import UNIT_ENERGY, group_accesses
-from flow.engine.config import EngineConfig
-from flow.engine.cost import frame_cost, mode_costs
+from flow.engine.config import Folding
+from flow.engine.cost import Unplanned, frame_cost, mode_costs
 from flow.errors import GatefoldError
 from flow.export.from_model import layer_graph
 from flow.nn.modes import MODES, group_vector
@@ -83,14 +83,14 @@ def test_masks_of_ones_cost_the_mode(resnet8, unit, mode):
     assert total.tolist() == pytest.approx([accounting.of_mode(mode)] * 2, rel=1e-12)
 
 
-@pytest.mark.parametrize("config", [EngineConfig(), EngineConfig(p=32, pe=1, r=8)])
+@pytest.mark.parametrize("config", [Folding(), Folding(p=32, pe=1, r=8)])
 @pytest.mark.parametrize("mode", MODES)
 def test_cycles_of_ones_are_the_engines(resnet8, mode, config):
     graph = layer_graph(resnet8)
     accounting = Accounting(resnet8, "cycles", config)
     trace = ones(resnet8, group_vector(resnet8, mode), 1)
-    assert accounting.of(trace).item() == frame_cost(graph, mode, config).cycles
-    expected = {name: cost.cycles for name, cost in mode_costs(graph, mode, config).items()}
+    assert accounting.of(trace).item() == frame_cost(graph, mode, Unplanned.of(config)).cycles
+    expected = {name: cost.cycles for name, cost in mode_costs(graph, mode, Unplanned.of(config)).items()}
     assert {name: int(cost) for name, cost in accounting.per_layer(trace).items()} == expected
 
 
@@ -106,7 +106,7 @@ def engine_cycles(inputs, outputs, n, blocks, p, pe, r):
     return blocks * cycles + 13 + pe * p // r
 
 
-@pytest.mark.parametrize("config", [EngineConfig(), EngineConfig(r=8), EngineConfig(p=32, pe=1, r=16)])
+@pytest.mark.parametrize("config", [Folding(), Folding(r=8), Folding(p=32, pe=1, r=16)])
 @pytest.mark.parametrize("n", [1, 2, 4, 16])
 def test_cycles_of_hard_masks(n, config):
     spec = LayerSpec("x", "conv", 32, 64, 3, 1, 16, 16, (1, 2, 4, 16), input="before")
@@ -124,10 +124,10 @@ def test_cycles_of_hard_masks(n, config):
 @pytest.mark.parametrize(
     "config, cycles, per_input, per_output",
     [
-        (EngineConfig(p=32, pe=2, r=64), 2 * 2 * 1.2 * 2.4 / 2 + 13 + 1, 2 * 2.4 / 2, 2 * 1.2 / 2),
-        (EngineConfig(p=32, pe=1, r=64), 2 * 2 * 1.2 * 2.4 + 13 + 0, 2 * 2.4, 2 * 1.2),
-        (EngineConfig(p=64, pe=2, r=64), 1 * 2 * 2 * 2.4 / 2 + 13 + 2, 0, 2 / 2),  # the requantisers set the pace
-        (EngineConfig(p=32, pe=2, r=8), 2 * 2 * 8 * 2.4 / 2 + 13 + 8, 0, 2 * 8 / 2),
+        (Folding(p=32, pe=2, r=64), 2 * 2 * 1.2 * 2.4 / 2 + 13 + 1, 2 * 2.4 / 2, 2 * 1.2 / 2),
+        (Folding(p=32, pe=1, r=64), 2 * 2 * 1.2 * 2.4 + 13 + 0, 2 * 2.4, 2 * 1.2),
+        (Folding(p=64, pe=2, r=64), 1 * 2 * 2 * 2.4 / 2 + 13 + 2, 0, 2 / 2),  # the requantisers set the pace
+        (Folding(p=32, pe=2, r=8), 2 * 2 * 8 * 2.4 / 2 + 13 + 8, 0, 2 * 8 / 2),
     ],
 )
 def test_cycles_between_0_and_1_by_hand(config, cycles, per_input, per_output):
@@ -170,7 +170,7 @@ def test_the_gradient_reaches_every_decision(unit, hard):
          {"run": (2,), "inputs": (2, 4), "outputs": (2, 8)}.items()}  # fmt: skip
     used = {key: (value >= 0.5).float() + value - value.detach() if hard else value for key, value in p.items()}
     trace = Trace([Use("a", 2, used["run"], used["inputs"], used["outputs"]), Use("c")])
-    Accounting(Small(), unit, EngineConfig(p=32, pe=1, r=64)).of(trace).sum().backward()
+    Accounting(Small(), unit, Folding(p=32, pe=1, r=64)).of(trace).sum().backward()
     for key, value in p.items():
         assert (value.grad > 0).all(), key
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from flow.engine.compile import compile_graph
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.graph.random_graph import random_resnet
 
 
 @pytest.fixture(scope="module")
 def compiled():
-    return compile_graph(random_resnet(6), EngineConfig(v=8))
+    return compile_graph(random_resnet(6), Folding(v=8))
 
 
 def words(compiled, name):
@@ -57,5 +57,5 @@ def test_classifier(compiled):
 
 
 def test_images_follow_from_the_graph_alone(compiled):
-    again = compile_graph(random_resnet(6), EngineConfig(v=8))
+    again = compile_graph(random_resnet(6), Folding(v=8))
     assert again.images == compiled.images

@@ -8,8 +8,8 @@ import pytest
 from flow import models
 from flow.engine.boards import find_board
 from flow.engine.compile import keep_modes
-from flow.engine.config import EngineConfig
-from flow.engine.cost import TABLE_LOAD, frame_cost, layer_cost, mode_costs
+from flow.engine.config import EngineConfig, Folding
+from flow.engine.cost import TABLE_LOAD, Unplanned, frame_cost, layer_cost, mode_costs
 from flow.engine.interface import load_interface
 from flow.engine.memories import block_memories, rom_blocks, rom_luts
 from flow.engine.plan import M, Place, X, image_words, map_words, plan
@@ -114,14 +114,14 @@ def test_program_walks_every_mode(graph):
 
 def test_cycles_follow_the_formula():
     layer = Layer("a", "conv", np.zeros((64, 64, 3, 3), np.int64), in_size=8, out_size=8, input="b")
-    config = EngineConfig()
+    config = Unplanned()
     dense = layer_cost(layer, 1, config)
     overhead = dense.cycles - 32 * 64
     assert 0 < overhead <= 20
     assert dense.tiles == 32 * 64
     grouped = layer_cost(layer, 16, config)  # 16 groups, 2 tuples of 2 outputs, 4 inputs
     assert (grouped.cycles, grouped.tiles) == (16 * 2 * 4 + overhead, 16 * 2 * 4)
-    slow = layer_cost(layer, 16, EngineConfig(r=8))  # 16 cycles to let two outputs of 64 pixels through
+    slow = layer_cost(layer, 16, Unplanned(r=8))  # 16 cycles to let two outputs of 64 pixels through
     assert slow.tiles == grouped.tiles and slow.cycles > 16 * 2 * 16
 
 
@@ -166,25 +166,25 @@ def test_a_map_that_a_later_layer_reads_is_not_overwritten():
 def test_a_model_that_is_too_large_names_the_remedy():
     graph = random_resnet(0)
     board = find_board("pynq-z2")
-    config = plan(graph, choose(board)).config
-    check_fit(graph, config, board)
-    assert block_memories(config) < board.bram36
-    big = EngineConfig(**{**config.__dict__, "weight_depth": 129120, "requant_depth": 13824, "modes": 5, "layers": 128})
+    layout = plan(graph, choose(board))
+    check_fit(graph, layout, board)
+    assert block_memories(layout.config) < board.bram36
+    big = replace(layout, config=replace(layout.config, weight_depth=129120, requant_depth=13824, modes=5, layers=128))
     with pytest.raises(GatefoldError, match="does not fit xc7z020clg400-1.*--modes"):
         check_fit(graph, big, board)
 
 
 def test_resnet74_fits_with_fewer_modes():
     graph, board = layer_graph(models.create("resnet74")), find_board("pynq-z2")
-    config = plan(graph, choose(board)).config
-    assert block_memories(config) == 153
-    assert smaller_selections(graph, config, board) == [(["full", "1/4"], 139), (["full"], 132.5)]
+    layout = plan(graph, choose(board))
+    assert block_memories(layout.config) == 153
+    assert smaller_selections(graph, layout, board) == [(["full", "1/4"], 139), (["full"], 132.5)]
     with pytest.raises(GatefoldError, match=r"need 153 BRAM36 \(128 of them for weights\).*--modes full,1/4"):
-        check_fit(graph, config, board)
+        check_fit(graph, layout, board)
     full = keep_modes(graph, ["full"])
-    config = plan(full, choose(board)).config
-    check_fit(full, config, board)
-    assert smaller_selections(full, config, board) == []
+    layout = plan(full, choose(board))
+    check_fit(full, layout, board)
+    assert smaller_selections(full, layout, board) == []
 
 
 def test_a_small_rom_is_no_block_memory():
@@ -195,7 +195,7 @@ def test_a_small_rom_is_no_block_memory():
 
 @pytest.mark.parametrize("dsp, pe, r", [(True, 2, 64), (False, 1, 32)])
 def test_overhead_of_a_layer_at_the_default_size(dsp, pe, r):
-    config = choose(find_board("pynq-z2"), dsp=dsp)
+    config = Unplanned.of(choose(find_board("pynq-z2"), dsp=dsp))
     assert (config.pe, config.r) == (pe, r) and (config.mult_dsp > 0) == dsp
     layer = Layer("a", "conv", np.zeros((64, 64, 3, 3), np.int64), in_size=8, out_size=8, input="b")
     assert layer_cost(layer, 1, config).cycles - 64 * 64 // pe <= 20
@@ -211,7 +211,7 @@ def test_an_engine_for_one_mode_takes_only_the_full_network():
 @pytest.mark.parametrize("parameters", [{"p": 48}, {"pe": 4}, {"r": 12}, {"v": 3}])
 def test_impossible_parameters_are_refused(parameters):
     with pytest.raises(GatefoldError, match=f"engine parameter {next(iter(parameters)).upper()}"):
-        EngineConfig(**parameters)
+        Folding(**parameters)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_what_a_layer_may_have_and_the_hardware_lacks(attributes, words):
 )
 def test_what_other_parameters_would_run(name, attributes, words):
     with pytest.raises(GatefoldError, match=f"layer {name} .*{words}"):
-        plan(change(name, **attributes), EngineConfig(r=8))
+        plan(change(name, **attributes), Folding(r=8))
 
 
 def features(graph):
@@ -269,8 +269,24 @@ def test_what_no_layer_needs_is_left_out():
 
 def test_wide_accumulators_take_a_second_dsp_of_every_requantiser():
     graph = change("stem", weight=np.full((16, 3, 3, 3), 127))
-    config = plan(graph, EngineConfig(mult_dsp=14)).config
-    assert config.mult_dsp == 14 - 8 == plan(graph, config).config.mult_dsp  # 64 of them are worth 7.1 pairs
+    layout = plan(graph, Folding(mult_dsp=14))
+    assert layout.config.mult_dsp == 14 - 8  # 64 of them are worth 7.1 pairs
+    assert plan(graph, layout.folding) == layout
+
+
+def test_an_engine_is_read_back_from_its_parameters():
+    config = plan(random_resnet(0)).config
+    assert EngineConfig.of(config.parameters()) == config
+    with pytest.raises(GatefoldError, match="another version of gatefold; build the network again"):
+        EngineConfig.of({name: value for name, value in config.parameters().items() if name != "MASK"})
+
+
+def test_what_is_asked_for_is_no_result():
+    """A wish names no depth, and an engine has no default: only the plan of a network makes one."""
+    with pytest.raises(TypeError):
+        Folding(weight_depth=1024)
+    with pytest.raises(TypeError):
+        EngineConfig()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import nn
 from flow import models
 from flow.cli import main
 from flow.engine.compile import compile_graph
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.requant import hardware
 from flow.errors import GatefoldError
 from flow.explore.profile import profile
@@ -59,7 +59,7 @@ def test_the_modes_of_a_search_go_down_to_the_hardware(folder, tmp_path):
     back = finn_graph(build_layer_graph(graph))
     images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    compiled = compile_graph(graph, EngineConfig())
+    compiled = compile_graph(graph, Folding())
     for name, groups in model.searched.items():
         assert {layer.name: graph.groups(name, layer) for layer in graph.layers} == groups
         model.set_mode(name)

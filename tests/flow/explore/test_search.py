@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from flow import models
-from flow.engine.config import EngineConfig
-from flow.engine.cost import frame_cost
+from flow.engine.config import Folding
+from flow.engine.cost import Unplanned, frame_cost
 from flow.errors import GatefoldError
 from flow.explore.evaluator import Evaluator
 from flow.explore.search import Search, write_result
@@ -149,10 +149,10 @@ def test_result_and_modes(images, others, tmp_path):
 
 
 def test_times_of_the_cycle_model_and_of_a_deploy_folder(resnet8, tmp_path):
-    graph, config = layer_graph(resnet8), EngineConfig()
-    table = time_table(resnet8, "cycles", config)
+    graph, folding = layer_graph(resnet8), Folding()
+    table = time_table(resnet8, "cycles", folding)
     for mode in MODES:
-        assert total(table)(group_vector(resnet8, mode)) == frame_cost(graph, mode, config).cycles
+        assert total(table)(group_vector(resnet8, mode)) == frame_cost(graph, mode, Unplanned.of(folding)).cycles
     modes = [
         {"group_counts": group_vector(resnet8, mode), "cycles_per_layer_rtl": {s.name: 7 for s in resnet8.layers()}}
         for mode in MODES

@@ -5,11 +5,11 @@ import pytest
 
 import flow.finn as gatefold_finn
 from flow.build.verify import compare
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.errors import GatefoldError
 from flow.graph.random_graph import random_resnet
 
-SMALL = EngineConfig(p=32, pe=1, r=16, v=8)
+SMALL = Folding(p=32, pe=1, r=16, v=8)
 MODES = ["1/16", "1/4", "1/8"]
 
 

@@ -6,13 +6,13 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 import flow.finn as gatefold_finn
-from flow.engine.config import EngineConfig
-from flow.engine.cost import mode_costs
+from flow.engine.config import Folding
+from flow.engine.cost import Unplanned, mode_costs
 from flow.errors import GatefoldError
 from flow.graph.integer import run
 from flow.graph.random_graph import MODE_NAMES, random_resnet
 
-CONFIG = EngineConfig(p=32, pe=1, r=16, v=8)
+CONFIG = Folding(p=32, pe=1, r=16, v=8)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_nodes_know_shapes_types_and_cycles(graph, model):
     for mode in MODE_NAMES:
         nodes = inferred.transform(gatefold_finn.SetMode(mode)).graph.node
         cycles = {node.name: getHWCustomOp(node).get_exp_cycles() for node in nodes}
-        assert cycles == {name: cost.cycles for name, cost in mode_costs(graph, mode, CONFIG).items()}
+        assert cycles == {name: cost.cycles for name, cost in mode_costs(graph, mode, Unplanned.of(CONFIG)).items()}
 
 
 def test_counts_and_memory_of_a_layer(graph, model):

@@ -5,14 +5,14 @@ import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 
 import flow.finn as gatefold_finn
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
 from flow.errors import GatefoldError
 from flow.graph.integer import run
 from flow.graph.random_graph import MODE_NAMES, random_resnet
 
 PART = "xc7z020clg400-1"
-SMALL = EngineConfig(p=32, pe=1, r=8, v=4)
+SMALL = Folding(p=32, pe=1, r=8, v=4)
 MODES = ["full", "1/16", "1/4", "1/2"]
 
 
@@ -60,7 +60,7 @@ def graph():
 
 def test_python_execution_in_every_mode(graph):
     frames = images(len(MODE_NAMES))
-    model = mapped(graph, EngineConfig(), len(MODE_NAMES))
+    model = mapped(graph, Folding(), len(MODE_NAMES))
     tensors = execute(model, feed(graph, frames, MODE_NAMES))
     config = engine_node(model).build().plan.config
     check_records(tensors["record"], graph, config, frames, MODE_NAMES, tolerance=0)
@@ -68,7 +68,7 @@ def test_python_execution_in_every_mode(graph):
 
 
 def test_estimates(graph):
-    model = mapped(graph, EngineConfig(), 1)
+    model = mapped(graph, Folding(), 1)
     node = engine_node(model)
     config = node.build().plan.config
     assert [node.get_exp_cycles(i) for i in range(5)] == [frame_cost(graph, mode, config).cycles for mode in graph.modes]
@@ -81,7 +81,7 @@ def test_estimates(graph):
 
 
 def test_mode_beyond_the_table_is_refused(graph):
-    model = mapped(graph, EngineConfig(), 1)
+    model = mapped(graph, Folding(), 1)
     inputs = feed(graph, images(1), ["full"])
     with pytest.raises(GatefoldError, match="mode 5; the engine has modes 0 to 4"):
         execute(model, {**inputs, "mode": np.array([[5]], np.float32)})
@@ -91,7 +91,7 @@ def test_what_the_engine_lacks_is_named():
     graph = random_resnet(4)
     graph["stage1.block1.conv2"].weight = np.zeros((16, 16, 5, 5), np.int64)
     with pytest.raises(GatefoldError, match="stage1.block1.conv2 has a 5x5 kernel"):
-        mapped(graph, EngineConfig(), 1)
+        mapped(graph, Folding(), 1)
 
 
 def rtlsim_ready(model):
@@ -142,7 +142,7 @@ def test_rtlsim_of_node_and_stitched_design(graph, tmp_path):
 
 @pytest.mark.slow
 def test_rtlsim_at_the_default_size(graph, tmp_path):
-    node_and_stitched(graph, EngineConfig(), list(MODE_NAMES) + MODES, tmp_path)
+    node_and_stitched(graph, Folding(), list(MODE_NAMES) + MODES, tmp_path)
 
 
 def test_stitching_needs_generated_code(graph):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flow.engine.compile import compile_graph
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
 from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
@@ -36,7 +36,7 @@ def accelerator(tmp_path_factory):
     """(library, image folder, images [N, 32, 32, 3], mode indices, expected records) of a random ResNet-8."""
     folder = tmp_path_factory.mktemp("accelerator")
     graph = random_resnet(seed=3)
-    compiled = compile_graph(graph, EngineConfig())
+    compiled = compile_graph(graph, Folding())
     config, images = compiled.plan.config, folder / "images"
     images.mkdir()
     for name, text in compiled.images.items():

@@ -7,7 +7,7 @@ import pytest
 from flow.build.verify import compare
 from flow.engine.boards import find_board
 from flow.engine.compile import compile_graph
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.select import choose
 from flow.engine.sources import accelerator_sources
 from flow.graph.random_graph import random_resnet
@@ -15,7 +15,7 @@ from flow.simulation.accelerator import compile_accelerator
 from flow.simulation.simulator import Simulator
 
 ENGINES = {
-    "small": EngineConfig(p=32, pe=2, r=16, v=16, mult_dsp=4),  # the smallest with pixels of both kinds
+    "small": Folding(p=32, pe=2, r=16, v=16, mult_dsp=4),  # the smallest with pixels of both kinds
     "pynq-z2": choose(find_board("pynq-z2")),
     "no-dsp": choose(find_board("pynq-z2"), dsp=False),
 }

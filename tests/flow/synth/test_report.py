@@ -10,7 +10,7 @@ from flow import models
 from flow.cli import main
 from flow.engine.boards import find_board
 from flow.engine.compile import keep_modes
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.plan import plan
 from flow.engine.select import choose
 from flow.export.from_model import layer_graph
@@ -79,9 +79,9 @@ def test_table_of_cycles(capsys):
     assert "stage2.block1.shortcut" in text and "cycles, formula" in text
 
 
-def simulated(graph, board, config):
+def simulated(graph, board, layout):
     """What a build would have left: every layer one cycle slower than the formula says, and no two layers alike."""
-    report = contents(Design(graph, board, config, None, {}))["modes"]
+    report = contents(Design(graph, board, layout, None, {}))["modes"]
     modes = []
     for name, mode in report.items():
         layers = {layer: cycles + 1 for layer, cycles in mode["layers"].items()}
@@ -91,13 +91,13 @@ def simulated(graph, board, config):
 
 def test_cycles_of_a_layer_by_formula_and_simulated():
     graph, board = keep_modes(layer_graph(models.create("resnet8")), ["full", "1/4"]), find_board("pynq-z2")
-    config = plan(graph, choose(board)).config
-    before = contents(Design(graph, board, config, None, {}))
+    layout = plan(graph, choose(board))
+    before = contents(Design(graph, board, layout, None, {}))
     assert all(set(mode["layers_rtl"].values()) == {None} for mode in before["modes"].values())
     assert json.loads(json.dumps(before))["modes"]["full"]["layers_rtl"]["stem"] is None
     assert shown(before)[1][""] == ["simulated", "–", "–"]
 
-    built = contents(Design(graph, board, config, simulated(graph, board, config), {}))
+    built = contents(Design(graph, board, layout, simulated(graph, board, layout), {}))
     for mode in built["modes"].values():
         assert mode["layers_rtl"] == {layer: cycles + 1 for layer, cycles in mode["layers"].items()}
         assert sum(mode["layers_rtl"].values()) == mode["cycles_rtl"]
@@ -110,11 +110,11 @@ def test_cycles_of_a_layer_by_formula_and_simulated():
 
 def test_a_build_from_before_simulated_layers_shows_its_frames():
     graph, board = layer_graph(models.create("resnet8")), find_board("pynq-z2")
-    config = plan(graph, choose(board)).config
-    built = simulated(graph, board, config)
+    layout = plan(graph, choose(board))
+    built = simulated(graph, board, layout)
     for mode in built["modes"]:
         del mode["cycles_per_layer_rtl"]
-    seen = contents(Design(graph, board, config, built, {}))["modes"]["1/4"]
+    seen = contents(Design(graph, board, layout, built, {}))["modes"]["1/4"]
     assert seen["cycles_rtl"] == built["modes"][2]["cycles_rtl"] and set(seen["layers_rtl"].values()) == {None}
 
 
@@ -184,19 +184,19 @@ def test_what_a_tool_said_after_routing(tmp_path, monkeypatch, files, said):
 
 
 def test_no_advice_where_it_fits():
-    assert advice(used(lut=40000, ff=30000, dsp=206, bram36=80), EngineConfig()) == []
+    assert advice(used(lut=40000, ff=30000, dsp=206, bram36=80), Folding()) == []
 
 
 @pytest.mark.parametrize(
     "amounts, config, remedy",
     [
-        ({"lut": 60000}, EngineConfig(), "lower PE to 1"),
-        ({"lut": 60000}, EngineConfig(pe=1, r=16), "lower R to 8"),
-        ({"lut": 60000}, EngineConfig(pe=1, r=8), "lower P to 32"),
-        ({"lut": 60000}, EngineConfig(p=32, pe=1, r=8), "larger part"),
-        ({"lut": 50000}, EngineConfig(), "leave the placer little room"),
-        ({"dsp": 230}, EngineConfig(), "lower R to 32"),
-        ({"bram36": 153}, EngineConfig(), "smaller model"),
+        ({"lut": 60000}, Folding(), "lower PE to 1"),
+        ({"lut": 60000}, Folding(pe=1, r=16), "lower R to 8"),
+        ({"lut": 60000}, Folding(pe=1, r=8), "lower P to 32"),
+        ({"lut": 60000}, Folding(p=32, pe=1, r=8), "larger part"),
+        ({"lut": 50000}, Folding(), "leave the placer little room"),
+        ({"dsp": 230}, Folding(), "lower R to 32"),
+        ({"bram36": 153}, Folding(), "smaller model"),
     ],
 )
 def test_advice_names_what_to_lower(amounts, config, remedy):
@@ -205,7 +205,7 @@ def test_advice_names_what_to_lower(amounts, config, remedy):
 
 
 def test_advice_on_memories_names_the_modes_that_fit():
-    (sentence,) = advice(used(bram36=138), EngineConfig(), [(["full"], 132.5)])
+    (sentence,) = advice(used(bram36=138), Folding(), [(["full"], 132.5)])
     assert "little room" in sentence and "--modes full (132.5 BRAM36)" in sentence
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from flow.engine.compile import compile_graph
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.images import memory_images, program_image
 from flow.engine.interface import load_interface
 from flow.engine.program import descriptor_fields
@@ -132,7 +132,7 @@ def accelerator(tmp_path_factory):
         if source.stem in faults:
             sources[index] = folder / source.name
             sources[index].write_text(with_faults(source.read_text(), faults[source.stem]))
-    compiled = compile_graph(random_resnet(seed=3), EngineConfig(p=32, pe=2, r=16, v=16))
+    compiled = compile_graph(random_resnet(seed=3), Folding(p=32, pe=2, r=16, v=16))
     compiled.plan.config = replace(compiled.plan.config, tables=1, pool2=1)  # which this network does not need
     compiled = replace(compiled, images=memory_images(compiled.graph, compiled.plan, compiled.table))
     assert compiled.plan.config.image_base == IMAGES

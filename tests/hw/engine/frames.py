@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from rtl import unit
 
-from flow.engine.config import EngineConfig
+from flow.engine.config import Folding
 from flow.engine.images import memory_images
 from flow.engine.interface import load_interface
 from flow.engine.plan import plan
@@ -16,7 +16,7 @@ from flow.engine.stream import frame_beats
 def prepare(graphs, size, folder):
     """(library, [(layout, requantisation table) of every graph]): an engine that is large enough for all of them and has what any
     of them needs; the memory images lie in a sub-folder of each graph's name."""
-    layouts, tables = [plan(graph, EngineConfig(**size)) for graph in graphs], [requantise(graph) for graph in graphs]
+    layouts, tables = [plan(graph, Folding(**size)) for graph in graphs], [requantise(graph) for graph in graphs]
     configs = [vars(layout.config) for layout in layouts]
     largest = {name: max(config[name] for config in configs) for name in configs[0]}
     pool_depth = max(2, *(-(-config["fc_depth"] // config["classes"]) for config in configs))
