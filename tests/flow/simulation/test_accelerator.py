@@ -211,7 +211,21 @@ def test_bad_requests(accelerator, tmp_path):
 
 def test_a_library_that_was_built_anew_is_loaded_anew(accelerator, tmp_path):
     """In one process too, where the loader knows the path already."""
-    others = ("image_size", "image_planes", "destroy", "write", "read", "set_memory", "run", "cycles", "interrupt", "set_stall", "set_latency", "hang", "trace")
+    others = (
+        "image_size",
+        "image_planes",
+        "destroy",
+        "write",
+        "read",
+        "set_memory",
+        "run",
+        "cycles",
+        "interrupt",
+        "set_stall",
+        "set_latency",
+        "hang",
+        "trace",
+    )
     for answer in ("the first", "the second"):
         source = f'int gf_abi(void) {{ return {ABI}; }}\nvoid *gf_create(void) {{ return 0; }}\nconst char *gf_failure(void) {{ return "{answer}"; }}\n'
         source += "".join(f"int gf_{name}(void) {{ return 0; }}\n" for name in others)
