@@ -77,7 +77,7 @@ def input_count(layer):
 
 
 def _refuse(layer, why):
-    raise GatefoldError(f"layer {layer.name} {why}")
+    raise GatefoldError(f"layer {layer.name} {why}.")
 
 
 def check_classes(name, count):
@@ -329,7 +329,7 @@ def _check_sizes(graph, stream_words, m_words, weight_words, requant_words):
     for layer in graph.layers:
         for count in (input_count(layer), layer.out_channels):
             if count >= room["out_count"]:
-                _refuse(layer, f"has {count} channels; the engine counts to {room['out_count'] - 1}")
+                _refuse(layer, f"has {count} channels; the engine counts to {room['out_count'] - 1}: use fewer")
     for what, need, most in (
         ("words of a feature memory for the residual stream", 2 * stream_words, room["dst_base"]),
         ("words of a feature memory inside its blocks", m_words, room["dst_base"]),

@@ -93,6 +93,10 @@ CASES = {
         lambda: chain(*unit(3, 8), *unit(8, 8, 3, 2), *unit(8, 16, 3, 2), *unit(16, 240, 1), *unit(240, 240, 1), *unit(240, 240, 1), *unit(240, 240, 1), *unit(240, 8, 1)),
         COLOUR, r"too_large (needs \d+ kernels and the engine addresses|does not fit xc7z020clg400-1: its memories need)",
     ),
+    "many_channels": (
+        lambda: chain(*unit(3, 8, stride=2), *unit(8, 8, stride=2), *unit(8, 512, 1), channels=512), COLOUR,
+        r"layer 7 has 512 channels; the engine counts to 511: use fewer",
+    ),
     "many_classes": (lambda: nn.Sequential(pixels(), *unit(3, 8), Head(8, 300)), COLOUR, r"\(MatMul\) has 300 classes"),
 }  # fmt: skip
 
