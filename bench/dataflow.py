@@ -27,7 +27,7 @@ from flow.engine.select import choose
 from flow.export.from_model import layer_graph
 from flow.finn import resources  # the package also keeps FINN's files in the build folder
 from flow.graph.integer import run
-from flow.graph.layers import Layer, LayerGraph, shuffle_slots
+from flow.graph.layers import Layer, LayerGraph, Setting, shuffle_slots
 
 CLOCK_NS = 10.0
 MULTIPLIERS_PER_LANE = 9
@@ -44,10 +44,10 @@ def without_shuffle(graph):
             slots = shuffle_slots(layer.out_channels)
             copy.weight = np.empty_like(layer.weight)
             copy.weight[slots] = layer.weight
-            tables = [np.empty_like(table) for table in layer.affine[1]]
-            for table, source in zip(tables, layer.affine[1], strict=True):
+            tables = [np.empty_like(table) for table in layer.affine[Setting()]]
+            for table, source in zip(tables, layer.affine[Setting()], strict=True):
                 table[slots] = source
-            copy.affine, copy.shuffle = {1: tuple(tables)}, False
+            copy.affine, copy.shuffle = {Setting(): tuple(tables)}, False
         layers.append(copy)
     return LayerGraph(graph.name, layers, {"full": {}})
 

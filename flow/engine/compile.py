@@ -19,7 +19,7 @@ class Compiled:
     Attributes:
         graph: LayerGraph.
         plan: Plan; `plan.config` holds the engine's parameters.
-        table: (layer name, setting in a mode) -> Requantisation.
+        table: (layer name, Setting) -> Requantisation.
         images: file name -> text of every memory image.
     """
 

@@ -98,7 +98,7 @@ def memory_images(graph, plan, table):
     Args:
         graph: LayerGraph.
         plan: its Plan.
-        table: (layer name, group count) -> Requantisation.
+        table: (layer name, Setting) -> Requantisation.
     """
     config = plan.config
     kernels = np.zeros(config.weight_depth, np.uint64)

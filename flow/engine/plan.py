@@ -51,7 +51,7 @@ class Plan:
         maps: layer name -> Place of its output; None for pooled outputs and logits.
         residuals: layer name -> Place of the map that it adds, for those that add one.
         weights: layer name -> first word in the weight memory (of the classifier: in the vector unit's).
-        requants: (layer name, setting in a mode) -> first requantisation entry.
+        requants: (layer name, Setting) -> first requantisation entry.
     """
 
     folding: Folding

@@ -14,7 +14,7 @@ def descriptor_fields(graph, plan, table, mode, layer, last):
     """Field name -> value of one layer's descriptor in the mode called `mode`.
 
     Args:
-        table: (layer name, setting) -> Requantisation.
+        table: (layer name, Setting) -> Requantisation.
         last: the frame ends with this layer.
     """
     groups = graph.groups(mode, layer)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flow.errors import GatefoldError
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, group_count, shuffle_slots
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, shuffle_slots
 
 
 @dataclass
@@ -166,7 +166,7 @@ def run_layers(layers, settings, images, requantise):
             stations[layer.name] = inputs.astype(np.int64) @ layer.weight.T + layer.bias
             continue
         setting = settings[layer.name]
-        level = requantise(layer, setting, accumulate(layer, group_count(setting), inputs))
+        level = requantise(layer, setting, accumulate(layer, setting.groups, inputs))
         out = finish(layer, level, stations[layer.residual] if layer.residual else None)
         stations[layer.name] = out.sum(axis=(2, 3), dtype=np.int64) if layer.pool else out
     return stations

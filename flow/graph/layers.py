@@ -20,14 +20,36 @@ SUM_VALUES = 64
 MAX, SUM = "max", "sum"
 WEIGHT_BITS = 4
 WEIGHT_MAX = 7
-OWN_STATISTICS = 32
-"""A mode's setting of a layer is n + OWN_STATISTICS·s: n groups, with batch-normalisation statistics number s. Those of number 0
-belong to the group count; a mode that was searched has its own."""
+_CODE_GROUPS = 32
 
 
-def group_count(setting):
-    """The group count n in a mode's setting of a layer."""
-    return setting % OWN_STATISTICS
+@dataclass(frozen=True)
+class Setting:
+    """What a mode sets in a layer.
+
+    Attributes:
+        groups: group count n, 1…31.
+        statistics: number of the batch-normalisation statistics. Those of number 0 belong to the group count; a mode that was
+            searched has its own.
+    """
+
+    groups: int = 1
+    statistics: int = 0
+
+    def __lt__(self, other: "Setting") -> bool:
+        """The order of the requantisation memory: all group counts' own statistics come first."""
+        return self.code < other.code
+
+    @property
+    def code(self) -> int:
+        """The setting as files have it."""
+        return self.groups + _CODE_GROUPS * self.statistics
+
+    @classmethod
+    def of_code(cls, code: int) -> "Setting":
+        """The inverse of `code`."""
+        statistics, groups = divmod(int(code), _CODE_GROUPS)
+        return cls(groups, statistics)
 
 
 @dataclass
@@ -56,9 +78,9 @@ class Layer:
         residual: name of the layer whose output is added before the last clamp, or None.
         shuffle: output channel c = a·n' + b is stored in slot b·16 + a, n' = Co / 16.
         pool: the output is the sum over all pixels per channel.
-        affine: setting (n, where the statistics are the group count's) -> (A, B), float32 [Co] each: the output is
+        affine: Setting -> (A, B), float32 [Co] each: the output is
             round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
-        thresholds: setting -> int64 [Co, L], ascending, instead of `affine`: the level is the lowest level plus the number of
+        thresholds: Setting -> int64 [Co, L], ascending, instead of `affine`: the level is the lowest level plus the number of
             thresholds that the accumulator reaches, acc >= threshold.
         clamp: (lowest, highest) level, None for 0…15, with a residual −15…15. Without a residual the lowest level is 0.
         residual_table: int64 [16], what is added for each code of the residual; None adds the code itself.
@@ -207,8 +229,8 @@ class LayerGraph:
     Attributes:
         name: the model's name.
         layers: list of Layer; the last one is the classifier.
-        modes: mode name -> {layer name: setting, see `OWN_STATISTICS`}; the order gives the mode index. Layers that are not
-            mentioned run with one group.
+        modes: mode name -> {layer name: Setting}; the order gives the mode index. Layers that are not
+            mentioned have the setting `Setting()`, one group.
         image: ImageInput, or None where the first layer reads the pixels as they are.
         class_order: number of the network's class that each logit belongs to, or None where they are the same. Logits whose
             integers are equal are told apart by what their real biases are above the integer ones, so the class with
@@ -243,13 +265,13 @@ class LayerGraph:
     def setting(self, mode, layer):
         """Setting of `layer` in the mode called `mode`: its key in `Layer.affine`."""
         try:
-            return self.modes[mode].get(layer.name, 1)
+            return self.modes[mode].get(layer.name, Setting())
         except KeyError:
             raise GatefoldError(f"unknown mode {mode!r}; {self.name} has {', '.join(self.modes)}") from None
 
     def groups(self, mode, layer):
         """Group count of `layer` in the mode called `mode`."""
-        return group_count(self.setting(mode, layer))
+        return self.setting(mode, layer).groups
 
     def used_groups(self, layer):
         """Sorted group counts that any mode uses for `layer`."""
@@ -305,7 +327,7 @@ def check(graph):
         for setting in graph.used_settings(layer):
             if layer.kind == "conv" and setting not in layer.settings:
                 raise GatefoldError(
-                    f"{where} has no batch norm for {group_count(setting)} groups (it has {layer.settings}); train that group count"
+                    f"{where} has no batch norm for {setting.groups} groups (it has {sorted({each.groups for each in layer.settings})}); train that group count"
                 )
         if layer.shuffle and layer.out_channels % SHUFFLE_GROUPS:
             raise GatefoldError(f"{where}: channel shuffle needs a multiple of {SHUFFLE_GROUPS} channels, not {layer.out_channels}")

@@ -17,6 +17,7 @@ from flow.graph.layers import (
     ImageInput,
     Layer,
     LayerGraph,
+    Setting,
     stored_size,
 )
 
@@ -27,7 +28,7 @@ MODE_NAMES = ("full", "1/2", "1/4", "1/8", "1/16")
 def uniform_modes(layers):
     """The five standard modes: the same group count in every layer that can switch."""
     return {
-        name: {layer.name: n for layer in layers if n in layer.group_counts}
+        name: {layer.name: Setting(n) for layer in layers if n in layer.group_counts}
         for name, n in zip(MODE_NAMES, GROUP_COUNTS, strict=True)
     }
 
@@ -83,18 +84,18 @@ def calibrate(layers, modes, planes, rng):
         planes: uint8 [N, planes, size, size], what the first layer reads.
     """
 
-    def calibrated(layer, groups, acc):
-        if groups not in layer.affine:
+    def calibrated(layer, setting, acc):
+        if setting not in layer.affine:
             low, high = layer.level_range if layer.clamp else (0, ACTIVATION_MAX)
             usual = (high - low) / ACTIVATION_MAX
             gain = rng.uniform(2.5, 4.5, layer.out_channels) * usual * rng.choice([1, 1, 1, -1], layer.out_channels)
             scale = (gain / np.maximum(acc.std(axis=(0, 2, 3)), 1.0)).astype(np.float32)
             shift = low + rng.normal(2.0, 2.0, layer.out_channels) * usual - acc.mean(axis=(0, 2, 3)) * scale
-            layer.affine[groups] = scale, shift.astype(np.float32)
-        return affine(layer, groups, acc)
+            layer.affine[setting] = scale, shift.astype(np.float32)
+        return affine(layer, setting, acc)
 
     for mode in modes.values():
-        run_layers(layers, {layer.name: mode.get(layer.name, 1) for layer in layers}, planes, calibrated)
+        run_layers(layers, {layer.name: mode.get(layer.name, Setting()) for layer in layers}, planes, calibrated)
 
 
 def random_plain(seed=0, shape=(3, 32, 32), signed=False, weight_max=7, steps=4, tables=True, pools=True, classes=10):
@@ -175,7 +176,7 @@ def random_plain(seed=0, shape=(3, 32, 32), signed=False, weight_max=7, steps=4,
     classifier = Layer("classifier", "linear", rng.integers(-127, 128, (classes, state[1])), input=state[0])
     classifier.bias = rng.integers(-40000, 40000, classes)
     layers.append(classifier)
-    modes = {"full": {}, "1/4": {layer.name: 4 for layer in layers if 4 in layer.group_counts}}
+    modes = {"full": {}, "1/4": {layer.name: Setting(4) for layer in layers if 4 in layer.group_counts}}
     offset = 128 if signed else 0
     image = ImageInput(tuple(shape[1:]), np.arange(-offset, 256 - offset)[:, None].repeat(colours, axis=1))
     images = rng.integers(0, 256, (4, *shape), dtype=np.uint8)
