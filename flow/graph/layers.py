@@ -115,53 +115,53 @@ class Layer:
     reach: int | None = None
 
     @property
-    def out_channels(self):
+    def out_channels(self) -> int:
         return self.weight.shape[0]
 
     @property
-    def in_channels(self):
+    def in_channels(self) -> int:
         return self.weight.shape[1]
 
     @property
-    def kernel(self):
+    def kernel(self) -> int:
         return self.weight.shape[2] if self.kind == "conv" else 1
 
     @property
-    def input_max(self):
+    def input_max(self) -> int:
         """The largest input integer; the smallest is 0."""
         if self.reach is not None:
             return self.reach
         return IMAGE_MAX if self.input == IMAGE else ACTIVATION_MAX
 
     @property
-    def level_range(self):
+    def level_range(self) -> tuple[int, int]:
         """(lowest, highest) level of a requantised accumulator."""
         return self.clamp or (0 if self.residual is None else -ACTIVATION_MAX, ACTIVATION_MAX)
 
     @property
-    def out_max(self):
+    def out_max(self) -> int:
         """The largest code of the output map."""
         if self.sum_table is not None:
             return int(self.sum_table.max())
         return ACTIVATION_MAX if self.residual else self.level_range[1]
 
     @property
-    def valid_size(self):
+    def valid_size(self) -> tuple[int, int]:
         """(height, width) of the valid pixels of the output map."""
         size = self.conv_size // (2 if self.pool2 else 1)
         return self.valid or (size, size)
 
     @property
-    def settings(self):
+    def settings(self) -> list[Setting]:
         """Settings that the layer has requantisations for, ascending."""
         return sorted(self.thresholds or self.affine)
 
     @property
-    def conv_size(self):
+    def conv_size(self) -> int:
         """Height = width of the convolution's own map, before a pool, in stored pixels."""
         return (self.in_size - 1) // self.stride + 1
 
-    def weight_digits(self):
+    def weight_digits(self) -> list[tuple[int, np.ndarray]]:
         """[(shift, kernels)], kernels int64 in −7…7, what the engine's lanes multiply: the weight is the sum of kernels·2^shift.
 
         One pair with shift 0 for weights in −7…7. Wider ones, which the first layer may have, are w = 16·high + low, high
@@ -173,13 +173,13 @@ class Layer:
         parts = ((WEIGHT_BITS, (self.weight - low) // 16), (0, low))
         return [(shift, kernels) for shift, part in parts for kernels in _kernels(part)]
 
-    def group_weight(self, groups):
+    def group_weight(self, groups: int) -> np.ndarray:
         """The weights in use with `groups` groups, [n, Co/n, Ci/n, ...]: output o and input i connect
         iff o·n // Co == i·n // Ci."""
         per_out, per_in = self.out_channels // groups, self.in_channels // groups
         return np.stack([self.weight[g * per_out : (g + 1) * per_out, g * per_in : (g + 1) * per_in] for g in range(groups)])
 
-    def accumulator_range(self, groups):
+    def accumulator_range(self, groups: int) -> tuple[np.ndarray, np.ndarray]:
         """(lowest, highest) reachable accumulator per output channel, int64 [Co] each."""
         weight = self.group_weight(groups).reshape(self.out_channels, -1)
         return (
@@ -206,14 +206,14 @@ class ImageInput:
     table: np.ndarray
 
     @property
-    def colours(self):
+    def colours(self) -> int:
         return self.table.shape[1]
 
     @property
-    def signed(self):
+    def signed(self) -> bool:
         return bool((self.table < 0).any())
 
-    def planes(self, images, size):
+    def planes(self, images: np.ndarray, size: int) -> np.ndarray:
         """uint8 [N, colours, height, width] -> uint8 [N, planes, size, size], zero outside the image."""
         values = self.table[images, np.arange(self.colours)[:, None, None]]
         if self.signed:
@@ -251,33 +251,33 @@ class LayerGraph:
         return self._by_name[name]
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         return self.layers[-1].out_channels
 
     @property
-    def picture_shape(self):
+    def picture_shape(self) -> tuple[int, int, int]:
         """(height, width, colours) of the pictures that the network takes."""
         if self.image:
             return (*self.image.size, self.image.colours)
         first = self.layers[0]
         return first.in_size, first.in_size, first.in_channels
 
-    def setting(self, mode, layer):
+    def setting(self, mode: str, layer: Layer) -> Setting:
         """Setting of `layer` in the mode called `mode`: its key in `Layer.affine`."""
         try:
             return self.modes[mode].get(layer.name, Setting())
         except KeyError:
             raise GatefoldError(f"unknown mode {mode!r}; {self.name} has {', '.join(self.modes)}") from None
 
-    def groups(self, mode, layer):
+    def groups(self, mode: str, layer: Layer) -> int:
         """Group count of `layer` in the mode called `mode`."""
         return self.setting(mode, layer).groups
 
-    def used_groups(self, layer):
+    def used_groups(self, layer: Layer) -> list[int]:
         """Sorted group counts that any mode uses for `layer`."""
         return sorted({self.groups(mode, layer) for mode in self.modes})
 
-    def used_settings(self, layer):
+    def used_settings(self, layer: Layer) -> list[Setting]:
         """Sorted settings that any mode has for `layer`."""
         return sorted({self.setting(mode, layer) for mode in self.modes})
 
@@ -291,19 +291,19 @@ def _kernels(part):
     return found
 
 
-def shuffle_slots(channels):
+def shuffle_slots(channels: int) -> np.ndarray:
     """slot[c]: where output channel c is stored, int64 [channels]; the identity for 16 channels."""
     channel = np.arange(channels)
     per_group = channels // SHUFFLE_GROUPS
     return channel % per_group * SHUFFLE_GROUPS + channel // per_group
 
 
-def stored_size(height, width):
+def stored_size(height: int, width: int) -> int | None:
     """The smallest map that the engine stores for height × width pixels, or None."""
     return next((size for size in MAP_SIZES if size >= max(height, width)), None)
 
 
-def check(graph):
+def check(graph: LayerGraph) -> None:
     """Raise GatefoldError, naming the layer, where the graph contradicts itself."""
     seen = {}
     for layer in graph.layers:

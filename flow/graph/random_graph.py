@@ -25,7 +25,7 @@ GROUP_COUNTS = (1, 2, 4, 8, 16)
 MODE_NAMES = ("full", "1/2", "1/4", "1/8", "1/16")
 
 
-def uniform_modes(layers):
+def uniform_modes(layers: list[Layer]) -> dict[str, dict[str, Setting]]:
     """The five standard modes: the same group count in every layer that can switch."""
     return {
         name: {layer.name: Setting(n) for layer in layers if n in layer.group_counts}
@@ -33,7 +33,9 @@ def uniform_modes(layers):
     }
 
 
-def random_resnet(seed=0, widths=(16, 32, 64), blocks=(1, 1, 1), classes=10):
+def random_resnet(
+    seed: int = 0, widths: tuple[int, ...] = (16, 32, 64), blocks: tuple[int, ...] = (1, 1, 1), classes: int = 10
+) -> LayerGraph:
     """A CIFAR ResNet with random 4-bit weights.
 
     Args:
@@ -77,7 +79,7 @@ def random_resnet(seed=0, widths=(16, 32, 64), blocks=(1, 1, 1), classes=10):
     return LayerGraph(f"random{seed}", layers, modes)
 
 
-def calibrate(layers, modes, planes, rng):
+def calibrate(layers: list[Layer], modes: dict[str, dict[str, Setting]], planes: np.ndarray, rng: np.random.Generator) -> None:
     """Give every convolution random batch norms whose levels use its whole range, in every mode.
 
     Args:
@@ -98,7 +100,16 @@ def calibrate(layers, modes, planes, rng):
         run_layers(layers, {layer.name: mode.get(layer.name, Setting()) for layer in layers}, planes, calibrated)
 
 
-def random_plain(seed=0, shape=(3, 32, 32), signed=False, weight_max=7, steps=4, tables=True, pools=True, classes=10):
+def random_plain(
+    seed: int = 0,
+    shape: tuple[int, int, int] = (3, 32, 32),
+    signed: bool = False,
+    weight_max: int = 7,
+    steps: int = 4,
+    tables: bool = True,
+    pools: bool = True,
+    classes: int = 10,
+) -> LayerGraph:
     """A network with what a layer may have and the shipped networks have not: bounds and tables of its own, 2×2 pools, maps
     that are smaller than they are stored, wide weights in the first layer. Everything follows from the seed.
 
