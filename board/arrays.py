@@ -9,6 +9,8 @@ import io
 import math
 import warnings
 import zipfile
+from pathlib import Path
+from typing import Iterator, Tuple
 
 import numpy as np
 
@@ -20,7 +22,7 @@ KEYS = ("x", "test_x")
 REMEDY = "save it again with numpy.savez(file, x=images, y=labels)"
 
 
-def read_labels(path, shape, classes, most):
+def read_labels(path: Path, shape: Tuple[int, int, int], classes: int, most: int) -> np.ndarray:
     """Labels of the images of a file, int64 [N], -1 where unknown.
 
     Args:
@@ -51,7 +53,7 @@ def read_labels(path, shape, classes, most):
     return labels.astype(np.int64)
 
 
-def read_pixels(path, image_shape, chunk):
+def read_pixels(path: Path, image_shape: Tuple[int, int, int], chunk: int) -> Iterator[np.ndarray]:
     """The images of a file in order: uint8 [n, *image_shape], n up to `chunk`.
 
     Raises:

@@ -3,12 +3,14 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Dict, List, Optional, Union
 
 import numpy as np
 
 from board.description import (
     FORMAT,
     Damaged,
+    Mode,
     Picture,
     check_description,
     check_digest,
@@ -44,18 +46,18 @@ class Deploy:
     board: str
     clock_mhz: float
     build_hash: int
-    classes: list
+    classes: List[str]
     class_order: np.ndarray
     picture: Picture
-    modes: dict
+    modes: Dict[str, Mode]
     interface: dict
 
     @property
-    def samples(self):
+    def samples(self) -> Path:
         """The sample images (.npz)."""
         return self.folder / "samples.npz"
 
-    def bitstream(self, simulated):
+    def bitstream(self, simulated: bool) -> Path:
         """What `Overlay` loads: the bitstream, or for the simulated board the Verilated accelerator.
 
         Raises:
@@ -71,7 +73,7 @@ class Deploy:
             )
         return path
 
-    def mode_sequence(self, text, frames):
+    def mode_sequence(self, text: str, frames: int) -> List[Mode]:
         """The modes of `frames` frames, in turn from the comma list `text`, e.g. "full,1/4".
 
         Raises:
@@ -84,7 +86,7 @@ class Deploy:
         return [self.modes[names[frame % len(names)]] for frame in range(frames)]
 
 
-def open_deploy(folder):
+def open_deploy(folder: Union[str, Path]) -> Deploy:
     """Read the deploy folder at `folder` (the folder itself, or the build that holds it), and check its files.
 
     modes.json vouches for itself (`digest`) and for every other file of the build (`files`: path in the folder ->
@@ -131,7 +133,7 @@ def open_deploy(folder):
     )
 
 
-def find_deploy(builds, model=None):
+def find_deploy(builds: Union[str, Path], model: Optional[str] = None) -> Deploy:
     """The deploy folder of `model`, or without a model the one that was built last.
 
     Args:

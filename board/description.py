@@ -5,12 +5,14 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Optional
+from pathlib import Path
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 
 FORMAT = 3
 PIXELS = 256  # values of a pixel
+BURST_BYTES = 128  # what the accelerator reads at a time
 SIZES = (8, 16, 32, 64)  # of the planes that the accelerator reads
 LARGEST_FILE = 1 << 24  # bytes; those of this project have some thousand
 CLOCK_MHZ = (1, 1000)  # beyond what a PLL of the Zynq and its dividers can give
@@ -77,13 +79,24 @@ class Picture:
     table: Optional[np.ndarray]
 
     @property
-    def shape(self):
+    def shape(self) -> Tuple[int, int, int]:
         """(height, width, colours)."""
         return self.height, self.width, self.colours
 
-    def to_planes(self, pixels, out):
-        """Fills `out`, uint8 [N, planes, size, size], from uint8 [N, height, width, colours]."""
-        out[:] = 0
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of a frame in memory: its planes, and zeros up to a whole burst."""
+        return -(-self.planes * self.size**2 // BURST_BYTES) * BURST_BYTES
+
+    def to_frames(self, pixels: np.ndarray, frames: np.ndarray) -> None:
+        """Fills `frames`, uint8 [N, frame_bytes], from uint8 [N, height, width, colours]."""
+        frames[:] = 0
+        # Rows of planes, one after the other: a view, since each frame is contiguous.
+        out = np.lib.stride_tricks.as_strided(
+            frames,
+            (len(frames), self.planes, self.size, self.size),
+            (frames.strides[0], self.size**2, self.size, 1),
+        )
         for colour in range(self.colours):
             values = pixels[..., colour] if self.table is None else self.table[pixels[..., colour], colour]
             out[:, colour, : self.height, : self.width] = values if self.table is None else np.maximum(values, 0)
@@ -91,7 +104,7 @@ class Picture:
                 out[:, self.colours + colour, : self.height, : self.width] = np.maximum(-values, 0)
 
 
-def read_object(path):
+def read_object(path: Path) -> dict:
     """The JSON object in a file.
 
     Raises:
@@ -107,7 +120,7 @@ def read_object(path):
     return contents
 
 
-def check_digest(contents):
+def check_digest(contents: dict) -> None:
     """`digest` is the SHA-256 of the other keys as canonical JSON (sorted keys, no spaces); Damaged if not."""
     others = {key: value for key, value in contents.items() if key != "digest"}
     try:
@@ -120,7 +133,7 @@ def check_digest(contents):
     )
 
 
-def check_description(contents):
+def check_description(contents: dict) -> None:
     """The values of modes.json that the board program uses are of their kinds and within their bounds; Damaged if not."""
     for key in ("model", "board"):
         need(is_text(contents.get(key)), f"modes.json: {key} is {_short(contents.get(key))}")
@@ -145,7 +158,7 @@ def check_description(contents):
     )
 
 
-def read_picture(entry):
+def read_picture(entry: object) -> Picture:
     """Picture, from `image` of modes.json; Damaged if it is none."""
     need(isinstance(entry, dict), "modes.json: image describes no picture")
     size, planes, colours, table = (entry.get(key) for key in ("size", "planes", "colours", "table"))
@@ -166,7 +179,7 @@ def read_picture(entry):
     return Picture(entry["height"], entry["width"], colours, size, planes, None if table is None else np.array(table, np.int16))
 
 
-def read_modes(entries):
+def read_modes(entries: object) -> Dict[str, Mode]:
     """name -> Mode, from the list `modes` of modes.json; Damaged if an entry is not one."""
     need(isinstance(entries, list) and 0 < len(entries) < 256, "modes.json: modes is no list of modes")
     modes = {}
@@ -185,7 +198,7 @@ def read_modes(entries):
     return modes
 
 
-def check_interface(contents):
+def check_interface(contents: dict) -> None:
     """The values of interface.json that the driver uses are there and of their kinds; Damaged if not."""
     registers, errors, record = (contents.get(key) for key in ("registers", "errors", "record"))
     need(_is_whole(contents.get("version"), 0, 2**32 - 1), "interface.json: no version")
@@ -202,7 +215,7 @@ def check_interface(contents):
     need(isinstance(record, list) and all(map(is_text, record)) and set(RECORD) <= set(record), "interface.json: no record")
 
 
-def need(condition, what):
+def need(condition: object, what: str) -> None:
     """Damaged, with the words `what`, unless the condition holds."""
     if not condition:
         raise Damaged(what)
@@ -215,7 +228,7 @@ def _is_field(entry):
     return _is_whole(entry[1], 0, 31) and _is_whole(entry[2], 1, 32 - entry[1])
 
 
-def is_text(value):
+def is_text(value: object) -> bool:
     """A name: 1 to 99 printable characters."""
     return isinstance(value, str) and 0 < len(value) < 100 and value.isprintable()
 

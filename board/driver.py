@@ -7,9 +7,13 @@ Registers, error codes and record words come from the deploy folder's interface.
 import atexit
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
 
 import numpy as np
 
+from board.deploy import Deploy
+from board.description import Mode
 from board.errors import BoardError, reading
 
 INSTANCE = "gatefold_0"
@@ -53,7 +57,7 @@ class Accelerator:
         BoardError: the hardware is not the one of this folder, cannot be loaded, or is busy with a batch that was given up.
     """
 
-    def __init__(self, deploy, bitstream):
+    def __init__(self, deploy: Deploy, bitstream: Path):
         import pynq
 
         _release()  # loading cuts transfers off, and memory that is still written to must not be lost sight of
@@ -80,7 +84,7 @@ class Accelerator:
         self._registers = getattr(self._overlay, INSTANCE)
         self._check_identity()
 
-    def run(self, pixels, modes, timeout=10.0):
+    def run(self, pixels: np.ndarray, modes: Sequence[Mode], timeout: float = 10.0) -> Batch:
         """Run one batch.
 
         Args:
@@ -105,10 +109,10 @@ class Accelerator:
         _release()
         if self._field("status", "busy"):
             raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
-        source = self._buffer((frames, picture.planes, picture.size, picture.size), np.uint8)
+        source = self._buffer((frames, picture.frame_bytes), np.uint8)
         mode_list = self._buffer((frames,), np.uint8)
         records = self._buffer((frames, self._record_words), np.uint32)
-        picture.to_planes(pixels, source)
+        picture.to_frames(pixels, source)
         mode_list[:] = [mode.index for mode in modes]
         records[:] = 0
         for buffer in (source, mode_list, records):
@@ -129,7 +133,7 @@ class Accelerator:
         records.invalidate()
         return self._unpack(np.array(records), modes, cycles)
 
-    def rest(self):
+    def rest(self) -> bool:
         """Waits until no batch and no transfer is under way, at most DRAIN_SECONDS; returns whether that is so."""
         deadline = time.monotonic() + DRAIN_SECONDS
         while self._field("status", "busy"):
@@ -138,7 +142,7 @@ class Accelerator:
             time.sleep(POLL_SECONDS)
         return True
 
-    def reset(self):
+    def reset(self) -> None:
         """Gives up the batch under way; `rest` tells when the transfers that have begun are over."""
         self._write("control", self._bit("control", "reset"))
 

@@ -8,6 +8,6 @@ are reported from 1.6 to 2.6 W (docs/energy.md).
 BOARD_WATT = 1.67
 
 
-def modelled_millijoule(seconds):
+def modelled_millijoule(seconds: float) -> float:
     """Energy of the whole board over `seconds`, in mJ."""
     return BOARD_WATT * seconds * 1e3

@@ -1,6 +1,8 @@
 """The one error that users of the board program see."""
 
 import contextlib
+from pathlib import Path
+from typing import Iterator, Union
 
 
 class BoardError(Exception):
@@ -8,7 +10,7 @@ class BoardError(Exception):
 
 
 @contextlib.contextmanager
-def reading(path, kind, remedy):
+def reading(path: Union[str, Path], kind: str, remedy: str) -> Iterator[None]:
     """Around the reading of a file by a library: what that raises becomes a BoardError.
 
     zipfile, zlib, numpy, Pillow and pynq raise whatever the bytes of a damaged file lead to.

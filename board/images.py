@@ -6,7 +6,7 @@ so that what cannot be read is told before anything runs.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterable, Iterator, Tuple, Union
 
 import numpy as np
 
@@ -26,9 +26,9 @@ class Images:
     """
 
     labels: np.ndarray
-    read: Callable
+    read: Callable[[], Iterator[np.ndarray]]
 
-    def batches(self, sizes):
+    def batches(self, sizes: Iterable[int]) -> Iterator[np.ndarray]:
         """One uint8 [size, height, width, colours] for each of `sizes`, in order; from the start again where there are fewer images."""
         chunks = self._endless()
         left = next(chunks)
@@ -47,7 +47,7 @@ class Images:
             yield from self.read()
 
 
-def load_images(path, count, shape, classes):
+def load_images(path: Union[str, Path], count: int, shape: Tuple[int, int, int], classes: int) -> Images:
     """Up to `count` images of an .npz (keys x and optionally y, or test_x and test_y), an .npy or a folder of pictures.
 
     Args:

@@ -1,6 +1,8 @@
 """Pictures of a folder as 8-bit RGB or grey: upright, 16-bit grey scaled, and none with anything that RGB cannot hold."""
 
 import warnings
+from pathlib import Path
+from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 
@@ -11,7 +13,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "BMP", "PPM", "WEBP")  # MPO: a JPEG with furth
 GREY, RGB = 1, 3  # colours that a picture can be had in
 
 
-def list_pictures(folder):
+def list_pictures(folder: Path) -> List[Path]:
     """The pictures of a folder, by name.
 
     Raises:
@@ -23,7 +25,7 @@ def list_pictures(folder):
     return files
 
 
-def read_pictures(files, shape, chunk):
+def read_pictures(files: Sequence[Path], shape: Tuple[int, int, int], chunk: int) -> Iterator[np.ndarray]:
     """Pictures in order: uint8 [n, *shape], n up to `chunk`.
 
     Args:

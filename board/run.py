@@ -13,6 +13,11 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Optional, Sequence, Tuple
+
+if TYPE_CHECKING:
+    from board.deploy import Deploy
+
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BATCH = 4096  # frames: 13 MB of the board's contiguous memory
@@ -24,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"gatefold: {message}; board/run.py --help explains the options.\n")
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = _Parser(
         prog="board/run.py",
@@ -60,7 +65,7 @@ def make_parser():
     return parser
 
 
-def main(argv=None):
+def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs the program.
 
     Returns:
@@ -95,7 +100,7 @@ def main(argv=None):
         return _say("the memory is used up; run fewer frames (--count).", 2)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     """Runs what the command line asks for; returns the result (the keys of --json, frames' values as arrays) and the deploy folder."""
     import numpy as np
 

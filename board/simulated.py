@@ -11,6 +11,7 @@ import ctypes
 import itertools
 import weakref
 from pathlib import Path
+from typing import TYPE_CHECKING, Optional, Tuple, Union
 
 import numpy as np
 from pynq.buffer import PynqBuffer
@@ -20,6 +21,10 @@ from pynqmetadata.frontends import Metadata
 from pynqmetadata.views.runtime import RuntimeMetadataParser
 
 from board.errors import BoardError
+
+if TYPE_CHECKING:
+    from pynq.bitstream import Bitstream
+
 
 ABI = 3
 POWER_ON_ZEROS = 0
@@ -46,7 +51,7 @@ class VerilatedAccelerator:
         BoardError: no such library, or of another version.
     """
 
-    def __init__(self, library, images):
+    def __init__(self, library: Path, images: Path):
         self._handle = None
         try:
             self._library = ctypes.CDLL(str(library))
@@ -78,34 +83,34 @@ class VerilatedAccelerator:
             raise BoardError(f"the simulated accelerator of {library} does not start: {reason}; build again with make bitstream.")
         self._end = weakref.finalize(self, self._library.gf_destroy, self._handle)
 
-    def read(self, offset):
+    def read(self, offset: int) -> int:
         """The register at a byte offset."""
         value = ctypes.c_uint32()
         self._check(self._library.gf_read(self._handle, offset, ctypes.byref(value)), offset)
         return value.value
 
-    def write(self, offset, value):
+    def write(self, offset: int, value: int) -> None:
         """Sets the register at a byte offset."""
         self._check(self._library.gf_write(self._handle, offset, value), offset)
 
-    def advance(self, cycles):
+    def advance(self, cycles: int) -> None:
         """Runs until the accelerator rests, at most for so many cycles."""
         self._library.gf_run(self._handle, cycles)
 
-    def map_memory(self, pointer, address, size):
+    def map_memory(self, pointer: Optional[int], address: int, size: int) -> None:
         """Lays host memory at a physical address; pointer None takes it away."""
         if self._library.gf_set_memory(self._handle, pointer, address, size):
             raise BoardError(f"the simulated memory at {address:#x} is misaligned or taken; start again.")
 
-    def stall(self, seed, percent):
+    def stall(self, seed: int, percent: int) -> None:
         """Every AXI channel waits in so many per cent of the cycles."""
         self._library.gf_set_stall(self._handle, seed, percent)
 
-    def hang(self, flag=True):
+    def hang(self, flag: bool = True) -> None:
         """The memory stops answering, or goes on."""
         self._library.gf_hang(self._handle, int(flag))
 
-    def close(self):
+    def close(self) -> None:
         """Ends the accelerator."""
         self._end()
         self._handle = None
@@ -150,11 +155,11 @@ class SimulatedDevice(Device):
 
     # --- Overlay
 
-    def get_bitfile_metadata(self, bitfile_name, partial=False):
+    def get_bitfile_metadata(self, bitfile_name: Union[str, Path], partial: bool = False) -> RuntimeMetadataParser:
         """The parsed hardware handoff that lies beside the bitstream."""
         return RuntimeMetadataParser(Metadata(input=str(Path(bitfile_name).with_suffix(".hwh"))))
 
-    def download(self, bitstream, parser=None):
+    def download(self, bitstream: "Bitstream", parser: Optional[RuntimeMetadataParser] = None) -> None:
         """Starts the accelerator whose library stands in for the bitstream."""
         library = Path(bitstream.bitfile_name)
         if self.accelerator is not None:
@@ -166,11 +171,11 @@ class SimulatedDevice(Device):
 
     # --- MMIO
 
-    def read_registers(self, address, length):
+    def read_registers(self, address: int, length: int) -> bytes:
         """`length` bytes from a physical address, in words."""
         return b"".join(self._read_word(address + at).to_bytes(WORD, "little") for at in range(0, length, WORD))
 
-    def write_registers(self, address, data):
+    def write_registers(self, address: int, data: bytes) -> None:
         """Writes words to a physical address."""
         for at in range(0, len(data), WORD):
             self._write_word(address + at, int.from_bytes(data[at : at + WORD], "little"))
@@ -198,11 +203,13 @@ class SimulatedDevice(Device):
     # --- allocate
 
     @property
-    def default_memory(self):
+    def default_memory(self) -> "SimulatedDevice":
         """The DDR memory, which `allocate` uses."""
         return self
 
-    def allocate(self, shape, dtype, cacheable=1, **kwargs):
+    def allocate(
+        self, shape: Union[int, Tuple[int, ...]], dtype: Union[str, type, np.dtype], cacheable: int = 1, **kwargs: object
+    ) -> PynqBuffer:
         """A buffer of the given shape in the simulated DDR memory."""
         dtype = np.dtype(dtype)
         size = max(int(np.prod(shape)) * dtype.itemsize, 1)
@@ -218,11 +225,11 @@ class SimulatedDevice(Device):
         weakref.finalize(memory.bytes, self._unmap, memory.address)
         return buffer
 
-    def flush(self, memory, offset, pointer, size):
+    def flush(self, memory: _Memory, offset: int, pointer: int, size: int) -> None:
         """Makes what the host wrote visible to the accelerator."""
         ctypes.memmove(memory.bytes.ctypes.data + offset, pointer, size)
 
-    def invalidate(self, memory, offset, pointer, size):
+    def invalidate(self, memory: _Memory, offset: int, pointer: int, size: int) -> None:
         """Makes what the accelerator wrote visible to the host."""
         ctypes.memmove(pointer, memory.bytes.ctypes.data + offset, size)
 

@@ -58,7 +58,7 @@ def read_sealed(path: Path, remedy: str) -> dict:
     return contents
 
 
-def is_share(value) -> bool:
+def is_share(value: object) -> bool:
     """Whether a value from a file is a number from 0 to 1."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 

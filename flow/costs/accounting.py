@@ -1,7 +1,7 @@
 """Costs of a network from the trace of what it executed."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flow.costs.activity import Activity, activity
 from flow.costs.cycles import layer_cycles
@@ -16,7 +16,7 @@ from flow.nn.trace import Trace, Use
 UNITS = ("macs", "params", *MEMORIES, "energy", "cycles")
 
 
-def active_groups(model) -> dict[str, int]:
+def active_groups(model: nn.Module) -> dict[str, int]:
     """Group count that each layer has now, by layer name."""
     modules = ((spec.name, model.get_submodule(spec.name)) for spec in model.layers())
     return {name: getattr(module, "conv", module).n for name, module in modules}
@@ -35,7 +35,7 @@ class Accounting:
         folding: of the engine, for cycles.
     """
 
-    def __init__(self, model, unit: str, folding: Folding | None = None):
+    def __init__(self, model: nn.Module, unit: str, folding: Folding | None = None):
         if unit not in UNITS:
             raise GatefoldError(f"There is no cost unit '{unit}'; choose one of {', '.join(UNITS)}.")
         self.model = model

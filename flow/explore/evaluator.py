@@ -42,7 +42,7 @@ class Evaluator:
         calibration: uint8 [M, H, W, 3], other training images.
     """
 
-    def __init__(self, model, images: np.ndarray, labels: np.ndarray, calibration: np.ndarray):
+    def __init__(self, model: nn.Module, images: np.ndarray, labels: np.ndarray, calibration: np.ndarray):
         if not model.quantised:
             raise GatefoldError(f"{model.name} computes in floating point; train it with 4-bit numbers before the search.")
         if len(images) == 0 or len(calibration) == 0:

@@ -1,5 +1,6 @@
 """Independent tasks on the cores of this machine, or on a cluster through Ray; both are back ends of joblib."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import joblib
@@ -30,7 +31,7 @@ def _ray(address: str | None, jobs: int):
 
 
 @contextmanager
-def workers(jobs: int, backend: str = "processes", address: str | None = None):
+def workers(jobs: int, backend: str = "processes", address: str | None = None) -> Iterator[None]:
     """Where joblib's parallel calls inside of the ``with`` run.
 
     Args:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import torch
+from torch import nn
 
 from flow.explore.times import REPEATS, check_batch, median_seconds
 
 
 @torch.no_grad()
 def profile(
-    model,
+    model: nn.Module,
     modes: list[str],
     batches: list[int],
     device: str,

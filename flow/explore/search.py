@@ -8,6 +8,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+from torch import nn
 
 from flow.atomic import write_text
 from flow.build.steps import digest
@@ -59,7 +60,7 @@ class Search:
 
     def __init__(
         self,
-        model,
+        model: nn.Module,
         images: np.ndarray,
         labels: np.ndarray,
         calibration: np.ndarray,

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from flow.costs import Accounting
 from flow.engine.config import Folding
 from flow.errors import GatefoldError
 from flow.files import read_json
+from flow.nn.spec import LayerSpec
 
 MODELS = ("cycles", "macs", "energy")
 DEVICES = ("cpu", "cuda")
@@ -22,7 +24,7 @@ REPEATS = 15
 Table = dict[str, dict[int, float]]
 
 
-def time_table(model, by: str, folding: Folding | None = None, batch: int = 1) -> Table:
+def time_table(model: nn.Module, by: str, folding: Folding | None = None, batch: int = 1) -> Table:
     """Time of every layer with every group count it has.
 
     Args:
@@ -50,7 +52,7 @@ def total(table: Table) -> Callable[[dict[str, int]], float]:
     return lambda groups: sum(table[name][n] for name, n in groups.items())
 
 
-def check_batch(specs, batch: int) -> None:
+def check_batch(specs: list[LayerSpec], batch: int) -> None:
     """GatefoldError for a batch whose largest layer, input and output in 32-bit numbers, is more than this machine's memory."""
     numbers = max(spec.in_channels * spec.in_size**2 + spec.out_channels * spec.out_size**2 for spec in specs)
     if 4 * numbers * batch > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
@@ -58,7 +60,7 @@ def check_batch(specs, batch: int) -> None:
 
 
 @torch.no_grad()
-def layer_seconds(spec, n: int, device: str, batch: int = 1) -> float:
+def layer_seconds(spec: LayerSpec, n: int, device: str, batch: int = 1) -> float:
     """Median time in seconds of one layer as a real grouped convolution in floating point."""
     if device == "cuda" and not torch.cuda.is_available():
         raise GatefoldError("There is no CUDA device here; search by cpu or by cycles.")
@@ -87,7 +89,7 @@ def median_seconds(run: Callable[[], object], device: str, repeats: int = REPEAT
     return statistics.median(seconds)
 
 
-def read_table(path: Path, specs) -> Table:
+def read_table(path: Path, specs: list[LayerSpec]) -> Table:
     """Read measured times.
 
     Args:

@@ -7,7 +7,7 @@ from flow.models.calibrate import calibrate
 from flow.models.requantisation import limit_multipliers
 
 
-def initialise(model, seed: int = 0, batch: int = 16):
+def initialise(model: nn.Module, seed: int = 0, batch: int = 16) -> nn.Module:
     """Random weights, and batch-normalisation statistics measured on random images in every named mode.
 
     Args:

@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 import torch
+from torch import nn
 
 from flow.nn.batchnorm import SwitchableBatchNorm2d
 
@@ -16,7 +17,7 @@ MULTIPLIER_LIMIT = 0.2499
 
 
 @torch.no_grad()
-def limit_multipliers(model, only: int | None = None) -> None:
+def limit_multipliers(model: nn.Module, only: int | None = None) -> None:
     """Lower batch-normalisation gains in place until every |A| <= 0.2499.
 
     Args:

@@ -4,12 +4,14 @@ The inputs of a layer are distributed differently for every choice of group coun
 count, which belong to the uniform modes, do not fit a mixed one.
 """
 
+from torch import nn
+
 from flow.errors import GatefoldError
 from flow.nn.batchnorm import SwitchableBatchNorm2d
 from flow.nn.modes import MODES
 
 
-def add_searched(model, name: str, groups: dict[str, int]) -> None:
+def add_searched(model: nn.Module, name: str, groups: dict[str, int]) -> None:
     """See ``Network.add_mode``; GatefoldError unless ``groups`` has a possible count for every layer."""
     allowed = {spec.name: spec.group_counts for spec in model.layers()}
     if name in MODES or "." in name:
@@ -22,7 +24,7 @@ def add_searched(model, name: str, groups: dict[str, int]) -> None:
             model.get_submodule(spec.name).norm.add(name, groups[spec.name])
 
 
-def activate_statistics(model, mode: str | None) -> None:
+def activate_statistics(model: nn.Module, mode: str | None) -> None:
     """Use the statistics of a mode, or (None) those of the group counts."""
     for module in model.modules():
         if isinstance(module, SwitchableBatchNorm2d):

@@ -67,7 +67,7 @@ class SlimmableResNet(SwitchableResNet):
 
 
 @torch.no_grad()
-def calibrate_widths(model: SlimmableResNet, batches, widths) -> None:
+def calibrate_widths(model: SlimmableResNet, batches: list[torch.Tensor], widths: list[int]) -> None:
     """Replace the statistics of the given widths by those of the given float images [N, 3, 32, 32] in 0..1.
 
     The model is left in eval and at full width.

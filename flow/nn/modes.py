@@ -1,6 +1,12 @@
 """Names of the group modes."""
 
+from typing import TYPE_CHECKING
+
 from flow.errors import GatefoldError
+
+if TYPE_CHECKING:
+    from torch import nn
+
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
 _COUNTS = dict(zip(MODES, (1, 2, 4, 8, 16)))
@@ -12,7 +18,7 @@ def check_mode(mode: str) -> None:
         raise GatefoldError(f"There is no mode '{mode}'; choose one of {', '.join(MODES)}.")
 
 
-def mode_names(model) -> list[str]:
+def mode_names(model: "nn.Module") -> list[str]:
     """The named modes that the model is for (its ``modes``, else all of ``MODES``), and then those that a search gave it."""
     return [*getattr(model, "modes", MODES), *getattr(model, "searched", {})]
 
@@ -22,7 +28,7 @@ def mode_of_groups(n: int) -> str:
     return next(mode for mode, count in _COUNTS.items() if count == n)
 
 
-def group_vector(model, mode: str) -> dict[str, int]:
+def group_vector(model: "nn.Module", mode: str) -> dict[str, int]:
     """Group count of every layer in a named mode: layers that cannot have that many groups take the most they have.
 
     Depthwise convolutions have one group per channel in every mode.

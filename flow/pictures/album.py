@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from flow.atomic import make_folder
 from flow.pictures import draw
@@ -11,7 +12,7 @@ from flow.pictures.measure import features, settings, skips
 
 
 def album(
-    model, images: np.ndarray, labels: np.ndarray, folder: Path, on_batch: Callable[[int], None] = lambda _: None
+    model: nn.Module, images: np.ndarray, labels: np.ndarray, folder: Path, on_batch: Callable[[int], None] = lambda _: None
 ) -> list[Path]:
     """Draw accuracy against cost; for a network with gates also skip ratios per layer, easy and hard images, feature maps.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from flow.costs import Accounting
 from flow.nn.modes import mode_names
@@ -31,14 +32,16 @@ class Setting:
     costs: dict[str, float]
 
 
-def gate_settings(model) -> tuple[bool, ...]:
+def gate_settings(model: nn.Module) -> tuple[bool, ...]:
     """What the gates of a network can be: off if it has none or was trained for that (``ungated``), on if it has some."""
     if not getattr(model, "gates_on", False):
         return (False,)
     return (False, True) if model.ungated else (True,)
 
 
-def settings(model, images: np.ndarray, labels: np.ndarray, on_batch: Callable[[int], None] = lambda _: None) -> list[Setting]:
+def settings(
+    model: nn.Module, images: np.ndarray, labels: np.ndarray, on_batch: Callable[[int], None] = lambda _: None
+) -> list[Setting]:
     """Every mode of a network, with gates and without as it was trained, and every exit of the full mode.
 
     Args:
@@ -86,7 +89,7 @@ class Skips:
 
 
 @torch.no_grad()
-def skips(model, images: np.ndarray) -> Skips:
+def skips(model: nn.Module, images: np.ndarray) -> Skips:
     """Run a network with gates in its mode over images uint8 [N, 32, 32, 3]."""
     kept: dict[str, list[np.ndarray]] = {}
     for _, part in batches(images, BATCH):
@@ -101,7 +104,7 @@ def skips(model, images: np.ndarray) -> Skips:
     return Skips({name: 1 - float(k.mean()) for name, k in whole.items()}, 1 - np.concatenate(list(whole.values()), 1).mean(1))
 
 
-def features(model, image: np.ndarray, layer: str) -> tuple[np.ndarray, np.ndarray]:
+def features(model: nn.Module, image: np.ndarray, layer: str) -> tuple[np.ndarray, np.ndarray]:
     """Output of a layer for one image uint8 [32, 32, 3], gates on and off: int64 [C, H, W] each."""
     with_gates = model.integer_stations(image[None])[layer][0]
     model.set_gates(False)

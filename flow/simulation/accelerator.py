@@ -36,8 +36,8 @@ IMAGE_SHAPE = {"IMAGE_SIZE": 32, "PLANES": 3}
 
 
 def compile_accelerator(
-    build_dir,
-    out_so,
+    build_dir: str | Path,
+    out_so: str | Path,
     parameters: Mapping[str, int],
     rtl_files: Iterable,
     trace: bool = False,

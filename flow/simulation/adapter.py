@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +14,10 @@ from flow.simulation.compile import MEMORY_IMAGES, compile_model, design_sources
 from flow.simulation.library import RtlSimError, StallError
 from flow.simulation.pauses import paused_streams
 from flow.simulation.settings import options
+
+if TYPE_CHECKING:
+    from finn_xsi.sim_engine import SimEngine
+
 
 _REQUEST = "verilator_request.json"
 
@@ -77,7 +83,13 @@ def _with_signals(folder: Path, relative: Path) -> Path:
     return signals
 
 
-def load_sim_obj(original, sim_out_dir, out_so_relative_path, tracefile=None, simkernel_so=None):
+def load_sim_obj(
+    original: Callable[..., "SimEngine"],
+    sim_out_dir: str | Path,
+    out_so_relative_path: str | Path,
+    tracefile: str | None = None,
+    simkernel_so: str | None = None,
+) -> "SimEngine":
     """FINN's own, after making the folder of the waveform and, where a waveform was wished for late, compiling again."""
     if tracefile:
         Path(sim_out_dir, tracefile).absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +97,15 @@ def load_sim_obj(original, sim_out_dir, out_so_relative_path, tracefile=None, si
     return original(Path(sim_out_dir), out_so_relative_path, tracefile, simkernel_so)
 
 
-def rtlsim_multi_io(original, sim, io_dict, num_out_values, sname="_V_V", liveness_threshold=10000, liveness_estimate=None) -> int:
+def rtlsim_multi_io(
+    original: Callable[..., int],
+    sim: "SimEngine",
+    io_dict: dict[str, dict[str, list[int]]],
+    num_out_values: int | np.integer | dict[str, int | np.integer],
+    sname: str = "_V_V",
+    liveness_threshold: int = 10000,
+    liveness_estimate: float | None = None,
+) -> int:
     """`finn_xsi.adapter.rtlsim_multi_io` in C++: the same arguments, cycles and filled `io_dict`.
 
     Hands over to `original`, FINN's own, where the engine has other tasks to run beside the streams, where the counts

@@ -6,10 +6,13 @@ it chooses for floating point alone: `IntegerAddsToRTL` chooses it for whole num
 
 from pathlib import Path
 
+import numpy as np
 from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
 from finn.custom_op.fpgadataflow.rtl import register_custom_op
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from onnx import GraphProto
 from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
 RTL = Path(__file__).parent / "rtl"
@@ -19,27 +22,27 @@ RTL = Path(__file__).parent / "rtl"
 class DuplicateStreams_rtl(DuplicateStreams, RTLBackend):
     """`DuplicateStreams` as RTL: one beat per cycle, no storage."""
 
-    def get_nodeattr_types(self):
+    def get_nodeattr_types(self) -> dict[str, tuple]:
         return {**DuplicateStreams.get_nodeattr_types(self), **RTLBackend.get_nodeattr_types(self)}
 
-    def execute_node(self, context, graph):
+    def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
         """In Python, or with `exec_mode=rtlsim` on the RTL."""
         backend = RTLBackend if self.get_nodeattr("exec_mode") == "rtlsim" else DuplicateStreams
         backend.execute_node(self, context, graph)
 
-    def generate_hdl(self, model, fpgapart, clk):
+    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the wrapper with FINN's port names."""
         folder, top = Path(self.get_nodeattr("code_gen_dir_ipgen")), self.get_verilog_top_module_name()
         (folder / f"{top}.v").write_text(_wrapper(top, self.get_outstream_width_padded(), len(self.onnx_node.output)))
         for name, value in (("gen_top_module", top), ("ipgen_path", str(folder)), ("ip_path", str(folder))):
             self.set_nodeattr(name, value)
 
-    def get_rtl_file_list(self, abspath=False):
+    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
         files = [RTL / "duplicate_streams.sv", folder / f"{self.get_nodeattr('gen_top_module')}.v"]
         return [str(file) if abspath else file.name for file in files]
 
-    def code_generation_ipi(self):
+    def code_generation_ipi(self) -> list[str]:
         """Tcl commands that add the files to a block design and make the cell."""
         commands = [f"add_files -norecurse {file}" for file in self.get_rtl_file_list(abspath=True)]
         return [*commands, f"create_bd_cell -type module -reference {self.get_nodeattr('gen_top_module')} {self.onnx_node.name}"]
@@ -71,7 +74,7 @@ endmodule
 class IntegerAddsToRTL(Transformation):
     """`ElementwiseAdd` and `ElementwiseSub` of two streams of equal integer type to FINN's RTL, before SpecializeLayers."""
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         from finn.util.basic import getHWCustomOp
 
         for node in model.graph.node:

@@ -3,6 +3,11 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from finn_xsi.sim_engine import SimEngine
+
 
 _MASK = (1 << 64) - 1
 
@@ -33,7 +38,7 @@ class _Task:
 class PausedInput(_Task):
     """SimEngine task: offers the values (hexadecimal strings); between two beats it may pause, an offered beat stays."""
 
-    def __init__(self, sim, name: str, values: Iterator[str], number: int, pause: float, seed: int):
+    def __init__(self, sim: "SimEngine", name: str, values: Iterator[str], number: int, pause: float, seed: int):
         super().__init__(sim, name, number, pause, seed)
         self.values, self.next = values, next(values, None)
 
@@ -52,7 +57,9 @@ class PausedInput(_Task):
 class PausedOutput(_Task):
     """SimEngine task: collects `size` values as hexadecimal strings in `buf`, with `ready` low in some cycles."""
 
-    def __init__(self, sim, name: str, size: int, watchdog, number: int, pause: float, seed: int):
+    def __init__(
+        self, sim: "SimEngine", name: str, size: int, watchdog: "SimEngine.Watchdog | None", number: int, pause: float, seed: int
+    ):
         super().__init__(sim, name, number, pause, seed)
         self.size, self.watchdog, self.buf = size, watchdog, []
 
@@ -70,7 +77,7 @@ class PausedOutput(_Task):
 
 
 @contextmanager
-def paused_streams(sim, pause: float, seed: int):
+def paused_streams(sim: "SimEngine", pause: float, seed: int) -> Iterator[None]:
     """Within, `sim.stream_input` and `sim.collect_output` pause with the chance `pause` per cycle."""
     number = itertools.count()
     sim.stream_input = lambda name, values, throttle=None: sim.enlist(

@@ -43,7 +43,7 @@ class Simulator:
         GatefoldError: the library or the images are missing or damaged, or the library is of another version.
     """
 
-    def __init__(self, so_path, image_dir, power_on: int = 0):
+    def __init__(self, so_path: str | Path, image_dir: str | Path, power_on: int = 0):
         self._handle = None
         self._memory = None  # of the batch under way: alive until the accelerator rests
         self._library = _load(Path(so_path))
@@ -61,7 +61,7 @@ class Simulator:
         config, fields = self.read("config"), self.interface.fields["config"]
         self.modes, self.classes, self.record_words = (fields[name].of(config) for name in ("modes", "classes", "record_words"))
 
-    def close(self):
+    def close(self) -> None:
         """End the accelerator and its waveform."""
         if self._handle:
             self._library.gf_destroy(self._handle)
@@ -86,7 +86,7 @@ class Simulator:
         """Set a register by its name in `hw/interface.json`."""
         self._access(self._library.gf_write(self._handle, self.interface.registers[name], value), name)
 
-    def trace(self, path) -> None:
+    def trace(self, path: str | Path) -> None:
         """Write an FST waveform from now on; the library must be compiled with `trace=True`."""
         if self._library.gf_trace(self._handle, str(path).encode()):
             raise GatefoldError("this simulation library writes no waveforms; build it with --trace.")
@@ -109,7 +109,7 @@ class Simulator:
         return self._library.gf_run(self._handle, max_cycles)
 
     def run(
-        self, images, modes: int | Sequence[int], stall: int = 0, seed: int = 0, *, max_cycles: int | None = None
+        self, images: np.ndarray, modes: int | Sequence[int], stall: int = 0, seed: int = 0, *, max_cycles: int | None = None
     ) -> tuple[list[dict], int]:
         """Run one batch.
 

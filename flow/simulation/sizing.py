@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,10 @@ from flow.simulation.compile import RTL, compile_model, design_sources, module_p
 from flow.simulation.finn_support import refuse
 from flow.simulation.library import Model, RtlSimError, StallError
 from flow.simulation.stitch import join
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
 
 MINIMUM = 2
 """FINN's smallest depth."""
@@ -64,7 +69,7 @@ class Performance:
     interval: int
 
 
-def measure_performance(model, part: str, clk_ns: float, frames: int = 3) -> Performance | None:
+def measure_performance(model: "ModelWrapper", part: str, clk_ns: float, frames: int = 3) -> Performance | None:
     """Run `frames` of random data through the stitched design, with the FIFOs that it has; None where it stalls."""
     model = _prepared(model, part, clk_ns)
     wrapper = Path(model.get_metadata_prop("wrapper_filename"))
@@ -83,7 +88,13 @@ def measure_performance(model, part: str, clk_ns: float, frames: int = 3) -> Per
 
 
 def size_fifos(
-    model, part: str, clk_ns: float, *, frames: int = 3, slack: float = 0.0, progress: Callable[[str], None] | None = None
+    model: "ModelWrapper",
+    part: str,
+    clk_ns: float,
+    *,
+    frames: int = 3,
+    slack: float = 0.0,
+    progress: Callable[[str], None] | None = None,
 ) -> Sizing:
     """Smallest depths at which frames follow each other as fast as without bounds.
 

@@ -7,16 +7,22 @@ report), so that `step_set_fifo_depths`, `ApplySimulatedFIFOSizes` and `step_mea
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flow.errors import GatefoldError
 
+if TYPE_CHECKING:
+    from finn.transformation.fpgadataflow.simulation_build import BuildSimulation, SimulationType
+    from finn.transformation.fpgadataflow.simulation_connected import NodeConnectedSimulation, RunLayerParallelSimulation
+    from qonnx.core.modelwrapper import ModelWrapper
 
-def build(self, model):
+
+def build(self: "BuildSimulation", model: "ModelWrapper") -> "tuple[ModelWrapper, bool]":
     """`BuildSimulation.apply`: nothing; the design is built where it is run."""
     return model, False
 
 
-def size(self, model):
+def size(self: "RunLayerParallelSimulation", model: "ModelWrapper") -> "tuple[ModelWrapper, bool]":
     """`RunLayerParallelSimulation.apply`: depths by `sizing.size_fifos`, in FINN's file."""
     from finn.util.basic import make_build_dir
     from finn.util.exception import FINNUserError
@@ -35,12 +41,25 @@ def size(self, model):
     return model, False
 
 
-def prepare_measurement(self, model, simulation_type, fpgapart, clk_ns, *arguments, **options):
+def prepare_measurement(
+    self: "NodeConnectedSimulation",
+    model: "ModelWrapper",
+    simulation_type: "SimulationType",
+    fpgapart: str,
+    clk_ns: float,
+    *arguments: object,
+    **options: object,
+) -> None:
     """`NodeConnectedSimulation.__init__`: keeps what `measure` needs."""
     self.model, self.simulation_type, self.fpgapart, self.clk_ns = model, simulation_type, fpgapart, clk_ns
 
 
-def measure(self, depth=None, max_cycles=None, fifo_first_valid_cycles=None):
+def measure(
+    self: "NodeConnectedSimulation",
+    depth: int | list[list[int]] | None = None,
+    max_cycles: int | None = None,
+    fifo_first_valid_cycles: list[list[int]] | None = None,
+) -> tuple[list[dict], bool]:
     """`NodeConnectedSimulation.simulate`: one entry per node that is no FIFO, with figures for those at the outputs.
 
     Returns (entries, whether the design stalled).

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from flow.errors import GatefoldError
@@ -128,7 +128,9 @@ def vivado(tool: str) -> str:
     return shutil.which(tool) or tool
 
 
-def launch(original, command, *arguments, **options):
+def launch(
+    original: Callable[..., tuple[str, str]], command: list[str | Path], *arguments: object, **options: object
+) -> tuple[str, str]:
     """FINN's `launch_process_helper` for `CreateStitchedIP`: without Vivado, its script is read here."""
     from finn.util.exception import FINNUserError
 

@@ -93,6 +93,6 @@ DSP_CASCADE_LAUNCH = {"A": 0.864, "B": 0.833}
 PS7 = {"MAXIGP0": (1.453, 0.883), "SAXIHP0": (1.507, 1.038)}  # slowest pin of the port: clock to output, set-up
 
 
-def net_delay(fan_out):
+def net_delay(fan_out: int) -> float:
     """Delay of a routed net with that many loads, ns."""
     return NET + NET_DOUBLING * math.log2(max(1, fan_out))

@@ -5,7 +5,7 @@ from pathlib import Path
 SOFT_MULTIPLIER = Path(__file__).resolve().parents[2] / "hw" / "shell" / "soft_multiplier.v"
 
 
-def commands(options, dsp=True):
+def commands(options: str, dsp: bool = True) -> list[str]:
     """Commands in order; modules that are kept stay modules.
 
     Args:
@@ -15,7 +15,7 @@ def commands(options, dsp=True):
     return _commands(options, dsp, "")
 
 
-def flat_commands(options, dsp=True):
+def flat_commands(options: str, dsp: bool = True) -> list[str]:
     """Commands in order that leave one module: kept modules are flattened before LUTs are mapped.
 
     Until then they stand: each is small, and a lane is optimised as it is written. abc9 runs once, over all of the logic, instead

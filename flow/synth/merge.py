@@ -7,7 +7,7 @@ import hashlib
 import json
 
 
-def equal_modules(netlist):
+def equal_modules(netlist: dict) -> dict[str, str]:
     """Groups the modules of a design that have the same ports, cells, parameters and constants.
 
     Wiring between cells is not compared: enough for an area, not for a netlist.

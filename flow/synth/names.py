@@ -1,13 +1,18 @@
 """Names of the RTL for the cells of a flattened netlist: the module instance that holds a register, and what it is called there."""
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyosys.libyosys import Design
+
 
 MEMORY = re.compile(r"(\.\d+)+$")
 INTERNAL = re.compile(r"\.?\$.*")
 MARK = "@instance:"
 
 
-def mark(design, top):
+def mark(design: "Design", top: str) -> None:
     """Write the instance path of its module into the `src` of every cell, which yosys carries to what it makes of the cell.
 
     Names alone do not tell: a net has a name in every module that it crosses, and yosys drops most of them.
@@ -31,7 +36,7 @@ class Names:
         top: instance path that is left out in front of every name.
     """
 
-    def __init__(self, module, top=""):
+    def __init__(self, module: dict, top: str = ""):
         self._cells, self._top = module["cells"], top
         self._scopes = {"", *(name for name, cell in self._cells.items() if cell["type"] == "$scopeinfo")}
         self._aliases = {}
@@ -40,7 +45,7 @@ class Names:
                 for bit in net["bits"]:
                     self._aliases.setdefault(bit, []).append(name)
 
-    def of(self, cell):
+    def of(self, cell: str) -> tuple[str, str]:
         """(instance path of the module, name in it) of a cell: a flip-flop or DSP block by the name of its output."""
         contents = self._cells[cell]
         if contents["type"] == "PS7":
@@ -75,6 +80,6 @@ class Names:
         return scope.removeprefix(self._top).lstrip(".") or "top"
 
 
-def collapsed(path):
+def collapsed(path: str) -> str:
     """Instance path with `[*]` for every index: what many equal instances have in common."""
     return re.sub(r"\[\d+\]", "[*]", path)

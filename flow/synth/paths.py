@@ -42,7 +42,7 @@ class Path:
     ns: float
     start: Pin
     end: Pin
-    cells: tuple
+    cells: tuple[int, ...]
     routing_ns: float
 
 
@@ -59,7 +59,7 @@ class Graph:
         drivers: net -> Pin.
     """
 
-    def __init__(self, module):
+    def __init__(self, module: dict):
         self.names = list(module["cells"])
         self.kinds = [cell["type"] for cell in module["cells"].values()]
         self.launches, self.ends, self.inner, self.drivers = [], [], {}, {}
@@ -162,7 +162,7 @@ class Graph:
         for entry, setup in what.setups:
             self.ends += [(net, routes[pin] + setup, pin, routes[pin]) for net, pin in pins(entry)]
 
-    def levels(self):
+    def levels(self) -> tuple[np.ndarray, np.ndarray]:
         """Edges in order of the level of their target, and where each level begins.
 
         Raises:
@@ -198,7 +198,7 @@ class Arrivals:
         groups: int per launch of the graph: its group, 0…n-1.
     """
 
-    def __init__(self, graph, groups):
+    def __init__(self, graph: Graph, groups: list[int]):
         self.graph, count = graph, max(groups, default=0) + 1
         self.times = np.full((graph.nodes, count), -np.inf)
         nets = np.array([net for net, _, _ in graph.launches], dtype=np.int64)
@@ -220,12 +220,12 @@ class Arrivals:
         for number, (net, _, _) in enumerate(graph.launches):
             self._launches.setdefault(net, []).append(number)
 
-    def ends(self):
+    def ends(self) -> np.ndarray:
         """float [end points, groups]: the slowest path of each group to each end point, -inf where there is none."""
         nets = np.array([end[0] for end in self.graph.ends], dtype=np.int64)
         return self.times[nets] + np.array([end[1] for end in self.graph.ends])[:, None]
 
-    def path(self, end, group):
+    def path(self, end: int, group: int) -> Path:
         """Path to the end point of that index from the group."""
         net, last, pin, routing = self.graph.ends[end]
         node, cells = net, []

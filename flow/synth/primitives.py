@@ -24,12 +24,12 @@ class Cell:
     inner: float = 0.0
 
 
-def known(kind):
+def known(kind: str) -> bool:
     """Whether it is a primitive of the part."""
     return kind in _FIXED or kind in _MADE
 
 
-def cell(kind, parameters, ports):
+def cell(kind: str, parameters: dict[str, str], ports: dict[str, str]) -> Cell:
     """Cell of a primitive.
 
     Args:

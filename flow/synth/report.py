@@ -1,17 +1,29 @@
 """The report on a design: resources against the part, cycles per layer and mode, frames per second, remedies."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flow.build.deploy import built_graph, read
 from flow.build.source import is_file, network_name
+from flow.engine.boards import Board
+from flow.engine.config import EngineConfig, Folding
+from flow.engine.plan import Plan
 from flow.engine.select import smaller_selections
 from flow.errors import GatefoldError
+from flow.graph.layers import LayerGraph
 from flow.paths import build_root
-from flow.synth.resources import KINDS
+from flow.synth.resources import KINDS, Estimate
+from flow.synth.timing import Timing, placed
 from flow.synth.timing import contents as timing_contents
-from flow.synth.timing import placed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flow.finn.pixels import Pixels
+
 
 COMFORT = {"lut": 0.85, "ff": 1.0, "dsp": 1.0, "bram36": 0.95}
 """Share of the part up to which placing and routing usually ends well."""
@@ -30,19 +42,28 @@ class Design:
         accuracy: mode name -> 0…1, as far as it is known.
     """
 
-    graph: Any
-    board: Any
-    plan: Any
+    graph: LayerGraph
+    board: Board
+    plan: Plan
     built: dict | None
     accuracy: dict
 
     @property
-    def config(self):
+    def config(self) -> EngineConfig:
         """EngineConfig."""
         return self.plan.config
 
     @classmethod
-    def of(cls, model, board, folding, modes=None, checkpoint=None, classes=None, pixels=None):
+    def of(
+        cls,
+        model: str,
+        board: Board,
+        folding: Folding,
+        modes: Sequence[str] | None = None,
+        checkpoint: str | Path | None = None,
+        classes: int | None = None,
+        pixels: "Pixels | None" = None,
+    ) -> "Design":
         """The design of a network.
 
         Args:
@@ -142,7 +163,7 @@ def _same(built, board, config, graph):
     )
 
 
-def contents(design, estimate=None, timing=None):
+def contents(design: Design, estimate: Estimate | None = None, timing: Timing | None = None) -> dict:
     """The report.
 
     Args:
@@ -198,7 +219,7 @@ def _mode(design, name):
     }
 
 
-def advice(resources, config, smaller=()):
+def advice(resources: dict[str, dict], config: EngineConfig, smaller: Sequence[tuple[list[str], float]] = ()) -> list[str]:
     """What to lower, one sentence for each kind of resource that is short or nearly so.
 
     Args:
@@ -242,7 +263,7 @@ def _fewer_memories(smaller):
     return "choose a smaller model"
 
 
-def show(report, console):
+def show(report: dict, console: "Console") -> None:
     """Print the report as tables."""
     from rich.table import Table
 

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +73,10 @@ class Estimate:
     """
 
     total: Unit
-    units: tuple
+    units: tuple[Unit, ...]
 
 
-def estimate(parameters, top=TOP, dsp=True):
+def estimate(parameters: Mapping[str, int], top: str = TOP, dsp: bool = True) -> Estimate:
     """Synthesise the hardware, or take the result of an earlier run with the same sources and parameters.
 
     Args:
@@ -104,7 +105,7 @@ def estimate(parameters, top=TOP, dsp=True):
     return count(json.loads(path.read_text()), top)
 
 
-def count(statistics, top):
+def count(statistics: dict, top: str) -> Estimate:
     """Estimate from what yosys' `stat -json` says of a mapped hierarchy.
 
     Raises:
@@ -201,7 +202,7 @@ def _synthesise(folder, sources, parameters, top, dsp, log):
     return result
 
 
-def write_memories(folder, parameters):
+def write_memories(folder: Path, parameters: dict[str, int]) -> None:
     """Memory images of the right size. Their contents are random: constant ones would be optimised away."""
     get = {"V": 16, "WEIGHT_DEPTH": 4096, "REQUANT_DEPTH": 512, "FC_DEPTH": 64, "MODES": 5, "LAYERS": 16, "CLASSES": 10}
     get |= {"DEPTH": 512, "WIDTH": 128} | parameters

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -58,9 +59,9 @@ class Worst:
     muxes: int
     dsps: int
     memories: int
-    bins: dict
+    bins: dict[str, int]
 
-    def over(self, ns):
+    def over(self, ns: float) -> int:
         """End points whose slowest path takes more than that, to a hundredth of a ns."""
         return sum(count for bin, count in self.bins.items() if int(bin) * BIN_NS >= ns - 1e-9)
 
@@ -73,20 +74,20 @@ class Timing:
     """
 
     end_points: int
-    paths: tuple
+    paths: tuple[Worst, ...]
 
     @property
-    def worst_ns(self):
+    def worst_ns(self) -> float:
         """Slowest path, ns."""
         return self.paths[0].ns
 
     @property
-    def clock_mhz(self):
+    def clock_mhz(self) -> float:
         """Fastest clock, rounded down to a tenth."""
         return math.floor(1e4 / self.worst_ns) / 10
 
 
-def estimate(parameters, dsp=True):
+def estimate(parameters: Mapping[str, int], dsp: bool = True) -> Timing:
     """Timing of the accelerator in the shell of the open tools, or of an earlier run with the same sources and parameters.
 
     Args:
@@ -164,7 +165,7 @@ def _synthesise(folder, sources, parameters, dsp, target, log):
         file.write(result.read_bytes())
 
 
-def analyse(module, prefix=""):
+def analyse(module: dict, prefix: str = "") -> Timing:
     """Timing of a flat netlist.
 
     Args:
@@ -239,7 +240,7 @@ def _inner(graph, name):
     ]
 
 
-def contents(timing, clock_mhz, placed=None):
+def contents(timing: Timing, clock_mhz: float, placed: tuple[str, float] | None = None) -> dict:
     """The part `timing` of the report.
 
     Args:
@@ -274,7 +275,7 @@ def contents(timing, clock_mhz, placed=None):
     }  # fmt: skip
 
 
-def placed(model):
+def placed(model: str) -> tuple[str, float] | None:
     """What a tool said of the clock after placing and routing the build of a model.
 
     Returns:
@@ -305,7 +306,7 @@ def _by_nextpnr(text):
     return float(said[-1]) if said else None
 
 
-def limit(timing):
+def limit(timing: Timing) -> str:
     """What limits the clock, in a sentence."""
     path = timing.paths[0]
     return (
@@ -326,7 +327,7 @@ def _way(path):
     return ", ".join(shown) or "nothing between"
 
 
-def check_clock(parameters, clock_mhz, dsp=True):
+def check_clock(parameters: Mapping[str, int], clock_mhz: float, dsp: bool = True) -> Timing:
     """Refuse a clock that the estimate does not carry.
 
     Raises:

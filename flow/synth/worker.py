@@ -16,7 +16,7 @@ from flow.synth.mapping import commands
 from flow.synth.merge import equal_modules
 
 
-def main(job_file):
+def main(job_file: str | Path) -> None:
     job = json.loads(Path(job_file).read_text())
     design = libyosys.Design()
 

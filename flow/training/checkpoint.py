@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import nn
 
 import flow
 from flow.atomic import write_atomically, write_together
@@ -49,7 +50,7 @@ def load_training_state(path: Path, wanted: dict = STATE) -> dict:
     return state
 
 
-def save_model(model, path: Path, record: dict) -> None:
+def save_model(model: nn.Module, path: Path, record: dict) -> None:
     """Write ``path`` (.safetensors) and beside it a .json with the record: model, classes, digest, and what was reached."""
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     own = {"model": model.name, "num_classes": model.num_classes, "quantised": model.quantised}
@@ -98,7 +99,7 @@ def _is_model(name):
     return True
 
 
-def load_model(name_or_path: str | Path, network: str | None = None):
+def load_model(name_or_path: str | Path, network: str | None = None) -> nn.Module:
     """Load trained weights.
 
     Args:
@@ -145,7 +146,7 @@ def _class_of(record: dict, network: str | None, path: Path) -> str:
     return network
 
 
-def load_named(name: str, path: str | Path | None):
+def load_named(name: str, path: str | Path | None) -> nn.Module:
     """``load_model`` of what must be the network called ``name``; None: its shipped weights."""
     model = load_model(path or name, name)
     if model.name != name_of(name):

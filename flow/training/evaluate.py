@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from torch import nn
 
 from flow.errors import GatefoldError
 
@@ -18,12 +19,12 @@ def batches(images: np.ndarray, size: int = 128) -> Iterator[tuple[int, np.ndarr
         yield start, images[start : start + size]
 
 
-def image_size(model) -> int:
+def image_size(model: nn.Module) -> int:
     """Height and width of the images for a network: its own, or 224 where it takes any."""
     return model.image_size or ANY_SIZE
 
 
-def as_input(model, images: np.ndarray) -> torch.Tensor:
+def as_input(model: nn.Module, images: np.ndarray) -> torch.Tensor:
     """uint8 [N, H, W, 3] as what the network takes: float [N, 3, H, W] in 0..1 on its device."""
     pixels = torch.from_numpy(np.asarray(images)).to(next(model.parameters()).device)
     return pixels.permute(0, 3, 1, 2).float() / 255
@@ -31,7 +32,7 @@ def as_input(model, images: np.ndarray) -> torch.Tensor:
 
 @torch.no_grad()
 def predict(
-    model,
+    model: nn.Module,
     images: np.ndarray,
     mode: str | dict[str, int],
     batch: int = 128,
@@ -61,6 +62,8 @@ def predict(
     return np.concatenate(classes).astype(np.int64)
 
 
-def accuracy(model, images: np.ndarray, labels: np.ndarray, mode: str, on_batch: Callable[[int], None] = lambda _: None) -> float:
+def accuracy(
+    model: nn.Module, images: np.ndarray, labels: np.ndarray, mode: str, on_batch: Callable[[int], None] = lambda _: None
+) -> float:
     """Share of correct predictions in one mode, 0..1; arguments as in ``predict``."""
     return float((predict(model, images, mode, on_batch=on_batch) == labels).mean())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flow.costs import Accounting
@@ -57,7 +57,7 @@ def _batches(model, images: np.ndarray) -> Iterator[tuple[int, list[Tensor]]]:
 
 
 def evaluate_exits(
-    model, images: np.ndarray, labels: np.ndarray, accounting: Accounting, halt: Callable[[list[Tensor], Tensor], Tensor]
+    model: nn.Module, images: np.ndarray, labels: np.ndarray, accounting: Accounting, halt: Callable[[list[Tensor], Tensor], Tensor]
 ) -> tuple[float, float, np.ndarray]:
     """Halt every image where ``halt(logits, costs)`` says.
 
@@ -81,7 +81,7 @@ def evaluate_exits(
 
 
 def exit_accuracies(
-    model, images: np.ndarray, labels: np.ndarray, accountings: list[Accounting]
+    model: nn.Module, images: np.ndarray, labels: np.ndarray, accountings: list[Accounting]
 ) -> list[tuple[float, list[float]]]:
     """Accuracy 0..1 and mean cost of an image, in each unit, of halting every image at each exit, the last one at last.
 

@@ -7,7 +7,7 @@ own to what is there.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flow.nn.groups import group_mask
 
@@ -22,12 +22,12 @@ def _largest(weight: Tensor) -> Tensor:
     return magnitude == magnitude.amax(dim=(1, 2, 3), keepdim=True)
 
 
-def weight_bounds(model) -> dict[str, Tensor]:
+def weight_bounds(model: nn.Module) -> dict[str, Tensor]:
     """Largest magnitude of the weights of each output channel, [Co, 1, 1, 1], by layer name."""
     return {name: unit.conv.weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) for name, unit in _convolutions(model)}
 
 
-def freeze_shared_statistics(model) -> None:
+def freeze_shared_statistics(model: nn.Module) -> None:
     """Put batch normalisations that every mode uses into eval."""
     for _, unit in _convolutions(model):
         if len(unit.conv.group_counts) == 1:
@@ -35,7 +35,7 @@ def freeze_shared_statistics(model) -> None:
 
 
 @torch.no_grad()
-def keep_own_gradients(model, n: int) -> None:
+def keep_own_gradients(model: nn.Module, n: int) -> None:
     """Drop all gradients but those of weights and batch normalisations that no mode with more than n groups uses."""
     own = set()
     for _, unit in _convolutions(model):
@@ -56,7 +56,7 @@ def keep_own_gradients(model, n: int) -> None:
 
 
 @torch.no_grad()
-def keep_weight_scales(model, bounds: dict[str, Tensor]) -> None:
+def keep_weight_scales(model: nn.Module, bounds: dict[str, Tensor]) -> None:
     """Bring weights that grew beyond their channel's ``weight_bounds`` back to them."""
     for name, unit in _convolutions(model):
         unit.conv.weight.clamp_(-bounds[name], bounds[name])

@@ -1,16 +1,16 @@
 """Algorithm 1 of WeNet (Ma and Reda): full network, smallest, s-2 random ones; gradients accumulated, one step."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from flow.nn.conv import hold_weights
 from flow.nn.modes import MODES, group_vector
 from flow.training.views import Targets, target_loss
 
 
-def sample_networks(model, samples: int, rng: random.Random, uniform: float = 0.0) -> Iterator[dict[str, int]]:
+def sample_networks(model: nn.Module, samples: int, rng: random.Random, uniform: float = 0.0) -> Iterator[dict[str, int]]:
     """Group vectors of one training step, layer name to group count.
 
     Args:
@@ -31,7 +31,7 @@ def sample_networks(model, samples: int, rng: random.Random, uniform: float = 0.
             yield {spec.name: rng.choice(spec.group_counts) for spec in specs}
 
 
-def sample_settings(model, samples: int, rng: random.Random) -> Iterator[tuple[dict[str, int], bool]]:
+def sample_settings(model: nn.Module, samples: int, rng: random.Random) -> Iterator[tuple[dict[str, int], bool]]:
     """(group vector, gates on) of a step: those of ``sample_networks``; if they are several, one of them once more with the
     gates off."""
     vectors = list(sample_networks(model, samples, rng))
@@ -41,7 +41,7 @@ def sample_settings(model, samples: int, rng: random.Random) -> Iterator[tuple[d
         yield rng.choice(vectors), False
 
 
-def accumulate_gradients(model, x: Tensor, y: Tensor | Targets, vectors) -> list[float]:
+def accumulate_gradients(model: nn.Module, x: Tensor, y: Tensor | Targets, vectors: Iterable[str | dict[str, int]]) -> list[float]:
     """Forward and backward through every sampled network.
 
     Args:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flow.nn.trace import Trace, Use
 from flow.training.evaluate import as_input, batches
@@ -61,7 +61,7 @@ def signed_alpha(alpha: float, skipped: float, target: float | None) -> float:
 
 
 @torch.no_grad()
-def measure_skip_ratio(model, images: np.ndarray, batch: int = 128) -> float:
+def measure_skip_ratio(model: nn.Module, images: np.ndarray, batch: int = 128) -> float:
     """Skip ratio of a gated network in inference, in its mode, over images uint8 [N, 32, 32, 3]; leaves it in eval."""
     model.eval()
     total = 0.0

@@ -79,7 +79,7 @@ def sweep(
     method: Method,
     data: str,
     folder: Path,
-    *others,
+    *others: str | int | Path | None,
     workers: Callable[[], AbstractContextManager],
 ) -> list[dict]:
     """Records of one run per seed, in folder/seed-N; what has ended is not run again.

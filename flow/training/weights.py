@@ -18,7 +18,7 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def check_record(record, path: Path) -> dict:
+def check_record(record: object, path: Path) -> dict:
     """The record itself.
 
     Raises:

@@ -1,6 +1,7 @@
 """What a network with gates and exits leaves out in inference."""
 
 import numpy as np
+from torch import nn
 
 from flow.costs import Accounting
 from flow.training.exits import exit_accuracies
@@ -15,7 +16,7 @@ class Work:
         model: network with gates; without gates there is nothing to measure and ``record`` is empty.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: nn.Module):
         self._model = model if getattr(model, "gates_on", False) else None
         self._accounting = Accounting(model, "macs") if self._model else None
         self._skipped = self._spent = self._overhead = 0.0
@@ -42,7 +43,7 @@ class Work:
         return {"skip_ratio": self._skipped / self._images, "macs": self._spent / whole, "overhead": self._overhead / whole}
 
 
-def exit_table(model, images: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
+def exit_table(model: nn.Module, images: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
     """``accuracy`` and ``macs`` (as in ``Work``) of each exit; nothing for a network without exits. See ``exit_accuracies``."""
     if not getattr(model, "exits_on", False):
         return []

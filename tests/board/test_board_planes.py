@@ -5,6 +5,7 @@ import pytest
 
 from board.description import Damaged, check_description, read_picture
 from flow.build.deploy import image_description
+from flow.engine.stream import padded_frames
 from flow.graph.integer import picture_frames
 from flow.graph.layers import ImageInput, Layer, LayerGraph, Setting, stored_size
 from tests.board.conftest import seal
@@ -23,7 +24,7 @@ def network(height, width, colours, table):
     return LayerGraph("net", [conv, linear], {"full": {}}, ImageInput((height, width), table))
 
 
-@pytest.mark.parametrize("shape", [(32, 32, 3), (28, 28, 1), (20, 28, 2), (64, 50, 3)])
+@pytest.mark.parametrize("shape", [(32, 32, 3), (28, 28, 1), (20, 28, 2), (64, 50, 3), (8, 8, 1), (8, 7, 3)])
 @pytest.mark.parametrize("low", [None, 0, -255])
 def test_board_and_flow_make_the_same_planes(shape, low):
     rows = np.arange(256)[:, None] + np.zeros(shape[2], np.int64) if low is None else RNG.integers(low, 256, (256, shape[2]))
@@ -32,9 +33,9 @@ def test_board_and_flow_make_the_same_planes(shape, low):
     assert (described["table"] is None) == (low is None)
     picture = read_picture(described)
     pictures = RNG.integers(0, 256, (5, *shape), dtype=np.uint8)
-    planes = np.full((5, picture.planes, picture.size, picture.size), 7, np.uint8)
-    picture.to_planes(pictures, planes)
-    assert picture.shape == shape and np.array_equal(planes, picture_frames(graph, pictures).transpose(0, 3, 1, 2))
+    frames = np.full((5, picture.frame_bytes), 7, np.uint8)
+    picture.to_frames(pictures, frames)
+    assert picture.shape == shape and np.array_equal(frames, padded_frames(picture_frames(graph, pictures).transpose(0, 3, 1, 2)))
 
 
 SOUND = {"height": 28, "width": 20, "colours": 1, "size": 32, "planes": 1, "table": None}

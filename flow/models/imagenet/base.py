@@ -45,12 +45,12 @@ class Description:
         self.size = IMAGE_SIZE
         self.last = "image"
 
-    def conv(self, name: str, unit: Unit, **keys) -> None:
+    def conv(self, name: str, unit: Unit, **keys: str | bool | None) -> None:
         """A convolution that reads the current map and makes the next one."""
         self.branch(name, unit, self.last, self.size, **keys)
         self.last, self.size = name, self.specs[-1].out_size
 
-    def branch(self, name: str, unit: Unit, source: str, size: int, **keys) -> None:
+    def branch(self, name: str, unit: Unit, source: str, size: int, **keys: str | bool | None) -> None:
         """A convolution beside the current map."""
         conv = unit.conv
         kernel, stride = conv.kernel_size[0], conv.stride[0]

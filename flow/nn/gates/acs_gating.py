@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
 from flow.nn.gates.acs import AcsGate
 from flow.nn.gates.decision import decide
@@ -33,12 +33,12 @@ class AcsGates(Gates):
             specs += rename(self.conv2[block.key].layers(block.size), f"conv2.{block.key}", f"{block.name}.conv1")
         return specs
 
-    def before_block(self, name, x, soft, state):
+    def before_block(self, name: str, x: Tensor, soft: bool, state: dict) -> Decision:
         key = self.blocks[name].key
         gate = self.conv1[key]
         return Decision(conv1=decide(gate(x), soft, self.threshold), uses=gate_uses(gate, f"conv1.{key}", x))
 
-    def before_conv2(self, name, x, soft, decision):
+    def before_conv2(self, name: str, x: Tensor, soft: bool, decision: Decision) -> Decision:
         key = self.blocks[name].key
         gate = self.conv2[key]
         uses = gate_uses(gate, f"conv2.{key}", x, inputs=decision.conv1)
@@ -63,7 +63,7 @@ class FeedForwardGates(Gates):
             specs += rename(self.layer[block.key].layers(block.in_size), f"layer.{block.key}", block.source)
         return specs
 
-    def before_block(self, name, x, soft, state):
+    def before_block(self, name: str, x: Tensor, soft: bool, state: dict) -> Decision:
         key = self.blocks[name].key
         gate = self.layer[key]
         return Decision(decide(gate(x), soft, self.threshold), uses=gate_uses(gate, f"layer.{key}", x))

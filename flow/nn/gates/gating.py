@@ -121,7 +121,7 @@ class MGL2S(Gates):
                 specs += rename(self.channel[block.key].layers(block.in_size), f"channel.{block.key}", block.source)
         return specs
 
-    def before_block(self, name, x, soft, state):
+    def before_block(self, name: str, x: Tensor, soft: bool, state: dict) -> Decision:
         decision = Decision()
         if self.layer is not None:
             p, state["lstm"] = self.layer(x, state.get("lstm"))

@@ -1,12 +1,12 @@
 """The layers of a gate in the trace of a network."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from flow.nn.dynamic_group import DynamicGroupConv2d
 from flow.nn.trace import Use
 
 
-def gate_uses(gate, prefix: str, x: Tensor, executed: Tensor | None = None, inputs: Tensor | None = None) -> list[Use]:
+def gate_uses(gate: nn.Module, prefix: str, x: Tensor, executed: Tensor | None = None, inputs: Tensor | None = None) -> list[Use]:
     """One ``Use`` per layer of a gate that decides from the map x.
 
     While a dynamic group convolution learns its group count, its ``Use`` is that of the dense layer, executed to the share of

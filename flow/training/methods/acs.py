@@ -9,6 +9,7 @@ step takes about a third.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
@@ -159,7 +160,7 @@ class Acs:
         """The modes in training."""
         return ["full", "1/4", "1/16"] if self.samples > 1 else ["full"]
 
-    def finish(self, model: nn.Module, batches, done: list[Phase]) -> None:
+    def finish(self, model: nn.Module, batches: Callable[..., list[Tensor]], done: list[Phase]) -> None:
         """Measure the statistics of all settings, if several were trained; of one, training has just done so."""
         model.gates.threshold = DECIDE
         if self.samples > 1:

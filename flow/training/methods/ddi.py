@@ -13,6 +13,8 @@ probabilities end near 0 or 1, so the last third of the second step and the exit
 gradient of the probabilities (docs/decisions/004).
 """
 
+import random
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -84,11 +86,11 @@ class Skip(GatedPhase):
         self.exits = exits
         self._resources: ResourceLoss | None = None
 
-    def parameters(self, model):
+    def parameters(self, model: nn.Module) -> Iterable[tuple[str, nn.Parameter]]:
         named = model.named_parameters()
         return ((name, p) for name, p in named if name.startswith("gates.")) if self.frozen else named
 
-    def enter(self, model):
+    def enter(self, model: nn.Module) -> None:
         model.set_gates(True)
         model.soft_gates = self.soft
         if model.exits:
@@ -96,15 +98,15 @@ class Skip(GatedPhase):
         freeze_backbone(model, self.frozen)
         self._resources = ResourceLoss(model, self.unit)
 
-    def after_step(self, model, step):
+    def after_step(self, model: nn.Module, step: int) -> None:
         if not self.frozen:
             super().after_step(model, step)
 
-    def leave(self, model):
+    def leave(self, model: nn.Module) -> None:
         if not self.frozen:
             super().leave(model)
 
-    def losses(self, model, x, y, rng):
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor, rng: random.Random) -> list[float]:
         record = []
         for vector, gates in sample_settings(model, self.samples, rng):
             model.set_mode(vector)
@@ -180,7 +182,7 @@ class Ddi:
         """The modes in training."""
         return ["full", "1/4", "1/16"] if phase.samples > 1 else ["full"]
 
-    def finish(self, model, batches, done) -> None:
+    def finish(self, model: nn.Module, batches: Callable[..., list[Tensor]], done: list[Phase]) -> None:
         """Measure the statistics of the hard decisions in the modes that were trained, unless training has just done so."""
         model.set_gates(True)
         if model.exits:

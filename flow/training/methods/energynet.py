@@ -8,6 +8,8 @@ leaves the test images alone.
 The paper gives no epochs, learning rate or batch; those of DDI (the same authors and gates) stand in.
 """
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -74,7 +76,7 @@ class Step(GatedPhase):
         self._correct = self._seen = 0
         self._accounting: Accounting | None = None
 
-    def wanted(self):
+    def wanted(self) -> bool:
         if self.trigger is None:
             return True
         before, after, threshold = self.trigger
@@ -82,13 +84,13 @@ class Step(GatedPhase):
             return True
         return before.accuracy - after.accuracy > threshold
 
-    def enter(self, model):
+    def enter(self, model: nn.Module) -> None:
         model.set_gates(True)
         model.soft_gates = self.soft
         self._accounting = Accounting(model, self.unit)
         self._correct = self._seen = 0
 
-    def losses(self, model, x, y, rng):
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor, rng: random.Random) -> list[float]:
         logits = model(x)
         skipped = distributed.average([float(skip_ratio(harden(model.trace, model.gates.threshold)))])[0]
         alpha = flipped_alpha(self.alpha, skipped, self.target)
@@ -98,15 +100,15 @@ class Step(GatedPhase):
         self._seen += len(y)
         return [float(loss.detach()), float(share.detach()), skipped]
 
-    def leave(self, model):
+    def leave(self, model: nn.Module) -> None:
         super().leave(model)
         correct, seen = distributed.average([float(self._correct), float(self._seen)])
         self.accuracy = correct / seen if seen else None
 
-    def state_dict(self):
+    def state_dict(self) -> dict:
         return {"accuracy": self.accuracy}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict) -> None:
         self.accuracy = state["accuracy"]
 
 
@@ -156,7 +158,7 @@ class EnergyNet:
         """The full mode."""
         return ["full"]
 
-    def finish(self, model, batches, done) -> None:
+    def finish(self, model: nn.Module, batches: Callable[..., list[Tensor]], done: list[Phase]) -> None:
         """Measure the statistics of the hard decisions."""
         calibrate(model, batches())
         done[-1].leave(model)

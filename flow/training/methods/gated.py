@@ -12,7 +12,7 @@ from flow.training.phase import Phase
 LIMIT_STEPS = 20
 
 
-def on_backbone(model: str, num_classes: int, backbone: str | None, **options) -> nn.Module:
+def on_backbone(model: str, num_classes: int, backbone: str | None, **options: str | bool) -> nn.Module:
     """A gated network, on trained weights if ``backbone`` names some (see ``load_model``); else in floating point."""
     network = create(model, num_classes, float=backbone is None, **options)
     if backbone is not None:
@@ -41,11 +41,11 @@ def freeze_backbone(model: nn.Module, frozen: bool) -> None:
 class GatedPhase(Phase):
     """Keeps the requantisation multipliers of a 4-bit network in what the hardware can hold."""
 
-    def after_step(self, model, step):
+    def after_step(self, model: nn.Module, step: int) -> None:
         if step % LIMIT_STEPS == 0:
             self._limit(model)
 
-    def leave(self, model):
+    def leave(self, model: nn.Module) -> None:
         self._limit(model)
 
     def _limit(self, model):

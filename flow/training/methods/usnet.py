@@ -5,6 +5,7 @@ statistics of batch normalisation are measured for each width after training.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +25,7 @@ def sandwich(samples: int, rng: random.Random) -> list[int]:
     return [FULL_WIDTH, SMALLEST_WIDTH, *(rng.choice(WIDTHS) for _ in range(samples - 2))][:samples]
 
 
-def distil(model, x: Tensor, y: Tensor, widths: list[int]) -> list[float]:
+def distil(model: nn.Module, x: Tensor, y: Tensor, widths: list[int]) -> list[float]:
     """Forward and backward through every width (section 3.3).
 
     Args:
@@ -58,7 +59,7 @@ class Sandwich(Phase):
         if samples == 1:
             self.crop = SMALL_CROP
 
-    def losses(self, model, x, y, rng):
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor, rng: random.Random) -> list[float]:
         return distil(model, x, y, sandwich(self.samples, rng))
 
 
@@ -91,6 +92,6 @@ class USNet:
         """Some of the modes in training."""
         return ["full"] if phase.name == "full" else ["full", "1/4", "1/16"]
 
-    def finish(self, model, batches, done) -> None:
+    def finish(self, model: nn.Module, batches: Callable[..., list[Tensor]], done: list[Phase]) -> None:
         """Measure the statistics of the widths that stand for the named modes."""
         calibrate_widths(model, batches(), list(MODE_WIDTHS.values()))

@@ -3,9 +3,11 @@ cheap; then Algorithm 1 in floating point; then Algorithm 1 with 4-bit weights a
 them. At last every mode may be refined in what no smaller mode uses (see ``refine``).
 """
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from flow.errors import GatefoldError
 from flow.models import create
@@ -18,6 +20,7 @@ from flow.training.checkpoint import load_named
 from flow.training.phase import Phase
 from flow.training.refine import freeze_shared_statistics, keep_own_gradients, keep_weight_scales, weight_bounds
 from flow.training.sampling import accumulate_gradients, sample_networks
+from flow.training.views import Targets
 
 # Crops of the first phase: 24x24 pixels cost 0.56 of 32x32 ones.
 SMALL_CROP = 0.75
@@ -35,7 +38,7 @@ class Full(Phase):
     def __init__(self, epochs: int):
         super().__init__("full", epochs)
 
-    def losses(self, model, x, y, rng):
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor | Targets, rng: random.Random) -> list[float]:
         return accumulate_gradients(model, x, y, sample_networks(model, 1, rng))
 
 
@@ -51,13 +54,13 @@ class Algorithm1(Phase):
         self.hold = hold
         self.after_full = after_full
 
-    def begin(self, model):
+    def begin(self, model: nn.Module) -> None:
         if self.after_full:
             for module in model.modules():
                 if isinstance(module, SwitchableBatchNorm2d):
                     module.copy_full()
 
-    def losses(self, model, x, y, rng):
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor | Targets, rng: random.Random) -> list[float]:
         losses = accumulate_gradients(model, x, y, sample_networks(model, self.samples, rng, self.uniform))
         if self.hold:
             for module in model.modules():
@@ -66,11 +69,11 @@ class Algorithm1(Phase):
                         parameter.grad = None
         return losses
 
-    def after_step(self, model, step):
+    def after_step(self, model: nn.Module, step: int) -> None:
         if self.quantised and step % LIMIT_STEPS == 0:
             limit_multipliers(model)
 
-    def leave(self, model):
+    def leave(self, model: nn.Module) -> None:
         if self.quantised:
             limit_multipliers(model)
 
@@ -88,19 +91,19 @@ class Refine(Phase):
         self.n = n
         self._bounds = {}
 
-    def enter(self, model):
+    def enter(self, model: nn.Module) -> None:
         freeze_shared_statistics(model)
         self._bounds = weight_bounds(model)
 
-    def losses(self, model, x, y, rng):
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor | Targets, rng: random.Random) -> list[float]:
         losses = accumulate_gradients(model, x, y, [mode_of_groups(self.n)])
         keep_own_gradients(model, self.n)
         return losses
 
-    def after_step(self, model, step):
+    def after_step(self, model: nn.Module, step: int) -> None:
         keep_weight_scales(model, self._bounds)
 
-    def leave(self, model):
+    def leave(self, model: nn.Module) -> None:
         limit_multipliers(model, self.n)
 
 
@@ -160,7 +163,7 @@ class WeNet:
             return ["full"]
         return [mode_of_groups(phase.n)] if isinstance(phase, Refine) else ["full", "1/4", "1/16"]
 
-    def finish(self, model, batches, done) -> None:
+    def finish(self, model: nn.Module, batches: Callable[..., list[Tensor]], done: list[Phase]) -> None:
         """Measure the statistics of the named modes; a refined network has them already."""
         if any(isinstance(phase, Refine) for phase in done):
             return

@@ -165,6 +165,11 @@ def odd():
     return Odd()
 
 
+def tiny():
+    """Grey, 8x8: half of what the accelerator reads at a time."""
+    return nn.Sequential(pixels(), *unit(1, 8), *unit(8, 16), Head(16))
+
+
 NETWORKS = {
     "vgg": (vgg, (3, 32, 32)),
     "residual": (residual, (3, 32, 32)),
@@ -177,6 +182,7 @@ NETWORKS = {
     "adding": (adding, (3, 32, 32)),
     "stack": (stack, (3, 32, 32)),
     "odd": (odd, (2, 20, 28)),
+    "tiny": (tiny, (1, 8, 8)),
 }
 """Name -> (how it is made, shape of an image)."""
 

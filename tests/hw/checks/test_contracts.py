@@ -50,7 +50,7 @@ FAULTS = {
     "batch.checks.rest": [("dma_batch", "complete  = «frames_done == target»", "frames_read == target")],
     "batch.checks.busy_end": [("dma_batch", "busy      = «state != IDLE»", "state != IDLE && !finish")],
     "batch.checks.order": [("dma_read", "frames_read <= «frames_read + 1'b1»", "frames_read")],
-    "host.checks.rest": [("registers", "!write_data[1] && «!busy»", "1'b1")],
+    "host.checks.rest": [("registers", "!soft_reset && «!busy»", "1'b1")],
     "host.checks.outcome": [("registers", "error             <= «finish_error != ERR_NONE»", "1'b1")],
     "record.checks.ready": [BLOCKED],
     "record.checks.quiet": [("engine_sequencer", "tables_ready && («program_data.kind == 2'd0 || record_ready»)", "1'b1"), BLOCKED],
