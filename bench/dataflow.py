@@ -203,9 +203,9 @@ def dataflow_figures(model, part):
     }
 
 
-def engine_figures(graph, config):
+def engine_figures(graph, folding):
     """The tile engine: cycles of the formula in every mode, estimated resources."""
-    config = plan(graph, config).config
+    config = plan(graph, folding).config
     return {
         "multipliers": config.p * config.pe * MULTIPLIERS_PER_LANE,
         "cycles_per_frame": frame_cost(graph, "full", config).cycles,
@@ -225,10 +225,10 @@ def equal_logits(model, graph, image):
     return bool(np.array_equal(logits, run(graph, image, "full").logits))
 
 
-def compare(graph, config, board):
+def compare(graph, folding, board):
     """Both implementations of one network on one part."""
     image = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), dtype=np.uint8)
-    engine = engine_figures(graph, config)
+    engine = engine_figures(graph, folding)
     with quiet():
         hardware = hardware_layers(streamlined(qonnx_for_finn(graph)))
         equal = equal_logits(hardware, graph, image)
@@ -276,7 +276,7 @@ def main():
 
     board = find_board(args.board)
     request = Request(args.model, board, choose(board), untrained=args.untrained)
-    result = compare(layer_graph(weights_of(request)[0]), request.config, board)
+    result = compare(layer_graph(weights_of(request)[0]), request.folding, board)
     if args.json:
         print(json.dumps(result))
         return
