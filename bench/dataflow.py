@@ -27,7 +27,7 @@ from flow.engine.select import choose
 from flow.export.from_model import layer_graph
 from flow.finn import resources  # the package also keeps FINN's files in the build folder
 from flow.graph.integer import run
-from flow.graph.layers import Layer, LayerGraph, shuffle_slots
+from flow.graph.layers import Layer, LayerGraph, Setting, shuffle_slots
 
 CLOCK_NS = 10.0
 MULTIPLIERS_PER_LANE = 9
@@ -44,10 +44,10 @@ def without_shuffle(graph):
             slots = shuffle_slots(layer.out_channels)
             copy.weight = np.empty_like(layer.weight)
             copy.weight[slots] = layer.weight
-            tables = [np.empty_like(table) for table in layer.affine[1]]
-            for table, source in zip(tables, layer.affine[1], strict=True):
+            tables = [np.empty_like(table) for table in layer.affine[Setting()]]
+            for table, source in zip(tables, layer.affine[Setting()], strict=True):
                 table[slots] = source
-            copy.affine, copy.shuffle = {1: tuple(tables)}, False
+            copy.affine, copy.shuffle = {Setting(): tuple(tables)}, False
         layers.append(copy)
     return LayerGraph(graph.name, layers, {"full": {}})
 
@@ -203,9 +203,9 @@ def dataflow_figures(model, part):
     }
 
 
-def engine_figures(graph, config):
+def engine_figures(graph, folding):
     """The tile engine: cycles of the formula in every mode, estimated resources."""
-    config = plan(graph, config).config
+    config = plan(graph, folding).config
     return {
         "multipliers": config.p * config.pe * MULTIPLIERS_PER_LANE,
         "cycles_per_frame": frame_cost(graph, "full", config).cycles,
@@ -225,10 +225,10 @@ def equal_logits(model, graph, image):
     return bool(np.array_equal(logits, run(graph, image, "full").logits))
 
 
-def compare(graph, config, board):
+def compare(graph, folding, board):
     """Both implementations of one network on one part."""
     image = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), dtype=np.uint8)
-    engine = engine_figures(graph, config)
+    engine = engine_figures(graph, folding)
     with quiet():
         hardware = hardware_layers(streamlined(qonnx_for_finn(graph)))
         equal = equal_logits(hardware, graph, image)
@@ -276,7 +276,7 @@ def main():
 
     board = find_board(args.board)
     request = Request(args.model, board, choose(board), untrained=args.untrained)
-    result = compare(layer_graph(weights_of(request)[0]), request.config, board)
+    result = compare(layer_graph(weights_of(request)[0]), request.folding, board)
     if args.json:
         print(json.dumps(result))
         return

@@ -38,7 +38,7 @@ BOARDS = {
 DEFAULT_BOARD = "pynq-z2"
 
 
-def find_board(name):
+def find_board(name: str) -> Board:
     """The board of that name, in any case: PYNQ images call theirs Pynq-Z2.
 
     Raises:
@@ -56,13 +56,13 @@ FASTEST_MHZ = 250
 """The fastest FCLK that a build may ask for."""
 
 
-def clock_dividers(clock_mhz):
+def clock_dividers(clock_mhz: float) -> tuple[int, int]:
     """The two six-bit dividers of FCLK_CLK0 that come nearest to the clock (UG585, section 25.7)."""
     pairs = ((first, second) for second in DIVIDERS for first in DIVIDERS if first >= second)
     return min(pairs, key=lambda pair: abs(IO_PLL_MHZ / (pair[0] * pair[1]) - clock_mhz))
 
 
-def at_clock(board, clock_mhz):
+def at_clock(board: Board, clock_mhz: float | None) -> Board:
     """The board with another clock: the nearest that the dividers make. None leaves it as it is.
 
     Raises:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from flow.engine.config import Folding
 from flow.engine.images import memory_images
@@ -19,7 +21,7 @@ class Compiled:
     Attributes:
         graph: LayerGraph.
         plan: Plan; `plan.config` holds the engine's parameters.
-        table: (layer name, setting in a mode) -> Requantisation.
+        table: (layer name, Setting) -> Requantisation.
         images: file name -> text of every memory image.
     """
 
@@ -29,7 +31,7 @@ class Compiled:
     images: dict
 
 
-def keep_modes(graph, names):
+def keep_modes(graph: LayerGraph, names: Iterable[str]) -> LayerGraph:
     """The graph with only the named modes, in the order given."""
     for name in names:
         graph.groups(name, graph.layers[0])
@@ -60,7 +62,7 @@ def image_digest(images: dict) -> str:
     return digest.hexdigest()
 
 
-def build_hash(images, parameters, sources):
+def build_hash(images: dict[str, str], parameters: dict[str, int], sources: Iterable[Path]) -> str:
     """SHA-256 (hex) of all that makes the hardware what it is: images, parameters, interface and RTL.
 
     Args:
@@ -78,6 +80,6 @@ def build_hash(images, parameters, sources):
     return digest.hexdigest()
 
 
-def with_hash(parameters, build_hash):
+def with_hash(parameters: dict[str, int], build_hash: str) -> dict[str, int]:
     """The parameters of the hardware with that of the register `build_hash`, the first 32 bits of the build hash."""
     return {**parameters, "BUILD_HASH": int(build_hash[:8], 16)}

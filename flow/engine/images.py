@@ -16,11 +16,11 @@ Tables: word w has what residual code w % 16 is worth, and the lowest level with
 
 import numpy as np
 
-from flow.engine.plan import residual_values
+from flow.engine.plan import Plan, residual_values
 from flow.engine.program import program_words
-from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT
+from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT, Requantisation
 from flow.errors import GatefoldError
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, SUM_VALUES
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, SUM_VALUES, Layer, LayerGraph
 
 COLUMNS = 4
 COLUMN_BITS = 9
@@ -28,7 +28,7 @@ TAPS = 9
 CENTRE = 4
 
 
-def kernel_words(layer):
+def kernel_words(layer: Layer) -> np.ndarray:
     """36-bit kernel words of a convolution, uint64 [Co · Ci], in address order."""
     weight = layer.weight
     if layer.input == IMAGE:
@@ -44,7 +44,7 @@ def kernel_words(layer):
     return ((taps & 0xF).astype(np.uint64) << shifts).sum(axis=1, dtype=np.uint64)
 
 
-def requant_words(constants, lowest=0):
+def requant_words(constants: Requantisation, lowest: int = 0) -> list[int]:
     """54-bit entries of one layer and group count as a list of integers.
 
     Args:
@@ -60,7 +60,7 @@ def requant_words(constants, lowest=0):
     ]
 
 
-def table_words(layer):
+def table_words(layer: Layer) -> list[int]:
     """10-bit words of one convolution's tables, 64 integers."""
     worth = np.zeros(ACTIVATION_MAX + 1, np.int64)
     if layer.residual:
@@ -72,7 +72,7 @@ def table_words(layer):
     return [(int(worth[w % len(worth)]) & SUM_VALUES - 1) << 4 | int(codes[w]) for w in sums]
 
 
-def fc_words(layer, lanes):
+def fc_words(layer: Layer, lanes: int) -> list[int]:
     """Words of the vector unit: word k·⌈Cin/V⌉ + j has input j·V + v in bits 8v+7…8v."""
     classes, inputs = layer.weight.shape
     padded = np.zeros((classes, -(-inputs // lanes) * lanes), np.int64)
@@ -87,18 +87,18 @@ def _text(words, bits, depth):
     return "".join(f"{int(word):0{digits}x}\n" for word in words)
 
 
-def program_image(words):
+def program_image(words: list[int]) -> str:
     """Text of program.mem."""
     return _text(words, 128, len(words))
 
 
-def memory_images(graph, plan, table):
+def memory_images(graph: LayerGraph, plan: Plan, table: dict) -> dict[str, str]:
     """File name -> text of every memory image.
 
     Args:
         graph: LayerGraph.
         plan: its Plan.
-        table: (layer name, group count) -> Requantisation.
+        table: (layer name, Setting) -> Requantisation.
     """
     config = plan.config
     kernels = np.zeros(config.weight_depth, np.uint64)

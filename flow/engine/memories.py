@@ -1,5 +1,7 @@
 """Block memory that the engine's memories take, in blocks of 18 kbit, as yosys counts them."""
 
+from flow.engine.config import EngineConfig
+
 ROM_BLOCK_WORDS = 129
 """From so many words on, hw/rtl/engine_rom.sv is block memory."""
 ROM_LUT_WORDS = 64
@@ -8,35 +10,35 @@ TABLE_WORDS, TABLE_BITS = 64, 10
 """Of a layer's tables, and bits of such a word."""
 
 
-def weight_blocks(words):
+def weight_blocks(words: int) -> int:
     """For 36-bit kernel words: four columns of 4096 × 9 bits in 36-kbit blocks, true dual port."""
     return 2 * 4 * -(-words // 4096)
 
 
-def requant_blocks(entries):
+def requant_blocks(entries: int) -> int:
     """For 54-bit requantisation entries, 1024 × 54 bits in three."""
     return 3 * -(-entries // 1024)
 
 
-def rom_blocks(words, width):
+def rom_blocks(words: int, width: int) -> int:
     """For the words of an engine_rom, 512 × 36 bits each, or 1024 × 18; none where they are so few that it is made of LUTs."""
     if words < ROM_BLOCK_WORDS:
         return 0
     return -(-words // 1024) if width <= 18 else -(-width // 36) * -(-words // 512)
 
 
-def rom_luts(words, width):
+def rom_luts(words: int, width: int) -> int:
     """LUTs of an engine_rom of few words."""
     return width * -(-words // ROM_LUT_WORDS) if words < ROM_BLOCK_WORDS else 0
 
 
-def roms(config):
+def roms(config: EngineConfig) -> list[tuple[int, int]]:
     """(words, bits a word) of the engine's ROMs: the classifier's weights, the program, and tables where layers have some."""
     tables = [(TABLE_WORDS * config.layers, TABLE_BITS)] if config.tables else []
     return [(config.fc_depth, 8 * config.v), (config.modes * config.layers, 128), *tables]
 
 
-def block_memories(config):
+def block_memories(config: EngineConfig) -> float:
     """BRAM36 of a whole engine, an EngineConfig."""
     blocks = weight_blocks(config.weight_depth) + requant_blocks(config.requant_depth)
     return (blocks + sum(rom_blocks(*rom) for rom in roms(config))) / 2

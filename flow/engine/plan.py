@@ -13,7 +13,7 @@ from flow.engine.config import EngineConfig, Folding
 from flow.engine.interface import load_interface
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, WEIGHT_MAX, LayerGraph
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph
 
 X, M = 0, 1
 MAP_SIZES = (8, 16, 32)
@@ -51,7 +51,7 @@ class Plan:
         maps: layer name -> Place of its output; None for pooled outputs and logits.
         residuals: layer name -> Place of the map that it adds, for those that add one.
         weights: layer name -> first word in the weight memory (of the classifier: in the vector unit's).
-        requants: (layer name, setting in a mode) -> first requantisation entry.
+        requants: (layer name, Setting) -> first requantisation entry.
     """
 
     folding: Folding
@@ -62,7 +62,7 @@ class Plan:
     requants: dict
 
 
-def map_words(channels, size):
+def map_words(channels: int, size: int) -> int:
     """Words that a map takes in each of the 16 row banks.
 
     A word is one row of one channel, 32 nibbles. Row r of channel c lies, for size 32, in bank r % 16 at word
@@ -71,7 +71,7 @@ def map_words(channels, size):
     return {32: 2 * channels, 16: channels, 8: -(-channels // 2)}[size]
 
 
-def input_count(layer):
+def input_count(layer: Layer) -> int:
     """Inputs of a layer as the engine counts them: kernels of one output, in the first layer one for each plane, nibble and digit."""
     return layer.in_channels * (2 * len(layer.weight_digits()) if layer.input == IMAGE else 1)
 
@@ -80,7 +80,7 @@ def _refuse(layer, why):
     raise GatefoldError(f"layer {layer.name} {why}.")
 
 
-def check_classes(name, count):
+def check_classes(name: str, count: int) -> None:
     """Raise GatefoldError where the engine cannot run a classifier of so many classes."""
     if count not in CLASSES:
         raise GatefoldError(
@@ -156,17 +156,17 @@ def _check_features(layer, residual):
         _refuse(layer, f"makes sums from {sums[0].min()} to {sums[1].max()}; the engine does -32 to 31: use fewer bits")
 
 
-def stored_size(size):
+def stored_size(size: int) -> int:
     """Size of the stored map of size × size pixels: maps of fewer than 8 fill one of 8."""
     return max(size, MAP_SIZES[0])
 
 
-def residual_values(layer):
+def residual_values(layer: Layer) -> np.ndarray:
     """What each of the 16 codes of a residual is worth, int64 [16]."""
     return np.arange(ACTIVATION_MAX + 1) if layer.residual_table is None else np.asarray(layer.residual_table)
 
 
-def needs_tables(layer):
+def needs_tables(layer: Layer) -> bool:
     """Whether a convolution has bounds or tables of its own, or pools sums."""
     usual = (0 if layer.residual is None else -ACTIVATION_MAX, ACTIVATION_MAX)
     return (
@@ -174,12 +174,12 @@ def needs_tables(layer):
     )
 
 
-def needs_mask(layer):
+def needs_mask(layer: Layer) -> bool:
     """Whether the valid pixels of a convolution fill less than the stored map."""
     return tuple(layer.valid_size) != (layer.out_size, layer.out_size)
 
 
-def image_words(planes, size):
+def image_words(planes: int, size: int) -> int:
     """Words in every bank of one image: two nibble channels a plane."""
     return map_words(2 * planes, size)
 

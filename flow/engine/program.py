@@ -1,20 +1,20 @@
 """The engine's program: one descriptor per layer and mode."""
 
 from flow.engine.interface import load_interface
-from flow.engine.plan import M, Place, input_count, stored_size
+from flow.engine.plan import M, Place, Plan, input_count, stored_size
 from flow.errors import GatefoldError
-from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM
+from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM, Layer, LayerGraph
 
 CONV, LINEAR = 0, 1
 SIZE_CODE = {8: 0, 16: 1, 32: 2}
 POOL2_CODE = {None: 0, MAX: 1, SUM: 2}
 
 
-def descriptor_fields(graph, plan, table, mode, layer, last):
+def descriptor_fields(graph: LayerGraph, plan: Plan, table: dict, mode: str, layer: Layer, last: bool) -> dict[str, int]:
     """Field name -> value of one layer's descriptor in the mode called `mode`.
 
     Args:
-        table: (layer name, setting) -> Requantisation.
+        table: (layer name, Setting) -> Requantisation.
         last: the frame ends with this layer.
     """
     groups = graph.groups(mode, layer)
@@ -68,7 +68,7 @@ def descriptor_fields(graph, plan, table, mode, layer, last):
     }
 
 
-def program_words(graph, plan, table, length=None):
+def program_words(graph: LayerGraph, plan: Plan, table: dict, length: int | None = None) -> list[int]:
     """The program memory as integers: address = mode·LAYERS + layer; unused words are zero.
 
     Args:

@@ -21,7 +21,7 @@ import numpy as np
 
 from flow.errors import GatefoldError
 from flow.graph.integer import affine_round
-from flow.graph.layers import ACTIVATION_MAX, group_count
+from flow.graph.layers import ACTIVATION_MAX
 
 SHIFT = 26
 BIAS_SHIFT = 10
@@ -223,7 +223,7 @@ def requantise_layer(layer, setting):
     Raises:
         GatefoldError: an accumulator can leave its 21 bits.
     """
-    groups = group_count(setting)
+    groups = setting.groups
     low, high = layer.accumulator_range(groups)
     bits = accumulator_bits(layer, groups)
     if bits > WIDE_ACCUMULATOR_BITS:
@@ -251,7 +251,7 @@ def requantise(graph):
     """Constants of every convolution in every setting that a mode uses.
 
     Returns:
-        (layer name, setting) -> Requantisation; `check_matched` tells whether it is usable.
+        (layer name, Setting) -> Requantisation; `check_matched` tells whether it is usable.
     """
     table = {}
     for layer in graph.layers:
@@ -286,7 +286,7 @@ def check_matched(graph, table):
         what, found = "batch norm", f"A = {layer.affine[setting][0][channel]:.6g}"
     raise GatefoldError(
         f"{len(bad)} of {total} channels of {graph.name} have no integer requantisation that equals {what} at "
-        f"every accumulator; the first is channel {channel} of layer {name} with {group_count(setting)} groups "
+        f"every accumulator; the first is channel {channel} of layer {name} with {setting.groups} groups "
         f"(mode {', '.join(modes)}, {found}); lower that batch norm's weight or train on"
     )
 

@@ -9,7 +9,7 @@ TOP_FILE = Path(__file__).resolve().parents[2] / "hw" / "rtl" / "gatefold_top.sv
 NAME = "accelerator"
 
 
-def top_text(parameters):
+def top_text(parameters: dict[str, int]) -> str:
     """SystemVerilog of the module `accelerator`: the ports of `gatefold_top`, its parameters set.
 
     Args:

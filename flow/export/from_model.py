@@ -1,7 +1,9 @@
 """The layer graph of a PyTorch model."""
 
+from dataclasses import replace
+
 from flow.errors import GatefoldError
-from flow.graph.layers import OWN_STATISTICS, Layer, LayerGraph
+from flow.graph.layers import Layer, LayerGraph, Setting
 from flow.nn.modes import MODES, group_vector, mode_names
 
 
@@ -19,7 +21,7 @@ def layer_graph(model):
             f"The engine cannot run layer {adaptive[0].name}: it has no gates and exits yet; give weights of {model.name} "
             "without them."
         )
-    modes = {mode: group_vector(model, mode) for mode in mode_names(model)}
+    modes = {mode: {name: Setting(n) for name, n in group_vector(model, mode).items()} for mode in mode_names(model)}
     searched = [mode for mode in modes if mode not in MODES]
     layers = []
     for spec in model.layers():
@@ -38,11 +40,10 @@ def layer_graph(model):
             spec.pool,
         )
         if spec.kind == "conv":
-            layer.affine = {n: integers.affine(n, MODES[0]) for n in spec.group_counts}
+            layer.affine = {Setting(n): integers.affine(n, MODES[0]) for n in spec.group_counts}
             for index, mode in enumerate(searched, 1):
-                n = modes[mode][spec.name]
-                modes[mode][spec.name] = n + OWN_STATISTICS * index
-                layer.affine[n + OWN_STATISTICS * index] = integers.affine(n, mode)
+                setting = modes[mode][spec.name] = replace(modes[mode][spec.name], statistics=index)
+                layer.affine[setting] = integers.affine(setting.groups, mode)
         else:
             layer.bias, layer.logit_scale = integers.bias, integers.logit_scale
         layers.append(layer)

@@ -1,9 +1,9 @@
 """What a Gatefold QONNX file says beyond its nodes, as JSON in the model's metadata.
 
 gatefold.mode     the mode that the nodes are in; the exporter writes the full network, `ApplyMode` the others
-gatefold.modes    mode name -> {layer name: setting}; their order is the mode index (settings: `LayerGraph.modes`)
+gatefold.modes    mode name -> {layer name: `Setting.code`}; their order is the mode index
 gatefold.layers   layer name -> what its nodes cannot say, in the order of execution. Of a convolution: `group_counts`, and `affine`,
-                  setting -> [A, B], the batch norm's float32 constants per output channel; of the classifier: `logit_scale`
+                  `Setting.code` -> [A, B], the batch norm's float32 constants per output channel; of the classifier: `logit_scale`
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from flow.errors import GatefoldError
+from flow.graph.layers import Layer, LayerGraph, Setting
 
 PREFIX = "gatefold."
 
@@ -37,14 +38,24 @@ def read(model, key: str, default: Any = None) -> Any:
         raise GatefoldError(f"metadata {PREFIX}{key} of the QONNX file is damaged ({error}); export it again.") from None
 
 
-def layer_entry(layer) -> dict:
+def layer_entry(layer: Layer) -> dict:
     """What `gatefold.layers` says of a Layer; every float32 is written so that it is read as the same one."""
     if layer.kind == "linear":
         return {"logit_scale": float(layer.logit_scale)}
-    affine = {str(setting): [table.tolist() for table in pair] for setting, pair in layer.affine.items()}
+    affine = {str(setting.code): [table.tolist() for table in pair] for setting, pair in layer.affine.items()}
     return {"group_counts": list(layer.group_counts), "affine": affine}
 
 
 def affine_of(entry: dict) -> dict:
-    """setting -> (A, B), float32 [Co] each, of a convolution's entry."""
-    return {int(n): tuple(np.array(table, np.float32) for table in pair) for n, pair in entry["affine"].items()}
+    """Setting -> (A, B), float32 [Co] each, of a convolution's entry."""
+    return {Setting.of_code(code): tuple(np.array(table, np.float32) for table in pair) for code, pair in entry["affine"].items()}
+
+
+def modes_entry(graph: LayerGraph) -> dict:
+    """What `gatefold.modes` says of a LayerGraph."""
+    return {mode: {layer: setting.code for layer, setting in settings.items()} for mode, settings in graph.modes.items()}
+
+
+def modes_of(entry: dict) -> dict[str, dict[str, Setting]]:
+    """The `modes` of a LayerGraph."""
+    return {mode: {layer: Setting.of_code(code) for layer, code in settings.items()} for mode, settings in entry.items()}

@@ -8,7 +8,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from flow.errors import GatefoldError
 from flow.export import metadata
 from flow.export.qonnx_export import FULL
-from flow.graph.layers import group_count
+from flow.graph.layers import Setting
 
 
 class ApplyMode(Transformation):
@@ -28,7 +28,7 @@ class ApplyMode(Transformation):
         self.mode = mode
 
     def apply(self, model):
-        modes = metadata.read(model, "modes", {})
+        modes = metadata.modes_of(metadata.read(model, "modes", {}))
         if self.mode not in modes:
             raise GatefoldError(
                 f"the QONNX model has no mode {self.mode!r}; it has {', '.join(modes) or 'none: export it with gatefold'}"
@@ -37,8 +37,8 @@ class ApplyMode(Transformation):
             raise GatefoldError(f"the QONNX model is in mode {metadata.read(model, 'mode')}; apply modes to the full model only")
         layers = metadata.read(model, "layers")
         for conv in [node for node in model.graph.node if node.op_type == "Conv"]:
-            setting = modes[self.mode].get(conv.doc_string, 1)
-            _group_weights(model, conv, group_count(setting))
+            setting = modes[self.mode].get(conv.doc_string, Setting())
+            _group_weights(model, conv, setting.groups)
             constants = metadata.affine_of(layers[conv.doc_string])[setting]
             for node, value in zip(_affine_nodes(model, conv), constants, strict=True):
                 model.set_initializer(node.input[1], value.reshape(1, -1, 1, 1))

@@ -26,7 +26,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.basic import qonnx_make_model
 
 from flow.export import metadata
-from flow.graph.layers import IMAGE, SHUFFLE_GROUPS
+from flow.graph.layers import IMAGE, SHUFFLE_GROUPS, Setting
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
 LOGITS = "logits"
@@ -78,7 +78,7 @@ def _convolution(build, layer, stored):
         dilations=[1, 1],
         group=1,
     )
-    scale, offset = layer.affine[1]
+    scale, offset = layer.affine[Setting()]
     shape = (1, layer.out_channels, 1, 1)
     out = build.node("Mul", [out, build.constant(f"{name}.A", scale.reshape(shape))], f"{name}.scaled")
     out = build.node("Add", [out, build.constant(f"{name}.B", offset.reshape(shape))], f"{name}.affine")
@@ -133,5 +133,5 @@ def export(graph, batch=1):
         model.set_initializer(name, value)
     model.set_tensor_datatype(IMAGE, DataType["UINT8"])
     layers = {layer.name: metadata.layer_entry(layer) for layer in graph.layers}
-    metadata.write(model, mode=FULL, modes=graph.modes, layers=layers)
+    metadata.write(model, mode=FULL, modes=metadata.modes_entry(graph), layers=layers)
     return model.transform(InferShapes())

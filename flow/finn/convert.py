@@ -11,7 +11,7 @@ from flow.engine.config import Folding
 from flow.errors import GatefoldError
 from flow.finn.folding import attribute_values
 from flow.finn.layers import initializers
-from flow.graph.layers import IMAGE, LayerGraph
+from flow.graph.layers import IMAGE, LayerGraph, Setting
 
 DOMAIN = "finn.custom_op.fpgadataflow"
 OPS = ("SwitchableConv", "SwitchableLinear")
@@ -53,8 +53,8 @@ def layer_graph(model):
             order = tuple(op.get_nodeattr("class_order")) or None
         layers.append(layer)
         makers[node.output[0]] = layer.name
-        for name, setting in zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True):
-            modes.setdefault(name, {})[layer.name] = setting
+        for name, code in zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True):
+            modes.setdefault(name, {})[layer.name] = Setting.of_code(code)
     return LayerGraph(model.graph.name, layers, modes, image, order)
 
 
@@ -88,7 +88,7 @@ class _Builder:
         return name
 
     def _node(self, op, layer, inputs, output, shape, datatype, **attributes):
-        settings = [self.graph.setting(mode, layer) for mode in self.graph.modes]
+        settings = [self.graph.setting(mode, layer).code for mode in self.graph.modes]
         self.nodes.append(
             helper.make_node(
                 op, inputs, [output], name=layer.name, domain=DOMAIN, backend="fpgadataflow", layer=layer.name,
@@ -125,7 +125,7 @@ class _Builder:
             "SwitchableConv", layer, inputs, self._tensor(name), shape, "UINT16" if layer.pool else "UINT4",
             out_channels=layer.out_channels, kernel=layer.kernel, stride=layer.stride, in_size=layer.in_size,
             out_size=layer.out_size, image=int(layer.input == IMAGE), residual=int(layer.residual is not None),
-            shuffle=int(layer.shuffle), pool=int(layer.pool), settings=settings, weight_type="INT8" if wide else "INT4", **attributes,
+            shuffle=int(layer.shuffle), pool=int(layer.pool), settings=[setting.code for setting in settings], weight_type="INT8" if wide else "INT4", **attributes,
         )  # fmt: skip
 
     def _linear(self, layer):

@@ -24,7 +24,7 @@ from flow.finn.convert import build_layer_graph
 from flow.finn.integers import Accumulators, Logits, Map, Open, Pooled, Scaled, refuse, title
 from flow.finn.overlay import overlay
 from flow.finn.pixels import image_input
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SHUFFLE_GROUPS, SUM, SUM_VALUES, Layer, LayerGraph
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SHUFFLE_GROUPS, SUM, SUM_VALUES, Layer, LayerGraph, Setting
 
 FULL = "full"
 LEVELS = (-16, 15)
@@ -131,7 +131,7 @@ class _Walk:
         if not layer.thresholds:
             refuse(made.node, "is not followed by a quantiser of at most 4 bits; put a QuantReLU or QuantIdentity behind it")
         if layer.residual is None:
-            count = layer.thresholds[1].shape[1]
+            count = layer.thresholds[Setting()].shape[1]
             if count > ACTIVATION_MAX:
                 refuse(made.node, f"is quantised to {count + 1} values; the engine stores 16: use activations of 2 to 4 bits")
             layer.clamp = (0, count)
@@ -254,7 +254,7 @@ class _Walk:
         layer = acc.layer
         integers = np.ceil(np.clip(exact, -limit, limit)).astype(np.int64) + acc.offset[:, None]
         low, high = layer.accumulator_range(1)
-        layer.thresholds = {1: np.clip(integers, low[:, None], high[:, None] + 1)}
+        layer.thresholds = {Setting(): np.clip(integers, low[:, None], high[:, None] + 1)}
         if steps.shape[1] > LEVELS[1] - LEVELS[0]:
             refuse(acc.node, f"is quantised to {steps.shape[1] + 1} values; the engine's activations have 2 to 4 bits")
         layer.pool2 = acc.pool2
@@ -263,7 +263,7 @@ class _Walk:
     def _requantised(self, node, made, scale, steps, bias):
         """A second quantiser behind the first, and nothing between: a table of codes, or nothing where it only counts anew."""
         layer = made.layer
-        last = layer.out_max if layer.sum_table is not None else layer.thresholds[1].shape[1]
+        last = layer.out_max if layer.sum_table is not None else layer.thresholds[Setting()].shape[1]
         worth = self._table(node, np.arange(last + 1) + made.zero, scale, steps, bias)
         codes = worth - worth[0]
         self._check_codes(node, codes)
@@ -305,7 +305,7 @@ class _Walk:
         if other.what.shape != made.shape:
             refuse(node, f"adds maps of {made.shape} and {other.what.shape}; add maps of one shape")
         layer = made.layer
-        count = layer.thresholds[1].shape[1]
+        count = layer.thresholds[Setting()].shape[1]
         layer.clamp = (made.zero, made.zero + count)
         if layer.clamp[0] < LEVELS[0] or layer.clamp[1] > LEVELS[1]:
             refuse(made.node, f"adds levels from {layer.clamp[0]} to {layer.clamp[1]}; the engine adds {LEVELS[0]} to {LEVELS[1]}: "
@@ -374,7 +374,7 @@ class _Walk:
         ):
             refuse(node, "averages what is no unsigned 4-bit output of a convolution; put conv, QuantReLU, average pool and "
                          "quantiser in this order")  # fmt: skip
-        count = made.layer.thresholds[1].shape[1]
+        count = made.layer.thresholds[Setting()].shape[1]
         if count > ACTIVATION_MAX:
             refuse(made.node, f"is quantised to {count + 1} values; the engine stores 16: use activations of 2 to 4 bits")
         made.layer.pool2, made.layer.clamp = SUM, (0, count)

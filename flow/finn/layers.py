@@ -16,7 +16,7 @@ from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
 from flow.engine.plan import needs_tables
 from flow.finn.folding import attribute_types, folding_of
 from flow.graph.integer import accumulate, finish, levels, run_layers
-from flow.graph.layers import IMAGE, ImageInput, Layer, group_count
+from flow.graph.layers import IMAGE, ImageInput, Layer, Setting
 
 
 class SwitchableLayer(HWCustomOp):
@@ -24,7 +24,7 @@ class SwitchableLayer(HWCustomOp):
 
     Attributes of the node beside the folding attributes:
         layer: name of the layer; node names may be changed by FINN's transformations.
-        mode_names, mode_settings: names of the modes and this layer's setting in each (see `LayerGraph.modes`).
+        mode_names, mode_settings: names of the modes and this layer's `Setting.code` in each.
         mode: index of the mode for execution and cycles.
         numInputVectors: number of images N.
     """
@@ -41,12 +41,12 @@ class SwitchableLayer(HWCustomOp):
         }
 
     def setting(self, mode=None):
-        """Setting in the mode with index `mode`; in the node's own mode where omitted."""
-        return self.get_nodeattr("mode_settings")[self.get_nodeattr("mode") if mode is None else mode]
+        """The Setting in the mode with index `mode`; in the node's own mode where omitted."""
+        return Setting.of_code(self.get_nodeattr("mode_settings")[self.get_nodeattr("mode") if mode is None else mode])
 
     def groups(self, mode=None):
         """Group count in the mode with index `mode`; in the node's own mode where omitted."""
-        return group_count(self.setting(mode))
+        return self.setting(mode).groups
 
     def get_exp_cycles(self, mode=None):
         """Clock cycles per image in a mode (index), overhead included, on an engine without what only other layers need."""
@@ -96,7 +96,7 @@ class SwitchableConv(SwitchableLayer):
         0: map [N, H, W, Ci], UINT4, or the image's planes [N, S, S, P], UINT8.
         1: weights [Co, Ci, k, k], INT4, of the full network; with n groups output o and input i connect
            iff o·n // Co == i·n // Ci. The first convolution may have INT8.
-        2, 3: A and B, float32 [G, Co], one row per entry of `settings`;
+        2, 3: A and B, float32 [G, Co], one row per entry of `settings`, each a `Setting.code`;
            or with `steps` thresholds alone, INT32 [G, Co, steps].
         last: with `residual`, the map [N, Ho, Wo, Co] that is added before the last clamp or the sum table.
 
@@ -183,7 +183,7 @@ class SwitchableConv(SwitchableLayer):
         weight, *tables = self.onnx_node.input[1 : 3 if self.get_nodeattr("steps") else 4]
         layer = self._layer(np.rint(tensors[weight]).astype(np.int64))
         layer.input, layer.residual = source, residual
-        rows = list(enumerate(self.get_nodeattr("settings")))
+        rows = list(enumerate(self._settings()))
         if len(tables) == 1:
             steps = np.rint(tensors[tables[0]]).astype(np.int64)
             layer.thresholds = {setting: steps[row] for row, setting in rows}
@@ -196,13 +196,16 @@ class SwitchableConv(SwitchableLayer):
         size, table = self.get_nodeattr("image_size"), self.get_nodeattr("pixel_table")
         return ImageInput(tuple(size), np.array(table).reshape(256, -1)) if len(size) else None
 
+    def _settings(self):
+        return [Setting.of_code(code) for code in self.get_nodeattr("settings")]
+
     def _layer(self, weight):
         stride, in_size, out_size = (self.get_nodeattr(name) for name in ("stride", "in_size", "out_size"))
         clamp, valid, *tables = (self.get_nodeattr(name) for name in ("clamp", "valid", "residual_table", "sum_table"))
         residual_table, sum_table = (np.array(table, np.int64) if len(table) else None for table in tables)
         return Layer(
             self.get_nodeattr("layer"), "conv", weight, stride, in_size, out_size,
-            tuple(sorted({group_count(setting) for setting in self.get_nodeattr("settings")})),
+            tuple(sorted({setting.groups for setting in self._settings()})),
             input=IMAGE if self.get_nodeattr("image") else "before",
             residual="added" if self.get_nodeattr("residual") else None,
             shuffle=bool(self.get_nodeattr("shuffle")), pool=bool(self.get_nodeattr("pool")),

@@ -10,7 +10,7 @@ import numpy as np
 from flow.engine.requant import float_steps
 from flow.errors import GatefoldError
 from flow.export import metadata
-from flow.graph.layers import LayerGraph
+from flow.graph.layers import LayerGraph, Setting
 
 
 def overlay(graph, model):
@@ -43,7 +43,9 @@ def overlay(graph, model):
                 layer.group_counts = tuple(entry["group_counts"])
                 remarks[layer.name] = _constants(layer, metadata.affine_of(entry))
         layers = [graph[name] for name in described]
-        return LayerGraph(graph.name, layers, metadata.read(model, "modes"), graph.image, graph.class_order), remarks
+        return LayerGraph(
+            graph.name, layers, metadata.modes_of(metadata.read(model, "modes")), graph.image, graph.class_order
+        ), remarks
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _contradiction(f"they are damaged: {error}") from None
 
@@ -54,9 +56,9 @@ def _contradiction(why):
 
 def _constants(layer, affine):
     """Replace a layer's thresholds by A and B; returns how many differ."""
-    scale, offset = affine[1]
+    scale, offset = affine[Setting()]
     layer.weight = layer.weight * np.where(scale < 0, -1, 1)[:, None, None, None]  # FINN moves the sign into the kernel
-    layer.thresholds, found = {}, layer.thresholds[1]
+    layer.thresholds, found = {}, layer.thresholds[Setting()]
     layer.affine = affine
     low, high = layer.accumulator_range(1)
     low, high = np.where(scale < 0, -high, low), np.where(scale < 0, -low, high)

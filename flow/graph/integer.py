@@ -4,12 +4,14 @@ Accumulators are computed by floating-point BLAS, which is exact here: every par
 2^24 (float32) or 2^53 (float64), whichever the layer's weights demand.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from flow.errors import GatefoldError
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, group_count, shuffle_slots
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, Layer, LayerGraph, Setting, shuffle_slots
 
 
 @dataclass
@@ -28,7 +30,11 @@ class Result:
     classes: np.ndarray
 
 
-def accumulate(layer, groups, inputs):
+Requantise = Callable[[Layer, Setting, np.ndarray], np.ndarray]
+"""(layer, setting, accumulators [N, Co, H, W]) -> levels before the clamp."""
+
+
+def accumulate(layer: Layer, groups: int, inputs: np.ndarray) -> np.ndarray:
     """Accumulators of a convolution.
 
     Args:
@@ -57,23 +63,23 @@ def accumulate(layer, groups, inputs):
     return np.rint(sums).astype(np.int64)
 
 
-def rounded(acc, scale, offset):
+def rounded(acc: Any, scale: Any, offset: Any) -> Any:
     """round_half_even(fl(fl(acc·A) + B)): float32 arrays that broadcast against each other, of numpy or of PyTorch."""
     return (acc * scale + offset).round()
 
 
-def affine_round(acc, scale, offset):
+def affine_round(acc: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> np.ndarray:
     """`rounded` of integer accumulators, int64."""
     return rounded(acc.astype(np.float32), np.asarray(scale, np.float32), np.asarray(offset, np.float32)).astype(np.int64)
 
 
-def affine(layer, setting, acc):
+def affine(layer: Layer, setting: Setting, acc: np.ndarray) -> np.ndarray:
     """The float definition of requantisation for accumulators [N, Co, H, W]."""
     scale, offset = layer.affine[setting]
     return affine_round(acc, scale[:, None, None], offset[:, None, None])
 
 
-def levels(layer, setting, acc):
+def levels(layer: Layer, setting: Setting, acc: np.ndarray) -> np.ndarray:
     """The definition of requantisation, before the clamp, for accumulators [N, Co, H, W]: by thresholds where the layer has
     them, else by the float definition."""
     if not layer.thresholds:
@@ -84,7 +90,7 @@ def levels(layer, setting, acc):
     return out + layer.level_range[0]
 
 
-def finish(layer, level, residual=None):
+def finish(layer: Layer, level: np.ndarray, residual: np.ndarray | None = None) -> np.ndarray:
     """From levels [N, Co, H, W] to the stored map, uint8 [N, Co, out_size, out_size]: clamp, residual, table, 2×2 pool, valid
     pixels, shuffle.
 
@@ -113,7 +119,7 @@ def _windows(maps):
     return maps.reshape(count, channels, height // 2, 2, width // 2, 2)
 
 
-def run(graph, images, mode, requantise=levels):
+def run(graph: LayerGraph, images: np.ndarray, mode: str, requantise: Requantise = levels) -> Result:
     """Run a batch of images.
 
     Args:
@@ -129,7 +135,7 @@ def run(graph, images, mode, requantise=levels):
     return run_planes(graph, planes(graph, images), mode, requantise)
 
 
-def planes(graph, images):
+def planes(graph: LayerGraph, images: np.ndarray) -> np.ndarray:
     """What the first layer reads of images, uint8 [N, colours, height, width] -> uint8 [N, planes, in_size, in_size]."""
     images = np.asarray(images)
     first = graph.layers[0]
@@ -143,12 +149,12 @@ def planes(graph, images):
     return graph.image.planes(images, first.in_size) if graph.image else images
 
 
-def picture_frames(graph, pictures):
+def picture_frames(graph: LayerGraph, pictures: np.ndarray) -> np.ndarray:
     """What the accelerator reads of pictures, uint8 [N, height, width, colours] -> uint8 [N, in_size, in_size, planes]."""
     return planes(graph, np.asarray(pictures).transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
 
 
-def run_planes(graph, planes, mode, requantise=levels):
+def run_planes(graph: LayerGraph, planes: np.ndarray, mode: str, requantise: Requantise = levels) -> Result:
     """As `run`, from the planes that the first layer reads, uint8 [N, planes, in_size, in_size] (see `ImageInput`)."""
     settings = {layer.name: graph.setting(mode, layer) for layer in graph.layers}
     stations = run_layers(graph.layers, settings, planes, requantise)
@@ -157,7 +163,9 @@ def run_planes(graph, planes, mode, requantise=levels):
     return Result(stations, logits, logits.argmax(axis=1))
 
 
-def run_layers(layers, settings, images, requantise):
+def run_layers(
+    layers: list[Layer], settings: dict[str, Setting], images: np.ndarray, requantise: Requantise | None
+) -> dict[str, np.ndarray]:
     """Run layers in order, each with its setting in the mode; returns the stations, the images among them."""
     stations = {IMAGE: images}
     for layer in layers:
@@ -166,7 +174,7 @@ def run_layers(layers, settings, images, requantise):
             stations[layer.name] = inputs.astype(np.int64) @ layer.weight.T + layer.bias
             continue
         setting = settings[layer.name]
-        level = requantise(layer, setting, accumulate(layer, group_count(setting), inputs))
+        level = requantise(layer, setting, accumulate(layer, setting.groups, inputs))
         out = finish(layer, level, stations[layer.residual] if layer.residual else None)
         stations[layer.name] = out.sum(axis=(2, 3), dtype=np.int64) if layer.pool else out
     return stations

@@ -20,14 +20,36 @@ SUM_VALUES = 64
 MAX, SUM = "max", "sum"
 WEIGHT_BITS = 4
 WEIGHT_MAX = 7
-OWN_STATISTICS = 32
-"""A mode's setting of a layer is n + OWN_STATISTICS·s: n groups, with batch-normalisation statistics number s. Those of number 0
-belong to the group count; a mode that was searched has its own."""
+_CODE_GROUPS = 32
 
 
-def group_count(setting):
-    """The group count n in a mode's setting of a layer."""
-    return setting % OWN_STATISTICS
+@dataclass(frozen=True)
+class Setting:
+    """What a mode sets in a layer.
+
+    Attributes:
+        groups: group count n, 1…31.
+        statistics: number of the batch-normalisation statistics. Those of number 0 belong to the group count; a mode that was
+            searched has its own.
+    """
+
+    groups: int = 1
+    statistics: int = 0
+
+    def __lt__(self, other: "Setting") -> bool:
+        """The order of the requantisation memory: all group counts' own statistics come first."""
+        return self.code < other.code
+
+    @property
+    def code(self) -> int:
+        """The setting as files have it."""
+        return self.groups + _CODE_GROUPS * self.statistics
+
+    @classmethod
+    def of_code(cls, code: int) -> "Setting":
+        """The inverse of `code`."""
+        statistics, groups = divmod(int(code), _CODE_GROUPS)
+        return cls(groups, statistics)
 
 
 @dataclass
@@ -56,9 +78,9 @@ class Layer:
         residual: name of the layer whose output is added before the last clamp, or None.
         shuffle: output channel c = a·n' + b is stored in slot b·16 + a, n' = Co / 16.
         pool: the output is the sum over all pixels per channel.
-        affine: setting (n, where the statistics are the group count's) -> (A, B), float32 [Co] each: the output is
+        affine: Setting -> (A, B), float32 [Co] each: the output is
             round_half_even(fl(fl(acc·A) + B)), clamped to 0…15.
-        thresholds: setting -> int64 [Co, L], ascending, instead of `affine`: the level is the lowest level plus the number of
+        thresholds: Setting -> int64 [Co, L], ascending, instead of `affine`: the level is the lowest level plus the number of
             thresholds that the accumulator reaches, acc >= threshold.
         clamp: (lowest, highest) level, None for 0…15, with a residual −15…15. Without a residual the lowest level is 0.
         residual_table: int64 [16], what is added for each code of the residual; None adds the code itself.
@@ -93,53 +115,53 @@ class Layer:
     reach: int | None = None
 
     @property
-    def out_channels(self):
+    def out_channels(self) -> int:
         return self.weight.shape[0]
 
     @property
-    def in_channels(self):
+    def in_channels(self) -> int:
         return self.weight.shape[1]
 
     @property
-    def kernel(self):
+    def kernel(self) -> int:
         return self.weight.shape[2] if self.kind == "conv" else 1
 
     @property
-    def input_max(self):
+    def input_max(self) -> int:
         """The largest input integer; the smallest is 0."""
         if self.reach is not None:
             return self.reach
         return IMAGE_MAX if self.input == IMAGE else ACTIVATION_MAX
 
     @property
-    def level_range(self):
+    def level_range(self) -> tuple[int, int]:
         """(lowest, highest) level of a requantised accumulator."""
         return self.clamp or (0 if self.residual is None else -ACTIVATION_MAX, ACTIVATION_MAX)
 
     @property
-    def out_max(self):
+    def out_max(self) -> int:
         """The largest code of the output map."""
         if self.sum_table is not None:
             return int(self.sum_table.max())
         return ACTIVATION_MAX if self.residual else self.level_range[1]
 
     @property
-    def valid_size(self):
+    def valid_size(self) -> tuple[int, int]:
         """(height, width) of the valid pixels of the output map."""
         size = self.conv_size // (2 if self.pool2 else 1)
         return self.valid or (size, size)
 
     @property
-    def settings(self):
+    def settings(self) -> list[Setting]:
         """Settings that the layer has requantisations for, ascending."""
         return sorted(self.thresholds or self.affine)
 
     @property
-    def conv_size(self):
+    def conv_size(self) -> int:
         """Height = width of the convolution's own map, before a pool, in stored pixels."""
         return (self.in_size - 1) // self.stride + 1
 
-    def weight_digits(self):
+    def weight_digits(self) -> list[tuple[int, np.ndarray]]:
         """[(shift, kernels)], kernels int64 in −7…7, what the engine's lanes multiply: the weight is the sum of kernels·2^shift.
 
         One pair with shift 0 for weights in −7…7. Wider ones, which the first layer may have, are w = 16·high + low, high
@@ -151,13 +173,13 @@ class Layer:
         parts = ((WEIGHT_BITS, (self.weight - low) // 16), (0, low))
         return [(shift, kernels) for shift, part in parts for kernels in _kernels(part)]
 
-    def group_weight(self, groups):
+    def group_weight(self, groups: int) -> np.ndarray:
         """The weights in use with `groups` groups, [n, Co/n, Ci/n, ...]: output o and input i connect
         iff o·n // Co == i·n // Ci."""
         per_out, per_in = self.out_channels // groups, self.in_channels // groups
         return np.stack([self.weight[g * per_out : (g + 1) * per_out, g * per_in : (g + 1) * per_in] for g in range(groups)])
 
-    def accumulator_range(self, groups):
+    def accumulator_range(self, groups: int) -> tuple[np.ndarray, np.ndarray]:
         """(lowest, highest) reachable accumulator per output channel, int64 [Co] each."""
         weight = self.group_weight(groups).reshape(self.out_channels, -1)
         return (
@@ -184,14 +206,14 @@ class ImageInput:
     table: np.ndarray
 
     @property
-    def colours(self):
+    def colours(self) -> int:
         return self.table.shape[1]
 
     @property
-    def signed(self):
+    def signed(self) -> bool:
         return bool((self.table < 0).any())
 
-    def planes(self, images, size):
+    def planes(self, images: np.ndarray, size: int) -> np.ndarray:
         """uint8 [N, colours, height, width] -> uint8 [N, planes, size, size], zero outside the image."""
         values = self.table[images, np.arange(self.colours)[:, None, None]]
         if self.signed:
@@ -207,8 +229,8 @@ class LayerGraph:
     Attributes:
         name: the model's name.
         layers: list of Layer; the last one is the classifier.
-        modes: mode name -> {layer name: setting, see `OWN_STATISTICS`}; the order gives the mode index. Layers that are not
-            mentioned run with one group.
+        modes: mode name -> {layer name: Setting}; the order gives the mode index. Layers that are not
+            mentioned have the setting `Setting()`, one group.
         image: ImageInput, or None where the first layer reads the pixels as they are.
         class_order: number of the network's class that each logit belongs to, or None where they are the same. Logits whose
             integers are equal are told apart by what their real biases are above the integer ones, so the class with
@@ -229,33 +251,33 @@ class LayerGraph:
         return self._by_name[name]
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         return self.layers[-1].out_channels
 
     @property
-    def picture_shape(self):
+    def picture_shape(self) -> tuple[int, int, int]:
         """(height, width, colours) of the pictures that the network takes."""
         if self.image:
             return (*self.image.size, self.image.colours)
         first = self.layers[0]
         return first.in_size, first.in_size, first.in_channels
 
-    def setting(self, mode, layer):
+    def setting(self, mode: str, layer: Layer) -> Setting:
         """Setting of `layer` in the mode called `mode`: its key in `Layer.affine`."""
         try:
-            return self.modes[mode].get(layer.name, 1)
+            return self.modes[mode].get(layer.name, Setting())
         except KeyError:
             raise GatefoldError(f"unknown mode {mode!r}; {self.name} has {', '.join(self.modes)}") from None
 
-    def groups(self, mode, layer):
+    def groups(self, mode: str, layer: Layer) -> int:
         """Group count of `layer` in the mode called `mode`."""
-        return group_count(self.setting(mode, layer))
+        return self.setting(mode, layer).groups
 
-    def used_groups(self, layer):
+    def used_groups(self, layer: Layer) -> list[int]:
         """Sorted group counts that any mode uses for `layer`."""
         return sorted({self.groups(mode, layer) for mode in self.modes})
 
-    def used_settings(self, layer):
+    def used_settings(self, layer: Layer) -> list[Setting]:
         """Sorted settings that any mode has for `layer`."""
         return sorted({self.setting(mode, layer) for mode in self.modes})
 
@@ -269,19 +291,19 @@ def _kernels(part):
     return found
 
 
-def shuffle_slots(channels):
+def shuffle_slots(channels: int) -> np.ndarray:
     """slot[c]: where output channel c is stored, int64 [channels]; the identity for 16 channels."""
     channel = np.arange(channels)
     per_group = channels // SHUFFLE_GROUPS
     return channel % per_group * SHUFFLE_GROUPS + channel // per_group
 
 
-def stored_size(height, width):
+def stored_size(height: int, width: int) -> int | None:
     """The smallest map that the engine stores for height × width pixels, or None."""
     return next((size for size in MAP_SIZES if size >= max(height, width)), None)
 
 
-def check(graph):
+def check(graph: LayerGraph) -> None:
     """Raise GatefoldError, naming the layer, where the graph contradicts itself."""
     seen = {}
     for layer in graph.layers:
@@ -305,7 +327,7 @@ def check(graph):
         for setting in graph.used_settings(layer):
             if layer.kind == "conv" and setting not in layer.settings:
                 raise GatefoldError(
-                    f"{where} has no batch norm for {group_count(setting)} groups (it has {layer.settings}); train that group count"
+                    f"{where} has no batch norm for {setting.groups} groups (it has {sorted({each.groups for each in layer.settings})}); train that group count"
                 )
         if layer.shuffle and layer.out_channels % SHUFFLE_GROUPS:
             raise GatefoldError(f"{where}: channel shuffle needs a multiple of {SHUFFLE_GROUPS} channels, not {layer.out_channels}")

@@ -17,6 +17,7 @@ from flow.graph.layers import (
     ImageInput,
     Layer,
     LayerGraph,
+    Setting,
     stored_size,
 )
 
@@ -24,15 +25,17 @@ GROUP_COUNTS = (1, 2, 4, 8, 16)
 MODE_NAMES = ("full", "1/2", "1/4", "1/8", "1/16")
 
 
-def uniform_modes(layers):
+def uniform_modes(layers: list[Layer]) -> dict[str, dict[str, Setting]]:
     """The five standard modes: the same group count in every layer that can switch."""
     return {
-        name: {layer.name: n for layer in layers if n in layer.group_counts}
+        name: {layer.name: Setting(n) for layer in layers if n in layer.group_counts}
         for name, n in zip(MODE_NAMES, GROUP_COUNTS, strict=True)
     }
 
 
-def random_resnet(seed=0, widths=(16, 32, 64), blocks=(1, 1, 1), classes=10):
+def random_resnet(
+    seed: int = 0, widths: tuple[int, ...] = (16, 32, 64), blocks: tuple[int, ...] = (1, 1, 1), classes: int = 10
+) -> LayerGraph:
     """A CIFAR ResNet with random 4-bit weights.
 
     Args:
@@ -76,28 +79,37 @@ def random_resnet(seed=0, widths=(16, 32, 64), blocks=(1, 1, 1), classes=10):
     return LayerGraph(f"random{seed}", layers, modes)
 
 
-def calibrate(layers, modes, planes, rng):
+def calibrate(layers: list[Layer], modes: dict[str, dict[str, Setting]], planes: np.ndarray, rng: np.random.Generator) -> None:
     """Give every convolution random batch norms whose levels use its whole range, in every mode.
 
     Args:
         planes: uint8 [N, planes, size, size], what the first layer reads.
     """
 
-    def calibrated(layer, groups, acc):
-        if groups not in layer.affine:
+    def calibrated(layer, setting, acc):
+        if setting not in layer.affine:
             low, high = layer.level_range if layer.clamp else (0, ACTIVATION_MAX)
             usual = (high - low) / ACTIVATION_MAX
             gain = rng.uniform(2.5, 4.5, layer.out_channels) * usual * rng.choice([1, 1, 1, -1], layer.out_channels)
             scale = (gain / np.maximum(acc.std(axis=(0, 2, 3)), 1.0)).astype(np.float32)
             shift = low + rng.normal(2.0, 2.0, layer.out_channels) * usual - acc.mean(axis=(0, 2, 3)) * scale
-            layer.affine[groups] = scale, shift.astype(np.float32)
-        return affine(layer, groups, acc)
+            layer.affine[setting] = scale, shift.astype(np.float32)
+        return affine(layer, setting, acc)
 
     for mode in modes.values():
-        run_layers(layers, {layer.name: mode.get(layer.name, 1) for layer in layers}, planes, calibrated)
+        run_layers(layers, {layer.name: mode.get(layer.name, Setting()) for layer in layers}, planes, calibrated)
 
 
-def random_plain(seed=0, shape=(3, 32, 32), signed=False, weight_max=7, steps=4, tables=True, pools=True, classes=10):
+def random_plain(
+    seed: int = 0,
+    shape: tuple[int, int, int] = (3, 32, 32),
+    signed: bool = False,
+    weight_max: int = 7,
+    steps: int = 4,
+    tables: bool = True,
+    pools: bool = True,
+    classes: int = 10,
+) -> LayerGraph:
     """A network with what a layer may have and the shipped networks have not: bounds and tables of its own, 2×2 pools, maps
     that are smaller than they are stored, wide weights in the first layer. Everything follows from the seed.
 
@@ -175,7 +187,7 @@ def random_plain(seed=0, shape=(3, 32, 32), signed=False, weight_max=7, steps=4,
     classifier = Layer("classifier", "linear", rng.integers(-127, 128, (classes, state[1])), input=state[0])
     classifier.bias = rng.integers(-40000, 40000, classes)
     layers.append(classifier)
-    modes = {"full": {}, "1/4": {layer.name: 4 for layer in layers if 4 in layer.group_counts}}
+    modes = {"full": {}, "1/4": {layer.name: Setting(4) for layer in layers if 4 in layer.group_counts}}
     offset = 128 if signed else 0
     image = ImageInput(tuple(shape[1:]), np.arange(-offset, 256 - offset)[:, None].repeat(colours, axis=1))
     images = rng.integers(0, 256, (4, *shape), dtype=np.uint8)

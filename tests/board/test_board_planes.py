@@ -7,7 +7,7 @@ from board.description import Damaged, check_description, read_picture
 from flow.build.deploy import image_description
 from flow.engine.stream import padded_frames
 from flow.graph.integer import picture_frames
-from flow.graph.layers import ImageInput, Layer, LayerGraph, stored_size
+from flow.graph.layers import ImageInput, Layer, LayerGraph, Setting, stored_size
 from tests.board.conftest import seal
 
 RNG = np.random.default_rng(3)
@@ -18,7 +18,7 @@ def network(height, width, colours, table):
     size = stored_size(height, width)
     planes = colours * (2 if (table < 0).any() else 1)
     conv = Layer(
-        "conv", "conv", np.ones((16, planes, 1, 1), np.int64), 1, size, size, pool=True, thresholds={1: np.zeros((16, 15))}
+        "conv", "conv", np.ones((16, planes, 1, 1), np.int64), 1, size, size, pool=True, thresholds={Setting(): np.zeros((16, 15))}
     )
     linear = Layer("linear", "linear", np.ones((2, 16), np.int64), input="conv", bias=np.zeros(2, np.int64))
     return LayerGraph("net", [conv, linear], {"full": {}}, ImageInput((height, width), table))

@@ -11,7 +11,7 @@ from flow.engine.compile import keep_modes
 from flow.engine.plan import CLASSES, plan
 from flow.errors import GatefoldError
 from flow.export.from_model import layer_graph
-from flow.graph.layers import LayerGraph
+from flow.graph.layers import LayerGraph, Setting
 from flow.graph.random_graph import random_resnet
 from flow.training.checkpoint import save_model
 
@@ -187,6 +187,10 @@ def plain(widths):
     for name, layer in by_name.items():
         outputs = 10 if layer.kind == "linear" else stage[name.partition(".")[0]]
         shape = (outputs, made[layer.input], *layer.weight.shape[2:])
-        layer.weight, layer.shuffle, layer.affine = np.zeros(shape, np.int64), False, {1: (np.ones(outputs), np.zeros(outputs))}
+        layer.weight, layer.shuffle, layer.affine = (
+            np.zeros(shape, np.int64),
+            False,
+            {Setting(): (np.ones(outputs), np.zeros(outputs))},
+        )
         made[name] = outputs
     return LayerGraph("plain", graph.layers, {"full": {}})

@@ -14,7 +14,7 @@ from flow.engine.requant import (
 )
 from flow.errors import GatefoldError
 from flow.graph.integer import run
-from flow.graph.layers import Layer
+from flow.graph.layers import Layer, Setting
 from flow.graph.random_graph import random_resnet
 
 
@@ -44,27 +44,27 @@ def test_every_accumulator_of_random_channels(lowest):
 
 
 def layer_with(weight, scale):
-    affine = {1: (np.full(4, scale, np.float32), np.arange(4, dtype=np.float32))}
+    affine = {Setting(): (np.full(4, scale, np.float32), np.arange(4, dtype=np.float32))}
     return Layer("a", "conv", np.full((4, 8, 3, 3), weight), input="b", affine=affine)
 
 
 def test_large_scales_are_prescaled_where_accumulators_are_small():
     for weight, scale, prescale, matched in ((1, 0.2, False, 4), (1, 0.7, True, 4), (8, 0.7, False, 0), (1, 5.0, False, 0)):
-        constants = requantise_layer(layer_with(weight, scale), 1)
+        constants = requantise_layer(layer_with(weight, scale), Setting())
         assert (constants.prescale, constants.matched.sum()) == (prescale, matched)
 
 
 def test_unmatched_channel_names_layer_mode_and_channel():
     graph = random_resnet(2)
-    graph["stage3.block1.conv1"].affine[1][0][5] = 5.0
+    graph["stage3.block1.conv1"].affine[Setting()][0][5] = 5.0
     with pytest.raises(GatefoldError, match=r"1 of .* channel 5 of layer stage3.block1.conv1 with 1 groups \(mode full"):
         check_matched(graph, requantise(graph))
 
 
 def test_accumulators_beyond_21_bits_are_refused():
-    assert not requantise_layer(layer_with(900, 0.1), 1).matched.all()
+    assert not requantise_layer(layer_with(900, 0.1), Setting()).matched.all()
     with pytest.raises(GatefoldError, match="layer a .* beyond 21 bits"):
-        requantise_layer(layer_with(1000, 0.1), 1)
+        requantise_layer(layer_with(1000, 0.1), Setting())
 
 
 def test_wide_accumulators_take_a_finer_step():
@@ -74,16 +74,16 @@ def test_wide_accumulators_take_a_finer_step():
     weight[:, 0] = 127
     layer = Layer("a", "conv", weight, in_size=32, out_size=32)
     first = rng.uniform(0, 40000, 12)
-    layer.thresholds = {1: np.ceil(first[:, None] + rng.uniform(3000, 6000, (12, 1)) * np.arange(15)).astype(np.int64)}
+    layer.thresholds = {Setting(): np.ceil(first[:, None] + rng.uniform(3000, 6000, (12, 1)) * np.arange(15)).astype(np.int64)}
     assert 18 < accumulator_bits(layer, 1) <= 21
-    constants = requantise_layer(layer, 1)
+    constants = requantise_layer(layer, Setting())
     assert constants.fine and constants.matched.all() and not constants.prescale
-    assert not solve_thresholds(layer.thresholds[1], *layer.accumulator_range(1), 0).matched.all()
+    assert not solve_thresholds(layer.thresholds[Setting()], *layer.accumulator_range(1), 0).matched.all()
     low, high = layer.accumulator_range(1)
     for channel in range(12):
         acc = np.arange(low[channel], high[channel] + 1)
         got = (acc * constants.scale[channel] + (constants.bias[channel] << 18)) >> 34
-        assert np.array_equal(np.clip(got, 0, 15), np.searchsorted(layer.thresholds[1][channel], acc, side="right"))
+        assert np.array_equal(np.clip(got, 0, 15), np.searchsorted(layer.thresholds[Setting()][channel], acc, side="right"))
 
 
 @pytest.mark.parametrize("mode", ["full", "1/16"])
@@ -119,10 +119,10 @@ def test_steps_of_unequal_width_are_unmatched_and_named():
     graph = random_resnet(2)
     layer = graph["stage2.block1.conv1"]
     layer.affine, layer.clamp = {}, (0, 3)
-    layer.thresholds = {n: np.tile([-30, 0, 30], (32, 1)) for n in (1, 2, 4, 8, 16)}
+    layer.thresholds = {Setting(n): np.tile([-30, 0, 30], (32, 1)) for n in (1, 2, 4, 8, 16)}
     table = requantise(graph)
     check_matched(graph, table)
-    layer.thresholds[1][7] = -30, -29, 30
+    layer.thresholds[Setting()][7] = -30, -29, 30
     with pytest.raises(GatefoldError, match="its thresholds at .* channel 7 of layer stage2.block1.conv1 .*thresholds -30 to 30"):
         check_matched(graph, requantise(graph))
 
@@ -130,7 +130,7 @@ def test_steps_of_unequal_width_are_unmatched_and_named():
 def test_codes_of_fewer_bits_are_clamped():
     layer = layer_with(1, 0.2)
     layer.clamp = (0, 3)
-    constants = requantise_layer(layer, 1)
+    constants = requantise_layer(layer, Setting())
     assert constants.matched.all()
     acc = np.arange(-50, 1081)
     for channel in range(4):

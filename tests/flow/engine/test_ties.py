@@ -7,6 +7,7 @@ import torch
 from flow.engine.requant import apply, check_matched, hardware, requantise, solve
 from flow.explore.evaluator import Evaluator
 from flow.graph.integer import affine_round, run
+from flow.graph.layers import Setting
 from flow.graph.random_graph import random_resnet
 from flow.models import create, initialise
 from flow.nn.quantisers import Activation, ResidualBranch
@@ -66,7 +67,7 @@ def test_three_halves_in_a_row_have_no_constants(low, high):
 def test_integer_run_of_all_halves():
     graph = random_resnet(2)
     stem = graph["stem"]
-    stem.weight, stem.affine[1] = stem_weight(stem.out_channels), constants(stem.out_channels)
+    stem.weight, stem.affine[Setting()] = stem_weight(stem.out_channels), constants(stem.out_channels)
     for channel in run(graph, planes(), "full").stations["stem"][0]:
         assert channel[0, : len(PIXELS)].tolist() == LEVELS
 
@@ -87,7 +88,7 @@ def test_integer_run_and_requantiser_table():
     graph = random_resnet(2)
     stem, layer = graph["stem"], graph["stage1.block1.conv1"]
     stem.weight = stem_weight(16) // 4
-    stem.affine[1] = np.ones(16, np.float32), np.zeros(16, np.float32)
+    stem.affine[Setting()] = np.ones(16, np.float32), np.zeros(16, np.float32)
     layer.weight = np.zeros_like(layer.weight)
     layer.weight[:, 0, 1, 1] = 1
     scale, offset = np.resize(list(CHANNELS), (16, 2)).astype(np.float32).T

@@ -17,7 +17,7 @@ from flow.export.from_model import layer_graph
 from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
 from flow.graph.integer import run
-from flow.graph.layers import shuffle_slots
+from flow.graph.layers import Setting, shuffle_slots
 from flow.graph.random_graph import random_resnet
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
@@ -192,5 +192,5 @@ def test_a_node_says_what_finn_rounds_elsewhere(tmp_path):
         stem = nodes.graph.node[0]
         words = re.fullmatch(r"scale and bias of the model; FINN's thresholds.* off at (\d+) of 240", stem.doc_string)
         offs.append(int(words[1]))
-        assert gatefold_finn.layer_graph(nodes)["stem"].affine[1][1].tolist() == layers["stem"]["affine"]["1"][1]
+        assert gatefold_finn.layer_graph(nodes)["stem"].affine[Setting()][1].tolist() == layers["stem"]["affine"]["1"][1]
     assert offs[0] == 0 < offs[1] < 240

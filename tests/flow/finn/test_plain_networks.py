@@ -24,6 +24,7 @@ from flow.finn.infer import recognise
 from flow.finn.steps import NetworkConfig, parse_qonnx, read_network, read_qonnx, step_infer_layers
 from flow.finn.streamline import step_convert_to_finn, step_streamline, step_tidy_up
 from flow.graph.integer import levels, run
+from flow.graph.layers import Setting
 
 ROOT = Path(__file__).parents[3]
 BOARD_PYTHON = ROOT / ".venv-board" / "bin" / "python"
@@ -179,7 +180,7 @@ def test_every_station_has_the_same_integers(name, tmp_path):
     convolutions = graph.layers[:-1]
     narrow = [layer for layer in convolutions if max(abs(bound).max() for bound in layer.accumulator_range(1)) < 1 << 17]
     assert len(narrow) == len(convolutions) - (name == "digits")
-    table = {(layer.name, 1): requantise_layer(layer, 1) for layer in narrow}
+    table = {(layer.name, Setting()): requantise_layer(layer, Setting()) for layer in narrow}
     check_matched(graph, table)
     constants = hardware(table)
 

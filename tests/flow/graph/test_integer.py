@@ -7,7 +7,7 @@ from torch.nn.functional import conv2d
 
 from flow.errors import GatefoldError
 from flow.graph.integer import accumulate, finish, levels, run
-from flow.graph.layers import ImageInput, Layer, check, shuffle_slots
+from flow.graph.layers import ImageInput, Layer, LayerGraph, Setting, check, shuffle_slots
 from flow.graph.random_graph import random_resnet
 
 
@@ -100,11 +100,11 @@ def test_tables_pools_and_valid_pixels(pool2, residual):
 
 def test_levels_count_the_thresholds_that_are_reached():
     layer = Layer("a", "conv", np.zeros((2, 1, 1, 1), np.int64), input="b", residual="b", clamp=(-4, 3))
-    layer.thresholds = {1: np.array([[-10, -5, -5, 0, 1, 2, 30], [7, 8, 9, 10, 11, 12, 13]])}
+    layer.thresholds = {Setting(): np.array([[-10, -5, -5, 0, 1, 2, 30], [7, 8, 9, 10, 11, 12, 13]])}
     acc = np.arange(-20, 40).reshape(1, 1, 6, 10).repeat(2, axis=1)
-    for channel, steps in enumerate(layer.thresholds[1]):
+    for channel, steps in enumerate(layer.thresholds[Setting()]):
         expected = [-4 + sum(value >= step for step in steps) for value in range(-20, 40)]
-        assert levels(layer, 1, acc)[0, channel].reshape(-1).tolist() == expected
+        assert levels(layer, Setting(), acc)[0, channel].reshape(-1).tolist() == expected
 
 
 def test_weights_of_eight_bits_are_passes_of_four_bits():
@@ -150,3 +150,29 @@ def test_tables_that_contradict_themselves_are_refused(changes, words):
         setattr(layer, name, value)
     with pytest.raises(GatefoldError, match=f"stage1.block1.conv1 of random5 .*{words}"):
         check(graph)
+
+
+def test_a_setting_is_a_group_count_and_statistics():
+    """In files a number; in order the group counts' own statistics come first, as the requantisation memory has them."""
+    settings = [Setting(16), Setting(2, 1), Setting(1), Setting(1, 2), Setting(4, 1)]
+    assert sorted(settings) == [Setting(1), Setting(16), Setting(2, 1), Setting(4, 1), Setting(1, 2)]
+    assert [setting.code for setting in settings] == [16, 34, 1, 65, 36]
+    assert [Setting.of_code(setting.code) for setting in settings] == settings
+
+
+def test_a_mode_with_statistics_of_its_own():
+    """Two modes of one group count with two batch norms, and a third whose batch norm is missing."""
+    graph = random_resnet(2)
+    layer = graph["stage1.block1.conv1"]
+    own = Setting(4, 1)
+    scale, offset = layer.affine[Setting(4)]
+    layer.affine[own] = scale, offset + np.float32(3)
+    modes = {**graph.modes, "own": {**graph.modes["1/4"], layer.name: own}}
+    found = LayerGraph(graph.name, graph.layers, modes)
+    assert (found.groups("own", layer), found.used_settings(layer)[-1]) == (4, own)
+    images = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), dtype=np.uint8)
+    ours, theirs = (run(found, images, mode).stations[layer.name].astype(int).sum() for mode in ("own", "1/4"))
+    assert ours > theirs
+    modes["own"][layer.name] = Setting(4, 2)
+    with pytest.raises(GatefoldError, match=r"conv1 of random2 has no batch norm for 4 groups \(it has \[1, 2, 4, 8, 16\]\)"):
+        LayerGraph(graph.name, graph.layers, modes)
