@@ -148,7 +148,8 @@ def check_description(contents: dict) -> None:
         isinstance(classes, list) and 0 < len(classes) < 256 and all(map(is_text, classes)),
         "modes.json: classes is no list of names",
     )
-    order = contents.get("class_order")
+    need("class_order" in contents, "modes.json: there is no class_order")
+    order = contents["class_order"]
     need(
         order is None
         or isinstance(order, list)

@@ -73,7 +73,14 @@ def script(build, *options):
 
 def running(build, *options):
     """The program in a process of its own, once it has loaded the accelerator."""
-    process = subprocess.Popen(script(build, *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        script(build, *options),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which jobs in a shell's background ignore
+    )
     while process.poll() is None and "accelerator.so" not in open(f"/proc/{process.pid}/maps").read():
         time.sleep(0.05)
     time.sleep(0.5)
