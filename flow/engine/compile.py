@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flow.engine.config import Folding
@@ -35,7 +35,7 @@ def keep_modes(graph: LayerGraph, names: Iterable[str]) -> LayerGraph:
     """The graph with only the named modes, in the order given."""
     for name in names:
         graph.groups(name, graph.layers[0])
-    return LayerGraph(graph.name, graph.layers, {name: graph.modes[name] for name in names})
+    return replace(graph, modes={name: graph.modes[name] for name in names})
 
 
 def compile_graph(graph: LayerGraph, folding: Folding | None = None, layout: Plan | None = None) -> Compiled:

@@ -20,7 +20,7 @@ from flow.engine.stream import frame_beats
 from flow.errors import GatefoldError
 from flow.export.from_model import layer_graph
 from flow.graph.layers import Layer, LayerGraph
-from flow.graph.random_graph import random_resnet
+from flow.graph.random_graph import random_plain, random_resnet
 
 
 @pytest.fixture(scope="module")
@@ -325,3 +325,12 @@ def test_layers_without_residuals_alternate_between_the_memories():
         assert layer.input == "image" or contents[layout.maps[layer.input]] == layer.input
         contents[layout.maps[layer.name]] = layer.name
     assert layout.maps[graph.layers[-2].name] is None
+
+
+def test_fewer_modes_leave_the_rest_of_a_network_as_it_is():
+    """Its image and the order of its classes too."""
+    graph = random_plain(3)
+    graph = replace(graph, class_order=tuple(range(graph.classes))[::-1])
+    fewer = keep_modes(graph, list(graph.modes)[:1])
+    assert graph.image is not None and (fewer.image, fewer.class_order) == (graph.image, graph.class_order)
+    assert fewer.layers is graph.layers and list(fewer.modes) == list(graph.modes)[:1]
