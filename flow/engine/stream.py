@@ -6,6 +6,11 @@ FRAME_BYTES = 128
 """An image takes a multiple of this, one burst of the DMA."""
 
 
+def frame_bytes(planes: int, size: int) -> int:
+    """Bytes that an image of so many planes [size, size] takes in memory, up to a multiple of FRAME_BYTES."""
+    return -(-planes * size**2 // FRAME_BYTES) * FRAME_BYTES
+
+
 def padded_frames(planes):
     """Images as they lie in memory, one after the other.
 

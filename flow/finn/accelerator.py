@@ -11,6 +11,7 @@ from qonnx.transformation.base import Transformation
 from flow.engine.compile import build_hash, image_digest, with_hash
 from flow.engine.interface import load_interface
 from flow.engine.sources import accelerator_sources
+from flow.engine.stream import padded_frames
 from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
 from flow.finn.tile_engine import OP
@@ -21,7 +22,6 @@ IMAGES, RTL = "images", "rtl"
 SOURCE_LIST = "all_verilog_srcs.txt"
 BASE = 0x1000_0000
 ALIGN = 128
-START_WITH_INTERRUPT = 0b101
 BEAT = 8
 
 
@@ -110,16 +110,17 @@ def rtlsim_accelerator(model, images, modes, trace=None, patience=2_000_000):
             picture_frames(graph, images), [list(graph.modes).index(mode) for mode in modes], interface, classes
         )
         sim.enlist(Memory(sim, "m_axi", BASE, memory))
-        registers = {**places, "frames": len(images), "control": START_WITH_INTERRUPT}
+        control, fields = interface.fields["control"], interface.fields["status"]
+        registers = {**places, "frames": len(images), "control": control["start"].mask | control["interrupt"].mask}
         sim.write_axilite("s_axi_control", iter([(interface.registers[name], f"{value:x}") for name, value in registers.items()]))
         sim.enlist(Interrupt(sim, "irq"))
         if sim.run(patience):
             raise GatefoldError(f"The accelerator does not finish within {patience} cycles; look at a waveform.")
         sim.enlist(Memory(sim, "m_axi", BASE, memory))
         status = _read(sim, interface, "status")
-        if status >> 2 & 1:
+        if fields["error"].of(status):
             names = {code: name for name, code in interface.errors.items()}
-            raise GatefoldError(f"The accelerator reports the error {names.get(status >> 8 & 0xFF)}; check the batch.")
+            raise GatefoldError(f"The accelerator reports the error {names.get(fields['error_code'].of(status))}; check the batch.")
         cycles = _read(sim, interface, "cycles")
     finally:
         xsi.close_rtlsim(sim)
@@ -205,7 +206,7 @@ class Interrupt:
 def _lay_out(planes, modes, interface, classes):
     """(memory uint8, register name -> address): planes [N, S, S, planes], the mode list, room for the records."""
     parts = [
-        np.ascontiguousarray(planes.transpose(0, 3, 1, 2)).reshape(-1),
+        padded_frames(planes.transpose(0, 3, 1, 2)).reshape(-1),
         np.array(modes, np.uint8),
         np.zeros(4 * interface.record_words(classes) * len(modes), np.uint8),
     ]

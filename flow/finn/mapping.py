@@ -9,6 +9,7 @@ from qonnx.transformation.base import Transformation
 from qonnx.util.basic import qonnx_make_model
 
 from flow.engine.compile import image_digest
+from flow.engine.stream import frame_bytes
 from flow.errors import GatefoldError
 from flow.finn.convert import OPS, layer_graph
 from flow.finn.folding import attribute_values, folding_of
@@ -100,6 +101,7 @@ def _around(engine, op, name, frames, graph):
     """The host's part around an engine node."""
     first = graph.layers[0]
     pixels = first.in_channels * first.in_size**2
+    rest = frame_bytes(first.in_channels, first.in_size) - pixels
     record = op.get_normal_output_shape()[1]
     start = record_start()
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [frames, first.in_size, first.in_size, first.in_channels])
@@ -108,7 +110,7 @@ def _around(engine, op, name, frames, graph):
     nodes = [
         helper.make_node("Transpose", ["image"], ["planes"], name="planes", perm=[0, 3, 1, 2]),
         helper.make_node("Reshape", ["planes", "flat"], ["pixels"], name="flatten"),
-        helper.make_node("Concat", ["mode", "header", "pixels"], ["frame"], name="header", axis=1),
+        helper.make_node("Concat", ["mode", "header", "pixels", *["rest"] * (rest > 0)], ["frame"], name="header", axis=1),
         engine,
         helper.make_node("Slice", ["record", "first", "last", "axis"], ["logits"], name="logits"),
     ]
@@ -116,6 +118,7 @@ def _around(engine, op, name, frames, graph):
     for constant, value in {
         "flat": np.array([frames, pixels]),
         "header": np.zeros((frames, BEAT_BYTES - 1), np.float32),
+        **({"rest": np.zeros((frames, rest), np.float32)} if rest else {}),
         "first": np.array([start]),
         "last": np.array([start + graph.classes]),
         "axis": np.array([1]),
@@ -124,11 +127,11 @@ def _around(engine, op, name, frames, graph):
     for tensor, shape in {
         "planes": [frames, first.in_channels, first.in_size, first.in_size],
         "pixels": [frames, pixels],
-        "frame": [frames, BEAT_BYTES + pixels],
+        "frame": [frames, BEAT_BYTES + pixels + rest],
         "record": [frames, record],
     }.items():
         model.set_tensor_shape(tensor, shape)
-    for tensor in ("image", "mode", "planes", "pixels", "header", "frame"):
+    for tensor in ("image", "mode", "planes", "pixels", "header", *["rest"] * (rest > 0), "frame"):
         model.set_tensor_datatype(tensor, DataType["UINT8"])
     for tensor in ("record", "logits"):
         model.set_tensor_datatype(tensor, DataType["INT32"])

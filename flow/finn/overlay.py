@@ -5,12 +5,14 @@ fl(fl(acc·A) + B) (docs/decisions/003), which can step one accumulator earlier 
 So the inferred layers take A and B from the file's metadata. They have to be those of the nodes, up to that rounding.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from flow.engine.requant import float_steps
 from flow.errors import GatefoldError
 from flow.export import metadata
-from flow.graph.layers import LayerGraph, Setting
+from flow.graph.layers import Setting
 
 
 def overlay(graph, model):
@@ -43,9 +45,7 @@ def overlay(graph, model):
                 layer.group_counts = tuple(entry["group_counts"])
                 remarks[layer.name] = _constants(layer, metadata.affine_of(entry))
         layers = [graph[name] for name in described]
-        return LayerGraph(
-            graph.name, layers, metadata.modes_of(metadata.read(model, "modes")), graph.image, graph.class_order
-        ), remarks
+        return replace(graph, layers=layers, modes=metadata.modes_of(metadata.read(model, "modes"))), remarks
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _contradiction(f"they are damaged: {error}") from None
 

@@ -19,6 +19,8 @@ from flow.engine.cost import frame_cost
 from flow.engine.interface import load_interface, write_package
 from flow.engine.plan import Plan, plan
 from flow.engine.requant import hardware
+from flow.engine.sources import RTL
+from flow.engine.stream import frame_bytes
 from flow.errors import GatefoldError
 from flow.finn import resources
 from flow.finn.convert import layer_graph
@@ -28,7 +30,6 @@ from flow.graph.layers import LayerGraph
 
 OP = "TileEngine"
 RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
-RTL = Path(__file__).resolve().parents[2] / "hw" / "rtl"
 BEAT_BYTES = 8
 WORDS_PER_BEAT = 2
 
@@ -37,8 +38,8 @@ WORDS_PER_BEAT = 2
 class TileEngine(RTLBackend, HWCustomOp):
     """A whole switchable network on one engine.
 
-    Input 0: frames [N, 8 + planes·S·S], UINT8: a header beat (byte 0 is the mode's index) and the image, plane after
-    plane. Output 0: records [N, words], INT32: the words named in `hw/interface.json`, then the logits, then zeros.
+    Input 0: frames [N, 8 + bytes], UINT8: a header beat (byte 0 is the mode's index) and the image, plane after
+    plane, filled up to whole bursts (`flow.engine.stream.frame_bytes`). Output 0: records [N, words], INT32: the words named in `hw/interface.json`, then the logits, then zeros.
     Both are streams of 64 bits. Every frame runs in its own mode.
 
     `image_digest` is that of the memory images which `build` makes (`flow.engine.compile.image_digest`): who deploys images compares.
@@ -98,7 +99,7 @@ class TileEngine(RTLBackend, HWCustomOp):
 
     def get_normal_input_shape(self, ind=0):
         count, height, width, channels = self.get_nodeattr("body").get_tensor_shape("image")
-        return (self.get_nodeattr("numInputVectors"), BEAT_BYTES + height * width * channels)
+        return (self.get_nodeattr("numInputVectors"), BEAT_BYTES + frame_bytes(channels, height))
 
     def get_normal_output_shape(self, ind=0):
         classes = self.get_nodeattr("body").get_tensor_shape("logits")[1]
@@ -151,12 +152,13 @@ class TileEngine(RTLBackend, HWCustomOp):
         build, interface = self.build(), load_interface()
         names = list(build.graph.modes)
         first = build.graph.layers[0]
+        pixels = first.in_channels * first.in_size**2
         records = []
         for number, frame in enumerate(np.rint(context[self.onnx_node.input[0]]).astype(np.uint8)):
             index = int(frame[0])
             if index >= len(names):
                 raise GatefoldError(f"Frame {number} asks for mode {index}; the engine has modes 0 to {len(names) - 1}.")
-            image = frame[BEAT_BYTES:].reshape(1, first.in_channels, first.in_size, first.in_size)
+            image = frame[BEAT_BYTES:][:pixels].reshape(1, first.in_channels, first.in_size, first.in_size)
             result = run_planes(build.graph, image, names[index], hardware(build.table))
             cost = frame_cost(build.graph, names[index], build.plan.config)
             fields = {"frame": number, "mode": index, "class": result.classes[0], "cycles": cost.cycles, "tiles": cost.tiles}

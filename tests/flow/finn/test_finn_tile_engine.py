@@ -9,7 +9,7 @@ from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
 from flow.errors import GatefoldError
 from flow.graph.integer import run
-from flow.graph.random_graph import MODE_NAMES, random_resnet
+from flow.graph.random_graph import MODE_NAMES, random_plain, random_resnet
 
 PART = "xc7z020clg400-1"
 SMALL = Folding(p=32, pe=1, r=8, v=4)
@@ -138,6 +138,38 @@ def node_and_stitched(graph, config, modes, folder):
 
 def test_rtlsim_of_node_and_stitched_design(graph, tmp_path):
     node_and_stitched(graph, SMALL, MODES, tmp_path)
+
+
+def of_half_a_burst():
+    """(graph, images): one plane of 8x8."""
+    return random_plain(5, (1, 8, 8), pools=False), np.random.default_rng(4).integers(0, 256, (3, 1, 8, 8), dtype=np.uint8)
+
+
+def test_frames_are_whole_bursts():
+    graph, frames = of_half_a_burst()
+    modes = [next(iter(graph.modes))] * len(frames)
+    model = mapped(graph, SMALL, len(frames))
+    tensors = execute(model, feed(graph, frames, modes))
+    assert tensors["frame"].shape == (3, 8 + 128) and not tensors["frame"][:, 8 + 64 :].any()
+    assert tensors["frame"].shape == tuple(engine_node(model).get_normal_input_shape())
+    assert np.array_equal(
+        tensors["logits"], [run(graph, image[None], mode).logits[0] for image, mode in zip(frames, modes, strict=True)]
+    )
+
+
+@pytest.mark.slow
+def test_rtlsim_of_frames_of_half_a_burst():
+    """The node by itself, and the accelerator around it."""
+    from finn.transformation.fpgadataflow.prepare_rtlsim import PrepareRTLSim
+
+    graph, frames = of_half_a_burst()
+    modes = [next(iter(graph.modes))] * len(frames)
+    expected = [run(graph, image[None], mode).logits[0] for image, mode in zip(frames, modes, strict=True)]
+    model = rtlsim_ready(mapped(graph, SMALL, len(frames))).transform(PrepareRTLSim())
+    assert np.array_equal(execute(model, feed(graph, frames, modes))["logits"], expected)
+    made = mapped(graph, SMALL, 1).transform(gatefold_finn.MakeAccelerator())
+    records, _ = gatefold_finn.rtlsim_accelerator(made, frames.transpose(0, 2, 3, 1), modes)
+    assert np.array_equal([record["logits"] for record in records], expected)
 
 
 @pytest.mark.slow
