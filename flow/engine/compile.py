@@ -10,7 +10,7 @@ from flow.engine.config import Folding
 from flow.engine.images import memory_images
 from flow.engine.interface import INTERFACE_FILE
 from flow.engine.plan import Plan, plan
-from flow.engine.requant import check_matched, requantise
+from flow.engine.requant import Requantisations, check_matched, requantise
 from flow.graph.layers import LayerGraph
 
 
@@ -19,16 +19,14 @@ class Compiled:
     """A network laid out for one engine.
 
     Attributes:
-        graph: LayerGraph.
-        plan: Plan; `plan.config` holds the engine's parameters.
-        table: (layer name, Setting) -> Requantisation.
+        plan: `plan.config` holds the engine's parameters.
         images: file name -> text of every memory image.
     """
 
     graph: LayerGraph
     plan: Plan
-    table: dict
-    images: dict
+    table: Requantisations
+    images: dict[str, str]
 
 
 def keep_modes(graph: LayerGraph, names: Iterable[str]) -> LayerGraph:
@@ -42,8 +40,8 @@ def compile_graph(graph: LayerGraph, folding: Folding | None = None, layout: Pla
     """Plan, requantise and write the images of a layer graph.
 
     Args:
-        folding: Folding, the default where omitted.
-        layout: the Plan of both, where there is one already.
+        folding: the default where omitted.
+        layout: the plan of both, where there is one already.
 
     Raises:
         GatefoldError: the engine lacks something, or a channel cannot be requantised exactly.
@@ -54,7 +52,7 @@ def compile_graph(graph: LayerGraph, folding: Folding | None = None, layout: Pla
     return Compiled(graph, layout, table, memory_images(graph, layout, table))
 
 
-def image_digest(images: dict) -> str:
+def image_digest(images: dict[str, str]) -> str:
     """SHA-256 (hex) of memory images: file name -> text."""
     digest = hashlib.sha256()
     for name, text in sorted(images.items()):

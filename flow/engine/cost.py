@@ -7,11 +7,12 @@ that the model gives the cycle count of a frame exactly when the engine does not
 Only here: `flow.costs.cycles` takes the parts for masks that differ from image to image, and for decisions between 0 and 1.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from flow.engine.config import EngineConfig, Folding
-from flow.graph.layers import IMAGE
+from flow.graph.layers import IMAGE, Layer, LayerGraph
 
 CONV_DRAIN = 13
 """Cycles from the last tile of a convolution to the first of the next layer, but for the words of its last tuple."""
@@ -46,6 +47,8 @@ class Unplanned(Folding):
 
 Engine = EngineConfig | Unplanned
 """What the cycle model counts for."""
+Counts = Any
+"""An integer, or an array of them: of numpy or of PyTorch."""
 
 
 @dataclass(frozen=True)
@@ -61,45 +64,45 @@ class LayerCost:
     tiles: int
 
 
-def tuple_wait(outputs, config):
+def tuple_wait(outputs: int, config: Engine) -> int:
     """Cycles that `outputs` channels of a block need on the way out, the least that their tuple takes."""
     return max(-(-config.p * outputs // config.r), 1)
 
 
-def group_cycles(inputs, outputs, config, at_least=max):
+def group_cycles(inputs: Counts, outputs: Counts, config: Engine, at_least: Callable[[Counts, int], Counts] = max) -> Counts:
     """Cycles of one group in one block.
 
     Args:
-        inputs, outputs: its active channels, integers or arrays of them.
-        at_least: function (inputs, least), their larger one.
+        inputs, outputs: its active channels.
+        at_least: of (inputs, least), their larger one.
     """
     pairs, single = (outputs // 2, outputs % 2) if config.pe == 2 else (0, outputs)
     return pairs * at_least(inputs, tuple_wait(2, config)) + single * at_least(inputs, tuple_wait(1, config))
 
 
-def block_count(size, config):
+def block_count(size: int, config: Engine) -> int:
     """Blocks of a map of size × size pixels; one of fewer than 8 rows fills what it is stored in."""
     return max(size, 8) ** 2 // config.p
 
 
-def overhead(config, image=False):
+def overhead(config: Engine, image: bool = False) -> int:
     """Cycles of a convolution beside its tiles; `image` for the one that reads the image."""
     stages = CONV_DRAIN + (TABLE_STAGES if config.tables else 0) + (POOL2_STAGES if config.pool2 else 0)
     return stages + config.pe * config.p // config.r + (FRAME_OVERHEAD if image else 0)
 
 
-def nibble_passes(config):
+def nibble_passes(config: Engine) -> int:
     """Tiles for every plane of the image: the pixels' two nibbles with every digit of the first layer's weights."""
     return 2 * (config.high_digits + config.low_digits)
 
 
-def linear_cycles(inputs, outputs, config):
+def linear_cycles(inputs: int, outputs: int, config: Engine) -> int:
     """Cycles of a fully connected layer."""
     return outputs * -(-inputs // config.v) + LINEAR_OVERHEAD
 
 
-def layer_cost(layer, groups, config):
-    """LayerCost of `layer` with `groups` groups on the engine `config`, but for waiting for its tables."""
+def layer_cost(layer: Layer, groups: int, config: Engine) -> LayerCost:
+    """What `layer` costs with `groups` groups on the engine `config`, but for waiting for its tables."""
     if layer.kind == "linear":
         return LayerCost(linear_cycles(layer.in_channels, layer.out_channels, config), 0)
     image = layer.input == IMAGE
@@ -110,8 +113,8 @@ def layer_cost(layer, groups, config):
     return LayerCost(cycles, blocks * groups * -(-outputs // config.pe) * inputs)
 
 
-def mode_costs(graph, mode, config):
-    """Layer name -> LayerCost of every layer in the mode called `mode`, what it waits for its tables included."""
+def mode_costs(graph: LayerGraph, mode: str, config: Engine) -> dict[str, LayerCost]:
+    """Layer name -> cost in the mode called `mode`, what it waits for its tables included."""
     costs, since = {}, TABLE_LOAD
     for layer in graph.layers:
         cost = layer_cost(layer, graph.groups(mode, layer), config)
@@ -121,7 +124,7 @@ def mode_costs(graph, mode, config):
     return costs
 
 
-def frame_cost(graph, mode, config):
-    """LayerCost of a whole frame in the mode called `mode`."""
+def frame_cost(graph: LayerGraph, mode: str, config: Engine) -> LayerCost:
+    """Cost of a whole frame in the mode called `mode`."""
     costs = mode_costs(graph, mode, config).values()
     return LayerCost(sum(cost.cycles for cost in costs), sum(cost.tiles for cost in costs))

@@ -18,7 +18,7 @@ import numpy as np
 
 from flow.engine.plan import Plan, residual_values
 from flow.engine.program import program_words
-from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT, Requantisation
+from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT, Requantisation, Requantisations
 from flow.errors import GatefoldError
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, SUM_VALUES, Layer, LayerGraph
 
@@ -45,7 +45,7 @@ def kernel_words(layer: Layer) -> np.ndarray:
 
 
 def requant_words(constants: Requantisation, lowest: int = 0) -> list[int]:
-    """54-bit entries of one layer and group count as a list of integers.
+    """54-bit entries of one layer and group count.
 
     Args:
         lowest: level that shall come out as 0, in engines with tables.
@@ -92,14 +92,8 @@ def program_image(words: list[int]) -> str:
     return _text(words, 128, len(words))
 
 
-def memory_images(graph: LayerGraph, plan: Plan, table: dict) -> dict[str, str]:
-    """File name -> text of every memory image.
-
-    Args:
-        graph: LayerGraph.
-        plan: its Plan.
-        table: (layer name, Setting) -> Requantisation.
-    """
+def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict[str, str]:
+    """File name -> text of every memory image of a graph, its plan and its constants."""
     config = plan.config
     kernels = np.zeros(config.weight_depth, np.uint64)
     requants = [0] * config.requant_depth

@@ -6,6 +6,7 @@ package `gatefold_pkg` that the RTL imports is generated from it here (`python -
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +57,13 @@ class Interface:
 
     version: int
     id: int
-    registers: dict
-    registers_doc: dict
-    fields: dict
-    errors: dict
+    registers: dict[str, int]
+    registers_doc: dict[str, tuple[str, str]]
+    fields: dict[str, dict[str, Field]]
+    errors: dict[str, int]
     descriptor_width: int
-    descriptor: tuple
-    record: tuple
+    descriptor: tuple[tuple[str, int], ...]
+    record: tuple[str, ...]
     record_align_words: int
 
     def description(self, register: str) -> str:
@@ -70,7 +71,7 @@ class Interface:
         fields = (f"Bits {field.bits}, {name}: {field.doc}" for name, field in self.fields.get(register, {}).items())
         return " ".join([self.registers_doc[register][1], *fields])
 
-    def pack_descriptor(self, **fields):
+    def pack_descriptor(self, **fields: int) -> int:
         """The descriptor as one integer; fields that are not given are zero.
 
         Raises:
@@ -91,7 +92,7 @@ class Interface:
             raise GatefoldError(f"descriptor has no field {sorted(left)[0]}; add it to {INTERFACE_FILE.name}")
         return word
 
-    def unpack_descriptor(self, word):
+    def unpack_descriptor(self, word: int) -> dict[str, int]:
         """Field name -> value of a descriptor given as one integer."""
         fields = {}
         for name, width in self.descriptor:
@@ -99,28 +100,28 @@ class Interface:
             word >>= width
         return fields
 
-    def record_words(self, classes):
+    def record_words(self, classes: int) -> int:
         """Length of a result record in 32-bit words, padding included."""
         words = len(self.record) + classes
         return -(-words // self.record_align_words) * self.record_align_words
 
-    def pack_record(self, logits, **fields):
-        """A result record as a list of unsigned 32-bit words: named words, logits, zeros."""
+    def pack_record(self, logits: Sequence[int], **fields: int) -> list[int]:
+        """A result record in unsigned 32-bit words: named words, logits, zeros."""
         words = [int(fields.pop(name, 0)) & 0xFFFFFFFF for name in self.record]
         if fields:
             raise GatefoldError(f"record has no word {sorted(fields)[0]}; add it to {INTERFACE_FILE.name}")
         words += [int(value) & 0xFFFFFFFF for value in logits]
         return words + [0] * (self.record_words(len(logits)) - len(words))
 
-    def unpack_record(self, words, classes):
-        """(named words as a dictionary, logits as a list of signed integers) of one record."""
+    def unpack_record(self, words: Sequence[int], classes: int) -> tuple[dict[str, int], list[int]]:
+        """(named words, signed logits) of one record."""
         named = {name: int(words[index]) for index, name in enumerate(self.record)}
         first = len(self.record)
         logits = [(int(word) & 0xFFFFFFFF) for word in words[first : first + classes]]
         return named, [word - (1 << 32) if word >> 31 else word for word in logits]
 
 
-def load_interface(path=INTERFACE_FILE):
+def load_interface(path: str | Path = INTERFACE_FILE) -> Interface:
     """Read the interface description.
 
     Raises:
@@ -157,8 +158,8 @@ def load_interface(path=INTERFACE_FILE):
     return interface
 
 
-def package_text(interface=None):
-    """The SystemVerilog package `gatefold_pkg`, as text.
+def package_text(interface: Interface | None = None) -> str:
+    """The SystemVerilog package `gatefold_pkg`.
 
     `descriptor_t` lists its members from the highest bit down, as the language demands: `kind` comes last and
     lies in the lowest bits.
@@ -222,7 +223,7 @@ def package_text(interface=None):
     return "\n".join(lines)
 
 
-def write_package(path, interface=None):
+def write_package(path: str | Path, interface: Interface | None = None) -> None:
     """Write `gatefold_pkg` to `path`; an unchanged file keeps its date, so that nothing is rebuilt."""
     path, text = Path(path), package_text(interface)
     if not path.is_file() or path.read_bytes() != text.encode():

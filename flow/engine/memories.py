@@ -39,6 +39,6 @@ def roms(config: EngineConfig) -> list[tuple[int, int]]:
 
 
 def block_memories(config: EngineConfig) -> float:
-    """BRAM36 of a whole engine, an EngineConfig."""
+    """BRAM36 of a whole engine."""
     blocks = weight_blocks(config.weight_depth) + requant_blocks(config.requant_depth)
     return (blocks + sum(rom_blocks(*rom) for rom in roms(config))) / 2

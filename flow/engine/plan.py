@@ -13,7 +13,7 @@ from flow.engine.config import EngineConfig, Folding
 from flow.engine.interface import load_interface
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph, Setting
 
 X, M = 0, 1
 MAP_SIZES = (8, 16, 32)
@@ -46,20 +46,19 @@ class Plan:
     """Addresses of everything, and the engine that they need.
 
     Attributes:
-        folding: Folding that was asked for.
-        config: EngineConfig.
-        maps: layer name -> Place of its output; None for pooled outputs and logits.
-        residuals: layer name -> Place of the map that it adds, for those that add one.
+        folding: that was asked for.
+        maps: layer name -> place of its output; None for pooled outputs and logits.
+        residuals: layer name -> place of the map that it adds, for those that add one.
         weights: layer name -> first word in the weight memory (of the classifier: in the vector unit's).
-        requants: (layer name, Setting) -> first requantisation entry.
+        requants: (layer name, setting) -> first requantisation entry.
     """
 
     folding: Folding
     config: EngineConfig
-    maps: dict
-    residuals: dict
-    weights: dict
-    requants: dict
+    maps: dict[str, Place | None]
+    residuals: dict[str, Place]
+    weights: dict[str, int]
+    requants: dict[tuple[str, Setting], int]
 
 
 def map_words(channels: int, size: int) -> int:
@@ -273,11 +272,7 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     """Lay a graph out in the engine's memories.
 
     Args:
-        graph: LayerGraph.
-        folding: Folding, the default where omitted.
-
-    Returns:
-        Plan.
+        folding: the default where omitted.
 
     Raises:
         GatefoldError: the engine lacks what a layer needs; the sentence names the layer.

@@ -2,6 +2,7 @@
 
 from flow.engine.interface import load_interface
 from flow.engine.plan import M, Place, Plan, input_count, stored_size
+from flow.engine.requant import Requantisations
 from flow.errors import GatefoldError
 from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM, Layer, LayerGraph
 
@@ -10,11 +11,10 @@ SIZE_CODE = {8: 0, 16: 1, 32: 2}
 POOL2_CODE = {None: 0, MAX: 1, SUM: 2}
 
 
-def descriptor_fields(graph: LayerGraph, plan: Plan, table: dict, mode: str, layer: Layer, last: bool) -> dict[str, int]:
+def descriptor_fields(graph: LayerGraph, plan: Plan, table: Requantisations, mode: str, layer: Layer, last: bool) -> dict[str, int]:
     """Field name -> value of one layer's descriptor in the mode called `mode`.
 
     Args:
-        table: (layer name, Setting) -> Requantisation.
         last: the frame ends with this layer.
     """
     groups = graph.groups(mode, layer)
@@ -68,8 +68,8 @@ def descriptor_fields(graph: LayerGraph, plan: Plan, table: dict, mode: str, lay
     }
 
 
-def program_words(graph: LayerGraph, plan: Plan, table: dict, length: int | None = None) -> list[int]:
-    """The program memory as integers: address = mode·LAYERS + layer; unused words are zero.
+def program_words(graph: LayerGraph, plan: Plan, table: Requantisations, length: int | None = None) -> list[int]:
+    """The words of the program memory: address = mode·LAYERS + layer; unused words are zero.
 
     Args:
         length: execute only so many layers.
