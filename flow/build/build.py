@@ -7,12 +7,12 @@ import tempfile
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flow.build.bitstream import found
 from flow.build.deploy import LIBRARY, description, fill, read
-from flow.build.source import is_file, source_of
-from flow.build.steps import LOCK, STAMPS, Steps, code_digest, digest, exclusive
+from flow.build.source import Source, is_file, source_of
+from flow.build.steps import LOCK, STAMPS, Report, Steps, code_digest, digest, exclusive
 from flow.build.verify import Verification, compare, layer_cycles
 from flow.engine.boards import Board
 from flow.engine.compile import build_hash, with_hash
@@ -22,6 +22,11 @@ from flow.engine.select import check_fit
 from flow.errors import GatefoldError
 from flow.graph.integer import picture_frames
 from flow.kept import clear, content_digest, replace_file, replace_folder
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from flow.finn.pixels import Pixels
 
 STEPS, MAPPED_STEPS = 6, 2
 VERIFY_FRAMES_PER_MODE, VERIFY_FRAMES = 2, 8
@@ -37,14 +42,13 @@ class Request:
 
     Attributes:
         model: name of a network of `flow.models`, or path of a QONNX file, which ends in .onnx.
-        board: Board.
-        folding: Folding of the engine.
+        folding: of the engine.
         checkpoint: weights file, or None for the shipped weights.
         untrained: random weights instead.
         modes: mode names to build, None for all.
         seed: of the random weights.
         mapped: also simulate what synthesis takes: the lanes in LUTs and DSP blocks, from random power-on values.
-        pixels: `flow.finn.pixels.Pixels`, what a network in a file is given for a pixel; None: what its input's type says.
+        pixels: what a network in a file is given for a pixel; None: what its input's type says.
         classes: text file with the names of its classes, or None.
         samples: .npz with sample images for it, or None.
     """
@@ -54,10 +58,10 @@ class Request:
     folding: Folding
     checkpoint: Path | None = None
     untrained: bool = False
-    modes: list | None = None
+    modes: list[str] | None = None
     seed: int = 1
     mapped: bool = False
-    pixels: Any = None
+    pixels: "Pixels | None" = None
     classes: Path | None = None
     samples: Path | None = None
 
@@ -65,18 +69,13 @@ class Request:
 class Conversion:
     """The FINN side of a build, in memory: each part is made when it is first asked for, and what cannot be built is refused there.
 
-    Args:
-        request: Request.
-        source: Source.
-        report: called with the title of each step.
-
     Attributes:
-        qonnx: contents of the QONNX file, bytes.
-        layers: ModelWrapper of SwitchableConv and SwitchableLinear nodes, with all modes of the network.
-        engine: ModelWrapper of one TileEngine node, with the modes that are wanted.
+        qonnx: contents of the QONNX file.
+        layers: model of SwitchableConv and SwitchableLinear nodes, with all modes of the network.
+        engine: model of one TileEngine node, with the modes that are wanted.
     """
 
-    def __init__(self, request, source, report):
+    def __init__(self, request: Request, source: Source, report: Report):
         from flow.finn import NetworkConfig
 
         self.request, self.source, self.report = request, source, report
@@ -84,24 +83,24 @@ class Conversion:
         self.config = NetworkConfig(request.folding, request.pixels, modes)
 
     @cached_property
-    def qonnx(self):
+    def qonnx(self) -> bytes:
         return self.source.qonnx()
 
     @cached_property
-    def layers(self):
+    def layers(self) -> "ModelWrapper":
         from flow.finn.steps import LAYER_STEPS, convert, parse_qonnx
 
         path = self.request.model if is_file(self.request.model) else QONNX
         return convert(parse_qonnx(self.qonnx, path), LAYER_STEPS, self.config, self.source.name, self.report)
 
     @cached_property
-    def engine(self):
+    def engine(self) -> "ModelWrapper":
         from flow.finn.steps import ENGINE_STEPS, convert
 
         return convert(self.layers, ENGINE_STEPS, self.config, on_step=self.report)
 
-    def check(self, engine):
-        """Refuse an engine, as ModelWrapper, that does not fit the part, and names and sample images that do not fit the network."""
+    def check(self, engine: "ModelWrapper") -> None:
+        """Refuse an engine that does not fit the part, and names and sample images that do not fit the network."""
         from flow.finn.accelerator import engine_node
 
         graph, plan = engine_node(engine).layout()
@@ -118,22 +117,20 @@ class Build:
     """The steps of one build.
 
     Args:
-        request: Request.
         folder: build folder; model.onnx (QONNX), layers.onnx and engine.onnx (FINN), images/, rtl/, simulation/ and deploy/ lie
             in it.
-        report: called with the title of each step, and with None when it has ended.
 
     Attributes:
         hash: the build hash, SHA-256 in hex, once `run` has got so far.
     """
 
-    def __init__(self, request, folder, report=lambda title: None):
+    def __init__(self, request: Request, folder: str | Path, report: Report = lambda title: None):
         self.request = request
         self.folder = Path(folder)
         self.steps = Steps(self.folder, report)
         self.hash = None
 
-    def run(self):
+    def run(self) -> dict[str, Any]:
         """Build; returns the contents of the deploy folder's modes.json.
 
         Raises:

@@ -14,18 +14,26 @@ of the contents themselves, written as JSON with sorted keys and without spaces.
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from flow.atomic import write_text
 from flow.build.hwh import write_hwh
+from flow.build.samples import Samples
+from flow.build.verify import Verification
 from flow.data.cifar10 import CLASSES
+from flow.engine.boards import Board
 from flow.engine.compile import build_hash, with_hash
+from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.interface import INTERFACE_FILE, load_interface
 from flow.engine.sources import accelerator_sources
 from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
+from flow.graph.layers import LayerGraph
 from flow.kept import content_digest
 
 FORMAT = 3
@@ -35,13 +43,13 @@ HANDOFF = "accelerator.hwh"
 BITSTREAM = "accelerator.bit"
 
 
-def class_names(record, count):
+def class_names(record: dict[str, Any], count: int) -> list[str]:
     """Names of the classes that a record gives; else those of CIFAR-10 if it was trained on that, else their numbers."""
     names = record.get("class_names") or (CLASSES if record.get("data") == "cifar10" else ())
     return list(names) if len(names) == count else [str(number) for number in range(count)]
 
 
-def image_description(graph):
+def image_description(graph: LayerGraph) -> dict[str, Any]:
     """How a picture becomes the planes that the accelerator reads, JSON-ready.
 
     Returns:
@@ -62,18 +70,24 @@ def image_description(graph):
     }
 
 
-def description(graph, config, board, hardware_hash, graph_hashes, record, trained, verification):
+def description(
+    graph: LayerGraph,
+    config: EngineConfig,
+    board: Board,
+    hardware_hash: str,
+    graph_hashes: Sequence[str],
+    record: dict[str, Any],
+    trained: bool,
+    verification: Verification,
+) -> dict[str, Any]:
     """The contents of modes.json, without `files` and `digest`.
 
     Args:
-        graph: LayerGraph.
-        config: EngineConfig.
-        board: Board.
         hardware_hash: the build hash, SHA-256 in hex; the hardware's register holds its first 32 bits.
-        graph_hashes: SHA-256 in hex of the QONNX file and of the graph of layer nodes that it was built from.
+        graph_hashes: two, SHA-256 in hex of the QONNX file and of the graph of layer nodes that it was built from.
         record: what is known of the weights: `data`, `class_names`, `accuracy` (mode name -> 0…1); empty when untrained.
         trained: whether the weights are trained ones.
-        verification: Verification, from running the RTL.
+        verification: from running the RTL.
 
     Returns:
         JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, qonnx_hash, layers_hash,
@@ -120,7 +134,7 @@ def description(graph, config, board, hardware_hash, graph_hashes, record, train
     }
 
 
-def fill(folder, contents, images, library, samples, bitstream):
+def fill(folder: Path, contents: dict[str, Any], images: Path, library: Path, samples: Samples, bitstream: dict[str, Path]) -> None:
     """Write a deploy folder; its modes.json comes last.
 
     Args:
@@ -128,7 +142,6 @@ def fill(folder, contents, images, library, samples, bitstream):
         contents: what `description` returns.
         images: folder of the memory images.
         library: the simulation library.
-        samples: (names, images uint8 [N, height, width, colours]).
         bitstream: file name -> path, what `flow.build.bitstream.found` has found.
     """
     shutil.copytree(images, folder / "images")
@@ -142,7 +155,7 @@ def fill(folder, contents, images, library, samples, bitstream):
     vouch(folder, contents)
 
 
-def vouch(folder, contents):
+def vouch(folder: Path, contents: dict[str, Any]) -> None:
     """Write modes.json: `contents`, with the digests of the other files as they are and its own."""
     contents = {key: value for key, value in contents.items() if key not in ("files", "digest")}
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MODES)
@@ -151,7 +164,7 @@ def vouch(folder, contents):
     write_text(folder / MODES, json.dumps(contents, indent=1) + "\n")
 
 
-def read(folder):
+def read(folder: Path) -> dict[str, Any]:
     """The contents of a whole deploy folder's modes.json.
 
     Raises:
@@ -176,8 +189,8 @@ def read(folder):
     return contents
 
 
-def built_graph(build, contents):
-    """The LayerGraph that a build was made from, with all modes of its network.
+def built_graph(build: Path, contents: dict[str, Any]) -> LayerGraph:
+    """The graph that a build was made from, with all modes of its network.
 
     Args:
         build: build folder.
@@ -198,7 +211,7 @@ def built_graph(build, contents):
     return layer_graph(ModelWrapper(str(path)))
 
 
-def hardware(folder, contents, rtl):
+def hardware(folder: Path, contents: dict[str, Any], rtl: Path) -> tuple[dict[str, int], list[Path]]:
     """Parameters and RTL files of a build, as they went into it.
 
     Args:

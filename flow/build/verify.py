@@ -2,16 +2,21 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from flow.engine.compile import Compiled
+from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
 from flow.engine.images import program_image
 from flow.engine.program import program_words
 from flow.errors import GatefoldError
 from flow.graph.integer import run
+from flow.graph.layers import LayerGraph
 
 CYCLE_TOLERANCE = 0.02
 """The RTL stays this close to the cycle model, in every mode."""
@@ -29,23 +34,20 @@ class Verification:
     """
 
     frames: int
-    cycles: dict
-    tiles: dict
-    layers: dict
+    cycles: dict[str, int]
+    tiles: dict[str, int]
+    layers: dict[str, dict[str, int]]
 
 
-def compare(graph, config, records, images, modes):
+def compare(
+    graph: LayerGraph, config: EngineConfig, records: Sequence[dict[str, Any]], images: np.ndarray, modes: Sequence[str]
+) -> Verification:
     """Compare result records with the integer model.
 
     Args:
-        graph: LayerGraph.
-        config: EngineConfig.
-        records: one dictionary per frame: the record's words by name and `logits`.
+        records: of each frame, the record's words by name and `logits`.
         images: uint8 [N, height, width, colours].
         modes: name of each frame's mode, [N].
-
-    Returns:
-        Verification.
 
     Raises:
         GatefoldError: a result differs, or the cycles leave the model's tolerance; names frame and mode.
@@ -82,14 +84,15 @@ def compare(graph, config, records, images, modes):
     return seen
 
 
-def layer_cycles(compiled, library, images, on_layer=lambda name: None):
+def layer_cycles(
+    compiled: Compiled, library: Path, images: Path, on_layer: Callable[[str], object] = lambda name: None
+) -> dict[str, dict[str, int]]:
     """Simulated clock cycles of every layer in every mode.
 
     The program is cut short behind each layer in turn; a layer takes what the frame gets longer by. The first one
     includes the frame's start and end.
 
     Args:
-        compiled: Compiled.
         library: the simulation library.
         images: folder of its memory images.
         on_layer: called with each layer's name.
