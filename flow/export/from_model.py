@@ -1,14 +1,18 @@
 """The layer graph of a PyTorch model."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from flow.errors import GatefoldError
 from flow.graph.layers import Layer, LayerGraph, Setting
 from flow.nn.modes import MODES, group_vector, mode_names
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def layer_graph(model):
-    """LayerGraph of a quantised network of `flow.models`, with its five named modes and its searched ones after them.
+
+def layer_graph(model: "nn.Module") -> LayerGraph:
+    """The layer graph of a quantised network of `flow.models`, with its five named modes and its searched ones after them.
 
     Raises:
         GatefoldError: the network has no integers, or gates or exits, which the engine cannot run.

@@ -2,6 +2,7 @@
 
 import numpy as np
 from onnx import helper
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_shapes import InferShapes
 
@@ -23,11 +24,11 @@ class ApplyMode(Transformation):
         GatefoldError: the model has no such mode, or is not in the full mode.
     """
 
-    def __init__(self, mode):
+    def __init__(self, mode: str):
         super().__init__()
         self.mode = mode
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         modes = metadata.modes_of(metadata.read(model, "modes", {}))
         if self.mode not in modes:
             raise GatefoldError(

@@ -26,7 +26,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.basic import qonnx_make_model
 
 from flow.export import metadata
-from flow.graph.layers import IMAGE, SHUFFLE_GROUPS, Setting
+from flow.graph.layers import IMAGE, SHUFFLE_GROUPS, LayerGraph, Setting
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
 LOGITS = "logits"
@@ -111,15 +111,14 @@ def _classifier(build, layer, stored):
     return build.node("Add", [product, bias], LOGITS)
 
 
-def export(graph, batch=1):
+def export(graph: LayerGraph, batch: int = 1) -> ModelWrapper:
     """The QONNX model of a layer graph, in the full mode (every layer with one group).
 
     Args:
-        graph: LayerGraph.
         batch: number of images N.
 
     Returns:
-        qonnx ModelWrapper with all shapes inferred; input "image" [N, 3, 32, 32], output "logits" [N, K].
+        The model with all shapes inferred; input "image" [N, 3, 32, 32], output "logits" [N, K].
     """
     build = _Builder()
     stored = {IMAGE: IMAGE}
