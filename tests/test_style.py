@@ -33,7 +33,7 @@ def test_other_styles_are_found(command, text, name):
 
 
 # Not typed yet.
-UNTYPED = ("flow/finn", "flow/build", "flow/export", "flow/commands")
+UNTYPED = ("flow/finn",)
 
 
 def public(name):
