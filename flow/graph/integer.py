@@ -25,7 +25,7 @@ class Result:
         classes: int64 [N], the lowest index among the largest logits; `LayerGraph.class_order` may rename it.
     """
 
-    stations: dict
+    stations: dict[str, np.ndarray]
     logits: np.ndarray
     classes: np.ndarray
 

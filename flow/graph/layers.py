@@ -98,20 +98,20 @@ class Layer:
     stride: int = 1
     in_size: int = 1
     out_size: int = 1
-    group_counts: tuple = (1,)
+    group_counts: tuple[int, ...] = (1,)
     input: str = IMAGE
     residual: str | None = None
     shuffle: bool = False
     pool: bool = False
-    affine: dict = field(default_factory=dict)
+    affine: dict[Setting, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     bias: np.ndarray | None = None
     logit_scale: float = 1.0
-    thresholds: dict = field(default_factory=dict)
-    clamp: tuple | None = None
+    thresholds: dict[Setting, np.ndarray] = field(default_factory=dict)
+    clamp: tuple[int, int] | None = None
     residual_table: np.ndarray | None = None
     sum_table: np.ndarray | None = None
     pool2: str | None = None
-    valid: tuple | None = None
+    valid: tuple[int, int] | None = None
     reach: int | None = None
 
     @property
@@ -202,7 +202,7 @@ class ImageInput:
         table: int64 [256, colours], integer of each pixel and colour, −255…255.
     """
 
-    size: tuple
+    size: tuple[int, int]
     table: np.ndarray
 
     @property
@@ -238,10 +238,10 @@ class LayerGraph:
     """
 
     name: str
-    layers: list
-    modes: dict
+    layers: list[Layer]
+    modes: dict[str, dict[str, Setting]]
     image: ImageInput | None = None
-    class_order: tuple | None = None
+    class_order: tuple[int, ...] | None = None
 
     def __post_init__(self):
         self._by_name = {layer.name: layer for layer in self.layers}
