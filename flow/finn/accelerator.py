@@ -1,11 +1,14 @@
 """The accelerator of a FINN model: registers and DMA around its TileEngine, simulated by FINN's SimEngine."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from finn import xsi
 from finn.util.basic import getHWCustomOp, make_build_dir
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
 from flow.engine.compile import build_hash, image_digest, with_hash
@@ -14,8 +17,11 @@ from flow.engine.sources import accelerator_sources
 from flow.engine.stream import padded_frames
 from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
-from flow.finn.tile_engine import OP
+from flow.finn.tile_engine import OP, TileEngine
 from flow.graph.integer import picture_frames
+
+if TYPE_CHECKING:
+    from finn_xsi.sim_engine import SimEngine
 
 METADATA = "gatefold_accelerator"
 IMAGES, RTL = "images", "rtl"
@@ -38,11 +44,11 @@ class MakeAccelerator(Transformation):
         GatefoldError: the model has no TileEngine, or more than one, or its images are not those that the node was made for.
     """
 
-    def __init__(self, folder=None):
+    def __init__(self, folder: str | Path | None = None):
         super().__init__()
         self.folder = folder
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         op = engine_node(model)
         folder = Path(self.folder or make_build_dir("accelerator_"))
         compiled = op.build()
@@ -62,7 +68,7 @@ class MakeAccelerator(Transformation):
         return model, False
 
 
-def engine_node(model):
+def engine_node(model: ModelWrapper) -> TileEngine:
     """The model's one TileEngine."""
     nodes = model.get_nodes_by_op_type(OP)
     if len(nodes) != 1:
@@ -70,7 +76,7 @@ def engine_node(model):
     return getHWCustomOp(nodes[0])
 
 
-def check_images(op, images):
+def check_images(op: TileEngine, images: dict[str, str]) -> None:
     """Raise GatefoldError where memory images (file name -> text) are not those that a TileEngine node was made for."""
     if image_digest(images) != op.get_nodeattr("image_digest"):
         raise GatefoldError(
@@ -79,18 +85,20 @@ def check_images(op, images):
         )
 
 
-def rtlsim_accelerator(model, images, modes, trace=None, patience=2_000_000):
+def rtlsim_accelerator(
+    model: ModelWrapper, images: np.ndarray, modes: Sequence[str], trace: str | Path | None = None, patience: int = 2_000_000
+) -> tuple[list[dict[str, Any]], int]:
     """Run one batch through the accelerator's registers and DMA in FINN's SimEngine.
 
     Args:
-        model: ModelWrapper after `MakeAccelerator`.
+        model: after `MakeAccelerator`.
         images: uint8 [N, height, width, colours].
         modes: name of each frame's mode, [N].
         trace: path of an FST waveform.
         patience: clock cycles after which the run is given up.
 
     Returns:
-        (records, cycles): one dictionary per frame with the record's words by name and `logits`; the batch's cycles.
+        (records, cycles): of each frame, the record's words by name and `logits`; the batch's cycles.
 
     Raises:
         GatefoldError: the model has no accelerator, it reports an error, or it does not finish.
@@ -137,13 +145,12 @@ class Memory:
     """Task for FINN's SimEngine: a memory on an AXI4 master, one burst a channel at a time, always ready.
 
     Args:
-        sim: SimEngine.
         bus: prefix of the ports.
         base: address of the first byte.
-        content: uint8 array, read and written in place.
+        content: uint8 [bytes], read and written in place.
     """
 
-    def __init__(self, sim, bus, base, content):
+    def __init__(self, sim: "SimEngine", bus: str, base: int, content: np.ndarray):
         names = (
             "awaddr awlen awvalid awready wdata wstrb wlast wvalid wready bvalid bready bresp "
             "araddr arlen arvalid arready rdata rlast rvalid rready rresp"
@@ -196,7 +203,7 @@ class Memory:
 class Interrupt:
     """Task for FINN's SimEngine that ends when an interrupt line rises."""
 
-    def __init__(self, sim, name):
+    def __init__(self, sim: "SimEngine", name: str):
         self.line = sim.top.getPort(name)
 
     def __call__(self, sim):

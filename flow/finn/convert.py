@@ -17,23 +17,22 @@ DOMAIN = "finn.custom_op.fpgadataflow"
 OPS = ("SwitchableConv", "SwitchableLinear")
 
 
-def build_layer_graph(graph, folding=None, frames=1):
+def build_layer_graph(graph: LayerGraph, folding: Folding | None = None, frames: int = 1) -> ModelWrapper:
     """A FINN model with one node per layer.
 
     Args:
-        graph: LayerGraph.
-        folding: Folding that the nodes carry, the default where omitted.
+        folding: that the nodes carry, the default where omitted.
         frames: number of images N.
 
     Returns:
-        qonnx ModelWrapper: input "image" [N, S, S, P] UINT8 (of a LayerGraph with an ImageInput its planes), output "logits" [N, K] INT32; tensor "L.out" is the
-        output of layer L. Execution (`finn.core.onnx_exec`) runs in the mode that `SetMode` chose, at first mode 0.
+        Input "image" [N, S, S, P] UINT8 (of a graph with an ImageInput its planes), output "logits" [N, K] INT32; tensor "L.out" is
+        the output of layer L. Execution (`finn.core.onnx_exec`) runs in the mode that `SetMode` chose, at first mode 0.
     """
     return _Builder(graph, folding or Folding(), frames).run()
 
 
-def layer_graph(model):
-    """The compiler's LayerGraph of a FINN model that consists of our layer nodes.
+def layer_graph(model: ModelWrapper) -> LayerGraph:
+    """The compiler's graph of a FINN model that consists of our layer nodes.
 
     Raises:
         GatefoldError: another node is among them.

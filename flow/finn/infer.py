@@ -17,13 +17,15 @@ A layer is stored as soon as something reads it that cannot be part of it. What 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import get_by_name
 
+from flow.engine.config import Folding
 from flow.finn.convert import build_layer_graph
 from flow.finn.integers import Accumulators, Logits, Map, Open, Pooled, Scaled, refuse, title
 from flow.finn.overlay import overlay
-from flow.finn.pixels import image_input
+from flow.finn.pixels import Pixels, image_input
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SHUFFLE_GROUPS, SUM, SUM_VALUES, Layer, LayerGraph, Setting
 
 FULL = "full"
@@ -39,18 +41,18 @@ class InferSwitchableLayers(Transformation):
     A network of ours takes its modes and exact constants from its metadata (`flow.finn.overlay`); a node's `doc_string` says so.
 
     Args:
-        folding: Folding that the nodes carry, or None for the default.
-        pixels: Pixels, what the network is given for a pixel; None: what its input's type says.
+        folding: that the nodes carry, or None for the default.
+        pixels: what the network is given for a pixel; None: what its input's type says.
 
     Raises:
         GatefoldError: a node is no part of a layer that the engine can run; names the node and what to change.
     """
 
-    def __init__(self, folding=None, pixels=None):
+    def __init__(self, folding: Folding | None = None, pixels: Pixels | None = None):
         super().__init__()
         self.folding, self.pixels = folding, pixels
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         graph, remarks = overlay(recognise(model, self.pixels), model)
         layers = build_layer_graph(graph, self.folding)
         for node in layers.graph.node:
@@ -58,18 +60,18 @@ class InferSwitchableLayers(Transformation):
         return layers, False
 
 
-def recognise(model, pixels=None):
-    """LayerGraph of a streamlined ModelWrapper's nodes, with the one mode "full"; see `InferSwitchableLayers`."""
+def recognise(model: ModelWrapper, pixels: Pixels | None = None) -> LayerGraph:
+    """The layer graph of a streamlined model's nodes, with the one mode "full"; see `InferSwitchableLayers`."""
     return _Walk(model, pixels).run()
 
 
 @dataclass
 class _Walk:
-    model: object
-    pixels: object
-    layers: list = field(default_factory=list)
-    values: dict = field(default_factory=dict)
-    done: set = field(default_factory=set)
+    model: ModelWrapper
+    pixels: Pixels | None
+    layers: list[Layer] = field(default_factory=list)
+    values: dict[str, Scaled] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
 
     def run(self):
         model = self.model

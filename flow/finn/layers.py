@@ -5,11 +5,14 @@ them on one set of lanes. Feature maps are [N, H, W, C] as everywhere in FINN, a
 producer's shuffle.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from finn.custom_op.fpgadataflow import register_custom_op
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
-from onnx import numpy_helper
-from qonnx.core.datatype import DataType
+from onnx import GraphProto, numpy_helper
+from qonnx.core.datatype import BaseDataType, DataType
+from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.engine.cost import Unplanned, layer_cost
 from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
@@ -29,7 +32,7 @@ class SwitchableLayer(HWCustomOp):
         numInputVectors: number of images N.
     """
 
-    def get_nodeattr_types(self):
+    def get_nodeattr_types(self) -> dict[str, tuple]:
         return {
             **super().get_nodeattr_types(),
             **attribute_types(),
@@ -40,51 +43,51 @@ class SwitchableLayer(HWCustomOp):
             "numInputVectors": ("i", False, 1),
         }
 
-    def setting(self, mode=None):
-        """The Setting in the mode with index `mode`; in the node's own mode where omitted."""
+    def setting(self, mode: int | None = None) -> Setting:
+        """The setting in the mode with index `mode`; in the node's own mode where omitted."""
         return Setting.of_code(self.get_nodeattr("mode_settings")[self.get_nodeattr("mode") if mode is None else mode])
 
-    def groups(self, mode=None):
+    def groups(self, mode: int | None = None) -> int:
         """Group count in the mode with index `mode`; in the node's own mode where omitted."""
         return self.setting(mode).groups
 
-    def get_exp_cycles(self, mode=None):
+    def get_exp_cycles(self, mode: int | None = None) -> int:
         """Clock cycles per image in a mode (index), overhead included, on an engine without what only other layers need."""
         layer = self.shape_only()
         features = {"tables": int(needs_tables(layer)), "pool2": int(layer.pool2 is not None)} if layer.kind == "conv" else {}
         return layer_cost(layer, self.groups(mode), Unplanned.of(folding_of(self), **features)).cycles
 
-    def get_op_and_param_counts(self):
+    def get_op_and_param_counts(self) -> dict[str, int]:
         """Multiplications per image in the node's mode, and stored parameters."""
         layer, groups = self.shape_only(), self.groups()
         macs = layer.weight.size // groups * layer.out_size**2
         return {f"op_mac_{self.weight_datatype().name}": macs, f"param_weight_{self.weight_datatype().name}": layer.weight.size}
 
     # A layer shares the engine's lanes; what it takes for itself is memory.
-    def lut_estimation(self, fpgapart):
+    def lut_estimation(self, fpgapart: str) -> int:
         return 0
 
-    def dsp_estimation(self, fpgapart):
+    def dsp_estimation(self, fpgapart: str) -> int:
         return 0
 
     # No streams: maps stay in the engine's memories.
-    def get_instream_width(self, ind=0):
+    def get_instream_width(self, ind: int = 0) -> int:
         return 0
 
-    def get_outstream_width(self, ind=0):
+    def get_outstream_width(self, ind: int = 0) -> int:
         return 0
 
-    def get_folded_input_shape(self, ind=0):
+    def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
         return self.get_normal_input_shape(ind)
 
-    def get_folded_output_shape(self, ind=0):
+    def get_folded_output_shape(self, ind: int = 0) -> tuple[int, ...]:
         return self.get_normal_output_shape(ind)
 
-    def infer_node_datatype(self, model):
+    def infer_node_datatype(self, model: ModelWrapper) -> None:
         for output in self.onnx_node.output:
             model.set_tensor_datatype(output, self.get_output_datatype())
 
-    def verify_node(self):
+    def verify_node(self) -> None:
         pass
 
 
@@ -107,7 +110,7 @@ class SwitchableConv(SwitchableLayer):
     `ImageInput`, at the first convolution.
     """
 
-    def get_nodeattr_types(self):
+    def get_nodeattr_types(self) -> dict[str, tuple]:
         return {
             **super().get_nodeattr_types(),
             "in_channels": ("i", True, 0),
@@ -133,7 +136,7 @@ class SwitchableConv(SwitchableLayer):
             "pixel_table": ("ints", False, []),
         }
 
-    def weight_datatype(self):
+    def weight_datatype(self) -> BaseDataType:
         return DataType[self.get_nodeattr("weight_type")]
 
     def _inputs(self):
@@ -150,30 +153,30 @@ class SwitchableConv(SwitchableLayer):
             described.append(((count, out_size, out_size, outputs), DataType["UINT4"]))
         return described
 
-    def get_input_datatype(self, ind=0):
+    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
         return self._inputs()[ind][1]
 
-    def get_output_datatype(self, ind=0):
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
         return DataType["UINT16"] if self.get_nodeattr("pool") else DataType["UINT4"]
 
-    def get_normal_input_shape(self, ind=0):
+    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
         return self._inputs()[ind][0]
 
-    def get_normal_output_shape(self, ind=0):
+    def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
         count, size, outputs = (self.get_nodeattr(name) for name in ("numInputVectors", "out_size", "out_channels"))
         return (count, outputs) if self.get_nodeattr("pool") else (count, size, size, outputs)
 
-    def bram_estimation(self, fpgapart):
+    def bram_estimation(self, fpgapart: str) -> int:
         """18-kbit blocks that the kernels and the requantisation entries of the modes in use would fill."""
         inputs = self.get_nodeattr("in_channels") * (2 if self.get_nodeattr("image") else 1)
         entries = len(set(self.get_nodeattr("mode_settings"))) * self.get_nodeattr("out_channels")
         return weight_blocks(inputs * self.get_nodeattr("out_channels")) + requant_blocks(entries)
 
-    def shape_only(self):
+    def shape_only(self) -> Layer:
         """The layer with zero weights: enough for the cost model."""
         return self._layer(np.zeros(self.get_normal_input_shape(1), np.int64))
 
-    def to_layer(self, tensors, source=IMAGE, residual=None):
+    def to_layer(self, tensors: Mapping[str, np.ndarray], source: str = IMAGE, residual: str | None = None) -> Layer:
         """The compiler's Layer.
 
         Args:
@@ -191,8 +194,8 @@ class SwitchableConv(SwitchableLayer):
             layer.affine = {setting: tuple(tensors[name][row].astype(np.float32) for name in tables) for row, setting in rows}
         return layer
 
-    def image_input(self):
-        """ImageInput of the first convolution, or None."""
+    def image_input(self) -> ImageInput | None:
+        """That of the first convolution; None where there is none."""
         size, table = self.get_nodeattr("image_size"), self.get_nodeattr("pixel_table")
         return ImageInput(tuple(size), np.array(table).reshape(256, -1)) if len(size) else None
 
@@ -213,7 +216,7 @@ class SwitchableConv(SwitchableLayer):
             residual_table=residual_table, sum_table=sum_table, reach=self.get_nodeattr("reach") or None,
         )  # fmt: skip
 
-    def execute_node(self, context, graph):
+    def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
         """Integer-exact execution in the node's mode, by the compiler's reference."""
         node = self.onnx_node
         layer = self.to_layer(context, residual="added" if self.get_nodeattr("residual") else None)
@@ -239,7 +242,7 @@ class SwitchableLinear(SwitchableLayer):
     are not in the network's order.
     """
 
-    def get_nodeattr_types(self):
+    def get_nodeattr_types(self) -> dict[str, tuple]:
         return {
             **super().get_nodeattr_types(),
             "in_channels": ("i", True, 0),
@@ -248,31 +251,31 @@ class SwitchableLinear(SwitchableLayer):
             "class_order": ("ints", False, []),
         }
 
-    def weight_datatype(self):
+    def weight_datatype(self) -> BaseDataType:
         return DataType["INT8"]
 
-    def get_input_datatype(self, ind=0):
+    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
         return (DataType["UINT16"], DataType["INT8"], DataType["INT32"])[ind]
 
-    def get_output_datatype(self, ind=0):
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
         return DataType["INT32"]
 
-    def get_normal_input_shape(self, ind=0):
+    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
         inputs, classes = self.get_nodeattr("in_channels"), self.get_nodeattr("classes")
         return ((self.get_nodeattr("numInputVectors"), inputs), (classes, inputs), (classes,))[ind]
 
-    def get_normal_output_shape(self, ind=0):
+    def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
         return (self.get_nodeattr("numInputVectors"), self.get_nodeattr("classes"))
 
-    def bram_estimation(self, fpgapart):
+    def bram_estimation(self, fpgapart: str) -> int:
         lanes = self.get_nodeattr("V")
         return rom_blocks(self.get_nodeattr("classes") * -(-self.get_nodeattr("in_channels") // lanes), 8 * lanes)
 
-    def shape_only(self):
+    def shape_only(self) -> Layer:
         """The layer with zero weights: enough for the cost model."""
         return Layer(self.get_nodeattr("layer"), "linear", np.zeros(self.get_normal_input_shape(1), np.int64), input="before")
 
-    def to_layer(self, tensors, source=IMAGE):
+    def to_layer(self, tensors: Mapping[str, np.ndarray], source: str = IMAGE) -> Layer:
         """The compiler's Layer; `tensors` maps the names of inputs 1 and 2 to arrays."""
         _, weight, bias = self.onnx_node.input
         layer = self.shape_only()
@@ -280,13 +283,13 @@ class SwitchableLinear(SwitchableLayer):
         layer.input, layer.logit_scale = source, self.get_nodeattr("logit_scale")
         return layer
 
-    def execute_node(self, context, graph):
+    def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
         """Integer-exact execution by the compiler's reference."""
         layer = self.to_layer(context)
         sums = np.rint(context[self.onnx_node.input[0]]).astype(np.int64)
         context[self.onnx_node.output[0]] = run_layers([layer], {}, sums, None)[layer.name].astype(np.float32)
 
 
-def initializers(model):
-    """Tensor name -> array of every initializer of a ModelWrapper."""
+def initializers(model: ModelWrapper) -> dict[str, np.ndarray]:
+    """Tensor name -> array of every initializer."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}

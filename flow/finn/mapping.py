@@ -1,5 +1,7 @@
 """From the graph of layers to one TileEngine node, and the choice of the mode."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from finn.util.basic import getHWCustomOp
 from onnx import TensorProto, helper
@@ -29,11 +31,11 @@ class SetMode(Transformation):
         GatefoldError: no such mode.
     """
 
-    def __init__(self, mode):
+    def __init__(self, mode: str):
         super().__init__()
         self.mode = mode
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for node in model.graph.node:
             if node.op_type not in (*OPS, OP):
                 continue
@@ -55,11 +57,11 @@ class KeepModes(Transformation):
         GatefoldError: no such mode.
     """
 
-    def __init__(self, modes):
+    def __init__(self, modes: Sequence[str] | None):
         super().__init__()
         self.modes = modes
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for node in model.graph.node if self.modes else ():
             op = getHWCustomOp(node)
             settings = dict(zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True))
@@ -82,7 +84,7 @@ class MapToTileEngine(Transformation):
     `image_digest` says which memory images follow.
     """
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         if any(node.op_type == OP for node in model.graph.node):
             return model, False
         graph = layer_graph(model)
@@ -138,7 +140,7 @@ def _around(engine, op, name, frames, graph):
     return model
 
 
-def record_start():
+def record_start() -> int:
     """Index of the first logit in a record."""
     from flow.engine.interface import load_interface
 

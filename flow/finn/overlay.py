@@ -8,22 +8,23 @@ So the inferred layers take A and B from the file's metadata. They have to be th
 from dataclasses import replace
 
 import numpy as np
+from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.engine.requant import float_steps
 from flow.errors import GatefoldError
 from flow.export import metadata
-from flow.graph.layers import Setting
+from flow.graph.layers import LayerGraph, Setting
 
 
-def overlay(graph, model):
+def overlay(graph: LayerGraph, model: ModelWrapper) -> tuple[LayerGraph, dict[str, str]]:
     """A recognised network with the modes and constants that its file's metadata give it.
 
     Args:
-        graph: LayerGraph of the nodes, with the one mode "full".
-        model: ModelWrapper that it was recognised in; without metadata the graph stays as it is.
+        graph: that of the nodes, with the one mode "full".
+        model: that it was recognised in; without metadata the graph stays as it is.
 
     Returns:
-        (LayerGraph, {layer name: what was taken from the metadata, in words}).
+        (graph, {layer name: what was taken from the metadata, in words}).
 
     Raises:
         GatefoldError: nodes and metadata contradict each other.

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import qonnx.core.onnx_exec as oxe
+from onnx import NodeProto
 from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.errors import GatefoldError
 from flow.finn.integers import Map, refuse, title
@@ -19,24 +21,24 @@ class Pixels:
     Normalize compute it; mean and deviation are per colour, or one for all."""
 
     divisor: float = float(IMAGE_MAX)
-    mean: tuple = (0.0,)
-    deviation: tuple = (1.0,)
+    mean: tuple[float, ...] = (0.0,)
+    deviation: tuple[float, ...] = (1.0,)
 
-    def values(self):
+    def values(self) -> np.ndarray:
         """float32 [256, 1 or colours]."""
         pixel = np.arange(IMAGE_MAX + 1, dtype=np.float32)[:, None] / np.float32(self.divisor)
         return (pixel - np.array(self.mean, np.float32)) / np.array(self.deviation, np.float32)
 
 
-def image_input(model, pixels):
+def image_input(model: ModelWrapper, pixels: Pixels | None) -> tuple[ImageInput, str, Map, list[NodeProto]]:
     """What comes before the first convolution, which works on one pixel at a time.
 
     Args:
-        model: streamlined ModelWrapper.
-        pixels: Pixels; None: the pixels themselves where the input's type is UINT8, else those of `Pixels`.
+        model: streamlined.
+        pixels: where None, the pixels themselves if the input's type is UINT8, else those of `Pixels`.
 
     Returns:
-        (ImageInput, tensor that the first convolution reads, Map of the image, nodes behind).
+        (what the image is, tensor that the first convolution reads, its map, nodes behind).
 
     Raises:
         GatefoldError: names the node that reads something else than quantised pixels.

@@ -4,6 +4,7 @@ The figures per unit are those that yosys counts in the engine of resnet38 (`gat
 units' number; `gatefold report` synthesises the engine that is really built.
 """
 
+from flow.engine.config import EngineConfig
 from flow.engine.memories import block_memories, rom_luts, roms
 
 LUTS_PER_LANE = 203
@@ -18,15 +19,8 @@ LUTS_CONTROL = 1950
 BANKS, WORD_BITS = 16, 128
 
 
-def engine_resources(config):
-    """LUT, DSP and 18-kbit BRAM of a whole engine.
-
-    Args:
-        config: EngineConfig.
-
-    Returns:
-        {"LUT": int, "DSP": int, "BRAM_18K": int}
-    """
+def engine_resources(config: EngineConfig) -> dict[str, int]:
+    """`LUT`, `DSP` and `BRAM_18K`, blocks of 18 kbit, of a whole engine."""
     lanes = config.p * config.pe
     quads = config.mult_dsp * config.pe // 2
     return {

@@ -10,7 +10,7 @@ standard output, and turns a refusal into a traceback and an exit code (docs/dec
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class NetworkConfig:
     """What the steps need to know.
 
     Attributes:
-        folding: Folding that the nodes carry.
+        folding: that the nodes carry.
         pixels: what the network was given for a pixel in training; None: p where its input is of type UINT8, else p / 255.
         modes: names of the modes that the engine holds, None for all.
         folder: where the accelerator is written, see `MakeAccelerator`.
@@ -58,21 +58,25 @@ class NetworkConfig:
 
     folding: Folding = Folding()
     pixels: Pixels | None = None
-    modes: tuple | None = None
+    modes: tuple[str, ...] | None = None
     folder: Path | None = None
 
 
-def step_infer_layers(model, cfg):
+Step = Callable[[ModelWrapper, NetworkConfig], ModelWrapper]
+"""Takes a model and returns another, or the same one changed."""
+
+
+def step_infer_layers(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
     """Convolutions, thresholds, additions and pools become the engine's layers."""
     return model.transform(InferSwitchableLayers(cfg.folding, cfg.pixels))
 
 
-def step_map_to_engine(model, cfg):
+def step_map_to_engine(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
     """The layers become one TileEngine node, with the modes that are wanted."""
     return model.transform(KeepModes(cfg.modes)).transform(MapToTileEngine())
 
 
-def step_make_accelerator(model, cfg):
+def step_make_accelerator(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
     """Memory images, parameters and top module of the TileEngine node."""
     return model.transform(MakeAccelerator(cfg.folder))
 
@@ -91,12 +95,13 @@ TITLES = {
 """Name of a step -> what it does, for the user."""
 
 
-def read_network(path, cfg: NetworkConfig | None = None, on_step: Callable = lambda title: None) -> ModelWrapper:
+def read_network(
+    path: str | Path, cfg: NetworkConfig | None = None, on_step: Callable[[str], object] = lambda title: None
+) -> ModelWrapper:
     """FINN model of layer nodes of a QONNX file.
 
     Args:
         path: file that Brevitas' `export_qonnx` wrote, with an input [1, colours, height, width], or `flow.export`.
-        cfg: NetworkConfig.
         on_step: called with each step's title before it runs.
 
     Raises:
@@ -105,13 +110,16 @@ def read_network(path, cfg: NetworkConfig | None = None, on_step: Callable = lam
     return convert(parse_qonnx(read_qonnx(path), path), LAYER_STEPS, cfg or NetworkConfig(), Path(path).stem, on_step)
 
 
-def convert(model, steps, cfg, name=None, on_step=lambda title: None) -> ModelWrapper:
+def convert(
+    model: ModelWrapper,
+    steps: Iterable[Step],
+    cfg: NetworkConfig,
+    name: str | None = None,
+    on_step: Callable[[str], object] = lambda title: None,
+) -> ModelWrapper:
     """The model after some steps.
 
     Args:
-        model: ModelWrapper.
-        steps: functions of (model, cfg).
-        cfg: NetworkConfig.
         name: that the model gets, or None.
         on_step: called with each step's title before it runs.
 
@@ -149,7 +157,7 @@ def _quiet():
         log.setLevel(level)
 
 
-def read_qonnx(path) -> bytes:
+def read_qonnx(path: str | Path) -> bytes:
     """Contents of an ONNX file; weights that it keeps in files of their own are taken in.
 
     Raises:
@@ -172,8 +180,8 @@ def read_qonnx(path) -> bytes:
     return data
 
 
-def parse_qonnx(data: bytes, path) -> ModelWrapper:
-    """ModelWrapper of a QONNX file whose operators and shapes the steps can work on.
+def parse_qonnx(data: bytes, path: str | Path) -> ModelWrapper:
+    """The model of a QONNX file whose operators and shapes the steps can work on.
 
     Args:
         data: the file's contents.

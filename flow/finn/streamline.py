@@ -15,7 +15,8 @@ import numpy as np
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline import Streamline
 from finn.transformation.streamline.reorder import MoveLinearPastEltwiseAdd, MoveLinearPastFork
-from onnx import helper
+from onnx import NodeProto, helper
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
 from qonnx.transformation.fold_constants import FoldConstants
@@ -36,7 +37,7 @@ SCOPES = "pkg.torch.onnx.name_scopes"
 SPATIAL = {2, 3}
 
 
-def step_tidy_up(model, cfg):
+def step_tidy_up(model: ModelWrapper, cfg: object) -> ModelWrapper:
     """QONNX's own clean-up: shapes, constants, names. A node's `doc_string` keeps its title: the name of its module, from the
     second use on with a number."""
     used = Counter()
@@ -48,7 +49,7 @@ def step_tidy_up(model, cfg):
     return cleanup_model(model).transform(GlobalMeanToPool()).transform(ReshapeToFlatten())
 
 
-def step_convert_to_finn(model, cfg):
+def step_convert_to_finn(model: ModelWrapper, cfg: object) -> ModelWrapper:
     """Quantised weights become integers behind a scale, activation quantisers become thresholds."""
     titles = {
         node.output[0]: node.doc_string
@@ -67,7 +68,7 @@ def step_convert_to_finn(model, cfg):
     return _named(model.transform(RoundHalfToEven()))
 
 
-def step_streamline(model, cfg):
+def step_streamline(model: ModelWrapper, cfg: object) -> ModelWrapper:
     """Scales and batch norms move into the thresholds, until the graph stays as it is."""
     before, titles = None, {op: [node.doc_string for node in model.get_nodes_by_op_type(op)] for op in ("Conv", "MatMul")}
     model = model.transform(BatchNormToAffine()).transform(NeverZero())
@@ -85,7 +86,7 @@ class NeverZero(Transformation):
     """Factors of zero, of channels that batch norm switches off, become the smallest that leaves what is added as it is: FINN takes a
     factor apart into its sign and its magnitude, and divides by the latter."""
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for node in model.get_nodes_by_op_type("Mul"):
             for name in node.input:
                 factor = model.get_initializer(name)
@@ -97,7 +98,7 @@ class NeverZero(Transformation):
 class GlobalMeanToPool(Transformation):
     """ReduceMean over height and width becomes GlobalAveragePool, past which FINN moves scales."""
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for node in model.get_nodes_by_op_type("ReduceMean"):
             axes, keep = get_by_name(node.attribute, "axes"), get_by_name(node.attribute, "keepdims")
             axes = list(axes.ints) if axes is not None else model.get_initializer(node.input[1]) if len(node.input) > 1 else []
@@ -118,7 +119,7 @@ class GlobalMeanToPool(Transformation):
 class ReshapeToFlatten(Transformation):
     """Reshape of a map to one row per image becomes Flatten, which fits any number of images."""
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for node in model.get_nodes_by_op_type("Reshape"):
             shape, flat = model.get_tensor_shape(node.input[0]), model.get_tensor_shape(node.output[0])
             if len(shape) == 4 and list(flat) == [shape[0], int(np.prod(shape[1:]))]:
@@ -131,7 +132,7 @@ class RoundHalfToEven(Transformation):
     """Quantisers round half to even, MultiThreshold counts thresholds from equality on: where a half rounds down, to an even
     integer, the threshold becomes the next float."""
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for node in model.get_nodes_by_op_type("MultiThreshold"):
             steps = model.get_initializer(node.input[1])
             scale = steps[:, 1:2] - steps[:, :1] if steps.shape[1] > 1 else 2 * np.abs(steps[:, :1])
@@ -145,7 +146,7 @@ class RoundHalfToEven(Transformation):
 class MoveScalarMulPastAveragePool(Transformation):
     """AveragePool(x·c) becomes AveragePool(x)·c."""
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for pool in model.get_nodes_by_op_type("AveragePool"):
             mul = model.find_producer(pool.input[0])
             if mul is None or mul.op_type != "Mul" or model.is_fork_node(mul):
@@ -162,7 +163,7 @@ class MoveScalarMulPastAveragePool(Transformation):
         return model, False
 
 
-def module_name(node):
+def module_name(node: NodeProto) -> str:
     """What the network's author calls a node: the name of its module where torch's exporter wrote that down, else its own."""
     if node.doc_string:
         return node.doc_string

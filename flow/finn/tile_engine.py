@@ -3,13 +3,14 @@
 import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.custom_op.fpgadataflow.rtl import register_custom_op
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from onnx import GraphProto
-from qonnx.core.datatype import DataType
+from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import get_by_name, qonnx_make_model
 
@@ -46,7 +47,7 @@ class TileEngine(RTLBackend, HWCustomOp):
     Python execution gives word 4 (cycles) from the cost formula; rtlsim counts them.
     """
 
-    def get_nodeattr_types(self):
+    def get_nodeattr_types(self) -> dict[str, tuple]:
         return {
             **super().get_nodeattr_types(),
             **attribute_types(),
@@ -57,13 +58,13 @@ class TileEngine(RTLBackend, HWCustomOp):
             "numInputVectors": ("i", False, 1),
         }
 
-    def get_nodeattr(self, name):
+    def get_nodeattr(self, name: str) -> Any:
         """As in FINN; the body is a ModelWrapper."""
         if name == "body":
             return ModelWrapper(qonnx_make_model(get_by_name(self.onnx_node.attribute, "body").g))
         return super().get_nodeattr(name)
 
-    def set_nodeattr(self, name, value):
+    def set_nodeattr(self, name: str, value: Any) -> None:
         if name == "body":
             value = value.graph if isinstance(value, ModelWrapper) else value
             get_by_name(self.onnx_node.attribute, "body").g.CopyFrom(value)
@@ -91,60 +92,60 @@ class TileEngine(RTLBackend, HWCustomOp):
 
     # ---- shapes and streams
 
-    def get_input_datatype(self, ind=0):
+    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
         return DataType["UINT8"]
 
-    def get_output_datatype(self, ind=0):
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
         return DataType["INT32"]
 
-    def get_normal_input_shape(self, ind=0):
+    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
         count, height, width, channels = self.get_nodeattr("body").get_tensor_shape("image")
         return (self.get_nodeattr("numInputVectors"), BEAT_BYTES + frame_bytes(channels, height))
 
-    def get_normal_output_shape(self, ind=0):
+    def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
         classes = self.get_nodeattr("body").get_tensor_shape("logits")[1]
         return (self.get_nodeattr("numInputVectors"), load_interface().record_words(classes))
 
-    def get_folded_input_shape(self, ind=0):
+    def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
         count, size = self.get_normal_input_shape()
         return (count, size // BEAT_BYTES, BEAT_BYTES)
 
-    def get_folded_output_shape(self, ind=0):
+    def get_folded_output_shape(self, ind: int = 0) -> tuple[int, ...]:
         count, words = self.get_normal_output_shape()
         return (count, words // WORDS_PER_BEAT, WORDS_PER_BEAT)
 
-    def get_instream_width(self, ind=0):
+    def get_instream_width(self, ind: int = 0) -> int:
         return 8 * BEAT_BYTES
 
-    def get_outstream_width(self, ind=0):
+    def get_outstream_width(self, ind: int = 0) -> int:
         return 32 * WORDS_PER_BEAT
 
-    def infer_node_datatype(self, model):
+    def infer_node_datatype(self, model: ModelWrapper) -> None:
         model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
 
-    def verify_node(self):
+    def verify_node(self) -> None:
         pass
 
     # ---- estimates
 
-    def get_exp_cycles(self, mode=None):
+    def get_exp_cycles(self, mode: int | None = None) -> int:
         """Clock cycles per frame in the mode with index `mode`; in the node's own mode where omitted."""
         graph, layout = self.layout()
         index = self.get_nodeattr("mode") if mode is None else mode
         return int(frame_cost(graph, list(graph.modes)[index], layout.config).cycles)
 
-    def lut_estimation(self, fpgapart):
+    def lut_estimation(self, fpgapart: str) -> int:
         return resources.engine_resources(self.layout()[1].config)["LUT"]
 
-    def dsp_estimation(self, fpgapart):
+    def dsp_estimation(self, fpgapart: str) -> int:
         return resources.engine_resources(self.layout()[1].config)["DSP"]
 
-    def bram_estimation(self, fpgapart):
+    def bram_estimation(self, fpgapart: str) -> int:
         return resources.engine_resources(self.layout()[1].config)["BRAM_18K"]
 
     # ---- execution
 
-    def execute_node(self, context, graph):
+    def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
         """In Python on the engine's integers, or with `exec_mode=rtlsim` on the RTL."""
         if self.get_nodeattr("exec_mode") == "rtlsim":
             RTLBackend.execute_node(self, context, graph)
@@ -168,7 +169,7 @@ class TileEngine(RTLBackend, HWCustomOp):
 
     # ---- hardware
 
-    def generate_hdl(self, model, fpgapart, clk):
+    def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
         """Write the wrapper with FINN's port names, the interface package and the memory images."""
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
         top = self.get_verilog_top_module_name()
@@ -181,7 +182,7 @@ class TileEngine(RTLBackend, HWCustomOp):
         self.set_nodeattr("ipgen_path", str(folder))
         self.set_nodeattr("ip_path", str(folder))
 
-    def get_rtl_file_list(self, abspath=False):
+    def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """RTL and memory images; packages first."""
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
         sources = sorted(RTL.glob("engine_*.sv"), key=lambda file: (not file.stem.endswith("_pkg"), file.name))
@@ -189,7 +190,7 @@ class TileEngine(RTLBackend, HWCustomOp):
         files += sorted(folder.glob("*.mem"))
         return [str(file) if abspath else file.name for file in files]
 
-    def code_generation_ipi(self):
+    def code_generation_ipi(self) -> list[str]:
         """Tcl commands that add the files to a Vivado project and make the block-design cell."""
         commands = [f"add_files -norecurse {file}" for file in self.get_rtl_file_list(abspath=True)]
         return [*commands, f"create_bd_cell -type module -reference {self.get_nodeattr('gen_top_module')} {self.onnx_node.name}"]
