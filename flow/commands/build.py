@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flow.finn.pixels import Pixels
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "build",

@@ -8,7 +8,7 @@ from flow.commands.build import add_file_options, pixels_of
 from flow.errors import GatefoldError
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "report",

@@ -8,7 +8,7 @@ from flow.commands.counts import MOST_WORKERS, whole
 VIEWS = "views.safetensors"
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "teach",

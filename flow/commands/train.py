@@ -22,7 +22,7 @@ def _option(text: str) -> tuple[str, str]:
     return key.replace("-", "_"), value
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "train",
