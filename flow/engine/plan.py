@@ -261,9 +261,11 @@ def _place_maps(graph):
         regions[layer.name] = region
 
     words = {name: map_words(graph[name].out_channels, graph[name].out_size) for name in regions}
-    stream_words = max(words[name] for name, region in regions.items() if region in streams)
-    inner_words = max((words[name] for name, region in regions.items() if region == inner), default=0)
-    stream_words, inner_words = _multiple(stream_words, 2), _multiple(inner_words, 2)  # maps of 32 rows begin at even words
+    # A network of one or two convolutions leaves one memory empty or both. Maps of 32 rows begin at even words, images among them.
+    stream_words, inner_words = (
+        _multiple(max((words[name] for name, region in regions.items() if region in group), default=1), 2)
+        for group in (streams, (inner,))
+    )
     places = {region: Place(region[0], region[1] * stream_words) for region in owners}
     maps = {layer.name: None if layer.kind == "linear" or layer.pool else places[regions[layer.name]] for layer in graph.layers}
     return maps, {name: places[region] for name, region in adding.items()}, stream_words, inner_words
@@ -287,7 +289,6 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     features = _features(graph, folding)
     _check_engine(graph, folding)
     maps, residuals, stream_words, inner_words = _place_maps(graph)
-    inner_words = max(inner_words, 1)
     buffers = 2 * image_words(features["planes"], features["image_size"])
 
     weights, weight_words = {}, 0
