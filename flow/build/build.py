@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from flow.build.bitstream import found
 from flow.build.deploy import LIBRARY, description, fill, read
-from flow.build.source import is_file, source_of
+from flow.build.source import ORIGIN, is_file, origin_of, source_of
 from flow.build.steps import LOCK, STAMPS, Steps, code_digest, digest, exclusive
 from flow.build.verify import Verification, compare, layer_cycles
 from flow.engine.boards import Board
@@ -47,6 +48,7 @@ class Request:
         pixels: `flow.finn.pixels.Pixels`, what a network in a file is given for a pixel; None: what its input's type says.
         classes: text file with the names of its classes, or None.
         samples: .npz with sample images for it, or None.
+        accept: called with the EngineConfig before anything is written, to refuse it; None accepts all that fit.
     """
 
     model: str
@@ -60,6 +62,7 @@ class Request:
     pixels: Any = None
     classes: Path | None = None
     samples: Path | None = None
+    accept: Callable | None = None
 
 
 class Conversion:
@@ -106,6 +109,9 @@ class Conversion:
 
         graph, plan = engine_node(engine).layout()
         check_fit(graph, plan, self.request.board)
+        if self.request.accept:
+            self.report("estimating the clock: yosys maps the netlist (minutes the first time)")
+            self.request.accept(plan.config)
         names = self.source.record.get("class_names")
         if self.request.classes and len(names) != graph.classes:
             raise GatefoldError(
@@ -119,8 +125,8 @@ class Build:
 
     Args:
         request: Request.
-        folder: build folder; model.onnx (QONNX), layers.onnx and engine.onnx (FINN), images/, rtl/, simulation/ and deploy/ lie
-            in it.
+        folder: build folder; model.onnx (QONNX), layers.onnx and engine.onnx (FINN), origin, images/, rtl/, simulation/ and
+            deploy/ lie in it.
         report: called with the title of each step, and with None when it has ended.
 
     Attributes:
@@ -171,6 +177,7 @@ class Build:
         for name in ("rtl", "simulation"):
             if not (self.folder / name).is_dir():
                 clear(self.folder / name)
+        replace_file(self.folder / ORIGIN, lambda part: part.write_text(origin_of(self.request.model) + "\n", encoding="utf-8"))
         self._convert()
         self._generate()
         verification = self._simulate()

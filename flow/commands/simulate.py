@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from flow.build.deploy import built_graph, read
-    from flow.build.source import network_name
+    from flow.build.source import is_file, network_name, qonnx_digest
     from flow.build.verify import compare
     from flow.engine.compile import keep_modes
     from flow.engine.config import EngineConfig
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.paths import build_root
     from flow.simulation.simulator import Simulator
 
-    args.model = network_name(args.model)
+    file, args.model = args.model, network_name(args.model)
     folder = args.folder or build_root() / args.model
     if args.trace:
         if args.trace.is_dir():
@@ -73,6 +73,10 @@ def run(args: argparse.Namespace) -> int:
     if contents["model"] != args.model:
         raise GatefoldError(
             f"{folder} holds a build of {contents['model']}, not {args.model}; name that model, or another --folder."
+        )
+    if is_file(file) and Path(file).is_file() and qonnx_digest(file) != contents["qonnx_hash"]:
+        raise GatefoldError(
+            f"{folder} was built from another file than {file}; run `gatefold build {file}` again, or name its --folder."
         )
     names = [mode["name"] for mode in contents["modes"]]
     wanted = args.mode.split(",")

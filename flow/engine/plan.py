@@ -13,10 +13,9 @@ from flow.engine.config import EngineConfig, Folding
 from flow.engine.interface import load_interface
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAP_SIZES, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph
 
 X, M = 0, 1
-MAP_SIZES = (8, 16, 32)
 PLANES = range(1, 7)
 """Planes of an image: one for each colour, two where its integers are signed."""
 POOL_BITS = {8: 10, 16: 12, 32: 14}
@@ -127,7 +126,7 @@ def _check_shape(layer):
     """Refuse sizes and strides that the engine lacks."""
     for size in (layer.out_size, layer.in_size):
         if size not in MAP_SIZES:
-            _refuse(layer, f"makes {size}x{size} maps; the engine does 32, 16 and 8")
+            _refuse(layer, f"makes {size}x{size} maps; the engine does 32, 16 and 8: scale the pictures")
     if layer.stride not in (1, 2):
         _refuse(layer, f"has stride {layer.stride}; the engine does 1 and 2")
     if layer.out_size != stored_size(layer.conv_size // (2 if layer.pool2 else 1)):
