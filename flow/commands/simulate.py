@@ -42,7 +42,11 @@ def add_parser(subparsers) -> None:
         help="mode, or modes that the frames take in turn: full,1/16,1/4 (default: full)",
     )
     parser.add_argument("--count", type=_count, default=16, help="frames (default: %(default)s)")
-    parser.add_argument("--data", metavar="FILE", help=".npz with images x (or test_x) and labels y (default: sample images)")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help=".npz with images x (or test_x) and labels y, or a folder of pictures (default: sample images)",
+    )
     parser.add_argument("--stall", type=_percent, default=0, help="per cent of cycles in which each AXI channel waits")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="write an FST waveform (compiles a second simulator once)")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="build folder (default: build/MODEL)")
@@ -139,14 +143,12 @@ def _images(args, deploy, contents):
 
     from flow.data import load_test
 
+    shape = [contents["image"][name] for name in ("height", "width", "colours")]
     if args.data:
-        images, labels = load_test(args.data, len(contents["classes"]))
+        images, labels = load_test(args.data, len(contents["classes"]), shape=tuple(shape))
     else:
         with np.load(deploy / "samples.npz") as archive:
             images, labels = archive["x"], None
-    shape = [contents["image"][name] for name in ("height", "width", "colours")]
-    if list(images.shape[1:]) != shape:
-        raise GatefoldError(f"The images of {args.data} are {list(images.shape[1:])} and {args.model} takes {shape}; resize them.")
     index = np.arange(args.count) % len(images)
     return images[index], None if labels is None else labels[index]
 
