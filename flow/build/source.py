@@ -91,7 +91,7 @@ def check_origin(folder: Path, model: str) -> None:
         raise GatefoldError(f"{folder} holds the build of {other}; give {model} a folder of its own with --output, or rename it.")
 
 
-def qonnx_digest(path) -> str:
+def qonnx_digest(path: str | Path) -> str:
     """SHA-256 (hex) of a QONNX file, as a build of it says in `qonnx_hash`."""
     from flow.finn.steps import read_qonnx
 
