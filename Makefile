@@ -80,7 +80,8 @@ bitstream: setup
 
 run: setup-board
 	@$(name); if [ -n "$$gf_checkpoint" ] || [ ! -e $(folder)/deploy/modes.json ] || \
-	    { [ "$$name" != "$$gf_model" ] && [ "$$gf_model" -nt $(folder)/deploy/modes.json ]; } || \
+	    { [ "$$name" != "$$gf_model" ] && { [ "$$gf_model" -nt $(folder)/deploy/modes.json ] || \
+	        [ "$$(cat $(folder)/origin 2>/dev/null)" != "$$(realpath -m -- "$$gf_model")" ]; }; } || \
 	    { [ -n "$$gf_board" ] && ! grep -qiF "\"board\": \"$$gf_board\"" $(folder)/deploy/modes.json; }; \
 	then requirements/setup.sh flow && $(build); fi
 	@$(name); .venv-board/bin/python board/run.py --model="$$name" --mode="$$gf_mode" --count="$$gf_count"

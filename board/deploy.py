@@ -102,12 +102,16 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         raise BoardError(f"{folder} is no folder; name a deploy folder, or make one with: make bitstream MODEL=resnet8.")
     if not (folder / "modes.json").is_file():
         raise BoardError(f"{folder} is no deploy folder (modes.json is missing); make one with: make bitstream MODEL=resnet8.")
-    remedy = "build again with make bitstream"
+    remedy, what = "build again with make bitstream", "holds a damaged modes.json or interface.json"
     try:
         contents = read_object(folder / "modes.json")
         if "format" in contents and contents["format"] != FORMAT:
-            raise BoardError(f"{folder} has format {contents['format']!r:.20}, this program reads {FORMAT}; {remedy}.")
+            raise BoardError(
+                f"{folder} was made by another version of gatefold (its format is {contents['format']!r:.20}, this program reads {FORMAT}); "
+                f"{remedy}."
+            )
         check_digest(contents)
+        what = "was made by another version of gatefold"  # as whole as it was written, and not what this program reads
         check_description(contents)
         modes = read_modes(contents.get("modes"))
         picture = read_picture(contents.get("image"))
@@ -116,7 +120,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         interface = read_object(folder / "interface.json")
         check_interface(interface)
     except Damaged as problem:
-        raise BoardError(f"{folder} holds a damaged modes.json or interface.json ({problem}); {remedy}.") from None
+        raise BoardError(f"{folder} {what} ({problem}); {remedy}.") from None
     if contents.get("interface_version") != interface["version"]:
         raise BoardError(f"modes.json and interface.json of {folder} come from different builds; {remedy}.")
     return Deploy(

@@ -10,10 +10,10 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-FORMAT = 3
+FORMAT = 4
 PIXELS = 256  # values of a pixel
 BURST_BYTES = 128  # what the accelerator reads at a time
-SIZES = (8, 16, 32, 64)  # of the planes that the accelerator reads
+SIZES = (8, 16, 32)  # of the planes that the accelerator reads
 LARGEST_FILE = 1 << 24  # bytes; those of this project have some thousand
 CLOCK_MHZ = (1, 1000)  # beyond what a PLL of the Zynq and its dividers can give
 REGISTERS = (

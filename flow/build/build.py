@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flow.build.bitstream import found
 from flow.build.deploy import LIBRARY, description, fill, read
-from flow.build.source import Source, is_file, source_of
+from flow.build.source import ORIGIN, Source, is_file, origin_of, source_of
 from flow.build.steps import LOCK, STAMPS, Report, Steps, code_digest, digest, exclusive
 from flow.build.verify import Verification, compare, layer_cycles
 from flow.engine.boards import Board
@@ -26,6 +27,7 @@ from flow.kept import clear, content_digest, replace_file, replace_folder
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
 
+    from flow.engine.config import EngineConfig
     from flow.finn.pixels import Pixels
 
 STEPS, MAPPED_STEPS = 6, 2
@@ -51,6 +53,7 @@ class Request:
         pixels: what a network in a file is given for a pixel; None: what its input's type says.
         classes: text file with the names of its classes, or None.
         samples: .npz with sample images for it, or None.
+        accept: called with the EngineConfig before anything is written, to refuse it; None accepts all that fit.
     """
 
     model: str
@@ -64,6 +67,7 @@ class Request:
     pixels: "Pixels | None" = None
     classes: Path | None = None
     samples: Path | None = None
+    accept: Callable[["EngineConfig"], None] | None = None
 
 
 class Conversion:
@@ -105,6 +109,9 @@ class Conversion:
 
         graph, plan = engine_node(engine).layout()
         check_fit(graph, plan, self.request.board)
+        if self.request.accept:
+            self.report("estimating the clock: yosys maps the netlist (minutes the first time)")
+            self.request.accept(plan.config)
         names = self.source.record.get("class_names")
         if self.request.classes and len(names) != graph.classes:
             raise GatefoldError(
@@ -117,8 +124,8 @@ class Build:
     """The steps of one build.
 
     Args:
-        folder: build folder; model.onnx (QONNX), layers.onnx and engine.onnx (FINN), images/, rtl/, simulation/ and deploy/ lie
-            in it.
+        folder: build folder; model.onnx (QONNX), layers.onnx and engine.onnx (FINN), origin, images/, rtl/, simulation/ and
+            deploy/ lie in it.
 
     Attributes:
         hash: the build hash, SHA-256 in hex, once `run` has got so far.
@@ -168,6 +175,9 @@ class Build:
         for name in ("rtl", "simulation"):
             if not (self.folder / name).is_dir():
                 clear(self.folder / name)
+        origin, text = self.folder / ORIGIN, f"{origin_of(self.request.model)}\n".encode()
+        if not origin.is_file() or origin.read_bytes() != text:
+            replace_file(origin, lambda part: part.write_bytes(text))
         self._convert()
         self._generate()
         verification = self._simulate()

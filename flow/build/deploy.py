@@ -36,7 +36,7 @@ from flow.errors import GatefoldError
 from flow.graph.layers import LayerGraph
 from flow.kept import content_digest
 
-FORMAT = 3
+FORMAT = 4
 MODES = "modes.json"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
@@ -174,7 +174,7 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         contents = json.loads(path.read_text())
         if contents["format"] != FORMAT:
-            raise GatefoldError(f"{path} is of another version; run `gatefold build` again.")
+            raise GatefoldError(f"{path} was made by another version of gatefold; run `gatefold build` again.")
         whole = contents["digest"] == _digest({key: value for key, value in contents.items() if key != "digest"})
         files = contents["files"].items()
     except (FileNotFoundError, NotADirectoryError):

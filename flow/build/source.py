@@ -1,5 +1,6 @@
 """What a build starts from: a QONNX file, exported from a network of `flow.models` or brought by its author."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from flow.build.build import Request
 
 SUFFIX = ".onnx"
+ORIGIN = "origin"
+"""File in a build folder that names what was built there, see `origin_of`."""
 NAME_LENGTH = 99
 """Characters of a name that the board program takes."""
 
@@ -67,6 +70,38 @@ def network_name(model: str) -> str:
     from flow import models
 
     return models.name_of(model)
+
+
+def origin_of(model: str) -> str:
+    """What tells networks of one name apart: the whole path of FILE.onnx, or of FILE.py:CLASS; of any other network its name."""
+    from flow.models.user import is_users
+
+    return str(Path(model).resolve()) if is_file(model) or is_users(model) else model
+
+
+def check_origin(folder: Path, model: str) -> None:
+    """Raise GatefoldError where a build folder is that of another network, which is still there, of the same name.
+
+    Args:
+        folder: build folder, which need not exist.
+        model: what the command line calls the network.
+    """
+    from flow.models.user import is_users
+
+    try:
+        other = (folder / ORIGIN).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return
+    file = Path(other.rpartition(":")[0] if is_users(other) else other)
+    if other and other != origin_of(model) and (not file.is_absolute() or file.is_file()):
+        raise GatefoldError(f"{folder} holds the build of {other}; give {model} a folder of its own with --output, or rename it.")
+
+
+def qonnx_digest(path: str | Path) -> str:
+    """SHA-256 (hex) of a QONNX file, as a build of it says in `qonnx_hash`."""
+    from flow.finn.steps import read_qonnx
+
+    return hashlib.sha256(read_qonnx(path)).hexdigest()
 
 
 def source_of(request: "Request") -> Source:

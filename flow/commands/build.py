@@ -102,10 +102,11 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from flow.build.build import MAPPED_STEPS, STEPS, Build, Request
-    from flow.build.source import network_name
+    from flow.build.source import check_origin, network_name
     from flow.engine.boards import at_clock, find_board
     from flow.engine.select import choose
     from flow.paths import build_root
+    from flow.synth.timing import check_clock
 
     torch.set_num_threads(1)
     board = at_clock(find_board(args.board), args.clock)
@@ -124,11 +125,13 @@ def run(args: argparse.Namespace) -> int:
     if args.clock_anyway and args.clock is None:
         raise GatefoldError("--clock-anyway needs a clock; give --clock MHZ too, or leave it out.")
     if args.clock and not args.clock_anyway:
-        _check_clock(request, dsp=not args.no_dsp)
+        request.accept = lambda config: check_clock(config.parameters(), board.clock_mhz, dsp=not args.no_dsp)
     name = network_name(args.model)
     folder = args.output or build_root() / name
     if folder.exists() and not folder.is_dir():
         raise GatefoldError(f"{folder} is a file; give another folder with --output.")
+    if args.output is None:
+        check_origin(folder, args.model)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console) as progress:
@@ -140,7 +143,11 @@ def run(args: argparse.Namespace) -> int:
             else:
                 progress.update(task, description=f"{name}: {title}")
 
-        contents = Build(request, folder, report).run()
+        try:
+            contents = Build(request, folder, report).run()
+        except GatefoldError:
+            progress.update(task, visible=False)  # the sentence is all that there is to read
+            raise
         progress.update(task, description=f"{name}: built")
 
     summary = _summary(contents, folder)
@@ -160,17 +167,6 @@ def run(args: argparse.Namespace) -> int:
         )
     print(f"deploy folder: {summary['deploy']}")
     return 0
-
-
-def _check_clock(request, dsp):
-    from rich.console import Console
-
-    from flow.synth.report import Design
-    from flow.synth.timing import check_clock
-
-    design = Design.of(request.model, request.board, request.folding, request.modes, pixels=request.pixels)
-    with Console(stderr=True).status(f"{request.model}: yosys maps the netlist for the timing (minutes the first time)"):
-        check_clock(design.config.parameters(), request.board.clock_mhz, dsp)
 
 
 def _summary(contents, folder):

@@ -42,7 +42,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="mode, or modes that the frames take in turn: full,1/16,1/4 (default: full)",
     )
     parser.add_argument("--count", type=_count, default=16, help="frames (default: %(default)s)")
-    parser.add_argument("--data", metavar="FILE", help=".npz with images x (or test_x) and labels y (default: sample images)")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help=".npz with images x (or test_x) and labels y, or a folder of pictures (default: sample images)",
+    )
     parser.add_argument("--stall", type=_percent, default=0, help="per cent of cycles in which each AXI channel waits")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="write an FST waveform (compiles a second simulator once)")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="build folder (default: build/MODEL)")
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from flow.build.deploy import built_graph, read
-    from flow.build.source import network_name
+    from flow.build.source import is_file, network_name, qonnx_digest
     from flow.build.verify import compare
     from flow.engine.compile import keep_modes
     from flow.engine.config import EngineConfig
@@ -63,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.paths import build_root
     from flow.simulation.simulator import Simulator
 
-    args.model = network_name(args.model)
+    file, args.model = args.model, network_name(args.model)
     folder = args.folder or build_root() / args.model
     if args.trace:
         if args.trace.is_dir():
@@ -73,6 +77,10 @@ def run(args: argparse.Namespace) -> int:
     if contents["model"] != args.model:
         raise GatefoldError(
             f"{folder} holds a build of {contents['model']}, not {args.model}; name that model, or another --folder."
+        )
+    if is_file(file) and Path(file).is_file() and qonnx_digest(file) != contents["qonnx_hash"]:
+        raise GatefoldError(
+            f"{folder} was built from another file than {file}; run `gatefold build {file}` again, or name its --folder."
         )
     names = [mode["name"] for mode in contents["modes"]]
     wanted = args.mode.split(",")
@@ -135,14 +143,12 @@ def _images(args, deploy, contents):
 
     from flow.data import load_test
 
+    shape = [contents["image"][name] for name in ("height", "width", "colours")]
     if args.data:
-        images, labels = load_test(args.data, len(contents["classes"]))
+        images, labels = load_test(args.data, len(contents["classes"]), shape=tuple(shape))
     else:
         with np.load(deploy / "samples.npz") as archive:
             images, labels = archive["x"], None
-    shape = [contents["image"][name] for name in ("height", "width", "colours")]
-    if list(images.shape[1:]) != shape:
-        raise GatefoldError(f"The images of {args.data} are {list(images.shape[1:])} and {args.model} takes {shape}; resize them.")
     index = np.arange(args.count) % len(images)
     return images[index], None if labels is None else labels[index]
 

@@ -13,10 +13,9 @@ from flow.engine.config import EngineConfig, Folding
 from flow.engine.interface import load_interface
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
-from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph, Setting
+from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAP_SIZES, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph, Setting
 
 X, M = 0, 1
-MAP_SIZES = (8, 16, 32)
 PLANES = range(1, 7)
 """Planes of an image: one for each colour, two where its integers are signed."""
 POOL_BITS = {8: 10, 16: 12, 32: 14}
@@ -126,7 +125,7 @@ def _check_shape(layer):
     """Refuse sizes and strides that the engine lacks."""
     for size in (layer.out_size, layer.in_size):
         if size not in MAP_SIZES:
-            _refuse(layer, f"makes {size}x{size} maps; the engine does 32, 16 and 8")
+            _refuse(layer, f"makes {size}x{size} maps; the engine does 32, 16 and 8: scale the pictures")
     if layer.stride not in (1, 2):
         _refuse(layer, f"has stride {layer.stride}; the engine does 1 and 2")
     if layer.out_size != stored_size(layer.conv_size // (2 if layer.pool2 else 1)):
@@ -260,9 +259,11 @@ def _place_maps(graph):
         regions[layer.name] = region
 
     words = {name: map_words(graph[name].out_channels, graph[name].out_size) for name in regions}
-    stream_words = max(words[name] for name, region in regions.items() if region in streams)
-    inner_words = max((words[name] for name, region in regions.items() if region == inner), default=0)
-    stream_words, inner_words = _multiple(stream_words, 2), _multiple(inner_words, 2)  # maps of 32 rows begin at even words
+    # A network of one or two convolutions leaves one memory empty or both. Maps of 32 rows begin at even words, images among them.
+    stream_words, inner_words = (
+        _multiple(max((words[name] for name, region in regions.items() if region in group), default=1), 2)
+        for group in (streams, (inner,))
+    )
     places = {region: Place(region[0], region[1] * stream_words) for region in owners}
     maps = {layer.name: None if layer.kind == "linear" or layer.pool else places[regions[layer.name]] for layer in graph.layers}
     return maps, {name: places[region] for name, region in adding.items()}, stream_words, inner_words
@@ -282,7 +283,6 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     features = _features(graph, folding)
     _check_engine(graph, folding)
     maps, residuals, stream_words, inner_words = _place_maps(graph)
-    inner_words = max(inner_words, 1)
     buffers = 2 * image_words(features["planes"], features["image_size"])
 
     weights, weight_words = {}, 0

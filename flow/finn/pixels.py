@@ -10,7 +10,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.errors import GatefoldError
 from flow.finn.integers import Map, refuse, title
-from flow.graph.layers import IMAGE, IMAGE_MAX, ImageInput, stored_size
+from flow.graph.layers import IMAGE, IMAGE_MAX, MAP_SIZES, ImageInput, stored_size
 
 PLANES_MAX = 3
 
@@ -59,8 +59,11 @@ def image_input(model: ModelWrapper, pixels: Pixels | None) -> tuple[ImageInput,
         refuse(readers[-1] if readers else nodes[0], "reads the image; a single convolution has to read it first")
     if colours > PLANES_MAX:
         refuse(readers[0], f"reads an image of {colours} colours; the engine takes 1 to {PLANES_MAX}")
-    if stored_size(height, width) is None or min(height, width) < 8:
-        refuse(readers[0], f"reads images of {height}x{width}; the engine takes 8 to 64 pixels a side")
+    if stored_size(height, width) is None or min(height, width) < MAP_SIZES[0]:
+        refuse(
+            readers[0],
+            f"reads images of {height}x{width}; the engine takes {MAP_SIZES[0]} to {MAP_SIZES[-1]} pixels a side: scale the pictures, in training too",
+        )
     if any(len(per_colour) not in (1, colours) for per_colour in (pixels.mean, pixels.deviation)):
         raise GatefoldError(f"The network reads {colours} colours; give one mean and one deviation for each, or one for all.")
     table = _pixel_table(model, pixels, prefix, source, (colours, height, width))

@@ -14,7 +14,8 @@ IMAGE = "image"
 SHUFFLE_GROUPS = 16
 ACTIVATION_MAX = 15
 IMAGE_MAX = 255
-MAP_SIZES = (8, 16, 32, 64)
+MAP_SIZES = (8, 16, 32)
+"""Height = width of stored maps (docs/decisions/018 has what 64 would take)."""
 SUM_VALUES = 64
 """Entries of a sum table; it is indexed by the sum modulo 64."""
 MAX, SUM = "max", "sum"

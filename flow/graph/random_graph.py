@@ -117,7 +117,7 @@ def random_plain(
         shape: (colours, height, width) of the images.
         signed: the first layer's integers are signed, so there are two planes for each colour.
         weight_max: largest weight of the first layer.
-        steps: convolutions or residual blocks behind it.
+        steps: convolutions or residual blocks behind it, which may be none.
         tables: some layers have bounds and tables of their own, or pool sums.
         pools: some layers pool 2×2.
 
@@ -170,7 +170,7 @@ def random_plain(
         return SUM if tables and rng.random() < 0.5 else MAX
 
     stride = int(rng.choice([1, 1, 2])) if min(valid) > 8 else 1
-    state = conv("stem", state, 8, 3, stride, weight_max, kind(state, stride))
+    state = conv("stem", state, 8, 3, stride, weight_max, kind(state, stride), pool=steps == 0)
     for step in range(steps):
         last, outputs = step == steps - 1, int(rng.choice([8, 12, 16, 20]))
         if (rng.random() < 0.5 and step) or state[1] % 4:

@@ -1,13 +1,12 @@
 """The report on a design: resources against the part, cycles per layer and mode, frames per second, remedies."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flow.build.deploy import built_graph, read
-from flow.build.source import is_file, network_name
+from flow.build.source import is_file, network_name, qonnx_digest
 from flow.engine.boards import Board
 from flow.engine.config import EngineConfig, Folding
 from flow.engine.plan import Plan
@@ -106,7 +105,6 @@ class Design:
         from flow.engine.compile import keep_modes
         from flow.engine.plan import plan
         from flow.finn import NetworkConfig, layer_graph, read_network
-        from flow.finn.steps import read_qonnx
 
         if checkpoint or classes is not None:
             raise GatefoldError(f"{path} holds its weights and classes; leave out {'--checkpoint' if checkpoint else '--classes'}.")
@@ -115,7 +113,7 @@ class Design:
         graph = keep_modes(graph, modes) if modes else graph
         layout = plan(graph, folding)
         built, _ = _built(name)
-        whole = _same(built, board, layout.config, graph) and built["qonnx_hash"] == hashlib.sha256(read_qonnx(path)).hexdigest()
+        whole = _same(built, board, layout.config, graph) and built["qonnx_hash"] == qonnx_digest(path)
         return cls(graph, board, layout, built if whole else None, {})
 
 

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from board.description import FORMAT
 from tests.board.conftest import seal
 
 
@@ -91,7 +92,8 @@ def test_an_edited_description(deploy, program, changes):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, '{"format": 3}', '{"format": 9' + "9" * 9999 + "}", "{}"]
+    "text",
+    ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, f'{{"format": {FORMAT}}}', '{"format": 9' + "9" * 9999 + "}", "{}"],
 )
 def test_a_description_that_is_none(deploy, program, text):
     (deploy / "modes.json").write_text(text)
@@ -153,7 +155,23 @@ def test_files_outside_the_folder(deploy, program, name):
 
 def test_a_folder_of_another_format(deploy, program):
     edit(deploy / "modes.json", format=1)
-    program.refuse("--board-dir", deploy, saying="has format 1, this program reads 3; build again")
+    program.refuse(
+        "--board-dir", deploy, saying=f"another version of gatefold (its format is 1, this program reads {FORMAT}); build again"
+    )
+
+
+@pytest.mark.parametrize("key", ["class_order", "image", "classes", "build_hash", "modes", "registers"])
+def test_a_folder_that_says_less_and_is_whole(deploy, program, key):
+    """What an older or newer version wrote is not called damaged."""
+    contents = json.loads((deploy / "modes.json").read_text())
+    if key != "registers":
+        del contents[key]
+        (deploy / "modes.json").write_text(json.dumps(contents))
+        seal(deploy)
+    else:
+        edit(deploy / "interface.json", registers={})
+        seal(deploy)
+    program.refuse("--board-dir", deploy, saying="was made by another version of gatefold (")
 
 
 def test_an_interface_of_another_version(deploy, program):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flow.build.deploy import read
+from flow.build.deploy import FORMAT, read
 from flow.cli import main
 from flow.errors import GatefoldError
 from flow.kept import clear, content_digest, kept
@@ -124,7 +124,7 @@ def test_an_edited_bias_does_not_reach_the_board(build):
 def test_a_deploy_folder_vouches_for_every_file(build):
     deploy = build / "deploy"
     said = json.loads((deploy / "modes.json").read_text())
-    assert said["format"] == 3
+    assert said["format"] == FORMAT
     others = {name: content_digest(deploy / name) for name in places(deploy, Path.is_file) if name != "modes.json"}
     assert said["files"] == others and {"accelerator.so", "accelerator.hwh", "interface.json", "samples.npz"} <= set(others)
     assert sum(name.startswith("images/") for name in others) == 8

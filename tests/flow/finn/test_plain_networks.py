@@ -268,6 +268,14 @@ def test_the_simulated_board_equals_brevitas(name, steps, tmp_path, capsys):
     reported = json.loads(capsys.readouterr().out)["modes"]["full"]
     assert reported["cycles_model"] == simulated["cycles"][0] and reported["cycles_rtl"] is None
 
+    # another file of that name is another network
+    other = tmp_path / "other" / path.name
+    other.parent.mkdir()
+    other.write_bytes(path.read_bytes() + b"\x12\x05other")  # its producer
+    assert main(["simulate", str(other), "--folder", str(tmp_path / "build")]) == 2
+    assert "was built from another file than" in capsys.readouterr().err
+    assert (tmp_path / "build" / "origin").read_text() == f"{path.resolve()}\n"
+
     # what lies in the folder
     said = json.loads((deploy / "modes.json").read_text())
     assert said["model"] == name and said["classes"] == names and said["trained"]

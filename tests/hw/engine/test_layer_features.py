@@ -52,6 +52,21 @@ def test_features(case, tmp_path):
                     assert abs(model.read("layer_cycles") - cost.cycles) <= 2, f"{name} of {graph.name} in {mode}"
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("steps", [0, 1])
+def test_networks_of_one_and_two_convolutions(steps, tmp_path):
+    """They leave a feature memory empty, and their images of 32 rows begin at even words all the same."""
+    graph = random_plain(3, (1, 32, 32), tables=False, pools=False, steps=steps)
+    assert len(graph.layers) == steps + 2
+    library, ((layout, table),) = prepare([graph], dict(p=32, pe=1, r=16, v=8), tmp_path)
+    images = np.random.default_rng(2).integers(0, 256, (3, 1, 32, 32), dtype=np.uint8)
+    with Model(library, folder=tmp_path / graph.name, random_reset=3) as model:
+        model.reset()
+        records = stream(model, graph, ["full"] * 3, graph.image.planes(images, 32), (0, 0))
+    for record, logits in zip(records, run(graph, images, "full", hardware(table)).logits, strict=True):
+        assert record["logits"] == logits.tolist() and record["cycles"] == frame_cost(graph, "full", layout.config).cycles
+
+
 def test_the_graphs_have_every_feature():
     """So that no case above is empty: what occurs in them, by engine."""
     for case, (_, options, seeds) in CASES.items():
