@@ -17,6 +17,7 @@ class Folding:
         r: requantisers, 8…64.
         v: multipliers of the vector unit.
         mult_dsp: pairs of pixels whose multipliers are DSP48E1 slices instead of LUTs; 0 for none.
+        requant_dsp: 1 where the requantisers' multipliers are DSP48E1 slices, 0 where they are LUTs.
     """
 
     p: int = 64
@@ -24,9 +25,16 @@ class Folding:
     r: int = 64
     v: int = 16
     mult_dsp: int = 0
+    requant_dsp: int = 1
 
     def __post_init__(self):
-        for name, allowed in (("p", (32, 64)), ("pe", (1, 2)), ("r", (8, 16, 32, 64)), ("v", (4, 8, 16, 32))):
+        for name, allowed in (
+            ("p", (32, 64)),
+            ("pe", (1, 2)),
+            ("r", (8, 16, 32, 64)),
+            ("v", (4, 8, 16, 32)),
+            ("requant_dsp", (0, 1)),
+        ):
             if getattr(self, name) not in allowed:
                 raise GatefoldError(
                     f"engine parameter {name.upper()} = {getattr(self, name)} is not possible; "
@@ -39,7 +47,7 @@ class EngineConfig:
     """One tile engine, as the memory plan of a network made it (`flow.engine.plan.plan`).
 
     Attributes:
-        p, pe, r, v: those of the Folding.
+        p, pe, r, v, requant_dsp: those of the Folding.
         x_depth, m_depth: words per bank of the feature memories.
         image_base: first word of the two image buffers in M.
         weight_depth: 36-bit kernel words.
@@ -79,6 +87,7 @@ class EngineConfig:
     tables: int
     pool2: int
     mask: int
+    requant_dsp: int
 
     @classmethod
     def of(cls, parameters: dict[str, int]) -> Self:

@@ -14,15 +14,15 @@ from typing import Any, Self
 from flow.engine.config import EngineConfig, Folding
 from flow.graph.layers import IMAGE, Layer, LayerGraph
 
-CONV_DRAIN = 13
+CONV_DRAIN = 14
 """Cycles from the last tile of a convolution to the first of the next layer, but for the words of its last tuple."""
 TABLE_STAGES, POOL2_STAGES = 2, 2
 """Pipeline stages, and so cycles a layer, that an engine with tables and one with 2×2 pools has more."""
 TABLE_LOAD = 66
 """Cycles from the start of a layer to when the next one's tables are loaded."""
-LINEAR_OVERHEAD = 7
+LINEAR_OVERHEAD = 11
 """Cycles of the vector unit's pipeline."""
-FRAME_OVERHEAD = 2
+FRAME_OVERHEAD = 3
 """Cycles of a frame's start and end, counted with the layer that reads the image."""
 
 

@@ -3,9 +3,9 @@
 from flow.engine.config import EngineConfig
 
 ROM_BLOCK_WORDS = 129
-"""From so many words on, hw/rtl/engine_rom.sv is block memory."""
-ROM_LUT_WORDS = 64
-"""Words that one LUT per bit holds."""
+"""From so many words on, hw/rtl/engine_rom.sv is block memory, where that is left to it."""
+ROM_LUTS = 3
+"""Of a bit of a ROM of fewer words: up to 64 of the even and 64 of the odd words, and the choice between them."""
 TABLE_WORDS, TABLE_BITS = 64, 10
 """Of a layer's tables, and bits of such a word."""
 
@@ -20,22 +20,23 @@ def requant_blocks(entries: int) -> int:
     return 3 * -(-entries // 1024)
 
 
-def rom_blocks(words: int, width: int) -> int:
-    """For the words of an engine_rom, 512 × 36 bits each, or 1024 × 18; none where they are so few that it is made of LUTs."""
-    if words < ROM_BLOCK_WORDS:
+def rom_blocks(words: int, width: int, least: int = ROM_BLOCK_WORDS) -> int:
+    """For the words of an engine_rom, 512 × 36 bits each, or 1024 × 18; none for fewer words than `least`, which are made of LUTs."""
+    if words < least:
         return 0
     return -(-words // 1024) if width <= 18 else -(-width // 36) * -(-words // 512)
 
 
-def rom_luts(words: int, width: int) -> int:
+def rom_luts(words: int, width: int, least: int = ROM_BLOCK_WORDS) -> int:
     """LUTs of an engine_rom of few words."""
-    return width * -(-words // ROM_LUT_WORDS) if words < ROM_BLOCK_WORDS else 0
+    return ROM_LUTS * width if words < least else 0
 
 
-def roms(config: EngineConfig) -> list[tuple[int, int]]:
-    """(words, bits a word) of the engine's ROMs: the classifier's weights, the program, and tables where layers have some."""
-    tables = [(TABLE_WORDS * config.layers, TABLE_BITS)] if config.tables else []
-    return [(config.fc_depth, 8 * config.v), (config.modes * config.layers, 128), *tables]
+def roms(config: EngineConfig) -> list[tuple[int, int, int]]:
+    """(words, bits a word, words from which on it is block memory) of the engine's ROMs: the classifier's weights, the program, and
+    tables where layers have some."""
+    tables = [(TABLE_WORDS * config.layers, TABLE_BITS, ROM_BLOCK_WORDS)] if config.tables else []
+    return [(config.fc_depth, 8 * config.v, ROM_BLOCK_WORDS), (config.modes * config.layers, 128, 1), *tables]
 
 
 def block_memories(config: EngineConfig) -> float:

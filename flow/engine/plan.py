@@ -304,6 +304,7 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         pe=folding.pe,
         r=folding.r,
         v=folding.v,
+        requant_dsp=folding.requant_dsp,
         x_depth=_power_of_two(2 * stream_words),
         m_depth=_power_of_two(inner_words + buffers),
         image_base=inner_words,

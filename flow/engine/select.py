@@ -27,7 +27,7 @@ def choose(
     r = min(64 if dsp else 32, p) if r is None else r
     spare = int(board.dsp * DSP_SHARE) - r - v
     pairs = max(0, min(p // 2, spare // LANE_DSPS)) if dsp and pe == 2 else 0
-    folding = Folding(p=p, pe=pe, r=r, v=v, mult_dsp=pairs)
+    folding = Folding(p=p, pe=pe, r=r, v=v, mult_dsp=pairs, requant_dsp=int(dsp))
     if r > p:
         raise GatefoldError(f"engine parameter R = {r} exceeds P = {p}; give at most as many requantisers as pixels.")
     return folding

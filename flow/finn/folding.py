@@ -4,7 +4,7 @@ from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 
 from flow.engine.config import Folding
 
-ATTRIBUTES = {"P": "p", "PE": "pe", "R": "r", "V": "v", "MULT_DSP": "mult_dsp"}
+ATTRIBUTES = {"P": "p", "PE": "pe", "R": "r", "V": "v", "MULT_DSP": "mult_dsp", "REQUANT_DSP": "requant_dsp"}
 """Node attribute -> field of Folding."""
 
 

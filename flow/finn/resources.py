@@ -15,6 +15,8 @@ LUTS_PER_PIXEL = 81
 LUTS_PER_LANE_DRAIN = 9
 LUTS_PER_REQUANTISER = 68
 """With write-back and pooling of its pixel; the product is made in a DSP block."""
+LUTS_PER_SOFT_PRODUCT = 340
+"""Of a requantiser whose product is made in LUTs."""
 LUTS_CONTROL = 1950
 BANKS, WORD_BITS = 16, 128
 
@@ -28,11 +30,11 @@ def engine_resources(config: EngineConfig) -> dict[str, int]:
         + quads * LUTS_PER_DSP_LANE_QUAD
         + config.p * LUTS_PER_PIXEL
         + lanes * LUTS_PER_LANE_DRAIN
-        + config.r * LUTS_PER_REQUANTISER
+        + config.r * (LUTS_PER_REQUANTISER + (0 if config.requant_dsp else LUTS_PER_SOFT_PRODUCT))
         + sum(_lut_ram(depth) for depth in (config.x_depth, config.m_depth))
         + sum(rom_luts(*rom) for rom in roms(config))
         + LUTS_CONTROL,
-        "DSP": quads * DSPS_PER_LANE_QUAD + config.r + config.v,
+        "DSP": quads * DSPS_PER_LANE_QUAD + config.requant_dsp * config.r + config.v,
         "BRAM_18K": round(2 * block_memories(config)),
     }
 

@@ -98,6 +98,6 @@ module engine_program_checks
                         32'(program_addr) % LAYERS, 32'(program_addr) / LAYERS);
 endmodule
 
-bind engine_sequencer engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS), .PLANES(PLANES)) program_checks (.load(3'(state) == 3'd2), .*);
+bind engine_sequencer engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS), .PLANES(PLANES)) program_checks (.load(state == LOAD), .*);
 
 `default_nettype wire

@@ -117,6 +117,6 @@ endmodule
 
 bind engine_sequencer engine_sequencer_checks #(
     .P(P), .R(R), .MODES(MODES), .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS)
-) checks (.waiting(3'(state) == 3'd0), .*);
+) checks (.waiting(state == IDLE), .*);
 
 `default_nettype wire

@@ -18,7 +18,7 @@ module dma_batch
   /// Synchronous reset, active low.
   input  wire         rst_n,
 
-  /// Start of a batch; ignored while busy.
+  /// Start of a batch, whose settings stand in this cycle and the next; ignored while busy.
   input  wire         start,
   /// Start of a soft reset.
   input  wire         soft_reset,
@@ -33,7 +33,7 @@ module dma_batch
   /// Cycles since the start of this batch; stands still after its end.
   output logic [31:0] cycles,
 
-  /// A batch starts in this cycle in the DMA.
+  /// A batch starts in this cycle in the DMA, one after `start`.
   output logic        dma_start,
   /// Stop all transfers and empty all buffers.
   output logic        abort,
@@ -61,17 +61,22 @@ module dma_batch
   logic [7:0]  reset_left;
   logic        failed;
 
+  // The ends are told one cycle after they are seen: comparing counters takes most of one.
   logic bus_error;
+  logic starting;
   logic complete;
   logic cut_short;
   logic drained;
-  assign bus_error = read_bus_error || write_bus_error;
-  assign complete  = frames_done == target;
-  assign cut_short = read_bad_mode && read_idle && write_idle && frames_done == frames_read;
-  assign drained   = read_idle && write_idle && reset_left == '0;
+  always_ff @(posedge clk) begin
+    starting  <= rst_n && start && !busy;
+    bus_error <= state == RUN && (read_bus_error || write_bus_error);
+    complete  <= state == RUN && frames_done == target;
+    cut_short <= state == RUN && read_bad_mode && read_idle && write_idle && frames_done == frames_read;
+    drained   <= state == DRAIN && !soft_reset && read_idle && write_idle && reset_left == '0;
+  end
 
-  assign busy      = state != IDLE;
-  assign dma_start = start && state == IDLE;
+  assign busy      = state != IDLE || starting;
+  assign dma_start = starting;
   assign abort     = state == DRAIN;
 
   always_comb begin
@@ -104,7 +109,7 @@ module dma_batch
         reset_left <= 8'(RESET_CYCLES);
       end else begin
         case (state)
-          IDLE: if (start) state <= RUN;
+          IDLE: if (starting) state <= RUN;
           RUN: begin
             if (bus_error) begin
               state      <= DRAIN;

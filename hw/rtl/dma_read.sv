@@ -95,17 +95,22 @@ module dma_read #(
     logic [INDEX-1:0]     burst;
     logic                 last_burst;
     logic [$clog2(DEPTH):0] room;
+    logic                 roomy;        // for the next burst; low for a cycle after each
+    logic                 final_frame;  // `left` is one
     logic                 free;
-    logic                 popped;
+    logic                 popped;       // in the cycle before
 
     assign first_burst = burst == '0;
     assign last_burst  = burst == INDEX'(BURSTS - 1);
     assign free        = !m_axi_arvalid || m_axi_arready;
-    assign list_burst  = asking && !stop && free && list_due;
+    // In the cycle in which a reason to stop comes up, one more burst may be asked for; then `asking` is low.
+    assign list_burst  = asking && free && list_due;
+    assign image_burst = asking && free && !list_due && roomy;
     // A frame's first burst also takes the place of its header.
-    assign image_burst = asking && !stop && free && !list_due
-                         && room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST));
-    assign popped      = m_axis_tvalid && m_axis_tready;
+    always_ff @(posedge clk)
+      roomy <= rst_n && !start && !image_burst
+               && room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST));
+    always_ff @(posedge clk) popped <= rst_n && m_axis_tvalid && m_axis_tready;
 
     always_ff @(posedge clk) begin
       if (!rst_n) begin
@@ -114,7 +119,7 @@ module dma_read #(
       end else begin
         if (start)     asking <= 1'b1;
         else if (stop) asking <= 1'b0;
-        else if (image_burst && last_burst && left == 32'd1) asking <= 1'b0;
+        else if (image_burst && last_burst && final_frame) asking <= 1'b0;
 
         if (list_burst || image_burst) m_axi_arvalid <= 1'b1;
         else if (m_axi_arready)        m_axi_arvalid <= 1'b0;
@@ -138,6 +143,7 @@ module dma_read #(
         listed        <= mode_list != '0;
         list_due      <= mode_list != '0;
         left          <= frames;
+        final_frame   <= frames == 32'd1;
         slot          <= '0;
         burst         <= '0;
       end else if (list_burst) begin
@@ -148,6 +154,7 @@ module dma_read #(
         burst         <= last_burst ? '0 : burst + 1'b1;
         if (last_burst) begin
           left     <= left - 1'b1;
+          final_frame <= left == 32'd2;
           slot     <= slot + 1'b1;
           list_due <= listed && slot == 3'd7;
         end
@@ -195,6 +202,7 @@ module dma_read #(
     logic            listed;
     logic [2:0]      slot;
     logic [31:0]     left;
+    logic            more;       // `left` is not zero
     logic [BEAT-1:0] beat;
     logic [7:0]      next_mode;
     logic            refused;
@@ -208,7 +216,7 @@ module dma_read #(
 
     // Between batches, nothing is asked for and nothing comes; the header state must not fill the buffer then.
     assign m_axi_rready = (state != HEADER);
-    assign push         = !stop && ((state == HEADER && left != '0 && !refused)
+    assign push         = !stop && ((state == HEADER && more && !refused)
                                     || (state == IMAGE && m_axi_rvalid && !m_axi_rresp[1]));
     assign push_data    = (state == HEADER) ? {56'b0, next_mode} : m_axi_rdata;
 
@@ -230,7 +238,7 @@ module dma_read #(
         case (state)
           LIST: if (received) state <= failed ? DROP : HEADER;
           HEADER: begin
-            if (left == '0) begin
+            if (!more) begin
               state <= DROP;
             end else if (refused) begin
               bad_mode <= 1'b1;
@@ -243,7 +251,7 @@ module dma_read #(
           IMAGE: begin
             if (failed) state <= DROP;
             else if (received && beat == BEAT'(IMAGE_BEATS - 1)) begin
-              state <= (listed && slot == '0 && left != '0) ? LIST : HEADER;
+              state <= (listed && slot == '0 && more) ? LIST : HEADER;
             end
           end
           default: ;
@@ -257,6 +265,7 @@ module dma_read #(
         modes  <= {8{mode}};
         slot   <= '0;
         left   <= frames;
+        more   <= frames != '0;
         beat   <= '0;
       end else begin
         case (state)
@@ -265,6 +274,7 @@ module dma_read #(
             if (listed) modes <= modes >> 8;
             slot <= slot + 1'b1;
             left <= left - 1'b1;
+            more <= left != 32'd1;
             beat <= '0;
           end
           IMAGE: if (received) beat <= beat + 1'b1;

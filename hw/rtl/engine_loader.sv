@@ -41,20 +41,18 @@ module engine_loader #(
     typedef enum logic [1:0] {HEADER, ROWS, LAST_WRITE} state_e;
     state_e      state;
     logic [1:0]  beat;
+    logic        last_beat;  // this one, of its row
+    logic        wanted;     // the plane is one of the image's
     logic [4:0]  row;
-    // Maps of 8 and of 16 rows look at less of these two.
-    // verilator lint_off UNUSEDSIGNAL
-    logic [4:0]  write_row;
-    // verilator lint_on UNUSEDSIGNAL
     logic [PW-1:0] plane;
-    logic [3:0]  write_channel;
+    logic [1:0][3:0] banks;      // of the row's low (0) and high nibbles
+    logic [1:0][7:0] addresses;
     logic [191:0] gathered;
     logic        high_pending, low_pending;
     logic [4*SIZE-1:0] high, low;
 
     wire pending = high_pending || low_pending;
-    wire last_beat = beat == 2'(BEATS - 1);
-    wire row_complete = state == ROWS && s_axis_tvalid && s_axis_tready && last_beat;
+    wire row_complete = state == ROWS && s_axis_tvalid && last_beat && !pending;
     wire row_last = row == 5'(SIZE - 1);
     assign s_axis_tready = (state == HEADER) ? count < 2'd2 : (state == ROWS) && !(last_beat && pending);
 
@@ -70,19 +68,12 @@ module engine_loader #(
         end
 
     assign write = pending;
-    wire [3:0] channel = high_pending ? write_channel : write_channel + 4'(PLANES);
-    wire [7:0] base = 8'(IMAGE_BASE) + (fill ? 8'(WORDS) : 8'd0);
-    if (SIZE == 32) begin : rows_of_32
-        assign bank = write_row[3:0];
-        assign addr = base + {3'd0, channel, write_row[4]};
-    end else if (SIZE == 16) begin : rows_of_16
-        assign bank = write_row[3:0];
-        assign addr = base + 8'(channel);
-    end else begin : rows_of_8
-        assign bank = {channel[0], write_row[2:0]};
-        assign addr = base + 8'(channel >> 1);
-    end
+    // Row and channel of the word.
+    wire [1:0][3:0] channel = {4'(plane), 4'(plane) + 4'(PLANES)};
+    assign bank = banks[high_pending];
+    assign addr = addresses[high_pending];
     assign data = 128'(high_pending ? high : low);
+    wire [7:0] base = 8'(IMAGE_BASE) + (fill ? 8'(WORDS) : 8'd0);
 
     assign valid = count != 2'd0;
     assign mode = modes[drain];
@@ -110,7 +101,7 @@ module engine_loader #(
                 ROWS: if (row_complete && row_last && plane == PW'(FILLED - 1)) state <= LAST_WRITE;
                 default: if (complete) state <= HEADER;
             endcase
-            if (row_complete && plane < PW'(PLANES)) begin
+            if (row_complete && wanted) begin
                 high_pending <= 1'b1;
                 low_pending <= 1'b1;
             end else if (write_ready) begin
@@ -121,18 +112,26 @@ module engine_loader #(
 
         if (state == HEADER) begin
             beat <= '0;
+            last_beat <= BEATS == 1;
             row <= '0;
             plane <= '0;
+            wanted <= 1'b1;
         end else if (s_axis_tvalid && s_axis_tready) begin
             beat <= last_beat ? '0 : beat + 2'd1;
+            last_beat <= BEATS == 1 || (!last_beat && beat == 2'(BEATS - 2));
             gathered <= {s_axis_tdata, gathered[191:64]};
             if (last_beat) begin
                 row <= row_last ? '0 : row + 5'd1;
-                if (row_last) plane <= plane + 1'b1;
+                if (row_last) begin
+                    plane <= plane + 1'b1;
+                    if (plane == PW'(PLANES - 1)) wanted <= 1'b0;
+                end
                 high <= row_high;
                 low <= row_low;
-                write_row <= row;
-                write_channel <= 4'(plane);
+                for (int unsigned h = 0; h < 2; h++) begin
+                    banks[h] <= (SIZE == 8) ? {channel[h][0], row[2:0]} : row[3:0];
+                    addresses[h] <= base + ((SIZE == 32) ? {3'd0, channel[h], row[4]} : 8'(channel[h] >> (SIZE == 8)));
+                end
             end
         end
     end

@@ -26,6 +26,13 @@ package engine_pkg;
         logic [4:0] x;
     } tile_t;
 
+    // What an accumulator does with a sum.
+    typedef struct packed {
+        logic valid;
+        logic first;
+        logic shift;
+    } control_t;
+
     // One word of R requantised pixels on its way back to a feature memory.
     typedef struct packed {
         logic       valid;

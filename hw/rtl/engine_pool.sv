@@ -21,19 +21,29 @@ module engine_pool
     output logic [V-1:0][POOL_WIDTH-1:0]    rdata    /// one cycle after raddr
 );
     localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V);
-    logic [POOL_WIDTH-1:0] sum;
-    logic [9:0]            total;
-    logic                  sum_valid, sum_first;
-    logic [8:0]            sum_channel;
+    localparam int unsigned EIGHTS = R / 8;
+    // Sums of eight pixels, their sum, and the memory: three cycles.
+    logic [EIGHTS-1:0][6:0] eight, eight_q;
+    logic [POOL_WIDTH-1:0]  sum;
+    logic [9:0]             total;
+    logic                   eight_valid, eight_first, eight_fourfold, sum_valid, sum_first;
+    logic [8:0]             eight_channel, sum_channel;
     always_comb begin
+        eight = '0;
         total = '0;
-        for (int unsigned r = 0; r < R; r++) total += 10'(pixels[r]);
+        for (int unsigned r = 0; r < R; r++) eight[r/8] = eight[r/8] + 7'(pixels[r]);
+        for (int unsigned e = 0; e < EIGHTS; e++) total += 10'(eight_q[e]);
     end
     always_ff @(posedge clk) begin
-        sum <= POOL_WIDTH'(fourfold ? {2'b00, total[9:2]} : total);
-        sum_valid <= valid;
-        sum_first <= first;
-        sum_channel <= channel;
+        eight_q <= eight;
+        eight_valid <= valid;
+        eight_first <= first;
+        eight_fourfold <= fourfold;
+        eight_channel <= channel;
+        sum <= POOL_WIDTH'(eight_fourfold ? {2'b00, total[9:2]} : total);
+        sum_valid <= eight_valid;
+        sum_first <= eight_first;
+        sum_channel <= eight_channel;
     end
     wire [AW-1:0] waddr = AW'(sum_channel >> LV);
     for (genvar v = 0; v < V; v++) begin : element

@@ -21,7 +21,7 @@ module engine_sequencer
     parameter int unsigned R      = 64,
     parameter int unsigned MODES  = 5,
     parameter int unsigned LAYERS = 16,  /// descriptors per mode, a power of two
-    parameter int unsigned LATENCY = 12, /// cycles from the last tile's issue until its pixels can be read
+    parameter int unsigned LATENCY = 13, /// cycles from the last tile's issue until the next layer's tiles may follow
     parameter int unsigned WEIGHT_AW = 12,
     parameter int unsigned PLANES      = 3,  /// of the image
     parameter int unsigned HIGH_DIGITS = 0,  /// kernels of the first layer that count 16 times
@@ -37,13 +37,15 @@ module engine_sequencer
     output logic                      image_release,  /// the first layer has read the image
     // program
     output logic [PROGRAM_AW-1:0]     program_addr,
-    input  wire  descriptor_t         program_data,   /// one cycle after program_addr
+    input  wire  descriptor_t         program_data,   /// two cycles after program_addr
     output descriptor_t               layer,
     output logic                      side,           /// the layer works on 16x4 blocks
     output logic                      buffer,         /// image buffer of this frame
     // tiles
     output tile_t                     tile,
     output logic [8:0]                tile_in,        /// input channel of the tile
+    output logic [4:0]                tile_y,         /// first row and column of its windows in the source map
+    output logic [4:0]                tile_x,
     output logic [PE-1:0][WEIGHT_AW-1:0] weight_addr, /// with the tile
     // tables
     input  wire                       tables_ready,   /// those of the next layer are loaded
@@ -59,11 +61,12 @@ module engine_sequencer
     output logic [31:0]               cycles,
     output logic [31:0]               tiles
 );
-    localparam int unsigned ONE = P / R, TWO = 2 * P / R;  // cycles that one or two outputs need on the way out
+    localparam logic [8:0] ONE = 9'(P / R);  // cycles that an output needs on the way out
+    localparam logic [1:0][8:0] LEAST = {ONE + ONE, ONE};  // tuples of one output (0), of two (1)
     localparam int unsigned DRAIN = LATENCY + PE * P / R - 1;
     localparam logic [5:0] BLOCK_HEIGHT = 6'(P / 8);
 
-    typedef enum logic [2:0] {IDLE, FETCH, LOAD, RUN, DRAINING, LINEAR, FINISH} state_e;
+    typedef enum logic [2:0] {IDLE, FETCH, FETCHED, LOAD, RUN, DRAINING, LINEAR, FINISH} state_e;
     state_e state;
 
     logic [$clog2(LAYERS)-1:0] index;
@@ -80,21 +83,59 @@ module engine_sequencer
     logic [16:0] row;  // weight address of (out, 0)
     logic [5:0] wait_count;
 
-    // Without modes there is one group, and its logic disappears.
-    wire [8:0] in_per_group = (MODES == 1) ? layer.in_count : layer.in_per_group;
-    wire [8:0] out_per_group = (MODES == 1) ? layer.out_count : layer.out_per_group;
-    wire pair = (PE == 2) && left > 9'd1;
+    // Ends are known a cycle ahead: a register for each says that this cycle is the tuple's last, this tuple its group's last, and so
+    // on, from the layer's first cycle (set beside `layer`, from the memory's register) or from the counters before they step.
+    logic pair, active, input_last, tuple_last, group_last, block_last, row_last, map_last;
+    logic [8:0] less_two;  // length of the tuple, less two
+    wire tuple_end = tuple_last;
+    wire group_end = tuple_end && group_last;
+    wire block_end = group_end && block_last;
+    wire row_end = block_end && row_last;
+    wire layer_end = row_end && map_last;
+
+    // Of the layer, and of the descriptor that is loaded. Without modes there is one group, and its logic disappears.
+    typedef struct packed {
+        logic            pair, group_last, block_last, row_last, map_last, one_input;  // at the begin of a group, block, row, map; of a tuple
+        logic [1:0]      one_cycle;   // tuples of one output (0), of two (1), take one cycle
+        logic [1:0][8:0] less_two;    // their lengths, less two
+        logic [8:0]      in_per_group, out_per_group;
+        logic            side;
+    } begin_t;
+    // A whole record, of which this looks at a part.
+    // verilator lint_off UNUSEDSIGNAL
+    function automatic begin_t begin_of(input descriptor_t of);
+    // verilator lint_on UNUSEDSIGNAL
+        begin_t found;
+        logic [8:0] length;
+        found.in_per_group = (MODES == 1) ? of.in_count : of.in_per_group;
+        found.out_per_group = (MODES == 1) ? of.out_count : of.out_per_group;
+        found.side = (P == 64) && of.stride2 && of.size == SIZE_16;
+        found.pair = (PE == 2) && found.out_per_group > 9'd1;
+        found.group_last = found.out_per_group <= 9'(PE);
+        found.block_last = MODES == 1 || of.groups == 5'd1;
+        found.row_last = found.side || of.size == SIZE_8;
+        found.map_last = (6'd8 << of.size) == (found.side ? 6'd4 : BLOCK_HEIGHT);
+        found.one_input = found.in_per_group == 9'd1;
+        for (int unsigned i = 0; i < 2; i++) begin
+            length = (found.in_per_group > LEAST[i]) ? found.in_per_group : LEAST[i];
+            found.one_cycle[i] = length == 9'd1;
+            found.less_two[i] = length - 9'd2;
+        end
+        return found;
+    endfunction
+    // Without pairs or modes, less of it is looked at.
+    // verilator lint_off UNUSEDSIGNAL
+    begin_t at_begin, loaded;
+    // verilator lint_on UNUSEDSIGNAL
+    assign loaded = begin_of(program_data);
+    // The next tuple, in this group or in the next.
+    wire next_pair = group_last ? at_begin.pair : (PE == 2) && left > 9'd3;
+    wire next_group_last = group_last ? at_begin.group_last : left <= 9'(2 * PE);
+
     wire [8:0] step = pair ? 9'd2 : 9'd1;
-    wire [8:0] least = pair ? 9'(TWO) : 9'(ONE);
-    wire [8:0] length = (in_per_group > least) ? in_per_group : least;
-    wire tuple_end = k + 9'd1 == length;
-    wire group_end = tuple_end && left <= step;
-    wire block_end = group_end && (MODES == 1 || group + 5'd1 == layer.groups);
     wire [5:0] size = 6'd8 << layer.size;
-    wire [5:0] next_x = side ? 6'd16 : x + 6'd8;
-    wire [5:0] next_y = y + (side ? 6'd4 : BLOCK_HEIGHT);
-    wire row_end = next_x == size;
-    wire layer_end = block_end && row_end && next_y == size;
+    wire [5:0] width = side ? 6'd16 : 6'd8, height = side ? 6'd4 : BLOCK_HEIGHT;
+    wire [5:0] next_x = x + width, next_y = y + height;
     wire [16:0] row_step = pair ? {7'd0, layer.in_count, 1'b0} : {8'd0, layer.in_count};
 
     // The image's tiles: passes over all planes, of upper nibbles (channels 0 on) or lower ones (channels PLANES on).
@@ -112,7 +153,8 @@ module engine_sequencer
         assign nibble_channel = layer.image ? (lower ? plane + 9'(PLANES) : plane) : in_base + k;
     end
 
-    assign side = (P == 64) && layer.stride2 && layer.size == SIZE_16;
+    logic linear_taken;
+    assign side = at_begin.side;
     assign image_release = state == DRAINING && wait_count == '0 && layer.image;
     assign finish = state == FINISH;
     wire   take = state == LOAD && tables_ready && (program_data.kind == 2'd0 || record_ready);
@@ -128,10 +170,12 @@ module engine_sequencer
             cycles <= '0;
             tiles <= '0;
             layer <= '0;
+            linear_taken <= 1'b0;
             linear_start <= 1'b0;
         end else begin
             cycles <= cycles + 32'd1;
-            linear_start <= take && program_data.kind != 2'd0;
+            linear_taken <= take && program_data.kind != 2'd0;
+            linear_start <= linear_taken;  // the last pooled sums arrive
             case (state)
                 IDLE: begin
                     index <= '0;
@@ -141,7 +185,8 @@ module engine_sequencer
                     buffer <= image_buffer;
                     if (image_valid && tables_ready) state <= FETCH;
                 end
-                FETCH: state <= LOAD;
+                FETCH: state <= FETCHED;
+                FETCHED: state <= LOAD;
                 LOAD:
                     if (take) begin
                         layer <= program_data;
@@ -154,11 +199,9 @@ module engine_sequencer
                         state <= (program_data.kind == 2'd0) ? RUN : LINEAR;
                     end
                 RUN: begin
-                    if (k < in_per_group) tiles <= tiles + 32'd1;
-                    if (layer_end) begin
-                        state <= DRAINING;
-                        wait_count <= 6'(DRAIN);
-                    end
+                    if (active) tiles <= tiles + 32'd1;
+                    wait_count <= 6'(DRAIN);
+                    if (layer_end) state <= DRAINING;
                 end
                 DRAINING: begin
                     wait_count <= wait_count - 6'd1;
@@ -170,28 +213,49 @@ module engine_sequencer
         end
 
         if (state == LOAD) begin
+            at_begin <= loaded;
             k <= '0;
             in_base <= '0;
             out <= '0;
-            left <= (MODES == 1) ? program_data.out_count : program_data.out_per_group;
+            left <= loaded.out_per_group;
             group <= '0;
             y <= '0;
             x <= '0;
             row <= program_data.weight_base;
+            pair <= loaded.pair;
+            less_two <= loaded.less_two[loaded.pair];
+            active <= 1'b1;
+            input_last <= loaded.one_input;
+            tuple_last <= loaded.one_cycle[loaded.pair];
+            group_last <= loaded.group_last;
+            block_last <= loaded.block_last;
+            row_last <= loaded.row_last;
+            map_last <= loaded.map_last;
         end else if (state == RUN) begin
             k <= tuple_end ? '0 : k + 9'd1;
+            active <= tuple_end || (active && !input_last);
+            input_last <= tuple_end ? at_begin.one_input : k + 9'd2 == at_begin.in_per_group;
+            tuple_last <= tuple_end ? at_begin.one_cycle[next_pair] : k == less_two;
             if (tuple_end) begin
                 out <= block_end ? '0 : out + step;
                 row <= block_end ? layer.weight_base : row + row_step;
-                left <= group_end ? out_per_group : left - step;
+                left <= group_end ? at_begin.out_per_group : left - step;
+                pair <= next_pair;
+                less_two <= at_begin.less_two[next_pair];
+                group_last <= next_group_last;
             end
             if (group_end) begin
-                in_base <= block_end ? '0 : in_base + in_per_group;
+                in_base <= block_end ? '0 : in_base + at_begin.in_per_group;
                 group <= block_end ? '0 : group + 5'd1;
+                block_last <= MODES == 1 || (block_last ? at_begin.block_last : group + 5'd2 == layer.groups);
             end
             if (block_end) begin
                 x <= row_end ? '0 : next_x;
-                if (row_end) y <= next_y;
+                row_last <= row_last ? at_begin.row_last : next_x + width == size;
+            end
+            if (row_end) begin
+                y <= next_y;
+                map_last <= next_y + height == size;
             end
         end
     end
@@ -202,17 +266,19 @@ module engine_sequencer
     wire [16:0] row0 = row + 17'(input_channel);
     wire [16:0] row1 = row + 17'(layer.in_count) + 17'(input_channel);
     // verilator lint_on UNUSEDSIGNAL
-    wire valid = rst_n && state == RUN && k < in_per_group;
+    wire valid = rst_n && state == RUN && active;
     always_ff @(posedge clk) begin
         tile.valid <= valid;
         tile.first <= k == '0;
         tile.shift <= shift;
-        tile.last <= valid && k + 9'd1 == in_per_group;
+        tile.last <= valid && input_last;
         tile.pair <= pair;
         tile.out <= out;
         tile.y <= y[4:0];
         tile.x <= x[4:0];
         tile_in <= nibble_channel;
+        tile_y <= layer.stride2 ? {y[3:0], 1'b0} : y[4:0];
+        tile_x <= layer.stride2 ? {x[3:0], 1'b0} : x[4:0];
         weight_addr[0] <= row0[WEIGHT_AW-1:0];
         if (PE == 2) weight_addr[PE-1] <= row1[WEIGHT_AW-1:0];
     end

@@ -38,10 +38,12 @@ module engine_vector
     logic          running;
     logic [AW-1:0] weight_addr;
     logic [8:0]    word, out;
-    wire  [8:0]    words = (in_count + 9'(V - 1)) >> LV;
-    wire           last_word = word + 9'd1 == words;
-    wire           last_out = out + 9'd1 == out_count;
+    logic [8:0]    words_less, outs_less;  // less one; the counts stand still from the start on
+    wire           last_word = word == words_less;
+    wire           last_out = out == outs_less;
     always_ff @(posedge clk) begin
+        words_less <= (in_count - 9'd1) >> LV;
+        outs_less <= out_count - 9'd1;
         if (!rst_n) running <= 1'b0;
         else if (start) running <= 1'b1;
         else if (last_word && last_out) running <= 1'b0;
@@ -59,7 +61,8 @@ module engine_vector
     wire [V*8-1:0] weight_word;
     engine_rom #(.DEPTH(DEPTH), .WIDTH(V * 8), .FILE("fc_weights.mem")) weights (.clk, .addr(weight_addr), .data(weight_word));
 
-    // Cycle 1: operands. Cycle 2: products. Cycle 3: their sum. Cycle 4: logit.
+    // Cycle 1: operands, from their memories. Cycle 2: operands again, at the products. Cycles 3 and 4: products, in the two registers behind a DSP48's multiplier; the sum stays out of its
+    // cascade. Cycle 5: sums of four. Cycle 6: their sum. Cycle 7: logit.
     typedef struct packed {
         logic       valid;
         logic       first;
@@ -67,49 +70,59 @@ module engine_vector
         logic       final_out;
         logic [8:0] out;
     } step_t;
+    localparam int unsigned STEPS = 7, FOURS = (V + 3) / 4;
     // The last step looks at less than the ones before it.
     // verilator lint_off UNUSEDSIGNAL
-    step_t step1, step2, step3, step4;
+    step_t [STEPS:1] steps;
     // verilator lint_on UNUSEDSIGNAL
-    logic signed [V-1:0][POOL_WIDTH+8:0] product;
+    logic [V*8-1:0]             weight_q;
+    logic [V-1:0][POOL_WIDTH-1:0] pool_q;
+    logic signed [V-1:0][POOL_WIDTH+8:0] product, product_q;
+    logic signed [FOURS-1:0][POOL_WIDTH+10:0] four, four_q;
     logic signed [31:0] sum, acc, total;
     logic [31:0] bias;
     always_comb begin
+        four = '0;
         total = '0;
-        for (int unsigned v = 0; v < V; v++) total += 32'($signed(product[v]));
+        for (int unsigned v = 0; v < V; v++) four[v/4] = four[v/4] + (POOL_WIDTH + 11)'($signed(product_q[v]));
+        for (int unsigned f = 0; f < FOURS; f++) total += 32'($signed(four_q[f]));
     end
     // As wide as a descriptor's address; there are CLASSES biases.
     // verilator lint_off UNUSEDSIGNAL
-    wire [14:0] bias_addr = bias_base + 15'(step2.out);
+    wire [14:0] bias_addr = bias_base + 15'(steps[5].out);
     // verilator lint_on UNUSEDSIGNAL
-    wire signed [31:0] value = (step3.first ? $signed(bias) : acc) + sum;
+    wire signed [31:0] value = (steps[6].first ? $signed(bias) : acc) + sum;
     always_ff @(posedge clk) begin
-        step1 <= '{valid: running, first: word == '0, last: last_word, final_out: last_out, out: out};
-        step2 <= step1;
-        step3 <= step2;
-        step4 <= step3;
-        if (!rst_n) begin
-            step1.valid <= 1'b0;
-            step2.valid <= 1'b0;
-            step3.valid <= 1'b0;
-            step4.valid <= 1'b0;
-        end
+        steps[1] <= '{valid: running, first: word == '0, last: last_word, final_out: last_out, out: out};
+        steps[STEPS:2] <= steps[STEPS-1:1];
+        if (!rst_n) for (int unsigned s = 1; s <= STEPS; s++) steps[s].valid <= 1'b0;
+        weight_q <= weight_word;
+        pool_q <= pool_data;
         for (int unsigned v = 0; v < V; v++)
-            product[v] <= $signed(weight_word[8*v+:8]) * $signed({1'b0, pool_data[v]});
+            product[v] <= $signed(weight_q[8*v+:8]) * $signed({1'b0, pool_q[v]});
+        product_q <= product;
+        four_q <= four;
         sum <= total;
         bias <= biases[bias_addr[BW-1:0]];
-        if (step3.valid) acc <= value;
+        if (steps[6].valid) acc <= value;
     end
-    assign logit_valid = step4.valid && step4.last;
-    assign logit_index = step4.out;
+
+    // Logits leave with their flags in registers.
+    logic first_out, final_out;
+    always_ff @(posedge clk) begin
+        logit_valid <= rst_n && steps[6].valid && steps[6].last;
+        first_out <= steps[6].out == '0;
+        final_out <= steps[6].final_out;
+    end
+    assign logit_index = steps[7].out;
     assign logit = acc;
 
     logic signed [31:0] best_value;
     always_ff @(posedge clk) begin
-        done <= rst_n && logit_valid && step4.final_out;
-        if (logit_valid && (step4.out == '0 || acc > best_value)) begin
+        done <= rst_n && logit_valid && final_out;
+        if (logit_valid && (first_out || acc > best_value)) begin
             best_value <= acc;
-            best <= step4.out;
+            best <= logit_index;
         end
     end
 endmodule

@@ -47,6 +47,8 @@ module gatefold_top #(
   parameter int unsigned CLASSES       = 10,
   /// Pixel pairs whose products are made in DSP blocks.
   parameter int unsigned MULT_DSP      = 0,
+  /// Products of the requantisers in DSP blocks, else in LUTs.
+  parameter bit          REQUANT_DSP   = 1,
   /// First 32 bits of the build's SHA-256.
   parameter logic [31:0] BUILD_HASH    = 32'h0,
   /// Beats in the image buffer; a power of two, at least 32.
@@ -173,7 +175,8 @@ module gatefold_top #(
     .MODES        (MODES),
     .LAYERS       (LAYERS),
     .CLASSES      (CLASSES),
-    .MULT_DSP     (MULT_DSP)
+    .MULT_DSP     (MULT_DSP),
+    .REQUANT_DSP  (REQUANT_DSP)
   ) engine (
     .clk          (ap_clk),
     .rst_n        (engine_rst_n),

@@ -36,7 +36,7 @@ module registers
   input  wire  [11:0] write_address,
   input  wire  [31:0] write_data,
   input  wire  [3:0]  write_strobe,
-  /// Byte address of the word that is read, and its value.
+  /// Byte address of the word that is read, and its value two cycles later.
   input  wire  [11:0] read_address,
   output logic [31:0] read_data,
   /// Interrupt, level: pending and enabled.
@@ -117,20 +117,30 @@ module registers
   if (1) begin : g_control
     logic       control_write;
     logic       start_request;
+    logic       start_written;
+    logic       written;
+    logic       enable_written;
     logic       clear;
     logic [7:0] refusal;
 
+    // What a write asks for is done one cycle after it, from registers: these bits drive resets and enables of the whole shell.
     assign control_write = write && write_address == REG_CONTROL && write_strobe[0];
-    assign soft_reset    = control_write && write_data[CONTROL_RESET];
-    assign start_request = control_write && write_data[CONTROL_START] && !soft_reset && !busy;
+    assign start_request = start_written && !busy;
     assign start         = start_request && refusal == ERR_NONE;
-    assign clear         = write && write_address == REG_IRQ && write_strobe[0] && write_data[IRQ_PENDING];
+    always_ff @(posedge clk) begin
+      soft_reset    <= rst_n && control_write && write_data[CONTROL_RESET];
+      written       <= rst_n && control_write;
+      enable_written <= write_data[CONTROL_INTERRUPT];
+      start_written <= rst_n && control_write && write_data[CONTROL_START] && !write_data[CONTROL_RESET];
+      clear         <= rst_n && write && write_address == REG_IRQ && write_strobe[0] && write_data[IRQ_PENDING];
+    end
 
-    always_comb begin
-      refusal = ERR_NONE;
-      if (frames == '0)                                                 refusal = ERR_ZERO_FRAMES;
-      else if (mode_list == '0 && mode_word >= MODES)                   refusal = ERR_BAD_MODE;
-      else if ((source[6:0] | destination[6:0] | mode_list[6:0]) != '0) refusal = ERR_MISALIGNED_ADDRESS;
+    // Of the settings, which stand still for more than a cycle before a start.
+    always_ff @(posedge clk) begin
+      if (frames == '0)                                                 refusal <= ERR_ZERO_FRAMES;
+      else if (mode_list == '0 && mode_word >= MODES)                   refusal <= ERR_BAD_MODE;
+      else if ((source[6:0] | destination[6:0] | mode_list[6:0]) != '0) refusal <= ERR_MISALIGNED_ADDRESS;
+      else                                                              refusal <= ERR_NONE;
     end
 
     always_ff @(posedge clk) begin
@@ -141,7 +151,8 @@ module registers
         error             <= 1'b0;
         error_code        <= ERR_NONE;
       end else begin
-        if (control_write) interrupt_enable <= write_data[CONTROL_INTERRUPT];
+        // With the start that clears what is pending: no interrupt of the batch before.
+        if (written) interrupt_enable <= enable_written;
         if (soft_reset || start_request || clear) begin
           interrupt_pending <= 1'b0;
           done              <= 1'b0;
@@ -166,35 +177,51 @@ module registers
     end
   end
 
+  // What can be read: which word it is, then its value, two cycles.
+  typedef struct packed {
+    logic [11:0] address;
+    logic [31:0] value;
+  } word_t;
+  localparam int unsigned WORDS = 15;
+  word_t [WORDS-1:0] words;
+  logic  [WORDS-1:0] chosen;
+  logic  [31:0]      config_word, control_word, status_word, irq_word, value;
   always_comb begin
-    read_data = '0;
-    case (read_address)
-      REG_ID:          read_data = INTERFACE_ID;
-      REG_VERSION:     read_data = INTERFACE_VERSION;
-      REG_BUILD_HASH:  read_data = BUILD_HASH;
-      REG_CONFIG: begin
-        read_data[CONFIG_MODES+:CONFIG_MODES_WIDTH]               = CONFIG_MODES_WIDTH'(MODES);
-        read_data[CONFIG_CLASSES+:CONFIG_CLASSES_WIDTH]           = CONFIG_CLASSES_WIDTH'(CLASSES);
-        read_data[CONFIG_RECORD_WORDS+:CONFIG_RECORD_WORDS_WIDTH] = CONFIG_RECORD_WORDS_WIDTH'(RECORD_WORDS);
-      end
-      REG_CONTROL:     read_data[CONTROL_INTERRUPT] = interrupt_enable;
-      REG_STATUS: begin
-        read_data[STATUS_BUSY]  = busy;
-        read_data[STATUS_DONE]  = done;
-        read_data[STATUS_ERROR] = error;
-        read_data[STATUS_ERROR_CODE+:STATUS_ERROR_CODE_WIDTH] = error_code;
-      end
-      REG_IRQ:         read_data[IRQ_PENDING] = interrupt_pending;
-      REG_SOURCE:      read_data = source;
-      REG_DESTINATION: read_data = destination;
-      REG_FRAMES:      read_data = frames;
-      REG_MODE:        read_data = mode_word;
-      REG_MODE_LIST:   read_data = mode_list;
-      REG_FRAMES_DONE: read_data = frames_done;
-      REG_CYCLES:      read_data = cycles;
-      REG_TILES:       read_data = tiles;
-      default: ;
-    endcase
+    {config_word, control_word, status_word, irq_word} = '0;
+    config_word[CONFIG_MODES+:CONFIG_MODES_WIDTH]               = CONFIG_MODES_WIDTH'(MODES);
+    config_word[CONFIG_CLASSES+:CONFIG_CLASSES_WIDTH]           = CONFIG_CLASSES_WIDTH'(CLASSES);
+    config_word[CONFIG_RECORD_WORDS+:CONFIG_RECORD_WORDS_WIDTH] = CONFIG_RECORD_WORDS_WIDTH'(RECORD_WORDS);
+    control_word[CONTROL_INTERRUPT] = interrupt_enable;
+    status_word[STATUS_BUSY]  = busy;
+    status_word[STATUS_DONE]  = done;
+    status_word[STATUS_ERROR] = error;
+    status_word[STATUS_ERROR_CODE+:STATUS_ERROR_CODE_WIDTH] = error_code;
+    irq_word[IRQ_PENDING] = interrupt_pending;
+  end
+  assign words = {
+    REG_ID,          INTERFACE_ID,
+    REG_VERSION,     INTERFACE_VERSION,
+    REG_BUILD_HASH,  BUILD_HASH,
+    REG_CONFIG,      config_word,
+    REG_CONTROL,     control_word,
+    REG_STATUS,      status_word,
+    REG_IRQ,         irq_word,
+    REG_SOURCE,      source,
+    REG_DESTINATION, destination,
+    REG_FRAMES,      frames,
+    REG_MODE,        mode_word,
+    REG_MODE_LIST,   mode_list,
+    REG_FRAMES_DONE, frames_done,
+    REG_CYCLES,      cycles,
+    REG_TILES,       tiles
+  };
+  always_comb begin
+    value = '0;
+    for (int unsigned w = 0; w < WORDS; w++) if (chosen[w]) value |= words[w].value;
+  end
+  always_ff @(posedge clk) begin
+    for (int unsigned w = 0; w < WORDS; w++) chosen[w] <= read_address == words[w].address;
+    read_data <= value;
   end
 
 endmodule

@@ -5,9 +5,9 @@
 // Out: one result record per frame. All weights and feature maps stay on chip. Every lane uses the same weights in a
 // cycle, so a channel pair that the mode switches off is a cycle that does not happen.
 //
-// Stages, counted from the sequencer's registered tile (0): 1 memory rows, 2 rotated, 3 window, 4 taps and kernels,
-// 5 partial sums, 6 sums, 7 accumulators, 8..10 the requantiser's DSP, 11 pixels, 12 write. With TABLES 11 are levels, 12 sums
-// with what the residual's code is worth, 13 pixels; POOL2 adds two stages more before the write.
+// Stages, counted from the sequencer's registered tile (0): 1 addresses, 2 memory rows, 3 rotated, 4 window, 5 taps and kernels,
+// 6 products, 7 sums of rows, 8 their sum, 9 accumulators, 10..13 the requantiser's DSP, 14 pixels, 15 write. With TABLES 14 are
+// levels, 15 sums with what the residual's code is worth, 16 pixels; POOL2 adds two stages more before the write.
 `default_nettype none
 
 module tile_engine
@@ -37,7 +37,8 @@ module tile_engine
     parameter int unsigned LAYERS        = 16,    /// descriptors per mode, a power of two
     parameter int unsigned CLASSES       = 10,
     parameter int unsigned POOL_DEPTH    = FC_DEPTH / CLASSES,  /// words of V pooled sums
-    parameter int unsigned MULT_DSP      = 0      /// pixel pairs whose products are made in DSP48s
+    parameter int unsigned MULT_DSP      = 0,     /// pixel pairs whose products are made in DSP48s
+    parameter bit          REQUANT_DSP   = 1      /// the requantisers' products are made in DSP48s
 ) (
     input  wire         clk,
     input  wire         rst_n,
@@ -51,7 +52,8 @@ module tile_engine
     localparam int unsigned U = R / 8, WORDS = P / R;
     localparam bit          POOL = POOL2 != 0;
     localparam int unsigned CHUNKS = POOL ? 8 : 4;
-    localparam int unsigned CODE = TABLES ? 13 : 11, DONE = CODE + (POOL ? 2 : 0);  // stages of the pixels before and after a pool
+    // Stages: of finished accumulators, of the address of their requantisation, of the pixels before and after a pool.
+    localparam int unsigned ACC = 9, REQUANT = ACC - 2, CODE = ACC + (TABLES ? 7 : 5), DONE = CODE + (POOL ? 2 : 0);
     localparam int unsigned XW = $clog2(X_DEPTH), MW = $clog2(M_DEPTH);
     localparam int unsigned WEIGHT_AW = $clog2(WEIGHT_DEPTH), REQUANT_AW = $clog2(REQUANT_DEPTH);
     localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS);
@@ -59,8 +61,10 @@ module tile_engine
     // ---- program and control
     wire  [DESCRIPTOR_WIDTH-1:0] program_word;
     wire  [PROGRAM_AW-1:0]       program_addr;
-    engine_rom #(.DEPTH(MODES * LAYERS), .WIDTH(DESCRIPTOR_WIDTH), .FILE("program.mem")) program_memory (
+    engine_rom #(.DEPTH(MODES * LAYERS), .WIDTH(DESCRIPTOR_WIDTH), .FILE("program.mem"), .BLOCK_DEPTH(1)) program_memory (
         .clk, .addr(program_addr), .data(program_word));
+    descriptor_t program_data;
+    always_ff @(posedge clk) program_data <= descriptor_t'(program_word);
 
     wire         image_valid, image_buffer, image_release, buffer, side;
     wire  [7:0]  image_mode, mode;
@@ -70,6 +74,7 @@ module tile_engine
     // verilator lint_on UNUSEDSIGNAL
     tile_t       tile;
     wire  [8:0]  tile_in;
+    wire  [4:0]  tile_y, tile_x;
     wire  [PE-1:0][WEIGHT_AW-1:0] weight_addr;
     wire         tables_ready;
     // For tables alone.
@@ -81,20 +86,23 @@ module tile_engine
     wire  [31:0] cycles, tiles;
 
     engine_sequencer #(
-        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE + 1),
+        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE - 1),
         .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS)
     ) sequencer (
         .clk, .rst_n, .image_valid, .image_mode, .image_buffer, .image_release,
-        .program_addr, .program_data(descriptor_t'(program_word)), .layer, .side, .buffer,
-        .tile, .tile_in, .weight_addr, .tables_ready, .tables_start, .tables_next, .record_ready, .linear_start, .linear_done,
+        .program_addr, .program_data, .layer, .side, .buffer,
+        .tile, .tile_in, .tile_y, .tile_x, .weight_addr, .tables_ready, .tables_start, .tables_next, .record_ready, .linear_start, .linear_done,
         .finish, .mode, .cycles, .tiles
     );
 
     // ---- feature memories
-    wire  [1:0]  size_in = layer.size + 2'(layer.stride2 && !layer.keep);
-    wire  [4:0]  y_in = layer.stride2 ? {tile.y[3:0], 1'b0} : tile.y;
-    wire  [4:0]  x_in = layer.stride2 ? {tile.x[3:0], 1'b0} : tile.x;
-    wire  [7:0]  source_base = layer.src_base + ((layer.image && buffer) ? 8'(PLANES * IMAGE_SIZE / 8) : 8'd0);
+    // Of the layer, a cycle after it and before its first tile.
+    logic [1:0]  size_in;
+    logic [7:0]  source_base;
+    always_ff @(posedge clk) begin
+        size_in <= layer.size + 2'(layer.stride2 && !layer.keep);
+        source_base <= layer.src_base + ((layer.image && buffer) ? 8'(PLANES * IMAGE_SIZE / 8) : 8'd0);
+    end
     logic [7:0]  source_word;
     always_comb
         case (size_in)
@@ -107,32 +115,33 @@ module tile_engine
     // verilator lint_off UNUSEDSIGNAL
     wire  [7:0]               residual_addr, write_addr;
     // verilator lint_on UNUSEDSIGNAL
-    wire                      write_image;
-    wire  [15:0][CHUNKS-1:0]  write_enable;
+    wire  [15:0][CHUNKS-1:0]  x_write, m_write;
     wire  [15:0][127:0]       write_data;
     logic [15:0][7:0]         source_addr;
     logic [15:0][XW-1:0]      x_raddr;
     logic [15:0][MW-1:0]      m_raddr;
     wire  [15:0][127:0]       x_rows, m_rows;
     for (genvar b = 0; b < 16; b++) begin : bank_address
-        // The bank holds row y_in + distance, except the one row above the window.
-        wire [3:0] distance = 4'(b) - y_in[3:0];
+        // The bank holds row tile_y + distance, except the one row above the window.
+        wire [3:0] distance = 4'(b) - tile_y[3:0];
         // Which half of a map of 32 rows; the row within it is the bank.
         // verilator lint_off UNUSEDSIGNAL
-        wire [5:0] map_row = (distance == 4'd15 && y_in != 5'd0) ? {1'b0, y_in} - 6'd1 : {1'b0, y_in} + 6'(distance);
+        wire [5:0] map_row = (distance == 4'd15 && tile_y != 5'd0) ? {1'b0, tile_y} - 6'd1 : {1'b0, tile_y} + 6'(distance);
         // verilator lint_on UNUSEDSIGNAL
         assign source_addr[b] = (size_in == SIZE_32) ? {source_word[7:1], map_row[4]} : source_word;
-        assign x_raddr[b] = layer.residual ? residual_addr[XW-1:0] : source_addr[b][XW-1:0];
-        assign m_raddr[b] = source_addr[b][MW-1:0];
+        always_ff @(posedge clk) begin
+            x_raddr[b] <= layer.residual ? residual_addr[XW-1:0] : source_addr[b][XW-1:0];
+            m_raddr[b] <= source_addr[b][MW-1:0];
+        end
     end
 
     engine_features #(.DEPTH(X_DEPTH), .CHUNKS(CHUNKS)) x_memory (
-        .clk, .we((layer.dst || write_image) ? '0 : write_enable), .waddr(write_addr[XW-1:0]), .wdata(write_data),
+        .clk, .we(x_write), .waddr(write_addr[XW-1:0]), .wdata(write_data),
         .raddr(x_raddr), .rdata(x_rows)
     );
 
     engine_features #(.DEPTH(M_DEPTH), .CHUNKS(CHUNKS)) m_memory (
-        .clk, .we((layer.dst || write_image) ? write_enable : '0), .waddr(write_addr[MW-1:0]), .wdata(write_data),
+        .clk, .we(m_write), .waddr(write_addr[MW-1:0]), .wdata(write_data),
         .raddr(m_raddr), .rdata(m_rows)
     );
 
@@ -146,72 +155,84 @@ module tile_engine
         .valid(image_valid), .mode(image_mode), .buffer(image_buffer), .release_buffer(image_release)
     );
 
-    // ---- tiles: what stages 1 to 7 still have to know
-    tile_t [7:1] stage;
+    // ---- tiles: what the stages up to the accumulators still have to know
+    tile_t [ACC:1] stage;
     always_ff @(posedge clk) begin
         stage[1] <= tile;
-        stage[7:2] <= stage[6:1];
+        stage[ACC:2] <= stage[ACC-1:1];
         if (!rst_n)
-            for (int unsigned s = 1; s <= 7; s++) begin
+            for (int unsigned s = 1; s <= ACC; s++) begin
                 stage[s].valid <= 1'b0;
                 stage[s].last <= 1'b0;
             end
     end
-    logic [1:0] rotation1;
-    logic [4:0] y1, x1;
+    logic [1:0] rotation1, rotation2;
+    logic [4:0] y1, x1, y2, x2;
     always_ff @(posedge clk) begin
-        rotation1 <= y_in[3:2] + {size_in == SIZE_8 && tile_in[0], 1'b0};
-        y1 <= y_in;
-        x1 <= x_in;
+        rotation1 <= tile_y[3:2] + {size_in == SIZE_8 && tile_in[0], 1'b0};
+        y1 <= tile_y;
+        x1 <= tile_x;
+        rotation2 <= rotation1;
+        y2 <= y1;
+        x2 <= x1;
     end
 
     wire [P-1:0][35:0]  taps;
     wire [PE-1:0][35:0] kernel;
     engine_align #(.P(P)) align (
         .clk, .x_rows, .m_rows, .from_m(layer.src), .stride2(layer.stride2), .side, .size_in,
-        .rotation(rotation1), .y(y1), .x(x1), .taps
+        .rotation(rotation2), .y(y2), .x(x2), .taps
     );
     engine_weights #(.PE(PE), .DEPTH(WEIGHT_DEPTH)) weights (.clk, .addr(weight_addr), .kernel);
 
     wire [PE*P-1:0][ACC_WIDTH-1:0] acc;
     engine_lanes #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .MULT_DSP(MULT_DSP)) lanes (
-        .clk, .taps, .kernel_early(kernel), .valid(stage[6].valid), .first(stage[6].first), .shift(stage[6].shift), .acc
+        .clk, .taps, .kernel_early(kernel),
+        .control('{valid: stage[ACC-2].valid, first: stage[ACC-2].first, shift: stage[ACC-2].shift}), .acc
     );
 
-    // ---- finished tuples: R accumulators a cycle, from stage 5 (the requantisation address) on
-    drain_t         drain5;
-    drain_t [DONE:6] drain;  // by stage
+    // ---- finished tuples: R accumulators a cycle, from the address of their requantisation on
+    drain_t         leads;
+    drain_t [DONE:REQUANT+1] drain;  // by stage
     logic   [4:0]   drain_left;
-    wire    [3:0]   next_word = drain[6].word + 4'd1;
+    wire            arrives = stage[REQUANT].last;
+    wire    [3:0]   next_word = drain[REQUANT+1].word + 4'd1;
     always_comb
-        if (stage[5].last)
-            drain5 = '{valid: 1'b1, out: stage[5].out, word: '0, y: stage[5].y, x: stage[5].x};
+        if (arrives)
+            leads = '{valid: 1'b1, out: stage[REQUANT].out, word: '0, y: stage[REQUANT].y, x: stage[REQUANT].x};
         else begin
-            drain5 = drain[6];
-            drain5.valid = drain_left != '0;
-            drain5.word = (next_word == 4'(WORDS)) ? '0 : next_word;
-            if (next_word == 4'(WORDS)) drain5.out = drain[6].out + 9'd1;
+            leads = drain[REQUANT+1];
+            leads.valid = drain_left != '0;
+            leads.word = (next_word == 4'(WORDS)) ? '0 : next_word;
+            if (next_word == 4'(WORDS)) leads.out = drain[REQUANT+1].out + 9'd1;
         end
     always_ff @(posedge clk) begin
         if (!rst_n) drain_left <= '0;
-        else if (stage[5].last) drain_left <= stage[5].pair ? 5'(2 * WORDS - 1) : 5'(WORDS - 1);
+        else if (arrives) drain_left <= stage[REQUANT].pair ? 5'(2 * WORDS - 1) : 5'(WORDS - 1);
         else if (drain_left != '0) drain_left <= drain_left - 5'd1;
-        drain <= {drain[DONE-1:6], drain5};
-        if (!rst_n) for (int unsigned d = 6; d <= DONE; d++) drain[d].valid <= 1'b0;
+        drain <= {drain[DONE-1:REQUANT+1], leads};
+        if (!rst_n) for (int unsigned d = REQUANT + 1; d <= DONE; d++) drain[d].valid <= 1'b0;
     end
 
-    wire signed [SCALE_WIDTH-1:0] scale;
-    wire signed [BIAS_WIDTH-1:0]  bias;
+    // Its address: that of the tuple's first output, of the output before, or one more than that.
     // As wide as a descriptor's address; the memory has REQUANT_DEPTH entries.
     // verilator lint_off UNUSEDSIGNAL
-    wire        [14:0]            requant_addr = layer.requant_base + 15'(drain5.out);
+    logic [14:0] first_entry, entry, entry_after, requant_addr;
     // verilator lint_on UNUSEDSIGNAL
+    always_comb requant_addr = arrives ? first_entry : next_word == 4'(WORDS) ? entry_after : entry;
+    always_ff @(posedge clk) begin
+        first_entry <= layer.requant_base + 15'(stage[REQUANT-1].out);
+        entry <= requant_addr;
+        entry_after <= requant_addr + 15'd1;
+    end
+    wire signed [SCALE_WIDTH-1:0] scale;
+    wire signed [BIAS_WIDTH-1:0]  bias;
     engine_requant_memory #(.DEPTH(REQUANT_DEPTH)) requant_memory (
         .clk, .addr(requant_addr[REQUANT_AW-1:0]), .scale, .bias
     );
 
     wire [R-1:0][ACC_WIDTH-1:0] acc_word;
-    engine_drain #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .R(R)) leaving (.clk, .load(stage[7].last), .prescale(layer.prescale), .acc, .word(acc_word));
+    engine_drain #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .R(R)) leaving (.clk, .load(stage[ACC].last), .prescale(layer.prescale), .acc, .word(acc_word));
 
     localparam int unsigned OFFSET_WIDTH = BIAS_WIDTH + (ACC_WIDTH > 18 ? FINE_BITS : 0);
     wire signed [OFFSET_WIDTH-1:0] offset;
@@ -224,7 +245,7 @@ module tile_engine
     wire [R-1:0] on_map;  // with stage CODE - 1
     if (MASK) begin : masked
         engine_mask #(.R(R)) mask (
-            .clk, .drain(drain[CODE-2]), .side, .rows(layer.rows), .columns(layer.columns), .on_map
+            .clk, .drain(drain[CODE-3]), .side, .rows(layer.rows), .columns(layer.columns), .on_map
         );
     end else begin : unmasked
         assign on_map = '1;
@@ -238,7 +259,7 @@ module tile_engine
     wire [R-1:0][4:0]   level;
     // verilator lint_on UNUSEDSIGNAL
     for (genvar r = 0; r < R; r++) begin : requantiser
-        engine_requantiser #(.ACC_WIDTH(ACC_WIDTH), .TABLES(TABLES)) unit (
+        engine_requantiser #(.ACC_WIDTH(ACC_WIDTH), .TABLES(TABLES), .REQUANT_DSP(REQUANT_DSP)) unit (
             .clk, .acc(acc_word[r]), .scale, .bias(offset), .fine(layer.fine), .high(layer.high),
             .residual(residual_pixel[r]), .on_map(on_map[r]), .pixel(pixel[r]), .level(level[r])
         );
@@ -305,12 +326,12 @@ module tile_engine
     end
     wire layer_pools = POOL && layer.pool2 != POOL_NONE;
 
-    engine_write_back #(.P(P), .R(R), .DELAY(DONE - 8), .POOL(POOL)) write_back (
-        .clk, .rst_n, .drain(drain[8]), .discard(layer.pool), .size(layer.size), .pooled(layer_pools), .side,
+    engine_write_back #(.P(P), .R(R), .DELAY(DONE - ACC - 1), .POOL(POOL)) write_back (
+        .clk, .rst_n, .drain(drain[ACC]), .to_m(layer.dst), .discard(layer.pool), .size(layer.size), .pooled(layer_pools), .side,
         .shuffle(layer.shuffle), .base(layer.dst_base),
         .raddr(residual_addr), .rows(x_rows), .residual, .segment,
-        .image_write, .image_ready, .image_bank, .image_addr, .image_data, .to_m(write_image),
-        .waddr(write_addr), .we(write_enable), .wdata(write_data)
+        .image_write, .image_ready, .image_bank, .image_addr, .image_data,
+        .waddr(write_addr), .x_we(x_write), .m_we(m_write), .wdata(write_data)
     );
 
     // ---- head

@@ -90,9 +90,11 @@ def test_what_stands_in_for_modules_of_finn_is_clean(tmp_path, module, sizes):
     assert lint(tmp_path, module, [OWN / f"{module}.sv"], *(f"-G{size}" for size in sizes)) == ""
 
 
-@pytest.mark.parametrize("fault", ["assign clear = wrte;", "assign clear = write_strobe;", "assign clear = 1'b0; logic nobody;"])
+@pytest.mark.parametrize(
+    "fault", ["assign start_request = wrte;", "assign start_request = write_strobe;", "assign start_request = 1'b0; logic nobody;"]
+)
 def test_a_fault_is_found(tmp_path, fault):
     """A name that is not there, a wrong width, a signal without a user."""
     text = (HW / "rtl" / "registers.sv").read_text()
-    (tmp_path / "registers.sv").write_text(re.sub(r"assign clear  .*", fault, text))
+    (tmp_path / "registers.sv").write_text(re.sub(r"assign start_request = .*", fault, text))
     assert lint(tmp_path, "registers", [accelerator_sources(tmp_path)[0], tmp_path / "registers.sv"])

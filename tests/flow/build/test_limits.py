@@ -109,7 +109,7 @@ def test_report_is_on_the_classes_of_the_weights(tmp_path, capsys):
         assert main(["report", "resnet8", "--no-synthesis", "--json", *given]) == 0
         seen = json.loads(capsys.readouterr().out)
         assert seen["parameters"]["CLASSES"] == classes and seen["parameters"]["FC_DEPTH"] == 4 * classes
-        assert seen["modes"]["full"]["layers"]["classifier"] == 4 * classes + 7
+        assert seen["modes"]["full"]["layers"]["classifier"] == 4 * classes + 11
         assert (seen["modes"]["full"]["accuracy"] is None) == bool(given)
     assert main(["report", "resnet20", "--checkpoint", str(weights(tmp_path, 100)), "--no-synthesis"]) == 2
     assert "holds resnet8, not resnet20" in refused(capsys)

@@ -148,7 +148,7 @@ def test_what_is_no_such_folder_is_told(pictures, capsys, tmp_path, case):
 def test_pictures_as_a_network_takes_them(pictures):
     """Neither square nor in colour: what a network from a QONNX file may ask for."""
     images, labels = load_test(str(pictures), shape=(8, 12, 1))
-    assert images.shape == (3, 8, 12, 1) and labels.tolist() == [0, 1, 1]
+    assert images.shape == (3, 8, 12, 1) and labels.tolist() == [1, 0, 1]
     assert (images == images[:, :1, :1]).all() and set(images[:, 0, 0, 0]) <= {*range(10), *range(100, 105)}
     with pytest.raises(GatefoldError, match="takes images of 2 colours, which no picture has; give an .npz file"):
         load_test(str(pictures), shape=(8, 12, 2))

@@ -8,7 +8,7 @@ module engine_bench
     parameter int unsigned WEIGHT_DEPTH = 4096, REQUANT_DEPTH = 512, FC_DEPTH = 64, MODES = 5,
     parameter int unsigned LAYERS = 16, CLASSES = 10, MULT_DSP = 0, POOL_DEPTH = FC_DEPTH / CLASSES,
     parameter int unsigned PLANES = 3, IMAGE_SIZE = 32, HIGH_DIGITS = 0, LOW_DIGITS = 1, ACC_WIDTH = 18, POOL_WIDTH = 10,
-    parameter int unsigned TABLES = 0, POOL2 = 0, MASK = 0
+    parameter int unsigned TABLES = 0, POOL2 = 0, MASK = 0, REQUANT_DSP = 1
 ) (
     input  wire         ap_clk,
     input  wire         ap_rst_n,
@@ -26,16 +26,17 @@ module engine_bench
         .WEIGHT_DEPTH(WEIGHT_DEPTH), .REQUANT_DEPTH(REQUANT_DEPTH), .FC_DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH),
         .MODES(MODES), .LAYERS(LAYERS), .CLASSES(CLASSES), .MULT_DSP(MULT_DSP),
         .PLANES(PLANES), .IMAGE_SIZE(IMAGE_SIZE), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .ACC_WIDTH(ACC_WIDTH),
-        .POOL_WIDTH(POOL_WIDTH), .TABLES(TABLES != 0), .POOL2(POOL2), .MASK(MASK != 0)
+        .POOL_WIDTH(POOL_WIDTH), .TABLES(TABLES != 0), .POOL2(POOL2), .MASK(MASK != 0), .REQUANT_DSP(REQUANT_DSP != 0)
     ) engine (
         .clk(ap_clk), .rst_n(ap_rst_n), .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 
     logic [31:0] counts[256];
-    // States of the sequencer: 0 waits for an image, 1 and 2 fetch a descriptor.
-    wire idle = 3'(engine.sequencer.state) == 3'd0;
-    wire fetching = 3'(engine.sequencer.state) == 3'd1 || 3'(engine.sequencer.state) == 3'd2;
+    // States of the sequencer: 0 waits for an image, 1 to 3 fetch a descriptor.
+    wire [2:0] state = 3'(engine.sequencer.state);
+    wire idle = state == 3'd0;
+    wire fetching = state >= 3'd1 && state <= 3'd3;
     wire [7:0] current = 8'(engine.sequencer.index) - (fetching ? 8'd0 : 8'd1);
     always_ff @(posedge ap_clk)
         if (idle) begin

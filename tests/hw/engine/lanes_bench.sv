@@ -17,9 +17,9 @@ module lanes_bench #(
     output wire  [PE*P-1:0][ACC_WIDTH-1:0]  mapped
 );
     engine_lanes #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .MAPPED(0)) plain_lanes (
-        .clk, .taps, .kernel_early, .valid, .first, .shift, .acc(plain));
+        .clk, .taps, .kernel_early, .control('{valid, first, shift}), .acc(plain));
     engine_lanes #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .MULT_DSP(MULT_DSP), .MAPPED(1)) mapped_lanes (
-        .clk, .taps, .kernel_early, .valid, .first, .shift, .acc(mapped));
+        .clk, .taps, .kernel_early, .control('{valid, first, shift}), .acc(mapped));
 endmodule
 
 `default_nettype wire

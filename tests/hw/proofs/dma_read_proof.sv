@@ -116,7 +116,10 @@ module dma_read_proof #(
             if (state == IMAGE && count == '0) assert (dut.blkData.beat[3:0] == '0);
             assert (dut.blkAddress.burst == '0 || asks.left != '0);
             assert (!bus_error && !bad_mode && dut.asking == (asks.left != '0));
-            assert (7'(dut.blkAddress.room) + 7'(dut.buffered) + awaited + headers == 7'(DEPTH));
+            assert (7'(dut.blkAddress.room) + 7'(dut.blkAddress.popped) + 7'(dut.buffered) + awaited + headers == 7'(DEPTH));
+            assert (!dut.blkAddress.roomy || dut.blkAddress.room >= (dut.first_burst ? 6'd17 : 6'd16));
+            assert (dut.blkAddress.final_frame == (dut.blkAddress.left == 32'd1));
+            assert (dut.blkData.more == (dut.blkData.left != '0));
             // A header that has come and gone before its place was taken leaves one more than there are.
             assert (7'(dut.blkAddress.room) <= 7'(DEPTH) + 7'd1);
             // What it is all for.

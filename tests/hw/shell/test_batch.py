@@ -39,8 +39,10 @@ class Batch:
         return seen
 
     def start(self, frames):
-        seen = self.cycle(start=1, frames=frames, frames_read=0, frames_done=0)
-        assert seen["dma_start"] and not seen["busy"]
+        seen = self.cycle(start=1, frames=frames)
+        assert not seen["dma_start"] and not seen["busy"]
+        seen = self.cycle(frames_read=0, frames_done=0)
+        assert seen["dma_start"] and seen["busy"] and not seen["finish"]
 
     def runs(self, cycles, **inputs):
         """So many cycles of an undisturbed batch."""
@@ -75,10 +77,11 @@ def test_a_batch_ends_with_its_last_record(batch, frames, cycles):
     for _ in range(2):  # the second batch counts anew
         batch.start(frames)
         batch.runs(cycles, frames_read=frames, frames_done=frames - 1, read_idle=0)
-        seen = batch.cycle(frames=7, frames_done=frames, read_idle=1)
+        batch.runs(1, frames=7, frames_done=frames, read_idle=1)
+        seen = batch.cycle()
         assert seen["finish"] and seen["busy"] and seen["finish_error"] == ERR["none"]
         for _ in range(5):
-            assert batch.cycle()["cycles"] == cycles  # from the start to the last record, and then it stands still
+            assert batch.cycle()["cycles"] == cycles + 1  # from the start to the last record, and then it stands still
         batch.rests()
 
 
@@ -88,7 +91,8 @@ def test_a_bad_mode_ends_a_batch_after_the_frames_before(batch, missing):
     batch.runs(4, frames_read=2)
     complete = {"read_bad_mode": 1, "read_idle": 1, "write_idle": 1, "frames_done": 2}
     batch.runs(10, **{**complete, **missing})
-    seen = batch.cycle(**complete)
+    batch.runs(1, **complete)
+    seen = batch.cycle()
     assert seen["finish"] and seen["finish_error"] == ERR["bad_mode_in_list"]
     batch.rests()
 
@@ -102,6 +106,8 @@ def test_a_bus_error_drains(batch, side, wait, slow):
     batch.runs(3, frames_read=1)
     error = batch.cycle(**{f"{side}_bus_error": 1, slow: 0, "frames_read": 2, "frames_done": 2})
     assert not error["finish"] and not error["abort"]  # not even when the last record comes with it
+    error = batch.cycle()
+    assert not error["finish"] and not error["abort"]
     low = batch.drains(wait) if wait else 0
     batch.model.write(slow, 1)
     while True:
@@ -109,7 +115,7 @@ def test_a_bus_error_drains(batch, side, wait, slow):
         low += not seen["engine_rst_n"]
         if seen["finish"]:
             break
-        assert seen["busy"] and seen["abort"] and low <= RESET_CYCLES
+        assert seen["busy"] and seen["abort"] and low <= max(RESET_CYCLES, wait) + 1
     assert seen["finish_error"] == ERR["bus_error"] and seen["busy"]
     assert low >= max(RESET_CYCLES, wait)
     for _ in range(2):
@@ -125,16 +131,27 @@ def test_a_soft_reset_ends_without_an_end(batch, when):
         batch.runs(3, frames_read=2)
     if when == "draining":
         batch.cycle(write_bus_error=1, write_idle=0)
+        batch.cycle()
         batch.drains(5)
     seen = batch.cycle(soft_reset=1, write_idle=0, frames_done=2)
     assert not seen["finish"]
     low = batch.drains(RESET_CYCLES + 20, start=1, frames=1)  # nothing starts meanwhile
     assert low >= RESET_CYCLES
-    assert not batch.cycle(write_idle=1)["finish"]
+    batch.drains(2, write_idle=1)
     batch.model.write("write_bus_error", 0)
     batch.rests()
     batch.start(1)
     batch.runs(2, frames_read=1)
+
+
+def test_a_soft_reset_in_the_cycle_after_a_start_ends_the_batch(batch):
+    batch.cycle(start=1, frames=1)
+    seen = batch.cycle(soft_reset=1)
+    assert seen["dma_start"]
+    assert batch.drains(RESET_CYCLES) >= RESET_CYCLES - 1
+    while batch.cycle()["busy"]:
+        pass
+    batch.rests()
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -146,7 +163,7 @@ def test_a_soft_reset_of_an_accelerator_at_rest_resets_the_engine_long_enough(ba
     low = 0
     while (seen := batch.cycle())["busy"]:
         low += not seen["engine_rst_n"]
-        assert seen["abort"] and not seen["finish"] and low <= RESET_CYCLES
+        assert seen["abort"] and not seen["finish"] and low <= RESET_CYCLES + 1
     low += not seen["engine_rst_n"]
     assert low >= RESET_CYCLES
     batch.rests()

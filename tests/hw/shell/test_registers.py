@@ -21,24 +21,28 @@ def library(tmp_path_factory):
 
 
 class Registers:
-    """The module, and what it says in the cycle of the last write: `started`, `reset`."""
+    """The module, and what it says in the cycle after the last write, in which it is done: `started`, `reset`."""
 
     def __init__(self, model):
         self.model = model
         model.reset()
 
     def write(self, name, value, strobe=15, **inputs):
-        for port, state in {"write": 1, "write_address": REG[name], "write_data": value, "write_strobe": strobe, **inputs}.items():
+        for port, state in {"write": 1, "write_address": REG[name], "write_data": value, "write_strobe": strobe}.items():
+            self.model.write(port, state)
+        self.model.cycles(1)
+        for port, state in {"write": 0, **inputs}.items():
             self.model.write(port, state)
         self.model.run(0)
         self.started, self.reset = self.model.read("start"), self.model.read("soft_reset")
         self.model.cycles(1)
-        for port in ("write", *(port for port in inputs if port != "busy")):
-            self.model.write(port, 0)
+        for port in inputs:
+            if port != "busy":
+                self.model.write(port, 0)
 
     def read(self, name):
         self.model.write("read_address", REG[name])
-        self.model.run(0)
+        self.model.cycles(2)
         return self.model.read("read_data")
 
     def finish(self, error=0):
@@ -124,6 +128,19 @@ def test_what_clears_an_end(registers, clearing):
     registers.finish(ERR["bus_error"])
     registers.write(*clearing)
     assert registers.read("status") == 0 and registers.read("irq") == 0
+
+
+def test_a_start_that_enables_the_interrupt_tells_no_earlier_end(registers):
+    registers.start()
+    registers.finish()
+    registers.model.write("write_address", REG["control"])
+    registers.model.write("write_data", START | ENABLE)
+    registers.model.write("write", 1)
+    for _ in range(5):
+        registers.model.cycles(1)
+        registers.model.write("write", 0)
+        assert registers.model.read("irq") == 0
+    assert registers.read("control") == ENABLE
 
 
 @pytest.mark.parametrize("code", [ERR["none"], ERR["bus_error"]])
