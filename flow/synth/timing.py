@@ -285,7 +285,7 @@ def placed(model: str) -> tuple[str, float] | None:
 
     folder = build_root() / model / "implementation"
     found = {}
-    for tool, file, read in (("Vivado", "record.json", _by_vivado), ("nextpnr", "openxc7/nextpnr.log", _by_nextpnr)):
+    for tool, file, read in (("Vivado", "record.json", _by_vivado), ("nextpnr", "openxc7/nextpnr.log", routed)):
         try:
             path = folder / file
             clock = read(path.read_text(errors="replace"))
@@ -301,8 +301,9 @@ def _by_vivado(text):
     return math.floor(1e4 / (1e3 / record["clock_mhz"] - record["slack_ns"])) / 10
 
 
-def _by_nextpnr(text):
-    said = re.findall(r"Max frequency for clock[^:]*: *([\d.]+) MHz", text)
+def routed(log: str) -> float | None:
+    """The clock in MHz that nextpnr's log names last; None where it names none."""
+    said = re.findall(r"Max frequency for clock[^:]*: *([\d.]+) MHz", log)
     return float(said[-1]) if said else None
 
 

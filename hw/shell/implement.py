@@ -31,6 +31,7 @@ from flow.build.steps import exclusive
 from flow.engine.top import NAME as TOP
 from flow.errors import GatefoldError
 from flow.kept import replace_folder
+from flow.synth.timing import routed
 
 SHELL = Path(__file__).resolve().parent
 sys.path.insert(0, str(SHELL))
@@ -120,7 +121,7 @@ def openxc7(build, work, contents, until):
             )
     sources, images = lay_out(build, work, contents)
 
-    netlist, dsp = work / "netlist.json", contents["parameters"]["MULT_DSP"] > 0
+    netlist, dsp = work / "netlist.json", contents["parameters"]["REQUANT_DSP"] == 1
     job = work / "job.json"
     job.write_text(
         json.dumps(
@@ -141,13 +142,15 @@ def openxc7(build, work, contents, until):
     constraints.write_text("")  # the design has no pins
     if place[0] == "nextpnr-himbaechel":
         command = ["nextpnr-himbaechel", "--device", part, "--json", netlist, "-o", f"xdc={constraints}", "-o", f"fasm={fasm}"]
-        command += ["--router", "router2", "--freq", contents["clock_mhz"]]
+        # The heap placer does not end on this design.
+        command += ["--router", "router2", "--placer", "static"]
     else:
         chip = Path(os.environ.get("XILINX_CHIPDB", ""))
         if not chip.is_file():
             raise GatefoldError("nextpnr-xilinx needs its chip data base; let XILINX_CHIPDB name the file (xc7z020clg400.bin).")
         command = ["nextpnr-xilinx", "--chipdb", chip, "--xdc", constraints, "--json", netlist, "--fasm", fasm]
-    run(command, work, "nextpnr.log")
+    # A slower result is a result: both programs would call it a failure.
+    run([*command, "--freq", contents["clock_mhz"], "--timing-allow-fail"], work, "nextpnr.log")
     check_dsp(fasm.read_text())
     with (work / "accelerator.frames").open("w") as output:
         run([frames, "--part", part, "--db-root", database, fasm], work, "fasm2frames.log", output)
@@ -163,6 +166,15 @@ def openxc7(build, work, contents, until):
         work / BITSTREAM,
     ]
     run([bits, *arguments], work, "xc7frames2bit.log")
+    clock = routed((work / "nextpnr.log").read_text(errors="replace"))
+    if clock is None:
+        raise GatefoldError(f"{place[0]} names no clock after routing; look into {work / 'nextpnr.log'}.")
+    if clock < contents["clock_mhz"]:
+        raise GatefoldError(
+            f"{work / BITSTREAM} carries {clock:g} MHz, as {place[0]} estimates, not the {contents['clock_mhz']:g} MHz of the build; "
+            f"build for --clock {int(clock)} and implement that."
+        )
+    print(f"gatefold: after routing {place[0]} estimates {clock:g} MHz")
     deliver(build, contents, {BITSTREAM: work / BITSTREAM})
 
 

@@ -31,7 +31,7 @@ def implement():
 @pytest.fixture
 def build(tmp_path):
     (tmp_path / "deploy").mkdir()
-    contents = {"part": "xc7z020clg400-1", "clock_mhz": 100, "board": "pynq-z2", "parameters": {"MULT_DSP": 0}}
+    contents = {"part": "xc7z020clg400-1", "clock_mhz": 100, "board": "pynq-z2", "parameters": {"REQUANT_DSP": 0}}
     vouch(tmp_path / "deploy", {"format": FORMAT, **contents})
     return tmp_path
 
@@ -159,3 +159,45 @@ def test_what_was_built_is_what_is_implemented(implement, built, vivado, monkeyp
     with pytest.raises(GatefoldError, match="weights_0.mem is damaged"):
         implement.main([str(built)])
     assert "accelerator.bit" not in read(build_root() / "test" / "board" / "deploy")["files"]
+
+
+@pytest.mark.parametrize("placer", ["nextpnr-himbaechel", "nextpnr-xilinx"])
+@pytest.mark.parametrize("clock", [150.5, 43.9, None])
+def test_the_open_tools_are_told_the_clock_and_say_what_they_reached(
+    implement, built, monkeypatch, capsys, tmp_path, placer, clock
+):
+    """Everything behind yosys, with programs that keep their arguments; the fastest clock is the last that nextpnr names."""
+    contents = read(built / "deploy")
+    (tmp_path / "bin").mkdir()
+    said = (
+        ""
+        if clock is None
+        else f"echo \"Max frequency for clock 'clk': 20.1 MHz\"; echo \"Max frequency for clock 'clk': {clock:.2f} MHz (FAIL)\"\n"
+    )
+    scripts = {placer: f'echo "$@" >"{tmp_path}/arguments"\n{said}touch accelerator.fasm', "fasm2frames": "echo frames",
+               "xc7frames2bit": 'while [ "$1" != --output_file ]; do shift; done; echo bits >"$2"'}  # fmt: skip
+    for name, script in scripts.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    part = tmp_path / "db" / "zynq7" / contents["part"]
+    part.mkdir(parents=True)
+    (part / "part.yaml").write_text("")
+    (tmp_path / "chip.bin").write_text("")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("PRJXRAY_DB_DIR", str(tmp_path / "db"))
+    monkeypatch.setenv("XILINX_CHIPDB", str(tmp_path / "chip.bin"))
+    real = implement.run
+    monkeypatch.setattr(implement, "run", lambda command, *rest: "synthesise.py" in str(command) or real(command, *rest))
+    command = [str(built), "--toolchain", "openxc7"]
+    if clock and clock > contents["clock_mhz"]:
+        implement.main(command)
+        assert f"{placer} estimates {clock:g} MHz" in capsys.readouterr().out
+    else:
+        with pytest.raises(
+            GatefoldError, match="names no clock" if clock is None else "carries 43.9 MHz, .* build for --clock 43 and"
+        ):
+            implement.main(command)
+    assert ("accelerator.bit" in read(built / "deploy")["files"]) == (clock == 150.5)
+    arguments = (tmp_path / "arguments").read_text().split()
+    assert arguments[arguments.index("--freq") + 1] == str(contents["clock_mhz"]) and "--timing-allow-fail" in arguments
+    assert ("static" in arguments) == (placer == "nextpnr-himbaechel")
