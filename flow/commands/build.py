@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.synth.timing import check_clock
 
     torch.set_num_threads(1)
-    board = at_clock(find_board(args.board), args.clock)
+    board = at_clock(find_board(args.board), args.clock, not args.no_dsp)
     request = Request(
         model=args.model,
         board=board,

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.engine.select import choose
     from flow.synth import report
 
-    board = at_clock(find_board(args.board), args.clock)
+    board = at_clock(find_board(args.board), args.clock, not args.no_dsp)
     folding = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     modes = None if args.modes is None else args.modes.split(",")
     design = report.Design.of(args.model, board, folding, modes, args.checkpoint, args.classes, pixels_of(args))

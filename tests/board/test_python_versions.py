@@ -58,7 +58,7 @@ from board.deploy import open_deploy
 from board.energy import modelled_millijoule
 opened = open_deploy(deploy)
 assert [mode.index for mode in opened.mode_sequence(args.mode, args.count)] == [0, 2, 0]
-assert len(opened.classes) == 10 and opened.interface["version"] >= 1 and opened.clock_mhz == 100
+assert len(opened.classes) == 10 and opened.interface["version"] >= 1 and opened.clock_mhz == 142.857143
 assert abs(modelled_millijoule(2) - 3340) < 1e-9
 print("good")
 """

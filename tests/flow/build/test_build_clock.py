@@ -57,9 +57,10 @@ def test_clock_anyway(asked, tmp_path):
     assert not asked["estimates"] and asked["boards"][0].clock_mhz == 142.857143
 
 
-def test_without_a_clock_nothing_is_estimated(asked, tmp_path):
-    assert build(tmp_path) == 130
-    assert not asked["estimates"] and asked["boards"][0].clock_mhz == 100
+@pytest.mark.parametrize("arguments, clock", [([], 142.857143), (["--no-dsp"], 125)])
+def test_without_a_clock_nothing_is_estimated(asked, tmp_path, arguments, clock):
+    assert build(tmp_path, *arguments) == 130
+    assert not asked["estimates"] and asked["boards"][0].clock_mhz == clock
 
 
 @pytest.mark.parametrize("arguments, saying", [
