@@ -18,7 +18,7 @@ from flow.engine.cost import Unplanned, layer_cost
 from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
 from flow.engine.plan import needs_tables
 from flow.finn.folding import attribute_types, folding_of
-from flow.graph.integer import accumulate, finish, levels, run_layers
+from flow.graph.integer import convolve, multiply
 from flow.graph.layers import IMAGE, ImageInput, Layer, Setting
 
 
@@ -224,9 +224,8 @@ class SwitchableConv(SwitchableLayer):
         if layer.residual:
             residual = np.rint(context[node.input[-1]]).astype(np.int64).transpose(0, 3, 1, 2)
         inputs = np.rint(context[node.input[0]]).astype(np.int64).transpose(0, 3, 1, 2)
-        acc = accumulate(layer, self.groups(), inputs)
-        out = finish(layer, levels(layer, self.setting(), acc), residual)
-        context[node.output[0]] = (out.sum(axis=(2, 3)) if layer.pool else out.transpose(0, 2, 3, 1)).astype(np.float32)
+        out = convolve(layer, self.setting(), inputs, residual)
+        context[node.output[0]] = (out if layer.pool else out.transpose(0, 2, 3, 1)).astype(np.float32)
 
 
 @register_custom_op
@@ -287,7 +286,7 @@ class SwitchableLinear(SwitchableLayer):
         """Integer-exact execution by the compiler's reference."""
         layer = self.to_layer(context)
         sums = np.rint(context[self.onnx_node.input[0]]).astype(np.int64)
-        context[self.onnx_node.output[0]] = run_layers([layer], {}, sums, None)[layer.name].astype(np.float32)
+        context[self.onnx_node.output[0]] = multiply(layer, sums).astype(np.float32)
 
 
 def initializers(model: ModelWrapper) -> dict[str, np.ndarray]:

@@ -4,11 +4,13 @@ It is what the PyTorch model and a QONNX file both turn into, and what the memor
 images are made from. Layers stand in the order of execution.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from flow.errors import GatefoldError
+from flow.graph.gates import check_gates
 
 IMAGE = "image"
 SHUFFLE_GROUPS = 16
@@ -55,7 +57,7 @@ class Setting:
 
 @dataclass
 class Layer:
-    """One convolution or the classifier.
+    """One convolution, the classifier, or a gate.
 
     A convolution makes a level of every accumulator, clamps it, adds the residual, looks up the sum, pools, and stores:
 
@@ -66,10 +68,15 @@ class Layer:
 
     Pixels outside `valid` are stored as zero, so that padding and pooled sums of the layers behind are exact.
 
+    The classifier and the gates read the sums over all pixels of each channel of the map that `input` stores (its `pool`, where it
+    has that). A gate decides on K things at once, decision[k] = 1 where Σ_c weight[k, c]·sums[c] + bias[k] >= 0. Where a
+    decision says no, a channel or a whole layer is not computed, and what is left is the code of the residual, or zero without one.
+
     Attributes:
         name: e.g. "stage1.block1.conv1".
-        kind: "conv" or "linear".
-        weight: int64, [Co, Ci, k, k] with k = 1 or 3 for a convolution (padding k // 2), [K, C] for the classifier.
+        kind: "conv", "linear" or "gate".
+        weight: int64, [Co, Ci, k, k] with k = 1 or 3 for a convolution (padding k // 2), [K, C] for the classifier and for a
+            gate (−127…127).
             Input index i is the channel slot as stored, after the producer's shuffle.
         stride: 1 or 2.
         in_size, out_size: height = width of the stored maps in pixels; a layer halves its map (not below 8) for a stride of 2
@@ -89,8 +96,12 @@ class Layer:
         pool2: 2×2 pool with stride 2 behind the convolution, "max" or "sum", or None.
         valid: (height, width) of the output map, at its upper left in the stored one; None where it fills that.
         reach: largest integer in the input where that is less than the map's 15 or the image's 255, or None.
-        bias: int64 [K], the classifier's only.
+        bias: int64 [K], of the classifier and of gates.
         logit_scale: real logits are the integer ones times this.
+        mask: of a convolution, name of the gate whose decision k says whether output channel k (before the shuffle) is computed.
+        when: of a convolution or gate, name of a gate of one decision, which says whether the layer runs. Of a gate that does not
+            run all decisions are 0.
+        gate: the convolution belongs to a gate: only gates and other such convolutions read it.
     """
 
     name: str
@@ -114,6 +125,14 @@ class Layer:
     pool2: str | None = None
     valid: tuple[int, int] | None = None
     reach: int | None = None
+    mask: str | None = None
+    when: str | None = None
+    gate: bool = False
+
+    @property
+    def decides(self) -> bool:
+        """Whether the layer is a gate or belongs to one, so that a mode without gates does not run it."""
+        return self.gate or self.kind == "gate"
 
     @property
     def out_channels(self) -> int:
@@ -236,6 +255,7 @@ class LayerGraph:
         class_order: number of the network's class that each logit belongs to, or None where they are the same. Logits whose
             integers are equal are told apart by what their real biases are above the integer ones, so the class with
             the largest rest comes first.
+        ungated: names of the modes in which no gate runs, and everything else does.
     """
 
     name: str
@@ -243,6 +263,7 @@ class LayerGraph:
     modes: dict[str, dict[str, Setting]]
     image: ImageInput | None = None
     class_order: tuple[int, ...] | None = None
+    ungated: frozenset[str] = frozenset()
 
     def __post_init__(self):
         self._by_name = {layer.name: layer for layer in self.layers}
@@ -251,9 +272,32 @@ class LayerGraph:
     def __getitem__(self, name):
         return self._by_name[name]
 
+    def __contains__(self, name):
+        return name in self._by_name
+
     @property
     def classes(self) -> int:
         return self.layers[-1].out_channels
+
+    @property
+    def gates(self) -> list[Layer]:
+        """The layers that decide."""
+        return [layer for layer in self.layers if layer.kind == "gate"]
+
+    def executed(self, mode: str, forced: Collection[str] = ()) -> list[Layer]:
+        """The layers that a frame passes in a mode, some of which its own decisions may skip.
+
+        Args:
+            mode: with gates, or an ungated one, which has no layers that decide.
+            forced: names of gates whose decisions are given; neither they nor convolutions that only they need are there.
+        """
+        needed, layers = set(), []
+        for layer in reversed(self.layers):
+            if layer.decides and (mode in self.ungated or layer.name in forced or layer.gate and layer.name not in needed):
+                continue
+            needed.update((layer.input, layer.residual))
+            layers.append(layer)
+        return layers[::-1]
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
@@ -312,8 +356,8 @@ def check(graph: LayerGraph) -> None:
         for source in (layer.input, layer.residual):
             if source not in (None, IMAGE) and source not in seen:
                 raise GatefoldError(f"{where} reads {source}, which does not come before it; reorder the layers")
-        if layer.kind not in ("conv", "linear"):
-            raise GatefoldError(f"{where} is a {layer.kind}; only conv and linear layers are supported")
+        if layer.kind not in ("conv", "linear", "gate"):
+            raise GatefoldError(f"{where} is a {layer.kind}; only conv, linear and gate layers are supported")
         source = seen.get(layer.input)
         if source is not None and source.out_channels != layer.in_channels:
             raise GatefoldError(
@@ -335,6 +379,7 @@ def check(graph: LayerGraph) -> None:
         if layer.kind == "conv":
             _check_levels(layer, where, seen.get(layer.residual))
         seen[layer.name] = layer
+    check_gates(graph)
 
 
 def _check_levels(layer, where, residual):

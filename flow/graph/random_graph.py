@@ -4,9 +4,11 @@ Batch norm is calibrated on random images in every uniform mode, so that the act
 as a trained network's do.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
-from flow.graph.integer import affine, run_layers
+from flow.graph.integer import affine, multiply, run, run_layers
 from flow.graph.layers import (
     ACTIVATION_MAX,
     IMAGE,
@@ -77,6 +79,95 @@ def random_resnet(
 
     calibrate(layers, modes, rng.integers(0, 256, (4, 3, 32, 32), dtype=np.uint8), rng)
     return LayerGraph(f"random{seed}", layers, modes)
+
+
+GATE_KINDS = ("channel", "layer", "both", "pooled", "each")
+
+
+def random_gated(
+    seed: int = 0,
+    widths: tuple[int, ...] = (16, 32, 64),
+    blocks: tuple[int, ...] = (1, 1, 1),
+    kinds: tuple[str, ...] = GATE_KINDS,
+    classes: int = 10,
+) -> LayerGraph:
+    """`random_resnet` with gates before its blocks, which decide about half and half on random images.
+
+    Args:
+        kinds: of which every block gets one in turn: "channel", a convolution of stride 2 and a gate that masks both of the block's
+            convolutions; "layer", a gate of one decision on the sums of what the block reads, which skips it; "both", a layer gate
+            and a channel gate that it skips too; "pooled", a gate on those sums that masks both convolutions; "each", a 1×1
+            bottleneck, two convolutions and a gate for each of the two, the second of which read the first's masked output.
+
+    Returns:
+        LayerGraph with the modes full, 1/2, 1/4, 1/8 and 1/16, and each of them "ungated".
+    """
+    plain = random_resnet(seed, widths, blocks, classes)
+    rng = np.random.default_rng([seed, 1])
+    layers, kind = [], iter(kinds * len(plain.layers))
+
+    def conv(name, source, outputs, kernel=3, stride=1, **more):
+        weight = np.clip(np.rint(rng.normal(scale=3, size=(outputs, source.out_channels, kernel, kernel))), -7, 7)
+        side = (source.valid_size[0] - 1) // stride + 1
+        size = max(side, MAP_SIZES[0])
+        valid = None if side == size else (side, side)
+        layers.append(
+            Layer(
+                name,
+                "conv",
+                weight.astype(np.int64),
+                stride,
+                source.out_size,
+                size,
+                input=source.name,
+                gate=True,
+                valid=valid,
+                **more,
+            )
+        )
+        return layers[-1]
+
+    def gate(name, source, outputs, when=None):
+        weight = rng.integers(-127, 128, (outputs, source.out_channels))
+        layers.append(Layer(name, "gate", weight, input=source.name, bias=np.zeros(outputs, np.int64), when=when))
+        return name
+
+    def channel(name, source, outputs, when):
+        return gate(f"{name}.linear", conv(f"{name}.conv", source, source.out_channels, 3, 2, pool=True, when=when), outputs, when)
+
+    def each(name, source, outputs):
+        squeezed = conv(f"{name}.conv1", conv(f"{name}.bottleneck", source, 8, 1), 8, 3, 2)
+        return gate(f"{name}.linear", conv(f"{name}.conv2", squeezed, 8, pool=True), outputs)
+
+    chosen, when, mask = None, None, None
+    for layer in plain.layers:
+        block, _, part = layer.name.rpartition(".")
+        if block and block != chosen:
+            chosen, when, mask, this = block, None, None, next(kind)
+            source, outputs = plain[layer.input], layer.out_channels
+            if this in ("layer", "both"):
+                when = gate(f"{block}.layer_gate", source, 1)
+            if this in ("channel", "both"):
+                mask = channel(f"{block}.channel_gate", source, outputs, when)
+            elif this == "pooled":
+                mask = gate(f"{block}.pooled_gate", source, outputs)
+            elif this == "each":
+                mask = each(f"{block}.gate1", source, outputs)
+        if part == "conv2" and this == "each":
+            mask = each(f"{block}.gate2", plain[layer.input], outputs)
+        if part in ("conv1", "conv2"):
+            layer.mask, layer.when = mask, when
+        layers.append(layer)
+    images = rng.integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
+    calibrate([replace(layer, mask=None, when=None) for layer in layers], {"full": {}}, images, rng)
+    modes = plain.modes | {f"{mode} ungated": settings for mode, settings in plain.modes.items()}
+    graph = LayerGraph(f"gated{seed}", layers, modes, ungated=frozenset(modes) - frozenset(plain.modes))
+    for layer in graph.gates:
+        sources = run(graph, images, "full").stations[layer.input]
+        scores = multiply(layer, sources)
+        low, high = np.sort(scores, axis=0)[[3, 4]]
+        layer.bias = np.where(rng.random(layer.out_channels) < 0.2, -high - 1, -(low + high) // 2)
+    return graph
 
 
 def calibrate(layers: list[Layer], modes: dict[str, dict[str, Setting]], planes: np.ndarray, rng: np.random.Generator) -> None:
