@@ -52,7 +52,7 @@ class EngineConfig:
         image_base: first word of the two image buffers in M.
         weight_depth: 36-bit kernel words.
         requant_depth: 54-bit requantisation entries.
-        fc_depth: words of V 8-bit weights.
+        fc_depth: words of V 8-bit weights, of the classifier and then of gates.
         modes, layers, classes: program size; `layers` is a power of two.
         mult_dsp: that of the Folding, fewer where wide requantisers take DSP48E1 slices from it.
         planes, image_size: planes of an image, and their height and width: 8, 16 or 32.
@@ -62,6 +62,10 @@ class EngineConfig:
         tables: 1 where layers have bounds and tables of their own.
         pool2: 2×2 pools: 1 for "max", 2 for "sum", 3 for both.
         mask: 1 where maps are smaller than they are stored.
+        gates: channels of the widest gate's mask at most, a power of two from 16 on; 0 without gates.
+        decisions: decisions of all gates.
+        biases: of the classifier and all gates.
+        pool_depth: words of V pooled sums.
     """
 
     p: int
@@ -88,6 +92,10 @@ class EngineConfig:
     pool2: int
     mask: int
     requant_dsp: int
+    gates: int
+    decisions: int
+    biases: int
+    pool_depth: int
 
     @classmethod
     def of(cls, parameters: dict[str, int]) -> Self:

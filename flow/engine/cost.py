@@ -7,17 +7,19 @@ that the model gives the cycle count of a frame exactly when the engine does not
 Only here: `flow.costs.cycles` takes the parts for masks that differ from image to image, and for decisions between 0 and 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
+
+import numpy as np
 
 from flow.engine.config import EngineConfig, Folding
 from flow.graph.layers import IMAGE, Layer, LayerGraph
 
 CONV_DRAIN = 14
 """Cycles from the last tile of a convolution to the first of the next layer, but for the words of its last tuple."""
-TABLE_STAGES, POOL2_STAGES = 2, 2
-"""Pipeline stages, and so cycles a layer, that an engine with tables and one with 2×2 pools has more."""
+TABLE_STAGES, POOL2_STAGES, GATE_STAGES = 2, 2, 3
+"""Pipeline stages, and so cycles a layer, that an engine with tables, one with 2×2 pools and one with gates has more."""
 TABLE_LOAD = 66
 """Cycles from the start of a layer to when the next one's tables are loaded."""
 LINEAR_OVERHEAD = 11
@@ -38,6 +40,7 @@ class Unplanned(Folding):
     low_digits: int = 1
     tables: int = 0
     pool2: int = 0
+    gates: int = 0
 
     @classmethod
     def of(cls, folding: Folding, **features: int) -> Self:
@@ -88,6 +91,7 @@ def block_count(size: int, config: Engine) -> int:
 def overhead(config: Engine, image: bool = False) -> int:
     """Cycles of a convolution beside its tiles; `image` for the one that reads the image."""
     stages = CONV_DRAIN + (TABLE_STAGES if config.tables else 0) + (POOL2_STAGES if config.pool2 else 0)
+    stages += GATE_STAGES if config.gates else 0
     return stages + config.pe * config.p // config.r + (FRAME_OVERHEAD if image else 0)
 
 
@@ -103,7 +107,7 @@ def linear_cycles(inputs: int, outputs: int, config: Engine) -> int:
 
 def layer_cost(layer: Layer, groups: int, config: Engine) -> LayerCost:
     """What `layer` costs with `groups` groups on the engine `config`, but for waiting for its tables."""
-    if layer.kind == "linear":
+    if layer.kind != "conv":
         return LayerCost(linear_cycles(layer.in_channels, layer.out_channels, config), 0)
     image = layer.input == IMAGE
     inputs = layer.in_channels * (nibble_passes(config) if image else 1) // groups
@@ -113,8 +117,18 @@ def layer_cost(layer: Layer, groups: int, config: Engine) -> LayerCost:
     return LayerCost(cycles, blocks * groups * -(-outputs // config.pe) * inputs)
 
 
-def mode_costs(graph: LayerGraph, mode: str, config: Engine) -> dict[str, LayerCost]:
-    """Layer name -> cost in the mode called `mode`, what it waits for its tables included."""
+def mode_costs(
+    graph: LayerGraph, mode: str, config: Engine, decisions: Mapping[str, np.ndarray] | None = None
+) -> dict[str, LayerCost]:
+    """Layer name -> cost in the mode called `mode`, what it waits for its tables or lists included.
+
+    Args:
+        decisions: of the gates in one frame, see `flow.engine.gated_cost.gated_costs`; None: everything is switched on.
+    """
+    if config.gates:
+        from flow.engine.gated_cost import gated_costs
+
+        return gated_costs(graph, mode, config, decisions)
     costs, since = {}, TABLE_LOAD
     for layer in graph.layers:
         cost = layer_cost(layer, graph.groups(mode, layer), config)
@@ -124,7 +138,7 @@ def mode_costs(graph: LayerGraph, mode: str, config: Engine) -> dict[str, LayerC
     return costs
 
 
-def frame_cost(graph: LayerGraph, mode: str, config: Engine) -> LayerCost:
-    """Cost of a whole frame in the mode called `mode`."""
-    costs = mode_costs(graph, mode, config).values()
+def frame_cost(graph: LayerGraph, mode: str, config: Engine, decisions: Mapping[str, np.ndarray] | None = None) -> LayerCost:
+    """Cost of a whole frame in the mode called `mode`, as in `mode_costs`."""
+    costs = mode_costs(graph, mode, config, decisions).values()
     return LayerCost(sum(cost.cycles for cost in costs), sum(cost.tiles for cost in costs))

@@ -2,8 +2,8 @@
 
     weights_0.mem … weights_3.mem   column j holds bits 9j+8…9j of the 36-bit kernel word
     requant.mem                     54 bits: {bias 29, scale 25}
-    fc_weights.mem, fc_bias.mem     V·8 bits and 32 bits
-    program.mem                     128-bit descriptors
+    fc_weights.mem, fc_bias.mem     V·8 bits and 32 bits, of the classifier and then of the gates
+    program.mem                     descriptors
     tables.mem                      where layers have tables: 64 words of 10 bits for each, {residual 6, code 4}
 
 Kernel word: tap t = 3·ky + kx in bits 4t+3…4t, two's complement; a 1×1 kernel is the centre tap, t = 4. Its
@@ -16,6 +16,7 @@ Tables: word w has what residual code w % 16 is worth, and the lowest level with
 
 import numpy as np
 
+from flow.engine.interface import load_interface
 from flow.engine.plan import Plan, residual_values
 from flow.engine.program import program_words
 from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT, Requantisation, Requantisations
@@ -89,7 +90,7 @@ def _text(words, bits, depth):
 
 def program_image(words: list[int]) -> str:
     """Text of program.mem."""
-    return _text(words, 128, len(words))
+    return _text(words, load_interface().descriptor_width, len(words))
 
 
 def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict[str, str]:
@@ -97,9 +98,12 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     config = plan.config
     kernels = np.zeros(config.weight_depth, np.uint64)
     requants = [0] * config.requant_depth
+    vectors, biases = [0] * config.fc_depth, [0] * config.biases
     for layer in graph.layers:
-        if layer.kind == "linear":
-            classifier = layer
+        if layer.kind != "conv":
+            rows, first, bias = fc_words(layer, config.v), plan.weights[layer.name], plan.biases[layer.name]
+            vectors[first : first + len(rows)] = rows
+            biases[bias : bias + len(layer.bias)] = (int(value) & 0xFFFFFFFF for value in layer.bias)
             continue
         base = plan.weights[layer.name]
         words = kernel_words(layer)
@@ -113,8 +117,8 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
         for j in range(COLUMNS)
     }
     images["requant.mem"] = _text(requants, SCALE_BITS + BIAS_BITS, config.requant_depth)
-    images["fc_weights.mem"] = _text(fc_words(classifier, config.v), 8 * config.v, config.fc_depth)
-    images["fc_bias.mem"] = _text([int(b) & 0xFFFFFFFF for b in classifier.bias], 32, config.classes)
+    images["fc_weights.mem"] = _text(vectors, 8 * config.v, config.fc_depth)
+    images["fc_bias.mem"] = _text(biases, 32, config.biases)
     if config.tables:
         tables = [word for layer in graph.layers[:-1] for word in table_words(layer)]
         images["tables.mem"] = _text(tables, 10, SUM_VALUES * config.layers)

@@ -100,18 +100,25 @@ class Interface:
             word >>= width
         return fields
 
-    def record_words(self, classes: int) -> int:
+    def decisions_start(self, classes: int) -> int:
+        """Index of the word in which a record's decisions begin, 32 a word, the first one lowest."""
+        return len(self.record) + -(-classes // 2) * 2
+
+    def record_words(self, classes: int, decisions: int = 0) -> int:
         """Length of a result record in 32-bit words, padding included."""
-        words = len(self.record) + classes
+        words = self.decisions_start(classes) + -(-decisions // 64) * 2
         return -(-words // self.record_align_words) * self.record_align_words
 
-    def pack_record(self, logits: Sequence[int], **fields: int) -> list[int]:
-        """A result record in unsigned 32-bit words: named words, logits, zeros."""
+    def pack_record(self, logits: Sequence[int], decisions: Sequence[int] = (), **fields: int) -> list[int]:
+        """A result record in unsigned 32-bit words: named words, logits, decisions of 0 and 1, zeros."""
         words = [int(fields.pop(name, 0)) & 0xFFFFFFFF for name in self.record]
         if fields:
             raise GatefoldError(f"record has no word {sorted(fields)[0]}; add it to {INTERFACE_FILE.name}")
         words += [int(value) & 0xFFFFFFFF for value in logits]
-        return words + [0] * (self.record_words(len(logits)) - len(words))
+        words += [0] * (self.decisions_start(len(logits)) - len(words))
+        for first in range(0, len(decisions), 32):
+            words.append(sum(int(bit) << place for place, bit in enumerate(decisions[first : first + 32])))
+        return words + [0] * (self.record_words(len(logits), len(decisions)) - len(words))
 
     def unpack_record(self, words: Sequence[int], classes: int) -> tuple[dict[str, int], list[int]]:
         """(named words, signed logits) of one record."""
@@ -119,6 +126,11 @@ class Interface:
         first = len(self.record)
         logits = [(int(word) & 0xFFFFFFFF) for word in words[first : first + classes]]
         return named, [word - (1 << 32) if word >> 31 else word for word in logits]
+
+    def unpack_decisions(self, words: Sequence[int], classes: int, decisions: int) -> list[int]:
+        """The decisions of one record, 0 or 1 each."""
+        first = self.decisions_start(classes)
+        return [int(words[first + number // 32]) >> number % 32 & 1 for number in range(decisions)]
 
 
 def load_interface(path: str | Path = INTERFACE_FILE) -> Interface:

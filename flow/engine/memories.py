@@ -1,6 +1,7 @@
 """Block memory that the engine's memories take, in blocks of 18 kbit, as yosys counts them."""
 
 from flow.engine.config import EngineConfig
+from flow.engine.interface import load_interface
 
 ROM_BLOCK_WORDS = 129
 """From so many words on, hw/rtl/engine_rom.sv is block memory, where that is left to it."""
@@ -36,7 +37,11 @@ def roms(config: EngineConfig) -> list[tuple[int, int, int]]:
     """(words, bits a word, words from which on it is block memory) of the engine's ROMs: the classifier's weights, the program, and
     tables where layers have some."""
     tables = [(TABLE_WORDS * config.layers, TABLE_BITS, ROM_BLOCK_WORDS)] if config.tables else []
-    return [(config.fc_depth, 8 * config.v, ROM_BLOCK_WORDS), (config.modes * config.layers, 128, 1), *tables]
+    return [
+        (config.fc_depth, 8 * config.v, ROM_BLOCK_WORDS),
+        (config.modes * config.layers, load_interface().descriptor_width, 1),
+        *tables,
+    ]
 
 
 def block_memories(config: EngineConfig) -> float:

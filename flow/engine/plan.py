@@ -2,7 +2,11 @@
 
 Feature memory X carries the residual stream in two regions: a convolution that ends a block writes in place
 over the map it adds, and where the map's shape changes the shortcut writes the other region. Feature memory M
-carries the inside of a block, and behind it two buffers for images. Layers outside of blocks alternate between M and X. The maps' layout in the row banks is in `map_words`.
+carries the inside of a block, behind it what gates need and two buffers for images. Layers outside of blocks alternate between M and X.
+The maps' layout in the row banks is in `map_words`.
+
+Sums of pixels, which the classifier and gates read, are made as maps are written. A map that is made in place over another one has its
+sums in the same place, so that those of dropped channels are already there.
 """
 
 from dataclasses import dataclass
@@ -28,6 +32,10 @@ QUAD_DSPS = 9
 """DSP blocks of a pixel pair's products."""
 CLASSES = range(2, 256)
 """Classes that the engine tells apart: the register `config` counts them in 8 bits, and one class has no bias address."""
+SIXTEENTHS = 16
+"""Parts of a mask's channels, of which groups are made."""
+MASK_CHANNELS = 512
+"""Channels of a mask at most."""
 MODES = 255
 """Modes of an engine at most: a frame's mode is a byte."""
 
@@ -48,8 +56,10 @@ class Plan:
         folding: that was asked for.
         maps: layer name -> place of its output; None for pooled outputs and logits.
         residuals: layer name -> place of the map that it adds, for those that add one.
-        weights: layer name -> first word in the weight memory (of the classifier: in the vector unit's).
+        weights: layer name -> first word in the weight memory (of the classifier and of gates: in the vector unit's).
         requants: (layer name, setting) -> first requantisation entry.
+        biases: name of the classifier or of a gate -> its first bias.
+        sums: name of a convolution -> first word of its sums of pixels, for those that are read.
     """
 
     folding: Folding
@@ -58,6 +68,13 @@ class Plan:
     residuals: dict[str, Place]
     weights: dict[str, int]
     requants: dict[tuple[str, Setting], int]
+    biases: dict[str, int]
+    sums: dict[str, int]
+
+    @property
+    def decisions(self) -> dict[str, int]:
+        """Gate's name -> number of its first decision in the record."""
+        return {name: base - self.config.classes for name, base in self.biases.items() if base}
 
 
 def map_words(channels: int, size: int) -> int:
@@ -99,11 +116,12 @@ def _check_supported(graph):
     for index, layer in enumerate(graph.layers):
         last = index == len(graph.layers) - 1
         if (layer.kind == "linear") != last:
-            _refuse(layer, "is out of place: the engine runs convolutions and then one linear layer; reorder the model")
+            _refuse(layer, "is out of place: the engine runs convolutions, gates, and then one linear layer; reorder the model")
         if layer.kind == "linear":
             source = by_name.get(layer.input)
             if source is None or not source.pool:
                 _refuse(layer, "needs a global pool before it; pool its input")
+        if layer.kind != "conv":
             continue
         if layer.kernel not in (1, 3):
             _refuse(layer, f"has a {layer.kernel}x{layer.kernel} kernel; the engine does 3x3 and 1x1")
@@ -117,7 +135,9 @@ def _check_supported(graph):
             _refuse(layer, "reads the image; only the first layer may, with one group")
         if layer.input != IMAGE and by_name[layer.input].pool:
             _refuse(layer, "follows a global pool; only the classifier may")
-        if layer.pool and graph.layers[index + 1].kind != "linear":
+        if layer.mask and layer.out_channels % SIXTEENTHS:
+            _refuse(layer, f"has a mask for {layer.out_channels} channels; the engine masks multiples of {SIXTEENTHS}")
+        if layer.pool and not layer.gate and graph.layers[index + 1].kind != "linear":
             _refuse(layer, "pools before the last convolution; pool only before the classifier")
 
 
@@ -182,7 +202,7 @@ def image_words(planes: int, size: int) -> int:
     return map_words(2 * planes, size)
 
 
-def _features(graph, folding):
+def _features(graph, folding, sums):
     """The parameters of EngineConfig that the layers demand beside memories."""
     convolutions = [layer for layer in graph.layers if layer.kind == "conv"]
     first = convolutions[0]
@@ -200,15 +220,22 @@ def _features(graph, folding):
         low_digits=sum(shift == 0 for shift in shifts),
         acc_width=wide,
         mult_dsp=mult_dsp,
-        pool_width=max(POOL_BITS[stored_size(layer.conv_size)] for layer in convolutions if layer.pool),
+        pool_width=max(POOL_BITS[stored_size(layer.conv_size)] for layer in convolutions if layer.name in sums),
         tables=int(any(needs_tables(layer) for layer in convolutions)),
         pool2=(MAX in pools) + 2 * (SUM in pools),
         mask=int(any(needs_mask(layer) for layer in convolutions)),
+        gates=_power_of_two(max([SIXTEENTHS, *(len(gate.weight) for gate in graph.gates)])) if graph.gates else 0,
+        decisions=sum(len(layer.weight) for layer in graph.gates),
     )
 
 
-def _check_engine(graph, folding):
+def _check_engine(graph, folding, features):
     """Refuse what only some sizes of the engine do."""
+    if features["gates"] and features["tables"]:
+        layer = next(layer for layer in graph.layers if layer.kind == "conv" and needs_tables(layer))
+        _refuse(layer, "has bounds or tables of its own, which an engine with gates lacks; train it without gates")
+    if features["gates"] > MASK_CHANNELS:
+        raise GatefoldError(f"{graph.name} has masks for {features['gates']} channels; the engine has room for {MASK_CHANNELS}.")
     for layer in graph.layers:
         if layer.kind == "conv" and layer.pool2 and folding.r < 16:
             _refuse(layer, f"is followed by a 2x2 pool, which takes 16 requantisers or more, not {folding.r}; choose --r 16")
@@ -220,16 +247,16 @@ def _place_maps(graph):
     """(maps, residuals, words of a stream region of X, words of M)."""
     last_use = {}
     for index, layer in enumerate(graph.layers):
-        for source in (layer.input, layer.residual):
+        for source in (layer.input, layer.residual) if layer.kind == "conv" else ():
             last_use[source] = index
     added = {layer.residual for layer in graph.layers if layer.residual}
     # What the last but one convolution of a block reads lies in X where that is free, so that M is for what it writes.
     read = {graph[layer.input].input for layer in graph.layers if layer.residual}
-    streams, inner = ((X, 0), (X, 1)), (M, 0)
-    owners, regions, adding = dict.fromkeys((*streams, inner)), {}, {}
+    streams, inner, beside = ((X, 0), (X, 1)), (M, 0), (M, 1)
+    owners, regions, adding = dict.fromkeys((*streams, inner, beside)), {}, {}
 
     for index, layer in enumerate(graph.layers):
-        if layer.kind == "linear" or (layer.pool and not layer.residual):
+        if layer.kind != "conv" or (layer.pool and not layer.residual):
             continue
         if layer.residual:
             region, other = regions.get(layer.residual), graph[layer.residual]
@@ -245,6 +272,8 @@ def _place_maps(graph):
             choice = (inner, *streams)
             if layer.name in added or layer.input == IMAGE:
                 choice = streams
+            elif layer.gate:
+                choice = (beside, *streams)
             elif layer.name in read:
                 choice = (*streams, inner)
             free = [at for at in choice if owners[at] is None or last_use.get(owners[at], -1) < index]
@@ -260,13 +289,31 @@ def _place_maps(graph):
 
     words = {name: map_words(graph[name].out_channels, graph[name].out_size) for name in regions}
     # A network of one or two convolutions leaves one memory empty or both. Maps of 32 rows begin at even words, images among them.
-    stream_words, inner_words = (
-        _multiple(max((words[name] for name, region in regions.items() if region in group), default=1), 2)
-        for group in (streams, (inner,))
+    stream_words, inner_words, beside_words = (
+        _multiple(max((words[name] for name, region in regions.items() if region in group), default=least), 2)
+        for group, least in ((streams, 1), ((inner,), 1), ((beside,), 0))
     )
-    places = {region: Place(region[0], region[1] * stream_words) for region in owners}
-    maps = {layer.name: None if layer.kind == "linear" or layer.pool else places[regions[layer.name]] for layer in graph.layers}
-    return maps, {name: places[region] for name, region in adding.items()}, stream_words, inner_words
+    places = {region: Place(region[0], region[1] * (stream_words if region[0] == X else inner_words)) for region in owners}
+    maps = {layer.name: None if layer.kind != "conv" or layer.pool else places[regions[layer.name]] for layer in graph.layers}
+    return maps, {name: places[region] for name, region in adding.items()}, stream_words, inner_words + beside_words
+
+
+def _place_sums(graph, lanes):
+    """(name of a convolution whose sums are read -> their first word, words of all sums)."""
+    read = {layer.input for layer in graph.layers if layer.kind != "conv"}
+    for layer in reversed(graph.layers):
+        if layer.name in read and layer.residual and (layer.mask or layer.when):
+            read.add(layer.residual)
+    sums, words = {}, 0
+    for layer in graph.layers:
+        if layer.name not in read or layer.kind != "conv":
+            continue
+        if layer.residual in sums:
+            sums[layer.name] = sums[layer.residual]
+            continue
+        sums[layer.name] = words
+        words += -(-layer.out_channels // lanes)
+    return sums, words
 
 
 def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
@@ -280,17 +327,20 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     """
     folding = folding or Folding()
     _check_supported(graph)
-    features = _features(graph, folding)
-    _check_engine(graph, folding)
+    sums, sum_words = _place_sums(graph, folding.v)
+    features = _features(graph, folding, sums)
+    _check_engine(graph, folding, features)
     maps, residuals, stream_words, inner_words = _place_maps(graph)
     buffers = 2 * image_words(features["planes"], features["image_size"])
 
     weights, weight_words = {}, 0
     requants, requant_words = {}, 0
-    for layer in graph.layers:
-        if layer.kind == "linear":
-            weights[layer.name] = 0
-            fc_words = layer.out_channels * -(-layer.in_channels // folding.v)
+    biases, bias_count, fc_words = {}, 0, 0
+    for layer in (graph.layers[-1], *graph.layers[:-1]):
+        if layer.kind != "conv":
+            biases[layer.name], weights[layer.name] = bias_count, fc_words
+            bias_count += layer.out_channels
+            fc_words += layer.out_channels * -(-layer.in_channels // folding.v)
             continue
         weights[layer.name] = weight_words
         weight_words += layer.out_channels * input_count(layer)
@@ -314,16 +364,18 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         modes=len(graph.modes),
         layers=_power_of_two(len(graph.layers)),
         classes=graph.classes,
+        biases=bias_count,
+        pool_depth=max(2, sum_words),
         **features,
     )
-    return Plan(folding, config, maps, residuals, weights, requants)
+    return Plan(folding, config, maps, residuals, weights, requants, biases, sums)
 
 
 def _check_sizes(graph, stream_words, m_words, weight_words, requant_words):
     """Raise GatefoldError where an address or a count exceeds its field of the descriptor."""
     room = {name: 1 << width for name, width in load_interface().descriptor}
     for layer in graph.layers:
-        for count in (input_count(layer), layer.out_channels):
+        for count in (input_count(layer) if layer.kind == "conv" else layer.in_channels, layer.out_channels):
             if count >= room["out_count"]:
                 _refuse(layer, f"has {count} channels; the engine counts to {room['out_count'] - 1}: use fewer")
     for what, need, most in (

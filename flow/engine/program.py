@@ -6,21 +6,48 @@ from flow.engine.requant import Requantisations
 from flow.errors import GatefoldError
 from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM, Layer, LayerGraph
 
-CONV, LINEAR = 0, 1
+CONV, LINEAR, GATE = 0, 1, 2
 SIZE_CODE = {8: 0, 16: 1, 32: 2}
 POOL2_CODE = {None: 0, MAX: 1, SUM: 2}
 
 
-def descriptor_fields(graph: LayerGraph, plan: Plan, table: Requantisations, mode: str, layer: Layer, last: bool) -> dict[str, int]:
+def skipped(layers: list[Layer]) -> dict[str, int]:
+    """Name of a layer -> how many of the layers behind it are skipped where the layer gate before says no; for layers of a program in
+    their order, gated ones.
+
+    The gate's own descriptor skips those that follow it, and what runs between those that it decides on skips what follows that.
+    """
+    counts, gate = {}, None
+    for index, layer in enumerate(layers):
+        decided = {other.when for other in layers[index + 1 :]}
+        gate = layer.name if layer.kind == "gate" and layer.name in decided else gate
+        if gate is None or layer.when == gate:
+            continue
+        run = 0
+        while index + 1 + run < len(layers) and layers[index + 1 + run].when == gate:
+            run += 1
+        counts[layer.name] = run
+    return counts
+
+
+def descriptor_fields(
+    graph: LayerGraph, plan: Plan, table: Requantisations, mode: str, layer: Layer, last: bool, skip: int = 0
+) -> dict[str, int]:
     """Field name -> value of one layer's descriptor in the mode called `mode`.
 
     Args:
         last: the frame ends with this layer.
+        skip: see `skipped`.
     """
     groups = graph.groups(mode, layer)
-    if layer.kind == "linear":
+    if layer.kind != "conv":
+        decided = {other.when for other in graph.layers}
         return {
-            "kind": LINEAR,
+            "kind": GATE if layer.kind == "gate" else LINEAR,
+            "layer_gate": layer.name in decided,
+            "skip": skip,
+            "requant_base": plan.biases[layer.name],
+            "pool_base": plan.sums[layer.input],
             "last": last,
             "in_count": layer.in_channels,
             "out_count": layer.out_channels,
@@ -36,6 +63,16 @@ def descriptor_fields(graph: LayerGraph, plan: Plan, table: Requantisations, mod
     low, high = layer.level_range
     window = 2 if layer.pool2 else 1
     own = {}  # fields that only some engines have
+    gated = mode not in graph.ungated
+    if plan.config.gates:
+        source_layer = None if image else graph[layer.input]
+        own |= {
+            "in_list": gated and not image and bool(source_layer.mask) and not source_layer.residual,
+            "out_list": gated and bool(layer.mask),
+            "list": gated and bool(layer.mask) and not layer.residual,
+            "pool_base": plan.sums.get(layer.name, 0),
+            "skip": skip,
+        }
     if plan.config.tables:
         own["high"] = high - low
     if plan.config.mask:
@@ -55,7 +92,8 @@ def descriptor_fields(graph: LayerGraph, plan: Plan, table: Requantisations, mod
         "dst_base": target.base,
         "image": image,
         "residual": layer.residual is not None,
-        "pool": layer.pool,
+        "pool": layer.name in plan.sums,
+        "discard": layer.pool,
         "in_count": inputs,
         "out_count": layer.out_channels,
         "groups": groups,
@@ -81,11 +119,14 @@ def program_words(graph: LayerGraph, plan: Plan, table: Requantisations, length:
     words = []
     for mode in graph.modes:
         row = []
-        layers = graph.layers[:length]
+        layers = graph.executed(mode)[:length]
+        skips = {} if mode in graph.ungated else skipped(layers)
         for layer in layers:
             last = layer is layers[-1]
             try:
-                row.append(interface.pack_descriptor(**descriptor_fields(graph, plan, table, mode, layer, last)))
+                row.append(
+                    interface.pack_descriptor(**descriptor_fields(graph, plan, table, mode, layer, last, skips.get(layer.name, 0)))
+                )
             except GatefoldError as error:
                 raise GatefoldError(f"layer {layer.name} in mode {mode}: {error}") from None
         words += row + [0] * (plan.config.layers - len(row))

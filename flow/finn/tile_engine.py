@@ -224,8 +224,7 @@ def _build(body: _Body, folding: Folding) -> Compiled:
 
 
 def _wrapper(top, config):
-    # The vector unit holds as many words of pooled sums as a class has words of weights.
-    values = {**config.parameters(), "POOL_DEPTH": max(2, -(-config.fc_depth // config.classes))}
+    values = config.parameters()
     parameters = ",\n".join(f"        .{name}({value})" for name, value in values.items())
     return f"""// Generated from the memory plan by flow/finn/tile_engine.py.
 module {top} (

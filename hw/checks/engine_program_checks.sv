@@ -73,17 +73,18 @@ module engine_program_checks
     function automatic logic destroys(int unsigned now, int unsigned later, map_t map);
         if (!overlap(target(layer_at(now)), map)) return 1'b0;
         for (int unsigned maker = now; maker < later; maker++)
-            if (target(layer_at(maker)) == map && !layer_at(maker).pool) return 1'b0;
+            if (layer_at(maker).kind == KIND_CONV && target(layer_at(maker)) == map && !layer_at(maker).discard) return 1'b0;
         return 1'b1;
     endfunction
 
     function automatic logic spoils(int unsigned now);
         descriptor_t at = layer_at(now);
-        if (at.kind != 2'd0 || at.pool) return 1'b0;
+        if (at.kind != KIND_CONV || at.discard) return 1'b0;
         if (overlap(target(at), source(at))) return 1'b1;
         for (int unsigned later = now + 1; later < MODES * LAYERS && !at.last; later++) begin
             at = layer_at(later);
-            if (at.kind != 2'd0) return 1'b0;
+            if (at.kind == KIND_CLASSIFIER) return 1'b0;
+            if (at.kind == KIND_GATE) continue;
             if (destroys(now, later, source(at)) || (at.residual && destroys(now, later, residual(at)))) return 1'b1;
         end
         return 1'b0;

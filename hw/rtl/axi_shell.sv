@@ -16,6 +16,7 @@ module axi_shell
   parameter int unsigned MODES       = 5,
   /// Classes, 1 to 255.
   parameter int unsigned CLASSES     = 10,
+  parameter int unsigned DECISIONS   = 0,    /// of gates, in a record
   /// Image beats of a frame; a multiple of 16.
   parameter int unsigned IMAGE_BEATS = 384,
   /// Beats in the image buffer; a power of two, at least 32.
@@ -91,7 +92,7 @@ module axi_shell
   output logic        s_axis_tready
 );
 
-  localparam int unsigned RECORD_USED  = RECORD_LOGITS + CLASSES;
+  localparam int unsigned RECORD_USED  = RECORD_LOGITS + (CLASSES + 1) / 2 * 2 + (DECISIONS + 63) / 64 * 2;
   localparam int unsigned RECORD_WORDS = (RECORD_USED + RECORD_ALIGN_WORDS - 1) / RECORD_ALIGN_WORDS
                                          * RECORD_ALIGN_WORDS;
 

@@ -14,17 +14,30 @@ package engine_pkg;
     // 2x2 pools behind a convolution, the code of the descriptor field `pool2`.
     typedef enum logic [1:0] {POOL_NONE = 2'd0, POOL_MAX = 2'd1, POOL_SUM = 2'd2} pool2_e;
 
+    // What a layer's descriptor is for.
+    typedef enum logic [1:0] {KIND_CONV = 2'd0, KIND_CLASSIFIER = 2'd1, KIND_GATE = 2'd2} kind_e;
+
     // One cycle of the sequencer. `valid` is low in a cycle that only waits for the requantisers.
     typedef struct packed {
         logic       valid;
+        logic       blank;  // nothing to add: the tuple has no active inputs
         logic       first;  // start a sum
         logic       shift;  // sum * 16 before adding: the upper nibbles of the image are done
         logic       last;   // the sums of this tuple are complete
         logic       pair;   // the tuple has two outputs
         logic [8:0] out;    // first output channel of the tuple
+        logic [8:0] second; // second one of a pair
         logic [4:0] y;      // first row and column of the block in the output map
         logic [4:0] x;
     } tile_t;
+
+    // The active channels of one group.
+    typedef struct packed {
+        logic       last;       // group of the block
+        logic [8:0] in_base;    // position of its first input in the list of all
+        logic [8:0] in_count;
+        logic [8:0] out_count;
+    } group_t;
 
     // What an accumulator does with a sum.
     typedef struct packed {

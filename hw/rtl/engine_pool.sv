@@ -1,7 +1,8 @@
 // Global sum pooling on the write-back path: the sum of all pixels of a channel, kept for the vector unit.
 //
 // Sums lie V to a word so that the vector unit reads V inputs at once: channel c is element c mod V of word c / V.
-// A channel that comes in several words or blocks is added up; `first` starts it anew.
+// A channel that comes in several words or blocks is added up; `first` starts it anew. Maps whose sums are kept beside each other have
+// bases of their own.
 `default_nettype none
 
 module engine_pool
@@ -15,6 +16,10 @@ module engine_pool
     input  wire                             valid,
     input  wire                             first,
     input  wire  [8:0]                      channel,
+    // As wide as a descriptor's; the memory has DEPTH words.
+    // verilator lint_off UNUSEDSIGNAL
+    input  wire  [6:0]                      base,     /// word of channel 0
+    // verilator lint_on UNUSEDSIGNAL
     input  wire  [R-1:0][3:0]               pixels,
     input  wire                             fourfold, /// every pixel stands there four times
     input  wire  [$clog2(DEPTH)-1:0]        raddr,
@@ -45,7 +50,11 @@ module engine_pool
         sum_first <= eight_first;
         sum_channel <= eight_channel;
     end
-    wire [AW-1:0] waddr = AW'(sum_channel >> LV);
+    logic [AW-1:0] eight_base, waddr;  // the base goes with the pixels: another layer's may follow
+    always_ff @(posedge clk) begin
+        eight_base <= AW'(base);
+        waddr <= eight_base + AW'(eight_channel >> LV);
+    end
     for (genvar v = 0; v < V; v++) begin : element
         (* ram_style = "distributed" *) logic [POOL_WIDTH-1:0] mem[DEPTH];
         wire [POOL_WIDTH-1:0] stored = mem[waddr];

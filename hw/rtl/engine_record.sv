@@ -1,4 +1,5 @@
-// The result record of a frame: eight header words, the logits, zeros up to RECORD_WORDS; two words a beat.
+// The result record of a frame: eight header words, the logits, from an even word on the gates' decisions, zeros up to RECORD_WORDS; two
+// words a beat.
 //
 // Logits are gathered while the vector unit runs; `finish` hands in the rest and starts the transfer. `ready` is low
 // until the last beat has left, and the sequencer keeps the next frame's last layer waiting that long.
@@ -6,7 +7,10 @@
 
 module engine_record #(
     parameter int unsigned CLASSES = 10,
-    localparam int unsigned RECORD_WORDS = (8 + CLASSES + 31) / 32 * 32
+    parameter int unsigned DECISIONS = 0,
+    localparam int unsigned LOGITS = (CLASSES + 1) / 2, DECIDED = (DECISIONS + 63) / 64,  // beats
+    localparam int unsigned RECORD_WORDS = (8 + 2 * (LOGITS + DECIDED) + 31) / 32 * 32,
+    localparam int unsigned DW = (DECIDED < 2) ? 1 : $clog2(DECIDED)
 ) (
     input  wire                clk,
     input  wire                rst_n,
@@ -18,12 +22,14 @@ module engine_record #(
     input  wire  [8:0]         best,
     input  wire  [31:0]        cycles,
     input  wire  [31:0]        tiles,
+    output wire  [DW-1:0]      decisions_addr,
+    input  wire  [63:0]        decisions,   /// of that word, in the same cycle
     output wire                ready,
     output logic [63:0]        m_axis_tdata,
     output wire                m_axis_tvalid,
     input  wire                m_axis_tready
 );
-    localparam int unsigned BEATS = RECORD_WORDS / 2, PAIRS = BEATS - 4;
+    localparam int unsigned BEATS = RECORD_WORDS / 2, FIRST = 4 + LOGITS;
     localparam int unsigned BW = $clog2(BEATS);
 
     logic [31:0] frame, frame_sent, cycles_sent, tiles_sent;
@@ -31,8 +37,9 @@ module engine_record #(
     logic [8:0]  class_sent;
     logic        sending;
     logic [BW-1:0] beat;
-    logic [PAIRS-1:0][1:0][31:0] logits;
+    logic [LOGITS-1:0][1:0][31:0] logits;
 
+    assign decisions_addr = DW'(beat - BW'(FIRST));
     assign ready = !sending && !finish;
     assign m_axis_tvalid = sending;
     always_comb
@@ -41,7 +48,8 @@ module engine_record #(
             BW'(1): m_axis_tdata = {23'd0, class_sent, 32'd0};
             BW'(2): m_axis_tdata = {tiles_sent, cycles_sent};
             BW'(3): m_axis_tdata = '0;
-            default: m_axis_tdata = logits[beat-BW'(4)];
+            default:
+                m_axis_tdata = (32'(beat) < FIRST) ? logits[beat-BW'(4)] : (32'(beat) < FIRST + DECIDED) ? decisions : '0;
         endcase
 
     always_ff @(posedge clk) begin

@@ -6,6 +6,11 @@
 // (P * outputs / R); cycles without a tile fill up. After a layer the pipeline drains, since the next layer reads
 // what this one writes; the next descriptor is fetched meanwhile.
 //
+// With GATES a layer may have lists of its active outputs and inputs (`engine_masks`). Outputs and inputs then are positions in
+// them, a group has as many of either as are active, a tuple that waits for the requantisers does so before its tiles, and groups without active outputs do not happen (`engine_groups`). A tuple
+// without active inputs takes one blank tile. A gate is a step of the program; where a layer gate says no, its descriptor, and that of
+// the shortcut if there is one, says how many of the next ones are skipped.
+//
 // The first layer reads the image's nibbles. A weight w = 16 * sum of HIGH_DIGITS kernels + sum of LOW_DIGITS kernels
 // and a pixel p = 16 * upper + lower give four kinds of tiles, whose sums count 256, 16, 16 and 1 times: high kernels with
 // upper nibbles; high with lower and low with upper ones; low with lower ones. Each pass takes all planes, and the sums
@@ -26,6 +31,7 @@ module engine_sequencer
     parameter int unsigned PLANES      = 3,  /// of the image
     parameter int unsigned HIGH_DIGITS = 0,  /// kernels of the first layer that count 16 times
     parameter int unsigned LOW_DIGITS  = 1,
+    parameter bit          GATES       = 0,
     localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS)
 ) (
     input  wire                       clk,
@@ -42,8 +48,9 @@ module engine_sequencer
     output logic                      side,           /// the layer works on 16x4 blocks
     output logic                      buffer,         /// image buffer of this frame
     // tiles
-    output tile_t                     tile,
-    output logic [8:0]                tile_in,        /// input channel of the tile
+    output tile_t                     tile,           /// its outputs are positions where the layer has a list
+    output logic [8:0]                tile_in,        /// input of the tile, likewise
+    output logic [8:0]                tile_kernel,    /// among the kernels of an output
     output logic [4:0]                tile_y,         /// first row and column of its windows in the source map
     output logic [4:0]                tile_x,
     output logic [PE-1:0][WEIGHT_AW-1:0] weight_addr, /// with the tile
@@ -51,6 +58,17 @@ module engine_sequencer
     input  wire                       tables_ready,   /// those of the next layer are loaded
     output wire                       tables_start,
     output wire  [$clog2(LAYERS)-1:0] tables_next,    /// layer whose tables are loaded next
+    // gates; without them the inputs are not looked at
+    // verilator lint_off UNUSEDSIGNAL
+    output logic                      groups_prepare, /// of the layer that comes next: program_data
+    output wire                       groups_advance,
+    input  wire                       groups_ready,
+    input  wire                       groups_empty,
+    input  wire  group_t              next_group,
+    output wire                       gate_start,     /// a channel gate begins
+    output wire                       list_start,     /// a layer begins whose outputs are listed as inputs: program_data
+    input  wire                       decision,       /// of a layer gate, with linear_done
+    // verilator lint_on UNUSEDSIGNAL
     // vector unit
     input  wire                       record_ready,   /// the previous frame's record has left
     output logic                      linear_start,
@@ -69,7 +87,8 @@ module engine_sequencer
     typedef enum logic [2:0] {IDLE, FETCH, FETCHED, LOAD, RUN, DRAINING, LINEAR, FINISH} state_e;
     state_e state;
 
-    logic [$clog2(LAYERS)-1:0] index;
+    localparam int unsigned IW = $clog2(LAYERS);
+    logic [IW-1:0] index;
     if (MODES == 1) begin : single_mode
         assign program_addr = index;
     end else begin : many_modes
@@ -87,50 +106,94 @@ module engine_sequencer
     // on, from the layer's first cycle (set beside `layer`, from the memory's register) or from the counters before they step.
     logic pair, active, input_last, tuple_last, group_last, block_last, row_last, map_last;
     logic [8:0] less_two;  // length of the tuple, less two
+    logic layer_on;  // what the last layer gate decided
     wire tuple_end = tuple_last;
     wire group_end = tuple_end && group_last;
     wire block_end = group_end && block_last;
     wire row_end = block_end && row_last;
     wire layer_end = row_end && map_last;
 
-    // Of the layer, and of the descriptor that is loaded. Without modes there is one group, and its logic disappears.
+    // At the begin of a group and of its tuples.
     typedef struct packed {
-        logic            pair, group_last, block_last, row_last, map_last, one_input;  // at the begin of a group, block, row, map; of a tuple
+        logic            pair, group_last, block_last, one_input, blank;
         logic [1:0]      one_cycle;   // tuples of one output (0), of two (1), take one cycle
         logic [1:0][8:0] less_two;    // their lengths, less two
-        logic [8:0]      in_per_group, out_per_group;
-        logic            side;
+        logic [8:0]      hold;        // cycles of a tuple before its first tile
+        logic [8:0]      in_base, in_count, out_count;
     } begin_t;
-    // A whole record, of which this looks at a part.
-    // verilator lint_off UNUSEDSIGNAL
-    function automatic begin_t begin_of(input descriptor_t of);
-    // verilator lint_on UNUSEDSIGNAL
+    function automatic begin_t begin_of(input group_t of);
         begin_t found;
-        logic [8:0] length;
-        found.in_per_group = (MODES == 1) ? of.in_count : of.in_per_group;
-        found.out_per_group = (MODES == 1) ? of.out_count : of.out_per_group;
-        found.side = (P == 64) && of.stride2 && of.size == SIZE_16;
-        found.pair = (PE == 2) && found.out_per_group > 9'd1;
-        found.group_last = found.out_per_group <= 9'(PE);
-        found.block_last = MODES == 1 || of.groups == 5'd1;
-        found.row_last = found.side || of.size == SIZE_8;
-        found.map_last = (6'd8 << of.size) == (found.side ? 6'd4 : BLOCK_HEIGHT);
-        found.one_input = found.in_per_group == 9'd1;
+        logic [8:0] length, least;
+        found.in_count = of.in_count;
+        found.out_count = of.out_count;
+        found.pair = (PE == 2) && of.out_count > 9'd1;
+        found.group_last = of.out_count <= 9'(PE);
+        found.block_last = of.last;
+        found.one_input = of.in_count <= 9'd1;
+        found.blank = of.in_count == 9'd0;
         for (int unsigned i = 0; i < 2; i++) begin
-            length = (found.in_per_group > LEAST[i]) ? found.in_per_group : LEAST[i];
+            least = LEAST[GATES ? PE - 1 : i];
+            length = (of.in_count > least) ? of.in_count : least;
             found.one_cycle[i] = length == 9'd1;
             found.less_two[i] = length - 9'd2;
         end
+        found.hold = GATES ? length - (found.blank ? 9'd1 : of.in_count) : '0;
+        found.in_base = of.in_base - found.hold;
         return found;
     endfunction
-    // Without pairs or modes, less of it is looked at.
+    // Of the group that runs, of the next one, and of the first of the layer that is loaded. Without modes there is one group, and
+    // its logic disappears; without gates all groups of a layer are alike. Without pairs or modes, less of it is looked at.
     // verilator lint_off UNUSEDSIGNAL
-    begin_t at_begin, loaded;
+    begin_t here, there, first;
     // verilator lint_on UNUSEDSIGNAL
-    assign loaded = begin_of(program_data);
+    wire group_ready;  // the first group is known, or there is none
+    wire no_group;
+    wire conv = program_data.kind == KIND_CONV;
+    wire begins = conv && !no_group;
+    wire take = state == LOAD && tables_ready && (conv ? group_ready : program_data.kind != KIND_CLASSIFIER || record_ready);
+    if (GATES) begin : listed
+        begin_t after;
+        logic   filled;
+        assign first = after;
+        assign there = after;
+        assign group_ready = !groups_prepare && (filled || groups_empty);
+        assign no_group = groups_empty;
+        assign groups_advance = (groups_ready && !filled) || (take && begins) || (state == RUN && group_end);
+        always_ff @(posedge clk) begin
+            if (groups_advance) after <= begin_of(next_group);
+            if ((take && begins) || (state == RUN && group_end)) here <= after;
+            filled <= rst_n && !groups_prepare && (filled || groups_ready);
+            groups_prepare <= rst_n && (state == FETCHED || (state == DRAINING && wait_count == 6'(DRAIN - 2)));
+        end
+        assign gate_start = take && program_data.kind == KIND_GATE && !program_data.layer_gate;
+        assign list_start = take && program_data.kind == KIND_CONV && program_data.list;
+    end else begin : whole
+        begin_t all;
+        assign first = begin_of('{
+            last: MODES == 1 || program_data.groups == 5'd1,
+            in_base: '0,
+            in_count: (MODES == 1) ? program_data.in_count : program_data.in_per_group,
+            out_count: (MODES == 1) ? program_data.out_count : program_data.out_per_group
+        });
+        always_ff @(posedge clk) if (state == LOAD) all <= first;
+        assign here = all;
+        assign there = all;
+        assign group_ready = 1'b1;
+        assign no_group = 1'b0;
+        assign {groups_prepare, groups_advance, gate_start, list_start} = '0;
+    end
+    // Of the layer.
+    typedef struct packed {
+        logic side, row_last, map_last;  // at the begin of a row and of the map
+    } map_begin_t;
+    map_begin_t map_begin, map_first;
+    assign map_first.side = (P == 64) && program_data.stride2 && program_data.size == SIZE_16;
+    assign map_first.row_last = map_first.side || program_data.size == SIZE_8;
+    assign map_first.map_last = (6'd8 << program_data.size) == (map_first.side ? 6'd4 : BLOCK_HEIGHT);
     // The next tuple, in this group or in the next.
-    wire next_pair = group_last ? at_begin.pair : (PE == 2) && left > 9'd3;
-    wire next_group_last = group_last ? at_begin.group_last : left <= 9'(2 * PE);
+    wire next_pair = group_last ? there.pair : (PE == 2) && left > 9'd3;
+    wire next_group_last = group_last ? there.group_last : left <= 9'(2 * PE);
+    wire begin_t next_tuple = group_last ? there : here;
 
     wire [8:0] step = pair ? 9'd2 : 9'd1;
     wire [5:0] size = 6'd8 << layer.size;
@@ -141,23 +204,23 @@ module engine_sequencer
     // The image's tiles: passes over all planes, of upper nibbles (channels 0 on) or lower ones (channels PLANES on).
     localparam int unsigned SECOND = HIGH_DIGITS * PLANES, LAST = (2 * HIGH_DIGITS + LOW_DIGITS) * PLANES;
     wire  [8:0] nibble_channel;
-    wire        shift = layer.image && ((HIGH_DIGITS != 0 && k == 9'(SECOND)) || k == 9'(LAST));
+    wire  [8:0] input_number = k - (GATES ? here.hold : '0);
+    wire        shift = layer.image && ((HIGH_DIGITS != 0 && input_number == 9'(SECOND)) || input_number == 9'(LAST));
     if (HIGH_DIGITS == 0 && LOW_DIGITS == 1) begin : one_digit
         assign nibble_channel = in_base + k;
     end else begin : digits
         logic [8:0] plane;
-        wire        lower = (k >= 9'(SECOND) && k < 9'(2 * SECOND)) || k >= 9'(LAST);
+        wire        lower = (input_number >= 9'(SECOND) && input_number < 9'(2 * SECOND)) || input_number >= 9'(LAST);
         always_ff @(posedge clk)
             if (state == LOAD || (state == RUN && (tuple_end || plane == 9'(PLANES - 1)))) plane <= '0;
-            else if (state == RUN) plane <= plane + 9'd1;
+            else if (state == RUN && (!GATES || active)) plane <= plane + 9'd1;
         assign nibble_channel = layer.image ? (lower ? plane + 9'(PLANES) : plane) : in_base + k;
     end
 
     logic linear_taken;
-    assign side = at_begin.side;
+    assign side = map_begin.side;
     assign image_release = state == DRAINING && wait_count == '0 && layer.image;
     assign finish = state == FINISH;
-    wire   take = state == LOAD && tables_ready && (program_data.kind == 2'd0 || record_ready);
     assign tables_start = take;
     assign tables_next = program_data.last ? '0 : index + 1'b1;
 
@@ -174,7 +237,7 @@ module engine_sequencer
             linear_start <= 1'b0;
         end else begin
             cycles <= cycles + 32'd1;
-            linear_taken <= take && program_data.kind != 2'd0;
+            linear_taken <= take && !conv;
             linear_start <= linear_taken;  // the last pooled sums arrive
             case (state)
                 IDLE: begin
@@ -182,6 +245,7 @@ module engine_sequencer
                     cycles <= 32'd1;
                     tiles <= '0;
                     mode <= image_mode;
+                    layer_on <= 1'b1;
                     buffer <= image_buffer;
                     if (image_valid && tables_ready) state <= FETCH;
                 end
@@ -195,11 +259,11 @@ module engine_sequencer
                             layer.in_per_group <= '0;
                             layer.out_per_group <= '0;
                         end
-                        index <= index + 1'b1;
-                        state <= (program_data.kind == 2'd0) ? RUN : LINEAR;
+                        index <= index + 1'b1 + ((GATES && conv && !layer_on) ? IW'(program_data.skip) : '0);
+                        state <= !conv ? LINEAR : begins ? RUN : FETCH;
                     end
                 RUN: begin
-                    if (active) tiles <= tiles + 32'd1;
+                    if (active && !(GATES && here.blank)) tiles <= tiles + 32'd1;
                     wait_count <= 6'(DRAIN);
                     if (layer_end) state <= DRAINING;
                 end
@@ -207,51 +271,58 @@ module engine_sequencer
                     wait_count <= wait_count - 6'd1;
                     if (wait_count == '0) state <= layer.last ? FINISH : LOAD;
                 end
-                LINEAR: if (linear_done) state <= layer.last ? FINISH : LOAD;
+                LINEAR:
+                    if (linear_done) begin
+                        state <= layer.last ? FINISH : GATES ? FETCH : LOAD;
+                        if (GATES && layer.kind == KIND_GATE && layer.layer_gate) begin
+                            layer_on <= decision;
+                            if (!decision) index <= index + IW'(layer.skip);
+                        end
+                    end
                 default: state <= IDLE;
             endcase
         end
 
         if (state == LOAD) begin
-            at_begin <= loaded;
+            map_begin <= map_first;
             k <= '0;
-            in_base <= '0;
+            in_base <= first.in_base;
             out <= '0;
-            left <= loaded.out_per_group;
+            left <= first.out_count;
             group <= '0;
             y <= '0;
             x <= '0;
             row <= program_data.weight_base;
-            pair <= loaded.pair;
-            less_two <= loaded.less_two[loaded.pair];
-            active <= 1'b1;
-            input_last <= loaded.one_input;
-            tuple_last <= loaded.one_cycle[loaded.pair];
-            group_last <= loaded.group_last;
-            block_last <= loaded.block_last;
-            row_last <= loaded.row_last;
-            map_last <= loaded.map_last;
+            pair <= first.pair;
+            less_two <= first.less_two[first.pair];
+            active <= first.hold == '0;
+            input_last <= first.one_input;
+            tuple_last <= first.one_cycle[first.pair];
+            group_last <= first.group_last;
+            block_last <= first.block_last;
+            row_last <= map_first.row_last;
+            map_last <= map_first.map_last;
         end else if (state == RUN) begin
             k <= tuple_end ? '0 : k + 9'd1;
-            active <= tuple_end || (active && !input_last);
-            input_last <= tuple_end ? at_begin.one_input : k + 9'd2 == at_begin.in_per_group;
-            tuple_last <= tuple_end ? at_begin.one_cycle[next_pair] : k == less_two;
+            active <= tuple_end ? next_tuple.hold == '0 : GATES ? active || k + 9'd1 == here.hold : active && !input_last;
+            input_last <= tuple_end ? next_tuple.one_input : k + 9'd2 == here.in_count;
+            tuple_last <= tuple_end ? next_tuple.one_cycle[next_pair] : k == less_two;
             if (tuple_end) begin
                 out <= block_end ? '0 : out + step;
                 row <= block_end ? layer.weight_base : row + row_step;
-                left <= group_end ? at_begin.out_per_group : left - step;
+                left <= group_end ? there.out_count : left - step;
                 pair <= next_pair;
-                less_two <= at_begin.less_two[next_pair];
+                less_two <= next_tuple.less_two[next_pair];
                 group_last <= next_group_last;
             end
             if (group_end) begin
-                in_base <= block_end ? '0 : in_base + at_begin.in_per_group;
+                in_base <= GATES ? there.in_base : block_end ? '0 : in_base + here.in_count;
                 group <= block_end ? '0 : group + 5'd1;
-                block_last <= MODES == 1 || (block_last ? at_begin.block_last : group + 5'd2 == layer.groups);
+                block_last <= GATES ? there.block_last : MODES == 1 || (block_last ? there.block_last : group + 5'd2 == layer.groups);
             end
             if (block_end) begin
                 x <= row_end ? '0 : next_x;
-                row_last <= row_last ? at_begin.row_last : next_x + width == size;
+                row_last <= row_last ? map_begin.row_last : next_x + width == size;
             end
             if (row_end) begin
                 y <= next_y;
@@ -269,14 +340,17 @@ module engine_sequencer
     wire valid = rst_n && state == RUN && active;
     always_ff @(posedge clk) begin
         tile.valid <= valid;
-        tile.first <= k == '0;
+        tile.blank <= GATES && here.blank;
+        tile.first <= input_number == '0;
         tile.shift <= shift;
-        tile.last <= valid && input_last;
+        tile.last <= valid && (GATES ? tuple_last : input_last);
         tile.pair <= pair;
         tile.out <= out;
+        tile.second <= out + 9'd1;
         tile.y <= y[4:0];
         tile.x <= x[4:0];
         tile_in <= nibble_channel;
+        tile_kernel <= input_channel;
         tile_y <= layer.stride2 ? {y[3:0], 1'b0} : y[4:0];
         tile_x <= layer.stride2 ? {x[3:0], 1'b0} : x[4:0];
         weight_addr[0] <= row0[WEIGHT_AW-1:0];

@@ -1,4 +1,5 @@
-// The vector unit: a fully connected layer over pooled sums, V products per cycle, and its arg-max.
+// The vector unit: a fully connected layer over pooled sums, V products per cycle, and its arg-max. Of a gate the outputs are what it
+// decides by.
 //
 // start, then outputs * ceil(inputs / V) cycles and a short drain; `done` pulses with the last logit written. Logits
 // are exact integers: sum of weight * input, plus bias. Ties of the arg-max go to the lowest index.
@@ -9,7 +10,7 @@ module engine_vector
     parameter int unsigned V          = 16,
     parameter int unsigned DEPTH      = 64,  /// words of V weights
     parameter int unsigned POOL_DEPTH = 4,   /// words of V inputs
-    parameter int unsigned CLASSES    = 10,  /// biases
+    parameter int unsigned BIASES     = 10,
     parameter int unsigned POOL_WIDTH = 10   /// bits of an input, unsigned
 ) (
     input  wire                            clk,
@@ -22,6 +23,10 @@ module engine_vector
     input  wire  [16:0]                    weight_base,
     // verilator lint_on UNUSEDSIGNAL
     input  wire  [14:0]                    bias_base,
+    // As wide as a descriptor's; the sums have POOL_DEPTH words.
+    // verilator lint_off UNUSEDSIGNAL
+    input  wire  [6:0]                     pool_base,   /// first word of the inputs
+    // verilator lint_on UNUSEDSIGNAL
     output logic [$clog2(POOL_DEPTH)-1:0]  pool_addr,
     input  wire  [V-1:0][POOL_WIDTH-1:0]   pool_data,   /// one cycle after pool_addr
     output logic                           logit_valid,
@@ -30,8 +35,8 @@ module engine_vector
     output logic [8:0]                     best,        /// arg-max, valid with done
     output logic                           done
 );
-    localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V), BW = $clog2(CLASSES);
-    logic [31:0] biases[CLASSES];
+    localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V), PW = $clog2(POOL_DEPTH), BW = $clog2(BIASES);
+    logic [31:0] biases[BIASES];
     initial $readmemh("fc_bias.mem", biases);
 
     // Cycle 0: addresses.
@@ -57,7 +62,7 @@ module engine_vector
             if (last_word) out <= out + 9'd1;
         end
     end
-    assign pool_addr = word[$clog2(POOL_DEPTH)-1:0];
+    assign pool_addr = PW'(pool_base) + word[PW-1:0];
     wire [V*8-1:0] weight_word;
     engine_rom #(.DEPTH(DEPTH), .WIDTH(V * 8), .FILE("fc_weights.mem")) weights (.clk, .addr(weight_addr), .data(weight_word));
 
@@ -87,7 +92,7 @@ module engine_vector
         for (int unsigned v = 0; v < V; v++) four[v/4] = four[v/4] + (POOL_WIDTH + 11)'($signed(product_q[v]));
         for (int unsigned f = 0; f < FOURS; f++) total += 32'($signed(four_q[f]));
     end
-    // As wide as a descriptor's address; there are CLASSES biases.
+    // As wide as a descriptor's address; there are BIASES.
     // verilator lint_off UNUSEDSIGNAL
     wire [14:0] bias_addr = bias_base + 15'(steps[5].out);
     // verilator lint_on UNUSEDSIGNAL

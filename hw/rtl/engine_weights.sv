@@ -12,6 +12,7 @@ module engine_weights #(
 ) (
     input  wire                 clk,
     input  wire  [PE-1:0][AW-1:0] addr,
+    input  wire                 blank,   /// two cycles after the address: zeros instead
     output logic [PE-1:0][35:0] kernel
 );
     logic [1:0][35:0] word;
@@ -27,7 +28,7 @@ module engine_weights #(
     logic [PE-1:0][35:0] chosen;
     always_ff @(posedge clk) begin
         for (int unsigned p = 0; p < PE; p++) chosen[p] <= word[p];
-        kernel <= chosen;
+        kernel <= blank ? '0 : chosen;
     end
 endmodule
 

@@ -35,10 +35,16 @@ module gatefold_top #(
   parameter int unsigned POOL2         = 0,
   /// Maps are smaller than they are stored (1).
   parameter int unsigned MASK          = 0,
+  /// Channels of the widest gate's mask at most, a power of two (0: no gates), and decisions of all gates.
+  parameter int unsigned GATES         = 0,
+  parameter int unsigned DECISIONS     = 0,
   /// Words of the weight, requantisation and vector weight memories.
   parameter int unsigned WEIGHT_DEPTH  = 4096,
   parameter int unsigned REQUANT_DEPTH = 512,
   parameter int unsigned FC_DEPTH      = 64,
+  /// Biases of the vector unit, and its words of pooled sums, at least 2.
+  parameter int unsigned BIASES        = 10,
+  parameter int unsigned POOL_DEPTH    = 4,
   /// Modes in the program, 1 to 255.
   parameter int unsigned MODES         = 5,
   /// Descriptors per mode, a power of two.
@@ -113,9 +119,6 @@ module gatefold_top #(
   output logic        irq
 );
 
-  // The vector unit holds as many words of pooled sums as a class has words of weights.
-  localparam int unsigned POOL_WORDS = (FC_DEPTH + CLASSES - 1) / CLASSES;
-
   logic        engine_rst_n;
   logic [63:0] frame_tdata;
   logic        frame_tvalid;
@@ -128,6 +131,7 @@ module gatefold_top #(
     .BUILD_HASH(BUILD_HASH),
     .MODES     (MODES),
     .CLASSES   (CLASSES),
+    .DECISIONS (DECISIONS),
     .IMAGE_BEATS((PLANES * IMAGE_SIZE * IMAGE_SIZE / 8 + 15) / 16 * 16),
     .READ_DEPTH(READ_DEPTH)
   ) shell (
@@ -168,10 +172,13 @@ module gatefold_top #(
     .TABLES       (TABLES != 0),
     .POOL2        (POOL2),
     .MASK         (MASK != 0),
+    .GATES        (GATES),
+    .DECISIONS    (DECISIONS),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),
-    .POOL_DEPTH   (POOL_WORDS < 2 ? 2 : POOL_WORDS),
+    .BIASES       (BIASES),
+    .POOL_DEPTH   (POOL_DEPTH),
     .MODES        (MODES),
     .LAYERS       (LAYERS),
     .CLASSES      (CLASSES),

@@ -30,13 +30,16 @@ module tile_engine
     parameter bit          TABLES        = 0,     /// layers have bounds and tables of their own
     parameter int unsigned POOL2         = 0,     /// 2x2 pools: bit 0 of codes (max), bit 1 of levels (sum; needs TABLES)
     parameter bit          MASK          = 0,     /// maps are smaller than they are stored
+    parameter int unsigned GATES         = 0,     /// channels of the widest gate's mask at most, a power of two; 0: no gates
+    parameter int unsigned DECISIONS     = 0,     /// decisions of all gates, which the record carries
     parameter int unsigned WEIGHT_DEPTH  = 4096,  /// kernels
     parameter int unsigned REQUANT_DEPTH = 512,   /// scale and bias pairs
     parameter int unsigned FC_DEPTH      = 64,    /// words of V fully connected weights
     parameter int unsigned MODES         = 5,
     parameter int unsigned LAYERS        = 16,    /// descriptors per mode, a power of two
     parameter int unsigned CLASSES       = 10,
-    parameter int unsigned POOL_DEPTH    = FC_DEPTH / CLASSES,  /// words of V pooled sums
+    parameter int unsigned BIASES        = CLASSES,  /// of the classifier, then of the gates
+    parameter int unsigned POOL_DEPTH    = 4,     /// words of V pooled sums, at least 2
     parameter int unsigned MULT_DSP      = 0,     /// pixel pairs whose products are made in DSP48s
     parameter bit          REQUANT_DSP   = 1      /// the requantisers' products are made in DSP48s
 ) (
@@ -76,6 +79,19 @@ module tile_engine
     wire  [8:0]  tile_in;
     wire  [4:0]  tile_y, tile_x;
     wire  [PE-1:0][WEIGHT_AW-1:0] weight_addr;
+    tile_t       tile_at;
+    wire  [8:0]  tile_in_at;
+    wire  [4:0]  tile_y_at, tile_x_at;
+    wire  [PE-1:0][WEIGHT_AW-1:0] weight_addr_at;
+    // For gates alone.
+    // verilator lint_off UNUSEDSIGNAL
+    wire  [8:0]  kernel_at;
+    wire         groups_prepare, groups_advance, gate_start, list_start;
+    // verilator lint_on UNUSEDSIGNAL
+    wire         groups_ready, groups_empty;
+    group_t      next_group;
+    wire         decision_valid, decision;
+    wire  [8:0]  decision_index;
     wire         tables_ready;
     // For tables alone.
     // verilator lint_off UNUSEDSIGNAL
@@ -86,14 +102,44 @@ module tile_engine
     wire  [31:0] cycles, tiles;
 
     engine_sequencer #(
-        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE - 1),
-        .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS)
+        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE - 1 + (GATES != 0 ? 3 : 0)),
+        .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .GATES(GATES != 0)
     ) sequencer (
         .clk, .rst_n, .image_valid, .image_mode, .image_buffer, .image_release,
         .program_addr, .program_data, .layer, .side, .buffer,
-        .tile, .tile_in, .tile_y, .tile_x, .weight_addr, .tables_ready, .tables_start, .tables_next, .record_ready, .linear_start, .linear_done,
-        .finish, .mode, .cycles, .tiles
+        .tile(tile_at), .tile_in(tile_in_at), .tile_kernel(kernel_at), .tile_y(tile_y_at), .tile_x(tile_x_at), .weight_addr(weight_addr_at),
+        .tables_ready, .tables_start, .tables_next,
+        .groups_prepare, .groups_advance, .groups_ready, .groups_empty, .next_group, .gate_start, .list_start, .decision,
+        .record_ready, .linear_start, .linear_done, .finish, .mode, .cycles, .tiles
     );
+
+    // ---- gates
+    if (GATES != 0) begin : gates
+        wire [1:0][8:0] out_at, out_channel;
+        wire [8:0]      in_at, in_channel;
+        wire [1:0][4:0] bound;
+        wire [1:0][9:0] outs_below, ins_below;
+        wire [15:0]     any_out;
+        wire            in_list_busy;
+        engine_masks #(.CHANNELS(GATES)) masks (
+            .clk, .rst_n, .gate_start, .out_count(list_start ? program_data.out_count : layer.out_count),
+            .decision_valid(decision_valid && !layer.layer_gate), .decision_index, .decision,
+            .list_start, .shuffle(program_data.shuffle), .busy(in_list_busy),
+            .out_at, .in_at, .out_channel, .in_channel, .bound, .outs_below, .ins_below, .any_out
+        );
+        engine_groups #(.MODES(MODES)) groups (
+            .clk, .rst_n, .prepare(groups_prepare), .of(program_data), .in_list_busy,
+            .bound, .outs_below, .ins_below, .any_out, .ready(groups_ready), .empty(groups_empty), .group(next_group), .advance(groups_advance)
+        );
+        engine_channels #(.PE(PE), .WEIGHT_AW(WEIGHT_AW)) channels (
+            .clk, .rst_n, .tile_at, .tile_in_at, .kernel_at, .tile_y_at, .tile_x_at,
+            .in_list(layer.in_list), .out_list(layer.out_list), .in_count(layer.in_count), .weight_base(layer.weight_base),
+            .out_at, .in_at, .out_channel, .in_channel, .tile, .tile_in, .tile_y, .tile_x, .weight_addr
+        );
+    end else begin : no_gates
+        assign {tile, tile_in, tile_y, tile_x, weight_addr} = {tile_at, tile_in_at, tile_y_at, tile_x_at, weight_addr_at};
+        assign {groups_ready, groups_empty, next_group} = '0;
+    end
 
     // ---- feature memories
     // Of the layer, a cycle after it and before its first tile.
@@ -183,7 +229,7 @@ module tile_engine
         .clk, .x_rows, .m_rows, .from_m(layer.src), .stride2(layer.stride2), .side, .size_in,
         .rotation(rotation2), .y(y2), .x(x2), .taps
     );
-    engine_weights #(.PE(PE), .DEPTH(WEIGHT_DEPTH)) weights (.clk, .addr(weight_addr), .kernel);
+    engine_weights #(.PE(PE), .DEPTH(WEIGHT_DEPTH)) weights (.clk, .addr(weight_addr), .blank(stage[2].blank), .kernel);
 
     wire [PE*P-1:0][ACC_WIDTH-1:0] acc;
     engine_lanes #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .MULT_DSP(MULT_DSP)) lanes (
@@ -195,6 +241,7 @@ module tile_engine
     drain_t         leads;
     drain_t [DONE:REQUANT+1] drain;  // by stage
     logic   [4:0]   drain_left;
+    logic   [8:0]   second;  // output of the tuple that leaves
     wire            arrives = stage[REQUANT].last;
     wire    [3:0]   next_word = drain[REQUANT+1].word + 4'd1;
     always_comb
@@ -204,26 +251,28 @@ module tile_engine
             leads = drain[REQUANT+1];
             leads.valid = drain_left != '0;
             leads.word = (next_word == 4'(WORDS)) ? '0 : next_word;
-            if (next_word == 4'(WORDS)) leads.out = drain[REQUANT+1].out + 9'd1;
+            if (next_word == 4'(WORDS)) leads.out = second;
         end
     always_ff @(posedge clk) begin
         if (!rst_n) drain_left <= '0;
         else if (arrives) drain_left <= stage[REQUANT].pair ? 5'(2 * WORDS - 1) : 5'(WORDS - 1);
         else if (drain_left != '0) drain_left <= drain_left - 5'd1;
+        if (arrives) second <= stage[REQUANT].second;
         drain <= {drain[DONE-1:REQUANT+1], leads};
         if (!rst_n) for (int unsigned d = REQUANT + 1; d <= DONE; d++) drain[d].valid <= 1'b0;
     end
 
-    // Its address: that of the tuple's first output, of the output before, or one more than that.
+    // Its address: that of the tuple's first output, the one before, or that of the second output.
     // As wide as a descriptor's address; the memory has REQUANT_DEPTH entries.
     // verilator lint_off UNUSEDSIGNAL
-    logic [14:0] first_entry, entry, entry_after, requant_addr;
+    logic [14:0] first_entry, second_entry, entry, entry_after, requant_addr;
     // verilator lint_on UNUSEDSIGNAL
     always_comb requant_addr = arrives ? first_entry : next_word == 4'(WORDS) ? entry_after : entry;
     always_ff @(posedge clk) begin
         first_entry <= layer.requant_base + 15'(stage[REQUANT-1].out);
+        second_entry <= layer.requant_base + 15'(stage[REQUANT-1].second);
         entry <= requant_addr;
-        entry_after <= requant_addr + 15'd1;
+        if (arrives) entry_after <= second_entry;
     end
     wire signed [SCALE_WIDTH-1:0] scale;
     wire signed [BIAS_WIDTH-1:0]  bias;
@@ -327,32 +376,49 @@ module tile_engine
     wire layer_pools = POOL && layer.pool2 != POOL_NONE;
 
     engine_write_back #(.P(P), .R(R), .DELAY(DONE - ACC - 1), .POOL(POOL)) write_back (
-        .clk, .rst_n, .drain(drain[ACC]), .to_m(layer.dst), .discard(layer.pool), .size(layer.size), .pooled(layer_pools), .side,
+        .clk, .rst_n, .drain(drain[ACC]), .to_m(layer.dst), .discard(layer.discard), .size(layer.size), .pooled(layer_pools), .side,
         .shuffle(layer.shuffle), .base(layer.dst_base),
         .raddr(residual_addr), .rows(x_rows), .residual, .segment,
         .image_write, .image_ready, .image_bank, .image_addr, .image_data,
         .waddr(write_addr), .x_we(x_write), .m_we(m_write), .wdata(write_data)
     );
 
-    // ---- head
+    // ---- head: sums of maps, classifiers and gates, the record
+    wire [6:0] pool_base = (GATES != 0) ? layer.pool_base : '0;
     wire [$clog2(POOL_DEPTH)-1:0]  pool_addr;
     wire [V-1:0][POOL_WIDTH-1:0]   pool_data;
     engine_pool #(.R(R), .V(V), .DEPTH(POOL_DEPTH), .POOL_WIDTH(POOL_WIDTH)) pool (
         .clk, .valid(drain[DONE].valid && layer.pool), .first(drain[DONE].word == '0 && drain[DONE].y == '0 && drain[DONE].x == '0),
-        .channel(drain[DONE].out), .pixels(segment), .fourfold(layer_pools), .raddr(pool_addr), .rdata(pool_data)
+        .channel(drain[DONE].out), .base(pool_base), .pixels(segment), .fourfold(layer_pools), .raddr(pool_addr), .rdata(pool_data)
     );
 
     wire               logit_valid;
     wire  [8:0]        logit_index, best;
     wire signed [31:0] logit;
-    engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .CLASSES(CLASSES), .POOL_WIDTH(POOL_WIDTH)) vector (
+    engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(POOL_WIDTH)) vector (
         .clk, .rst_n, .start(linear_start), .in_count(layer.in_count), .out_count(layer.out_count),
-        .weight_base(layer.weight_base), .bias_base(layer.requant_base), .pool_addr, .pool_data,
+        .weight_base(layer.weight_base), .bias_base(layer.requant_base), .pool_base, .pool_addr, .pool_data,
         .logit_valid, .logit_index, .logit, .best, .done(linear_done)
     );
 
-    engine_record #(.CLASSES(CLASSES)) record (
-        .clk, .rst_n, .logit_valid, .logit_index, .logit, .finish, .mode, .best, .cycles, .tiles,
+    wire [$clog2((DECISIONS + 63) / 64 < 2 ? 2 : (DECISIONS + 63) / 64)-1:0] decisions_addr;
+    wire [63:0] decisions;
+    if (GATES != 0) begin : decided
+        logic last_decision;  // as long as the vector unit says that it is done
+        assign decision_valid = logit_valid && layer.kind == KIND_GATE;
+        assign decision_index = logit_index;
+        assign decision = decision_valid ? !logit[31] : last_decision;
+        always_ff @(posedge clk) last_decision <= decision;
+        engine_decisions #(.DECISIONS(DECISIONS)) memory (
+            .clk, .rst_n, .valid(decision_valid), .number(layer.requant_base + 15'(logit_index) - 15'(CLASSES)), .decision, .finish,
+            .raddr(decisions_addr), .word(decisions)
+        );
+    end else begin : nothing_decided
+        assign {decision_valid, decision_index, decision, decisions} = '0;
+    end
+
+    engine_record #(.CLASSES(CLASSES), .DECISIONS(DECISIONS)) record (
+        .clk, .rst_n, .logit_valid(logit_valid && !decision_valid), .logit_index, .logit, .decisions_addr, .decisions, .finish, .mode, .best, .cycles, .tiles,
         .ready(record_ready), .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 
@@ -361,6 +427,9 @@ module tile_engine
     end
     if (ACC_WIDTH < 18 || ACC_WIDTH > 21) begin : bad_acc_width
         $error("tile_engine: ACC_WIDTH must be 18 to 21");
+    end
+    if (GATES != 0 && TABLES) begin : bad_gates
+        $error("tile_engine: layers of an engine with gates have no tables");
     end
     if (POOL2[1] && !TABLES) begin : bad_pool2
         $error("tile_engine: pools of sums need TABLES");

@@ -6,9 +6,9 @@ module engine_bench
 #(
     parameter int unsigned P = 64, PE = 2, R = 64, V = 16, X_DEPTH = 64, M_DEPTH = 64, IMAGE_BASE = 32,
     parameter int unsigned WEIGHT_DEPTH = 4096, REQUANT_DEPTH = 512, FC_DEPTH = 64, MODES = 5,
-    parameter int unsigned LAYERS = 16, CLASSES = 10, MULT_DSP = 0, POOL_DEPTH = FC_DEPTH / CLASSES,
+    parameter int unsigned LAYERS = 16, CLASSES = 10, MULT_DSP = 0, POOL_DEPTH = 4, BIASES = CLASSES,
     parameter int unsigned PLANES = 3, IMAGE_SIZE = 32, HIGH_DIGITS = 0, LOW_DIGITS = 1, ACC_WIDTH = 18, POOL_WIDTH = 10,
-    parameter int unsigned TABLES = 0, POOL2 = 0, MASK = 0, REQUANT_DSP = 1
+    parameter int unsigned TABLES = 0, POOL2 = 0, MASK = 0, REQUANT_DSP = 1, GATES = 0, DECISIONS = 0
 ) (
     input  wire         ap_clk,
     input  wire         ap_rst_n,
@@ -26,7 +26,8 @@ module engine_bench
         .WEIGHT_DEPTH(WEIGHT_DEPTH), .REQUANT_DEPTH(REQUANT_DEPTH), .FC_DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH),
         .MODES(MODES), .LAYERS(LAYERS), .CLASSES(CLASSES), .MULT_DSP(MULT_DSP),
         .PLANES(PLANES), .IMAGE_SIZE(IMAGE_SIZE), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .ACC_WIDTH(ACC_WIDTH),
-        .POOL_WIDTH(POOL_WIDTH), .TABLES(TABLES != 0), .POOL2(POOL2), .MASK(MASK != 0), .REQUANT_DSP(REQUANT_DSP != 0)
+        .POOL_WIDTH(POOL_WIDTH), .TABLES(TABLES != 0), .POOL2(POOL2), .MASK(MASK != 0), .REQUANT_DSP(REQUANT_DSP != 0),
+        .GATES(GATES), .DECISIONS(DECISIONS), .BIASES(BIASES)
     ) engine (
         .clk(ap_clk), .rst_n(ap_rst_n), .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
@@ -37,11 +38,14 @@ module engine_bench
     wire [2:0] state = 3'(engine.sequencer.state);
     wire idle = state == 3'd0;
     wire fetching = state >= 3'd1 && state <= 3'd3;
-    wire [7:0] current = 8'(engine.sequencer.index) - (fetching ? 8'd0 : 8'd1);
-    always_ff @(posedge ap_clk)
+    logic [7:0] taken;  // layer that runs
+    wire [7:0] current = fetching ? 8'(engine.sequencer.index) : taken;
+    always_ff @(posedge ap_clk) begin
+        if (engine.sequencer.take) taken <= 8'(engine.sequencer.index);
         if (idle) begin
             if (engine.sequencer.image_valid) for (int l = 0; l < 256; l++) counts[l] <= 0;
         end else counts[current] <= counts[current] + 1;
+    end
     assign layer_cycles = counts[layer];
 endmodule
 

@@ -19,7 +19,6 @@ def prepare(graphs, size, folder):
     layouts, tables = [plan(graph, Folding(**size)) for graph in graphs], [requantise(graph) for graph in graphs]
     configs = [vars(layout.config) for layout in layouts]
     largest = {name: max(config[name] for config in configs) for name in configs[0]}
-    pool_depth = max(2, *(-(-config["fc_depth"] // config["classes"]) for config in configs))
     buffers = layouts[0].config.planes * layouts[0].config.image_size // 8 * 2
     largest |= {"m_depth": 1 << (largest["image_base"] + buffers - 1).bit_length(), "mult_dsp": 0}
     for graph, layout, table in zip(graphs, layouts, tables, strict=True):
@@ -27,8 +26,9 @@ def prepare(graphs, size, folder):
         (folder / graph.name).mkdir()
         for name, text in memory_images(graph, layout, table).items():
             (folder / graph.name / name).write_text(text)
-    parameters = layouts[0].config.parameters() | {"POOL_DEPTH": pool_depth}
-    return unit("engine_bench", folder, "engine_bench.sv", **parameters), list(zip(layouts, tables, strict=True))
+    return unit("engine_bench", folder, "engine_bench.sv", **layouts[0].config.parameters()), list(
+        zip(layouts, tables, strict=True)
+    )
 
 
 def stream(model, graph, modes, planes, pauses, seed=0):
@@ -40,12 +40,15 @@ def stream(model, graph, modes, planes, pauses, seed=0):
     interface, indices = load_interface(), list(graph.modes)
     beats = np.concatenate([frame_beats(image, indices.index(mode)) for image, mode in zip(planes, modes, strict=True)])
     beats = np.asarray(beats, dtype="<u8").view(np.uint8).reshape(-1, 8)
-    size = interface.record_words(graph.classes)
+    decisions = sum(gate.out_channels for gate in graph.gates)
+    size = interface.record_words(graph.classes, decisions)
     result = model.stream(
         {"s_axis": beats}, {"m_axis": len(modes) * size // 2},
         input_pause=pauses[0], output_pause=pauses[1], seed=seed,
     )  # fmt: skip
     words = result.outputs["m_axis"].reshape(len(modes), -1).view("<u4")
-    assert not words[:, len(interface.record) + graph.classes :].any()  # the record's padding
+    if not decisions:
+        assert not words[:, len(interface.record) + graph.classes :].any()  # the record's padding
     unpacked = [interface.unpack_record(record.tolist(), graph.classes) for record in words]
-    return [{**named, "logits": logits} for named, logits in unpacked]
+    decided = [interface.unpack_decisions(record.tolist(), graph.classes, decisions) for record in words]
+    return [{**named, "logits": logits, "decisions": bits} for (named, logits), bits in zip(unpacked, decided, strict=True)]

@@ -11,7 +11,7 @@ V, DEPTH, POOL_DEPTH, CLASSES = 8, 64, 8, 12
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return unit("engine_vector", tmp_path_factory.mktemp("vector"), V=V, DEPTH=DEPTH, POOL_DEPTH=POOL_DEPTH, CLASSES=CLASSES)
+    return unit("engine_vector", tmp_path_factory.mktemp("vector"), V=V, DEPTH=DEPTH, POOL_DEPTH=POOL_DEPTH, BIASES=CLASSES)
 
 
 def run(library, folder, weights, biases, inputs, outputs, weight_base=0, bias_base=0):

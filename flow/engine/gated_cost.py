@@ -1,0 +1,105 @@
+"""The cycle model of an engine with gates: that of `flow.engine.cost` over the active channels of one frame, and what it takes to make
+lists of them and to skip layers."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from flow.engine import cost
+from flow.engine.config import EngineConfig
+from flow.engine.program import skipped
+from flow.graph.layers import IMAGE, Layer, LayerGraph, shuffle_slots
+
+FETCH = 2
+"""Cycles to fetch a descriptor that does not simply follow a convolution."""
+PREPARE = 5
+"""Cycles from then on until the groups of a convolution are known, and from the list of its inputs on."""
+EMPTY = 2
+"""The same of a convolution that has no active outputs."""
+PREPARED = 3
+"""Cycles from the last tile of a convolution until the groups of the next one are looked for."""
+
+
+def executed(graph: LayerGraph, mode: str, decisions: Mapping[str, np.ndarray]) -> Iterator[Layer]:
+    """The layers of a mode's program whose descriptors the sequencer passes in one frame.
+
+    Args:
+        decisions: gate's name -> 0 or 1 [K].
+    """
+    layers = graph.executed(mode)
+    skips = {} if mode in graph.ungated else skipped(layers)
+    decide = {layer.when for layer in layers}
+    index, on = 0, True
+    while index < len(layers):
+        layer = layers[index]
+        yield layer
+        if layer.kind == "gate" and layer.name in decide:
+            on = bool(decisions[layer.name][0])
+        index += 1 + (0 if on else skips.get(layer.name, 0))
+
+
+def active_groups(layer: Layer, groups: int, inputs: np.ndarray, outputs: np.ndarray) -> list[tuple[int, int]]:
+    """(active inputs, active outputs) of every group with active outputs.
+
+    Args:
+        inputs: bool [Ci] by slot; outputs: bool [Co].
+    """
+    counts = zip(inputs.reshape(groups, -1).sum(axis=1), outputs.reshape(groups, -1).sum(axis=1), strict=True)
+    return [(int(i), int(o)) for i, o in counts if o]
+
+
+def group_cycles(inputs: int, outputs: int, config: EngineConfig) -> int:
+    """Cycles of one group in one block: a tuple with one output may follow one with two, so it takes as long at least."""
+    return -(-outputs // config.pe) * max(inputs, cost.tuple_wait(config.pe, config))
+
+
+def gated_costs(
+    graph: LayerGraph, mode: str, config: EngineConfig, decisions: Mapping[str, np.ndarray] | None = None
+) -> dict[str, cost.LayerCost]:
+    """Name of an executed layer -> its cost in one frame.
+
+    Args:
+        decisions: gate's name -> 0 or 1 [K] for the gates of this frame; None: all are 1.
+    """
+    gated = mode not in graph.ungated
+    decisions = decisions or {gate.name: np.ones(gate.out_channels, np.uint8) for gate in graph.gates}
+    costs: dict[str, cost.LayerCost] = {}
+    now = 0  # cycle in which the sequencer first looks at a layer's descriptor
+    asked = 0  # cycle in which the layer's groups are looked for
+    listed = 0  # cycle from which the list of inputs is complete
+    began = -cost.FRAME_OVERHEAD
+    for layer in executed(graph, mode, decisions):
+        if layer.kind != "conv":
+            end = now + cost.linear_cycles(layer.in_channels, layer.out_channels, config)
+            costs[layer.name] = cost.LayerCost(end - began, 0)
+            began, now = end, end + FETCH
+            asked = now
+            continue
+        image = layer.input == IMAGE
+        source = None if image else graph[layer.input]
+        inputs, outputs = np.ones(layer.in_channels, bool), np.ones(layer.out_channels, bool)
+        in_list = gated and source is not None and source.mask is not None and source.residual is None
+        if in_list:
+            mask = decisions[source.mask].astype(bool)
+            inputs[shuffle_slots(len(mask)) if source.shuffle else np.arange(len(mask))] = mask
+        if gated and layer.mask:
+            outputs = decisions[layer.mask].astype(bool)
+        groups = active_groups(layer, graph.groups(mode, layer), inputs, outputs)
+        known = max(asked, listed - 1) if in_list else asked
+        taken = max(now, known + (PREPARE if groups else EMPTY))
+        if gated and layer.mask and not layer.residual:
+            listed = taken + layer.out_channels + 1
+        if not groups:
+            costs[layer.name] = cost.LayerCost(taken + 1 - began, 0)
+            began, now = taken + 1, taken + 1 + FETCH
+            asked = now
+            continue
+        passes = cost.nibble_passes(config) if image else 1
+        blocks = cost.block_count(layer.conv_size, config)
+        running = blocks * sum(group_cycles(passes * i, o, config) for i, o in groups)
+        tiles = blocks * sum(-(-o // config.pe) * passes * i for i, o in groups)
+        end = taken + running + cost.overhead(config)
+        costs[layer.name] = cost.LayerCost(end - began, tiles)
+        began = now = end
+        asked = taken + running + 1 + PREPARED
+    return costs
