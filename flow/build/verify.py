@@ -12,7 +12,8 @@ import numpy as np
 from flow.engine.compile import Compiled
 from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
-from flow.engine.images import program_image
+from flow.engine.images import bias_image, program_image
+from flow.engine.plan import record_decisions
 from flow.engine.program import program_words
 from flow.errors import GatefoldError
 from flow.graph.integer import run
@@ -29,7 +30,7 @@ class Verification:
     Attributes:
         frames: compared frames.
         cycles: mode name -> simulated clock cycles of a frame, the largest seen.
-        tiles: mode name -> executed tiles of a frame.
+        tiles: mode name -> executed tiles of a frame, the most seen.
         layers: mode name -> {layer name: simulated clock cycles}, see `layer_cycles`.
     """
 
@@ -45,7 +46,7 @@ def compare(
     """Compare result records with the integer model.
 
     Args:
-        records: of each frame, the record's words by name and `logits`.
+        records: of each frame, the record's words by name, `logits` and `decisions`.
         images: uint8 [N, height, width, colours].
         modes: name of each frame's mode, [N].
 
@@ -58,16 +59,19 @@ def compare(
     for mode in dict.fromkeys(modes):
         frames = [number for number, name in enumerate(modes) if name == mode]
         result = run(graph, planes[frames], mode)
-        cost = frame_cost(graph, mode, config)
         for row, frame in enumerate(frames):
             record = records[frame]
+            decisions = {name: bits[row] for name, bits in result.decisions.items()}
+            cost = frame_cost(graph, mode, config, decisions)
             expected = {
                 "mode": index[mode],
                 "class": int(result.classes[row]),
                 "logits": result.logits[row].tolist(),
                 "tiles": cost.tiles,
                 "status": 0,
+                "decisions": record_decisions(graph, decisions).tolist(),
             }
+            record = {**record, "decisions": list(record["decisions"][: config.decisions])}
             for word, value in expected.items():
                 if record[word] != value:
                     raise GatefoldError(
@@ -80,7 +84,7 @@ def compare(
                     "report this, it is an error of the hardware or of flow/engine/cost.py."
                 )
             seen.cycles[mode] = max(seen.cycles.get(mode, 0), record["cycles"])
-            seen.tiles[mode] = cost.tiles
+            seen.tiles[mode] = max(seen.tiles.get(mode, 0), cost.tiles)
     return seen
 
 
@@ -90,7 +94,7 @@ def layer_cycles(
     """Simulated clock cycles of every layer in every mode.
 
     The program is cut short behind each layer in turn; a layer takes what the frame gets longer by. The first one
-    includes the frame's start and end.
+    includes the frame's start and end. Gates are made to switch everything on.
 
     Args:
         library: the simulation library.
@@ -102,20 +106,24 @@ def layer_cycles(
     """
     from flow.simulation.simulator import Simulator
 
-    graph, layers = compiled.graph, compiled.graph.layers
-    first = graph.layers[0]
+    graph, first = compiled.graph, compiled.graph.layers[0]
+    names = {mode: [layer.name for layer in graph.executed(mode)] for mode in graph.modes}
     black = np.zeros((1, first.in_size, first.in_size, first.in_channels), np.uint8)
     until = {mode: [0] for mode in graph.modes}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "images"
         shutil.copytree(images, folder)
-        for count, layer in enumerate(layers, 1):
-            on_layer(layer.name)
+        if graph.gates:
+            (folder / "fc_bias.mem").write_text(bias_image(graph, compiled.plan, on=True))
+        longest = max(names.values(), key=len)
+        for count, layer in enumerate(longest, 1):
+            on_layer(layer)
             words = program_words(graph, compiled.plan, compiled.table, length=count)
             (folder / "program.mem").write_text(program_image(words))
             for index, mode in enumerate(graph.modes):
+                if count > len(names[mode]):
+                    continue
                 with Simulator(library, folder) as simulator:
                     (record,), _ = simulator.run(black, index)
                 until[mode].append(record["cycles"])
-    names = [layer.name for layer in layers]
-    return {mode: dict(zip(names, np.diff(ends).tolist(), strict=True)) for mode, ends in until.items()}
+    return {mode: dict(zip(names[mode], np.diff(ends).tolist(), strict=True)) for mode, ends in until.items()}

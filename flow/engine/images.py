@@ -27,6 +27,8 @@ COLUMNS = 4
 COLUMN_BITS = 9
 TAPS = 9
 CENTRE = 4
+LARGEST_BIAS = 1 << 30
+"""Above every sum of a gate."""
 
 
 def kernel_words(layer: Layer) -> np.ndarray:
@@ -93,17 +95,31 @@ def program_image(words: list[int]) -> str:
     return _text(words, load_interface().descriptor_width, len(words))
 
 
+def bias_image(graph: LayerGraph, plan: Plan, on: bool = False) -> str:
+    """Text of fc_bias.mem.
+
+    Args:
+        on: with biases that switch everything on which gates decide.
+    """
+    biases = [0] * plan.config.biases
+    for layer in graph.layers:
+        if layer.kind != "conv":
+            first = plan.biases[layer.name]
+            values = [LARGEST_BIAS] * len(layer.bias) if on and layer.kind == "gate" else layer.bias
+            biases[first : first + len(layer.bias)] = (int(value) & 0xFFFFFFFF for value in values)
+    return _text(biases, 32, plan.config.biases)
+
+
 def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict[str, str]:
     """File name -> text of every memory image of a graph, its plan and its constants."""
     config = plan.config
     kernels = np.zeros(config.weight_depth, np.uint64)
     requants = [0] * config.requant_depth
-    vectors, biases = [0] * config.fc_depth, [0] * config.biases
+    vectors = [0] * config.fc_depth
     for layer in graph.layers:
         if layer.kind != "conv":
-            rows, first, bias = fc_words(layer, config.v), plan.weights[layer.name], plan.biases[layer.name]
+            rows, first = fc_words(layer, config.v), plan.weights[layer.name]
             vectors[first : first + len(rows)] = rows
-            biases[bias : bias + len(layer.bias)] = (int(value) & 0xFFFFFFFF for value in layer.bias)
             continue
         base = plan.weights[layer.name]
         words = kernel_words(layer)
@@ -118,7 +134,7 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     }
     images["requant.mem"] = _text(requants, SCALE_BITS + BIAS_BITS, config.requant_depth)
     images["fc_weights.mem"] = _text(vectors, 8 * config.v, config.fc_depth)
-    images["fc_bias.mem"] = _text(biases, 32, config.biases)
+    images["fc_bias.mem"] = bias_image(graph, plan)
     if config.tables:
         tables = [word for layer in graph.layers[:-1] for word in table_words(layer)]
         images["tables.mem"] = _text(tables, 10, SUM_VALUES * config.layers)

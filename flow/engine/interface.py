@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from flow.errors import GatefoldError
 from flow.kept import replace_file
 
@@ -127,10 +129,10 @@ class Interface:
         logits = [(int(word) & 0xFFFFFFFF) for word in words[first : first + classes]]
         return named, [word - (1 << 32) if word >> 31 else word for word in logits]
 
-    def unpack_decisions(self, words: Sequence[int], classes: int, decisions: int) -> list[int]:
-        """The decisions of one record, 0 or 1 each."""
-        first = self.decisions_start(classes)
-        return [int(words[first + number // 32]) >> number % 32 & 1 for number in range(decisions)]
+    def unpack_decisions(self, words: np.ndarray, classes: int) -> np.ndarray:
+        """The decisions of records, uint32 [..., words], and zeros behind them: uint8 [..., bits], 0 or 1 each."""
+        rest = np.ascontiguousarray(words[..., self.decisions_start(classes) :], "<u4")
+        return np.unpackbits(rest.view(np.uint8), axis=-1, bitorder="little")
 
 
 def load_interface(path: str | Path = INTERFACE_FILE) -> Interface:

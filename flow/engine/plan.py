@@ -9,6 +9,7 @@ Sums of pixels, which the classifier and gates read, are made as maps are writte
 sums in the same place, so that those of dropped channels are already there.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,10 +72,15 @@ class Plan:
     biases: dict[str, int]
     sums: dict[str, int]
 
-    @property
-    def decisions(self) -> dict[str, int]:
-        """Gate's name -> number of its first decision in the record."""
-        return {name: base - self.config.classes for name, base in self.biases.items() if base}
+
+def record_decisions(graph: LayerGraph, decisions: Mapping[str, np.ndarray]) -> np.ndarray:
+    """A frame's decisions as its record has them, uint8 [all]: gate after gate in the order of the graph.
+
+    Args:
+        decisions: gate's name -> 0 or 1 [K]; of gates that are not there they are 0.
+    """
+    bits = [np.asarray(decisions.get(gate.name, np.zeros(gate.out_channels)), np.uint8) for gate in graph.gates]
+    return np.concatenate([np.zeros(0, np.uint8), *bits])
 
 
 def map_words(channels: int, size: int) -> int:

@@ -106,17 +106,16 @@ def rtlsim_accelerator(
     folder = Path(model.get_metadata_prop(METADATA) or "")
     if not (folder / SOURCE_LIST).is_file():
         raise GatefoldError("The model has no accelerator; apply MakeAccelerator first.")
-    graph, _ = engine_node(model).layout()
+    graph, layout = engine_node(model).layout()
     interface, classes = load_interface(), graph.classes
+    record_words = interface.record_words(classes, layout.config.decisions)
     files = (folder / SOURCE_LIST).read_text().split()
     sim_folder = Path(make_build_dir("rtlsim_accelerator_"))
     paths = xsi.compile_sim_obj(NAME, files, sim_folder, debug=trace is not None)
     sim = xsi.load_sim_obj(*paths, str(Path(trace).absolute()) if trace is not None else None)
     try:
         xsi.reset_rtlsim(sim)
-        memory, places = _lay_out(
-            picture_frames(graph, images), [list(graph.modes).index(mode) for mode in modes], interface, classes
-        )
+        memory, places = _lay_out(picture_frames(graph, images), [list(graph.modes).index(mode) for mode in modes], record_words)
         sim.enlist(Memory(sim, "m_axi", BASE, memory))
         control, fields = interface.fields["control"], interface.fields["status"]
         registers = {**places, "frames": len(images), "control": control["start"].mask | control["interrupt"].mask}
@@ -133,11 +132,11 @@ def rtlsim_accelerator(
     finally:
         xsi.close_rtlsim(sim)
     start = places["destination"] - BASE
-    words = memory[start:].view("<u4").reshape(-1, interface.record_words(classes))[: len(images)]
+    words = memory[start:].view("<u4").reshape(-1, record_words)[: len(images)]
     records = []
-    for row in words:
+    for row, decisions in zip(words, interface.unpack_decisions(words, classes), strict=True):
         named, logits = interface.unpack_record(row, classes)
-        records.append({**named, "logits": logits})
+        records.append({**named, "logits": logits, "decisions": decisions})
     return records, cycles
 
 
@@ -210,12 +209,12 @@ class Interrupt:
         return None if self.line.read().as_bool() else {}
 
 
-def _lay_out(planes, modes, interface, classes):
+def _lay_out(planes, modes, record_words):
     """(memory uint8, register name -> address): planes [N, S, S, planes], the mode list, room for the records."""
     parts = [
         padded_frames(planes.transpose(0, 3, 1, 2)).reshape(-1),
         np.array(modes, np.uint8),
-        np.zeros(4 * interface.record_words(classes) * len(modes), np.uint8),
+        np.zeros(4 * record_words * len(modes), np.uint8),
     ]
     parts = [np.pad(part, (0, -len(part) % ALIGN)) for part in parts]
     starts = [BASE, *(BASE + end for end in itertools.accumulate(len(part) for part in parts))]

@@ -18,7 +18,7 @@ from flow.engine.compile import Compiled, compile_graph
 from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
 from flow.engine.interface import load_interface, write_package
-from flow.engine.plan import Plan, plan
+from flow.engine.plan import Plan, plan, record_decisions
 from flow.engine.requant import hardware
 from flow.engine.sources import RTL
 from flow.engine.stream import frame_bytes
@@ -40,7 +40,7 @@ class TileEngine(RTLBackend, HWCustomOp):
     """A whole switchable network on one engine.
 
     Input 0: frames [N, 8 + bytes], UINT8: a header beat (byte 0 is the mode's index) and the image, plane after
-    plane, filled up to whole bursts (`flow.engine.stream.frame_bytes`). Output 0: records [N, words], INT32: the words named in `hw/interface.json`, then the logits, then zeros.
+    plane, filled up to whole bursts (`flow.engine.stream.frame_bytes`). Output 0: records [N, words], INT32: the words named in `hw/interface.json`, then the logits, the gates' decisions, then zeros.
     Both are streams of 64 bits. Every frame runs in its own mode.
 
     `image_digest` is that of the memory images which `build` makes (`flow.engine.compile.image_digest`): who deploys images compares.
@@ -103,8 +103,8 @@ class TileEngine(RTLBackend, HWCustomOp):
         return (self.get_nodeattr("numInputVectors"), BEAT_BYTES + frame_bytes(channels, height))
 
     def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
-        classes = self.get_nodeattr("body").get_tensor_shape("logits")[1]
-        return (self.get_nodeattr("numInputVectors"), load_interface().record_words(classes))
+        graph, layout = self.layout()
+        return (self.get_nodeattr("numInputVectors"), load_interface().record_words(graph.classes, layout.config.decisions))
 
     def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
         count, size = self.get_normal_input_shape()
@@ -161,9 +161,10 @@ class TileEngine(RTLBackend, HWCustomOp):
                 raise GatefoldError(f"Frame {number} asks for mode {index}; the engine has modes 0 to {len(names) - 1}.")
             image = frame[BEAT_BYTES:][:pixels].reshape(1, first.in_channels, first.in_size, first.in_size)
             result = run_planes(build.graph, image, names[index], hardware(build.table))
-            cost = frame_cost(build.graph, names[index], build.plan.config)
+            decisions = {gate: bits[0] for gate, bits in result.decisions.items()}
+            cost = frame_cost(build.graph, names[index], build.plan.config, decisions)
             fields = {"frame": number, "mode": index, "class": result.classes[0], "cycles": cost.cycles, "tiles": cost.tiles}
-            records.append(interface.pack_record(result.logits[0], **fields))
+            records.append(interface.pack_record(result.logits[0], record_decisions(build.graph, decisions), **fields))
         words = np.array(records, np.int64).astype(np.int32)  # logits are two's complement
         context[self.onnx_node.output[0]] = words.astype(np.float32)
 

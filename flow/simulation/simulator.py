@@ -174,9 +174,9 @@ class Simulator:
             self._at_rest()
         words = memory[record_offset : record_offset + frames * record_bytes].view("<u4").reshape(frames, self.record_words)
         records = []
-        for row in words:
+        for row, decisions in zip(words, self.interface.unpack_decisions(words, self.classes), strict=True):
             named, logits = self.interface.unpack_record(row, self.classes)
-            records.append({**named, "logits": logits})
+            records.append({**named, "logits": logits, "decisions": decisions})
         return records, self.read("cycles")
 
     def _check_end(self, frames: int) -> None:

@@ -32,7 +32,8 @@ module engine_pool
     logic [POOL_WIDTH-1:0]  sum;
     logic [9:0]             total;
     logic                   eight_valid, eight_first, eight_fourfold, sum_valid, sum_first;
-    logic [8:0]             eight_channel, sum_channel;
+    logic [8:0]             eight_channel;
+    logic [LV-1:0]          sum_element;
     always_comb begin
         eight = '0;
         total = '0;
@@ -48,7 +49,7 @@ module engine_pool
         sum <= POOL_WIDTH'(eight_fourfold ? {2'b00, total[9:2]} : total);
         sum_valid <= eight_valid;
         sum_first <= eight_first;
-        sum_channel <= eight_channel;
+        sum_element <= eight_channel[LV-1:0];
     end
     logic [AW-1:0] eight_base, waddr;  // the base goes with the pixels: another layer's may follow
     always_ff @(posedge clk) begin
@@ -59,7 +60,7 @@ module engine_pool
         (* ram_style = "distributed" *) logic [POOL_WIDTH-1:0] mem[DEPTH];
         wire [POOL_WIDTH-1:0] stored = mem[waddr];
         always_ff @(posedge clk) begin
-            if (sum_valid && sum_channel[LV-1:0] == LV'(v)) mem[waddr] <= (sum_first ? '0 : stored) + sum;
+            if (sum_valid && sum_element == LV'(v)) mem[waddr] <= (sum_first ? '0 : stored) + sum;
             rdata[v] <= mem[raddr];
         end
     end

@@ -182,18 +182,18 @@ module engine_sequencer
         assign no_group = 1'b0;
         assign {groups_prepare, groups_advance, gate_start, list_start} = '0;
     end
-    // Of the layer.
-    typedef struct packed {
-        logic side, row_last, map_last;  // at the begin of a row and of the map
-    } map_begin_t;
-    map_begin_t map_begin, map_first;
-    assign map_first.side = (P == 64) && program_data.stride2 && program_data.size == SIZE_16;
-    assign map_first.row_last = map_first.side || program_data.size == SIZE_8;
-    assign map_first.map_last = (6'd8 << program_data.size) == (map_first.side ? 6'd4 : BLOCK_HEIGHT);
+    // Of the layer that is loaded, and of the one that runs: blocks of 16x4, one block a row, one row of blocks.
+    wire  new_side = (P == 64) && program_data.stride2 && program_data.size == SIZE_16;
+    wire  new_row = new_side || program_data.size == SIZE_8;
+    wire  new_map = (6'd8 << program_data.size) == (new_side ? 6'd4 : BLOCK_HEIGHT);
+    logic one_block;
     // The next tuple, in this group or in the next.
     wire next_pair = group_last ? there.pair : (PE == 2) && left > 9'd3;
     wire next_group_last = group_last ? there.group_last : left <= 9'(2 * PE);
+    // A whole record, of which this looks at a part.
+    // verilator lint_off UNUSEDSIGNAL
     wire begin_t next_tuple = group_last ? there : here;
+    // verilator lint_on UNUSEDSIGNAL
 
     wire [8:0] step = pair ? 9'd2 : 9'd1;
     wire [5:0] size = 6'd8 << layer.size;
@@ -218,7 +218,6 @@ module engine_sequencer
     end
 
     logic linear_taken;
-    assign side = map_begin.side;
     assign image_release = state == DRAINING && wait_count == '0 && layer.image;
     assign finish = state == FINISH;
     assign tables_start = take;
@@ -284,7 +283,8 @@ module engine_sequencer
         end
 
         if (state == LOAD) begin
-            map_begin <= map_first;
+            side <= new_side;
+            one_block <= new_row;
             k <= '0;
             in_base <= first.in_base;
             out <= '0;
@@ -300,8 +300,8 @@ module engine_sequencer
             tuple_last <= first.one_cycle[first.pair];
             group_last <= first.group_last;
             block_last <= first.block_last;
-            row_last <= map_first.row_last;
-            map_last <= map_first.map_last;
+            row_last <= new_row;
+            map_last <= new_map;
         end else if (state == RUN) begin
             k <= tuple_end ? '0 : k + 9'd1;
             active <= tuple_end ? next_tuple.hold == '0 : GATES ? active || k + 9'd1 == here.hold : active && !input_last;
@@ -322,7 +322,7 @@ module engine_sequencer
             end
             if (block_end) begin
                 x <= row_end ? '0 : next_x;
-                row_last <= row_last ? map_begin.row_last : next_x + width == size;
+                row_last <= row_last ? one_block : next_x + width == size;
             end
             if (row_end) begin
                 y <= next_y;

@@ -82,16 +82,18 @@ module tile_engine
     tile_t       tile_at;
     wire  [8:0]  tile_in_at;
     wire  [4:0]  tile_y_at, tile_x_at;
-    wire  [PE-1:0][WEIGHT_AW-1:0] weight_addr_at;
-    // For gates alone.
+    // With gates alone, or without.
     // verilator lint_off UNUSEDSIGNAL
+    wire  [PE-1:0][WEIGHT_AW-1:0] weight_addr_at;
     wire  [8:0]  kernel_at;
     wire         groups_prepare, groups_advance, gate_start, list_start;
     // verilator lint_on UNUSEDSIGNAL
     wire         groups_ready, groups_empty;
     group_t      next_group;
     wire         decision_valid, decision;
-    wire  [8:0]  decision_index;
+    wire         logit_valid;
+    wire  [8:0]  logit_index, best;
+    wire signed [31:0] logit;
     wire         tables_ready;
     // For tables alone.
     // verilator lint_off UNUSEDSIGNAL
@@ -123,11 +125,11 @@ module tile_engine
         wire            in_list_busy;
         engine_masks #(.CHANNELS(GATES)) masks (
             .clk, .rst_n, .gate_start, .out_count(list_start ? program_data.out_count : layer.out_count),
-            .decision_valid(decision_valid && !layer.layer_gate), .decision_index, .decision,
+            .decision_valid(decision_valid && !layer.layer_gate), .decision_index(logit_index), .decision,
             .list_start, .shuffle(program_data.shuffle), .busy(in_list_busy),
             .out_at, .in_at, .out_channel, .in_channel, .bound, .outs_below, .ins_below, .any_out
         );
-        engine_groups #(.MODES(MODES)) groups (
+        engine_groups #(.MODES(MODES)) walk (
             .clk, .rst_n, .prepare(groups_prepare), .of(program_data), .in_list_busy,
             .bound, .outs_below, .ins_below, .any_out, .ready(groups_ready), .empty(groups_empty), .group(next_group), .advance(groups_advance)
         );
@@ -392,21 +394,20 @@ module tile_engine
         .channel(drain[DONE].out), .base(pool_base), .pixels(segment), .fourfold(layer_pools), .raddr(pool_addr), .rdata(pool_data)
     );
 
-    wire               logit_valid;
-    wire  [8:0]        logit_index, best;
-    wire signed [31:0] logit;
     engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(POOL_WIDTH)) vector (
         .clk, .rst_n, .start(linear_start), .in_count(layer.in_count), .out_count(layer.out_count),
         .weight_base(layer.weight_base), .bias_base(layer.requant_base), .pool_base, .pool_addr, .pool_data,
         .logit_valid, .logit_index, .logit, .best, .done(linear_done)
     );
 
+    // For gates alone.
+    // verilator lint_off UNUSEDSIGNAL
     wire [$clog2((DECISIONS + 63) / 64 < 2 ? 2 : (DECISIONS + 63) / 64)-1:0] decisions_addr;
+    // verilator lint_on UNUSEDSIGNAL
     wire [63:0] decisions;
     if (GATES != 0) begin : decided
         logic last_decision;  // as long as the vector unit says that it is done
         assign decision_valid = logit_valid && layer.kind == KIND_GATE;
-        assign decision_index = logit_index;
         assign decision = decision_valid ? !logit[31] : last_decision;
         always_ff @(posedge clk) last_decision <= decision;
         engine_decisions #(.DECISIONS(DECISIONS)) memory (
@@ -414,7 +415,7 @@ module tile_engine
             .raddr(decisions_addr), .word(decisions)
         );
     end else begin : nothing_decided
-        assign {decision_valid, decision_index, decision, decisions} = '0;
+        assign {decision_valid, decision, decisions} = '0;
     end
 
     engine_record #(.CLASSES(CLASSES), .DECISIONS(DECISIONS)) record (

@@ -50,5 +50,5 @@ def stream(model, graph, modes, planes, pauses, seed=0):
     if not decisions:
         assert not words[:, len(interface.record) + graph.classes :].any()  # the record's padding
     unpacked = [interface.unpack_record(record.tolist(), graph.classes) for record in words]
-    decided = [interface.unpack_decisions(record.tolist(), graph.classes, decisions) for record in words]
+    decided = interface.unpack_decisions(words, graph.classes)[:, :decisions].tolist()
     return [{**named, "logits": logits, "decisions": bits} for (named, logits), bits in zip(unpacked, decided, strict=True)]

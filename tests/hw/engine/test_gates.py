@@ -5,6 +5,7 @@ import pytest
 from frames import prepare, stream
 
 from flow.engine.cost import frame_cost, mode_costs
+from flow.engine.plan import record_decisions
 from flow.engine.requant import hardware
 from flow.graph.integer import run
 from flow.graph.random_graph import GATE_KINDS, random_gated
@@ -18,13 +19,9 @@ def expected_record(graph, layout, table, image, mode):
     result = run(graph, image[None], mode, hardware(table))
     decisions = {name: bits[0] for name, bits in result.decisions.items()}
     cost = frame_cost(graph, mode, layout.config, decisions)
-    bits = np.zeros(layout.config.decisions, np.int64)
-    for name, first in layout.decisions.items():
-        if name in decisions:
-            bits[first : first + len(decisions[name])] = decisions[name]
     return {
         "logits": result.logits[0].tolist(), "class": result.classes[0], "mode": list(graph.modes).index(mode),
-        "decisions": bits.tolist(), "tiles": cost.tiles, "cycles": cost.cycles,
+        "decisions": record_decisions(graph, decisions).tolist(), "tiles": cost.tiles, "cycles": cost.cycles,
     }  # fmt: skip
 
 
