@@ -15,6 +15,7 @@ from flow.errors import GatefoldError
 from flow.nn.exits import ExitBranch, exit_positions
 from flow.nn.gates.acs import STATIC_GROUPS
 from flow.nn.gates.acs_gating import AcsGates, FeedForwardGates
+from flow.nn.gates.decision import ByProbability, Judge
 from flow.nn.gates.gating import MGL2S, BlockShape, Decision, Gates, rename
 from flow.nn.gates.skipnet import FFGate1, FFGate2
 from flow.nn.layers import Residual
@@ -76,11 +77,16 @@ def _exit_blocks(shapes: list[BlockShape]) -> list[BlockShape]:
 
 
 class Gating:
-    """One batch on its way: the ``Visit`` of a network with gates or exits; writes its ``trace`` and ``exit_logits``."""
+    """One batch on its way: the ``Visit`` of a network with gates or exits; writes its ``trace`` and ``exit_logits``.
 
-    def __init__(self, model: nn.Module):
+    Args:
+        model: the network.
+        judge: how its gates decide; None: by probabilities.
+    """
+
+    def __init__(self, model: nn.Module, judge: Judge | None = None):
         self.model = model
-        self.soft = model.soft_gates and model.training
+        self.judge = judge or ByProbability(model.gates, model.soft_gates and model.training)
         self.names = {model.get_submodule(shape.name): shape.name for shape in model.block_shapes()}
         self.state: dict = {}
         self.decision = Decision()
@@ -99,7 +105,7 @@ class Gating:
 
     def enter(self, block: Residual, x: Tensor, scale: float) -> None:
         if self.model.gates_on:
-            self.decision = self.model.gates.before_block(self.names[block], _real(x, scale), self.soft, self.state)
+            self.decision = self.model.gates.before_block(self.names[block], _real(x, scale), self.judge, self.state)
             self._gate_uses(self.decision)
 
     def inside(self, block: Residual, x: Tensor, scale: float) -> Tensor:
@@ -110,8 +116,10 @@ class Gating:
         self._use(f"{name}.conv1", executed=self.decision.executed, outputs=conv1)
         if conv1 is not None:
             x = x * conv1[:, :, None, None]
+        elif self.decision.executed is not None and not self.model.training:
+            x = x * self.decision.executed[:, None, None, None]  # not computed, though nothing that counts reads it
         if self.model.gates_on:
-            self.decision = self.model.gates.before_conv2(name, _real(x, scale), self.soft, self.decision)
+            self.decision = self.model.gates.before_conv2(name, _real(x, scale), self.judge, self.decision)
             self._gate_uses(self.decision)
         inputs = None if conv1 is None else block.shuffle(conv1[:, :, None, None])[:, :, 0, 0]
         self._use(f"{name}.conv2", executed=self.decision.executed, inputs=inputs, outputs=self.decision.conv2)

@@ -4,7 +4,7 @@ Fig. 2a)."""
 import torch
 from torch import Tensor, nn
 
-from flow.nn.gates.acs import INITIAL_BIAS
+from flow.nn.gates.unit import INITIAL_BIAS
 from flow.nn.linear import SwitchableLinear
 from flow.nn.spec import LayerSpec
 

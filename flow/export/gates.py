@@ -1,0 +1,113 @@
+"""The gates of a PyTorch model as layers of its layer graph."""
+
+from collections.abc import Iterator
+from math import gcd
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flow.graph.layers import MAP_SIZES, MAX, WEIGHT_MAX, Layer, Setting, shuffle_slots
+from flow.models.integer_gates import gate_integers
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from flow.nn.gates.gating import BlockGates
+    from flow.nn.spec import LayerSpec
+
+POOL_GROUPS = 16
+"""At most, of the convolution that does nothing but carry a 2x2 maximum."""
+
+
+def decided_by(model: "nn.Module", layer: str) -> tuple[str | None, str | None]:
+    """(mask, when) of a convolution of the network: names of the gate layers that decide on its channels, and on it."""
+    block, _, part = layer.rpartition(".")
+    gates = _of_block(model, block)
+    if gates is None or part not in ("conv1", "conv2"):
+        return None, None
+    return tuple(gate and _decision(gate) for gate in (getattr(gates, part), gates.layer))
+
+
+def gates_before(model: "nn.Module", layer: str) -> Iterator[tuple[Layer, int]]:
+    """Layers of the gates that stand before a layer of the network, each with its group count in every mode.
+
+    Before a block come its gates, its layer gate first; the second convolution's own gate, which reads the first one's map, comes
+    before that convolution.
+    """
+    block, _, part = layer.rpartition(".")
+    gates = _of_block(model, block)
+    if gates is None:
+        return
+    if layer == _first(model, block):
+        if gates.layer:
+            yield from _gate(model, gates.layer)
+        if gates.conv1:
+            yield from _gate(model, gates.conv1, gates.layer)
+    elif part == "conv2" and gates.conv2 and gates.conv2 != gates.conv1:
+        yield from _gate(model, gates.conv2, gates.layer)
+
+
+def _of_block(model: "nn.Module", block: str) -> "BlockGates | None":
+    if model.gates is None or block not in {shape.name for shape in model.block_shapes()}:
+        return None
+    return model.gates.of_block(block)
+
+
+def _first(model: "nn.Module", block: str) -> str:
+    return next(spec.name for spec in model.layers() if spec.name.rpartition(".")[0] == block)
+
+
+def _decision(gate: str) -> str:
+    """The layer of a gate that decides."""
+    return f"gates.{gate}.linear"
+
+
+def _gate(model: "nn.Module", gate: str, when: str | None = None) -> Iterator[tuple[Layer, int]]:
+    """The layers of one gate.
+
+    Args:
+        gate: its name among the network's gates; when: that of the layer gate without which it is not asked.
+    """
+    gates, when = model.exact_gate_layers(), when and _decision(when)
+    specs = [spec for name, spec in gates.items() if name.startswith(f"gates.{gate}.")]
+    source = next(spec for spec in model.layers() if spec.name == specs[0].input)
+    slots = shuffle_slots(source.out_channels) if source.shuffle else np.arange(source.out_channels)
+    if specs[0].max_pool:
+        pool = _max_pool(f"gates.{gate}.pool", source, when)
+        yield pool, pool.group_counts[0]
+    read = pool.name if specs[0].max_pool else source.name
+    for spec in specs:
+        integers = gate_integers(model, gates, spec.name)
+        weight = integers.weight
+        if read == source.name:
+            weight = np.empty_like(integers.weight)
+            weight[:, slots] = integers.weight
+        if spec.kind == "linear":
+            yield Layer(spec.name, "gate", weight, input=read, bias=integers.bias, when=when), 1
+        else:
+            (groups,) = spec.group_counts
+            layer = _convolution(spec.name, weight, spec.stride, spec.in_size, groups, read, when)
+            layer.affine, layer.pool = {Setting(groups): integers.affine(1)}, spec is specs[-2]
+            yield layer, groups
+        read = spec.name
+
+
+def _convolution(name, weight, stride, size, groups, source, when):
+    """A gate's convolution of maps of `size` pixels; smaller maps than the engine stores lie at the upper left."""
+    out = -(-size // stride)
+    stored_in, stored = (max(side, MAP_SIZES[0]) for side in (size, out))
+    valid = None if out == stored else (out, out)
+    return Layer(name, "conv", weight, stride, stored_in, stored, (groups,), source, gate=True, when=when, valid=valid)
+
+
+def _max_pool(name: str, source: "LayerSpec", when: str | None) -> Layer:
+    """A 2x2 maximum, which the engine has behind a convolution only: behind one that leaves the map as it is, seven times every code
+    by a seventh."""
+    channels, groups = source.out_channels, gcd(source.out_channels, POOL_GROUPS)
+    weight = WEIGHT_MAX * np.eye(channels, dtype=np.int64)[:, :, None, None]
+    layer = _convolution(name, weight, 1, source.out_size, groups, source.name, when)
+    half = source.out_size // 2
+    layer.pool2, layer.out_size = MAX, max(half, MAP_SIZES[0])
+    layer.valid = None if half == layer.out_size else (half, half)
+    layer.affine = {Setting(groups): (np.full(channels, 1 / WEIGHT_MAX, np.float32), np.zeros(channels, np.float32))}
+    return layer

@@ -1,0 +1,74 @@
+"""Gates in the integers of the hardware (docs/decisions/020): convolutions as the network's, sums of pixels, linear layers with 8-bit
+weights and integer bias, and decisions that compare an integer with zero."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flow.models.integer import IntegerConv, IntegerGate, convolve_exactly, requantise
+from flow.nn.gates.decision import ByProbability, where_executed
+from flow.nn.spec import LayerSpec
+
+
+def gate_integers(model: nn.Module, gates: Mapping[str, LayerSpec], name: str) -> IntegerConv | IntegerGate:
+    """The integers of a gate's layer.
+
+    Args:
+        model: a ``Network``; gates: its ``exact_gate_layers``.
+    """
+    spec, unit = gates[name], model.get_submodule(name)
+    if spec.kind == "conv":
+        return IntegerConv(unit.conv, unit.norm, map_scale(model, gates, spec.input), unit.activation.scale)
+    source = gates.get(spec.input) or next(layer for layer in model.layers() if layer.name == spec.input)
+    return IntegerGate(unit, map_scale(model, gates, spec.input) / source.out_size**2, model.gates.threshold)
+
+
+def map_scale(model: nn.Module, gates: Mapping[str, LayerSpec], source: str) -> float:
+    """One unit of the map that a layer of the network or of a gate makes."""
+    return model.get_submodule(source).activation.scale if source in gates else model.output_scale(source)
+
+
+class ByIntegers:
+    """Lets the gates of a network decide by integers (a ``Judge``); those that have none by probabilities.
+
+    Args:
+        model: a ``Network``.
+        stations: filled with the output of every gate's layer by its name, int64: maps [N, C, H, W] and decisions [N, K]; zeros
+            for images that the gate does not run for. None: not.
+    """
+
+    soft = False
+
+    def __init__(self, model: nn.Module, stations: dict[str, np.ndarray] | None = None):
+        self.model, self.stations = model, stations
+        self.gates = model.exact_gate_layers()
+        self.others = ByProbability(model.gates, soft=False)
+
+    def __call__(self, name: str, x: Tensor, executed: Tensor | None = None) -> Tensor:
+        """See ``Judge``."""
+        prefix = f"gates.{name}."
+        specs = [spec for spec in self.gates.values() if spec.name.startswith(prefix)]
+        if not specs:
+            return self.others(name, x, executed)
+        made = x / map_scale(self.model, self.gates, specs[0].input)  # a power of two: integers again
+        made = self.model.get_submodule(f"gates.{name}").prepare(made)
+        for spec in specs:
+            made = (
+                self._layer(spec, made)
+                if executed is None
+                else where_executed(executed, made, lambda runs: self._layer(spec, runs))
+            )
+            if self.stations is not None:
+                self.stations[spec.name] = made.cpu().numpy().astype(np.int64)
+        return made
+
+    def _layer(self, spec: LayerSpec, x: Tensor) -> Tensor:
+        integers = gate_integers(self.model, self.gates, spec.name)
+        if spec.kind == "conv":
+            acc = convolve_exactly(self.model.get_submodule(spec.name).conv, x, integers.weight)
+            return requantise(acc, *integers.affine(1))
+        sums = x.sum((2, 3)).double()
+        weight, bias = (torch.from_numpy(value).to(sums) for value in (integers.weight, integers.bias))
+        return (sums @ weight.t() + bias >= 0).to(x)
