@@ -16,13 +16,16 @@ from board.description import (
     check_digest,
     check_interface,
     is_text,
+    is_whole,
     need,
     read_modes,
     read_object,
     read_picture,
 )
 from board.errors import BoardError
+from board.gates import Gate, Work, executed_tiles, read_gates
 
+UNGATED = " ungated"  # behind the name of a mode: the same without gates
 NEEDED = ("accelerator.hwh", "accelerator.so", "interface.json", "samples.npz")
 
 
@@ -39,6 +42,8 @@ class Deploy:
         picture: Picture, what pictures it takes.
         modes: name -> Mode, in the hardware's order.
         interface: the parsed interface.json.
+        gates, layers: what decides in a frame, and what the convolutions have to do with it.
+        per_tile: outputs of a tile.
     """
 
     folder: Path
@@ -51,6 +56,9 @@ class Deploy:
     picture: Picture
     modes: Dict[str, Mode]
     interface: dict
+    gates: List[Gate]
+    layers: List[Work]
+    per_tile: int
 
     @property
     def samples(self) -> Path:
@@ -73,13 +81,41 @@ class Deploy:
             )
         return path
 
-    def mode_sequence(self, text: str, frames: int) -> List[Mode]:
+    def layer_tiles(self, modes: List[Mode], decisions: np.ndarray) -> Dict[str, np.ndarray]:
+        """Executed tiles of every convolution, int64 [N]; 0 where it does not run.
+
+        Args:
+            modes: of the frames; decisions: uint8 [N, all], see `board.driver.Batch`.
+        """
+        tiles = {layer.name: np.zeros(len(modes), np.int64) for layer in self.layers}
+        for mode in set(mode.name for mode in modes):
+            frames = np.array([each.name == mode for each in modes])
+            chosen = self.modes[mode]
+            found = executed_tiles(self.gates, self.layers, chosen.groups, chosen.gates, self.per_tile, decisions[frames])
+            for name, counts in found.items():
+                tiles[name][frames] = counts
+        return tiles
+
+    def all_tiles(self, modes: List[Mode]) -> float:
+        """Tiles of a frame without gates, the mean of some modes."""
+        ones = np.ones((len(modes), sum(gate.count for gate in self.gates)), np.uint8)
+        tiles = self.layer_tiles(modes, ones)
+        return sum(float(tiles[layer.name].mean()) for layer in self.layers if not layer.gate)
+
+    def mode_sequence(self, text: str, frames: int, gates: str = "on") -> List[Mode]:
         """The modes of `frames` frames, in turn from the comma list `text`, e.g. "full,1/4".
 
+        Args:
+            gates: "off" for the modes of the same names in which no gate runs.
+
         Raises:
-            BoardError: a name is unknown.
+            BoardError: a name is unknown, or there are no gates to switch off.
         """
         names = [name.strip() for name in text.split(",")]
+        if gates == "off":
+            if not self.gates:
+                raise BoardError(f"{self.model} has no gates that could be off; leave out --gate.")
+            names = [name if name.endswith(UNGATED) else name + UNGATED for name in names]
         for name in names:
             if name not in self.modes:
                 raise BoardError(f"mode {name!r} is unknown; {self.model} has {', '.join(self.modes)}.")
@@ -115,6 +151,11 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         check_description(contents)
         modes = read_modes(contents.get("modes"))
         picture = read_picture(contents.get("image"))
+        gates, layers = read_gates(contents.get("gates"), contents.get("layers"))
+        per_tile = contents.get("parameters", {}).get("PE")
+        need(is_whole(per_tile, 1, 2), f"modes.json: a tile has {per_tile!r:.40} outputs")
+        for mode in modes.values():
+            need({layer.name for layer in layers} <= set(mode.groups), f"modes.json: mode {mode.name} lacks group counts")
         remedy = f"build again with: make bitstream MODEL={contents['model']}"
         _check_files(folder, contents.get("files"), remedy)
         interface = read_object(folder / "interface.json")
@@ -134,6 +175,9 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         picture,
         modes,
         interface,
+        gates,
+        layers,
+        per_tile,
     )
 
 

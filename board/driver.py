@@ -8,7 +8,7 @@ import atexit
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Dict, Sequence
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class Batch:
         predictions: int64 [N]; the class with the largest logit, on ties the one that the hardware chose, whose real logit is not smaller.
         modes: int64 [N], mode index as the hardware ran it.
         frame_cycles, tiles: int64 [N], clock cycles and executed tiles of each frame.
+        decisions: uint8 [N, all], 1 where a gate said yes, gate after gate in the order of `deploy.gates`.
+        layer_tiles: convolution -> int64 [N], its executed tiles.
         cycles: from the start to the last record, loading and storing included.
     """
 
@@ -43,6 +45,8 @@ class Batch:
     modes: np.ndarray
     frame_cycles: np.ndarray
     tiles: np.ndarray
+    decisions: np.ndarray
+    layer_tiles: Dict[str, np.ndarray]
     cycles: int
 
 
@@ -164,7 +168,8 @@ class Accelerator:
                 f"{deploy.folder} mixes two builds: the hardware has {modes} modes and {classes} classes, "
                 f"its files {len(deploy.modes)} and {len(deploy.classes)}; {remedy}."
             )
-        if len(self._words) + classes > self._record_words:
+        decisions = sum(gate.count for gate in deploy.gates)
+        if len(self._words) + -(-classes // 2) * 2 + -(-decisions // 64) * 2 > self._record_words:
             raise BoardError(
                 f"{deploy.folder} mixes two builds: a record of {self._record_words} words is too short for interface.json; {remedy}."
             )
@@ -222,7 +227,19 @@ class Accelerator:
         order = self._deploy.class_order
         named = np.empty_like(logits)
         named[:, order] = logits
-        return Batch(named, order[column("class")], column("mode"), column("cycles"), column("tiles"), cycles)
+        begin = first + -(-classes // 2) * 2
+        bits = np.unpackbits(np.ascontiguousarray(records[:, begin:], "<u4").view(np.uint8), axis=1, bitorder="little")
+        decisions = bits[:, : sum(gate.count for gate in self._deploy.gates)]
+        layer_tiles = self._deploy.layer_tiles(modes, decisions)
+        if (sum(layer_tiles.values()) != column("tiles")).any():
+            frame = int(np.flatnonzero(sum(layer_tiles.values()) != column("tiles"))[0])
+            raise BoardError(
+                f"frame {frame} executed {column('tiles')[frame]} tiles, and its gates' decisions leave "
+                f"{sum(layer_tiles.values())[frame]}; run again, and build again if that repeats."
+            )
+        return Batch(
+            named, order[column("class")], column("mode"), column("cycles"), column("tiles"), decisions, layer_tiles, cycles
+        )
 
     def _buffer(self, shape, dtype):
         try:

@@ -41,6 +41,9 @@ def make_parser() -> argparse.ArgumentParser:
         default="full",
         help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full)",
     )
+    parser.add_argument(
+        "--gate", choices=("on", "off"), default="on", help="whether the network's gates run, where it has some (default: on)"
+    )
     parser.add_argument("--count", type=int, default=16, help="frames to run; images repeat when there are fewer (default: 16)")
     parser.add_argument(
         "--batch",
@@ -121,7 +124,7 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     deploy = open_deploy(args.board_dir) if args.board_dir else find_deploy(_builds(), args.model)
     if args.model not in (None, deploy.model):
         raise BoardError(f"{deploy.folder} holds {deploy.model}, not {args.model}; name its model or another --board-dir.")
-    modes = deploy.mode_sequence(args.mode, args.count)
+    modes = deploy.mode_sequence(args.mode, args.count, args.gate)
     images = load_images(args.images or deploy.samples, args.count, deploy.picture.shape, len(deploy.classes))
 
     accelerator, simulated = _open_accelerator(deploy)
@@ -130,11 +133,16 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     predictions = np.empty(args.count, np.uint8)
     logits = np.empty((args.count, len(deploy.classes)), np.int32)
     frame_cycles = np.empty(args.count, np.uint32)
+    tiles = {layer.name: np.empty(args.count, np.uint32) for layer in deploy.layers}
+    decisions = np.empty((args.count, sum(gate.count for gate in deploy.gates)), np.uint8)
     cycles = 0
     for at, pixels in zip(starts, images.batches(min(size, args.count - at) for at in starts)):
         part = slice(at, at + len(pixels))
         batch = accelerator.run(pixels, modes[part], args.timeout)
         predictions[part], logits[part], frame_cycles[part] = batch.predictions, batch.logits, batch.frame_cycles
+        decisions[part] = batch.decisions
+        for name, counts in batch.layer_tiles.items():
+            tiles[name][part] = counts
         cycles += batch.cycles
         if len(starts) > 1 and sys.stderr.isatty():
             print(
@@ -150,11 +158,15 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
         "simulated": simulated,
         "model": deploy.model,
         "mode": args.mode,
+        "modes": list(dict.fromkeys(mode.name for mode in modes)),
         "frames": args.count,
         "predictions": predictions,
         "logits": logits,
         "cycles": cycles,
         "frame_cycles": frame_cycles,
+        "tiles": sum(tiles.values()),
+        "layer_tiles": tiles,
+        "decisions": {gate.name: decisions[:, gate.first : gate.first + gate.count] for gate in deploy.gates},
         "frames_per_s": args.count / seconds,
         "latency_ms": 1e3 * seconds / len(starts),
         "batches": len(starts),
@@ -206,19 +218,23 @@ def _pieces(array):
     return (array[at : at + WRITTEN_AT_ONCE].tolist() for at in range(0, len(array), WRITTEN_AT_ONCE))
 
 
-def _json(result):
-    """The result as one JSON object, in pieces of text."""
-    opening = "{"
-    for key, value in result.items():
-        yield f"{opening}{json.dumps(key)}: "
-        if hasattr(value, "tolist"):
-            for number, piece in enumerate(_pieces(value)):
-                yield (", " if number else "[") + json.dumps(piece)[1:-1]
-            yield "]"
-        else:
-            yield json.dumps(value)
-        opening = ", "
-    yield "}\n"
+def _json(value, end="\n"):
+    """A dictionary, an array, or what JSON knows, in pieces of text."""
+    if isinstance(value, dict):
+        opening = "{"
+        for key, part in value.items():
+            yield f"{opening}{json.dumps(key)}: "
+            yield from _json(part, "")
+            opening = ", "
+        yield ("{}" if opening == "{" else "}") + end
+    elif hasattr(value, "tolist"):
+        opening = "["
+        for piece in _pieces(value):
+            yield opening + json.dumps(piece)[1:-1]
+            opening = ", "
+        yield ("[]" if opening == "[" else "]") + end
+    else:
+        yield json.dumps(value) + end
 
 
 def _text(result, deploy):
@@ -232,6 +248,11 @@ def _text(result, deploy):
     yield f"\n  latency      {result['latency_ms']:.3f} ms{each or f' for the batch of {frames}'}\n"
     yield f"  cycles       {result['cycles']:,} in all, {result['frame_cycles'].min():,} to {result['frame_cycles'].max():,} a frame\n"
     yield f"  rate         {result['frames_per_s']:,.0f} frames/s\n"
+    if any(deploy.modes[name].gates for name in result["modes"]):
+        own = sum(result["layer_tiles"][layer.name].mean() for layer in deploy.layers if layer.gate)
+        executed = result["tiles"].mean() - own
+        most = deploy.all_tiles([deploy.modes[name] for name in result["modes"]])
+        yield f"  tiles        {executed:,.0f} of {most:,.0f} a frame ({100 * executed / most:.1f} %), and {own:,.0f} for the gates\n"
     if result["accuracy"] is not None:
         yield f"  accuracy     {100 * result['accuracy']:.2f} % of the labelled images\n"
     yield f"  energy       {result['energy']['millijoule'] / frames:.3f} mJ a frame ({result['energy']['kind']})\n"

@@ -28,15 +28,16 @@ from flow.data.cifar10 import CLASSES
 from flow.engine.boards import Board
 from flow.engine.compile import build_hash, with_hash
 from flow.engine.config import EngineConfig
-from flow.engine.cost import frame_cost, mode_costs
+from flow.engine.cost import block_count, frame_cost, mode_costs
 from flow.engine.interface import INTERFACE_FILE, load_interface
+from flow.engine.plan import input_count
 from flow.engine.sources import accelerator_sources
 from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
-from flow.graph.layers import LayerGraph
+from flow.graph.layers import IMAGE, LayerGraph
 from flow.kept import content_digest
 
-FORMAT = 4
+FORMAT = 5
 MODES = "modes.json"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
@@ -70,6 +71,38 @@ def image_description(graph: LayerGraph) -> dict[str, Any]:
     }
 
 
+def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
+    """The gates, and what the convolutions have to do with them, JSON-ready: `gates` and `layers`, lists in the network's order.
+
+    Returns:
+        gates: name, count of its decisions, which follow one another in a record, and layer: whether it decides about layers;
+        layers, of the convolutions: name, blocks of a map, inputs (kernels of an output), outputs, shuffle, mask and when (gates or
+        None), source (the layer whose masked outputs it reads, or None), gate (whether it belongs to one).
+    """
+    about_layers = {layer.when for layer in graph.layers}
+    layers = []
+    for layer in graph.layers:
+        if layer.kind != "conv":
+            continue
+        source = None if layer.input == IMAGE else graph[layer.input]
+        masked = source is not None and source.mask is not None and source.residual is None
+        layers.append(
+            {
+                "name": layer.name,
+                "blocks": block_count(layer.conv_size, config),
+                "inputs": input_count(layer),
+                "outputs": layer.out_channels,
+                "shuffle": layer.shuffle,
+                "mask": layer.mask,
+                "when": layer.when,
+                "source": source.name if masked else None,
+                "gate": layer.gate,
+            }
+        )
+    gates = [{"name": gate.name, "count": gate.out_channels, "layer": gate.name in about_layers} for gate in graph.gates]
+    return {"gates": gates, "layers": layers}
+
+
 def description(
     graph: LayerGraph,
     config: EngineConfig,
@@ -93,8 +126,8 @@ def description(
         JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, qonnx_hash, layers_hash,
         interface_version, parameters, classes (names, in the network's order), class_order (the class of each of the
         hardware's logits, None where they are the same), logit_scale, image (see `image_description`), simulator (file name),
-        and `modes`: a list in the order of the mode index, each with name, index, group_counts (layer -> n), cycles_model and
-        cycles_rtl (of a frame), cycles_per_layer and cycles_per_layer_rtl (layer -> cycles), tiles, and accuracy (None where
+        and `modes`: a list in the order of the mode index, each with name, index, gates (whether they run), group_counts (layer -> n),
+        cycles_model and cycles_rtl (of a frame; with everything switched on, and the most seen), cycles_per_layer and cycles_per_layer_rtl (layer -> cycles), tiles, and accuracy (None where
         it is not known).
     """
     modes = []
@@ -104,6 +137,7 @@ def description(
             {
                 "name": name,
                 "index": index,
+                "gates": bool(graph.gates) and name not in graph.ungated,
                 "group_counts": {layer.name: graph.groups(name, layer) for layer in graph.layers},
                 "cycles_model": cost.cycles,
                 "cycles_rtl": verification.cycles[name],
@@ -131,6 +165,7 @@ def description(
         "logit_scale": graph.layers[-1].logit_scale,
         "simulator": LIBRARY,
         "modes": modes,
+        **gate_description(graph, config),
     }
 
 

@@ -33,6 +33,8 @@ OP = "TileEngine"
 RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 BEAT_BYTES = 8
 WORDS_PER_BEAT = 2
+HOST_BITS = 106
+"""Of `gate_host_t` in `hw/rtl/engine_pkg.sv`: a node has no registers, its gates decide with thresholds of 0."""
 
 
 @register_custom_op
@@ -241,7 +243,7 @@ module {top} (
     tile_engine #(
 {parameters}
     ) engine (
-        .clk(ap_clk), .rst_n(ap_rst_n),
+        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host({HOST_BITS}'d0),
         .s_axis_tdata(in0_V_tdata), .s_axis_tvalid(in0_V_tvalid), .s_axis_tready(in0_V_tready),
         .m_axis_tdata(out0_V_tdata), .m_axis_tvalid(out0_V_tvalid), .m_axis_tready(out0_V_tready)
     );

@@ -8,6 +8,7 @@
 `default_nettype none
 
 module axi_shell
+  import engine_pkg::*;
   import gatefold_pkg::*;
 #(
   /// First 32 bits of the build's SHA-256.
@@ -82,6 +83,8 @@ module axi_shell
 
   /// Reset of the engine, active low.
   output logic        engine_rst_n,
+  /// What the host tells the gates.
+  output gate_host_t  gate_host,
   /// Frames to the engine.
   output logic [63:0] m_axis_tdata,
   output logic        m_axis_tvalid,
@@ -144,6 +147,12 @@ module axi_shell
   logic [31:0] frames;
   logic [7:0]  mode;
   logic [31:0] mode_list;
+  logic [31:0] gate_threshold;
+  logic [31:0] layer_threshold;
+  logic        forced;
+  logic        forced_write;
+  logic [7:0]  forced_at;
+  logic [31:0] forced_bits;
   logic        busy;
   logic        finish;
   logic [7:0]  finish_error;
@@ -161,8 +170,14 @@ module axi_shell
     .write, .write_address, .write_data, .write_strobe, .read_address, .read_data,
     .irq,
     .start, .soft_reset, .source, .destination, .frames, .mode, .mode_list,
+    .gate_threshold, .layer_threshold, .forced, .forced_write, .forced_at, .forced_bits,
     .busy, .finish, .finish_error, .frames_done, .cycles, .tiles
   );
+
+  assign gate_host = '{
+    channel_threshold: gate_threshold, layer_threshold: layer_threshold, forced: forced,
+    forced_write: forced_write, forced_word: forced_at, forced_bits: forced_bits
+  };
 
   logic        dma_start;
   logic        abort;

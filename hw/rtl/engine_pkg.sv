@@ -39,6 +39,16 @@ package engine_pkg;
         logic [8:0] out_count;
     } group_t;
 
+    // What the host tells the gates; it stands still while a batch runs.
+    typedef struct packed {
+        logic signed [31:0] channel_threshold;
+        logic signed [31:0] layer_threshold;
+        logic               forced;        // decisions are given
+        logic               forced_write;  // 32 of them
+        logic [7:0]         forced_word;
+        logic [31:0]        forced_bits;
+    } gate_host_t;
+
     // What an accumulator does with a sum.
     typedef struct packed {
         logic valid;

@@ -120,6 +120,7 @@ module gatefold_top #(
 );
 
   logic        engine_rst_n;
+  engine_pkg::gate_host_t gate_host;
   logic [63:0] frame_tdata;
   logic        frame_tvalid;
   logic        frame_tready;
@@ -147,6 +148,7 @@ module gatefold_top #(
     .m_axi_arburst, .m_axi_arcache, .m_axi_arprot, .m_axi_arvalid, .m_axi_arready, .m_axi_rdata,
     .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready, .irq,
     .engine_rst_n,
+    .gate_host,
     .m_axis_tdata (frame_tdata),
     .m_axis_tvalid(frame_tvalid),
     .m_axis_tready(frame_tready),
@@ -187,6 +189,7 @@ module gatefold_top #(
   ) engine (
     .clk          (ap_clk),
     .rst_n        (engine_rst_n),
+    .gate_host    (gate_host),
     .s_axis_tdata (frame_tdata),
     .s_axis_tvalid(frame_tvalid),
     .s_axis_tready(frame_tready),

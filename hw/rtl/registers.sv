@@ -56,6 +56,14 @@ module registers
   output logic [7:0]  mode,
   /// Address of the modes, or zero.
   output logic [31:0] mode_list,
+  /// Sums from which channel gates and layer gates say yes.
+  output logic [31:0] gate_threshold,
+  output logic [31:0] layer_threshold,
+  /// Decisions are given; 32 of them are in this cycle: number of the word, and the word.
+  output logic        forced,
+  output logic        forced_write,
+  output logic [7:0]  forced_at,
+  output logic [31:0] forced_bits,
 
   /// A batch or a reset is under way.
   input  wire         busy,
@@ -94,6 +102,8 @@ module registers
         frames      <= '0;
         mode_word   <= '0;
         mode_list   <= '0;
+        gate_threshold  <= '0;
+        layer_threshold <= '0;
       end else if (write) begin
         case (write_address)
           REG_SOURCE:      source      <= merge(source, write_data, write_strobe);
@@ -101,9 +111,32 @@ module registers
           REG_FRAMES:      frames      <= merge(frames, write_data, write_strobe);
           REG_MODE:        mode_word   <= merge(mode_word, write_data, write_strobe);
           REG_MODE_LIST:   mode_list   <= merge(mode_list, write_data, write_strobe);
+          REG_GATE_THRESHOLD:  gate_threshold  <= merge(gate_threshold, write_data, write_strobe);
+          REG_LAYER_THRESHOLD: layer_threshold <= merge(layer_threshold, write_data, write_strobe);
           default: ;
         endcase
       end
+    end
+  end
+
+  logic [7:0] forced_next;
+  if (1) begin : g_forced
+    wire write_word = write && write_address == REG_FORCED_WORD && write_strobe == 4'hf;
+    wire write_forced = write && write_address == REG_FORCED;
+    always_ff @(posedge clk) begin
+      if (!rst_n) begin
+        forced       <= 1'b0;
+        forced_write <= 1'b0;
+        forced_next  <= '0;
+        forced_bits  <= '0;
+      end else begin
+        forced_write <= write_word;
+        if (write_word) forced_bits <= write_data;
+        if (write_forced && write_strobe[FORCED_ENABLE/8]) forced <= write_data[FORCED_ENABLE];
+        if (write_forced && write_strobe[FORCED_WORD/8]) forced_next <= write_data[FORCED_WORD+:FORCED_WORD_WIDTH];
+        else if (write_word) forced_next <= forced_next + 8'd1;
+      end
+      forced_at <= forced_next;
     end
   end
 
@@ -182,12 +215,12 @@ module registers
     logic [11:0] address;
     logic [31:0] value;
   } word_t;
-  localparam int unsigned WORDS = 15;
+  localparam int unsigned WORDS = 19;
   word_t [WORDS-1:0] words;
   logic  [WORDS-1:0] chosen;
-  logic  [31:0]      config_word, control_word, status_word, irq_word, value;
+  logic  [31:0]      config_word, control_word, status_word, irq_word, forced_word, value;
   always_comb begin
-    {config_word, control_word, status_word, irq_word} = '0;
+    {config_word, control_word, status_word, irq_word, forced_word} = '0;
     config_word[CONFIG_MODES+:CONFIG_MODES_WIDTH]               = CONFIG_MODES_WIDTH'(MODES);
     config_word[CONFIG_CLASSES+:CONFIG_CLASSES_WIDTH]           = CONFIG_CLASSES_WIDTH'(CLASSES);
     config_word[CONFIG_RECORD_WORDS+:CONFIG_RECORD_WORDS_WIDTH] = CONFIG_RECORD_WORDS_WIDTH'(RECORD_WORDS);
@@ -197,6 +230,8 @@ module registers
     status_word[STATUS_ERROR] = error;
     status_word[STATUS_ERROR_CODE+:STATUS_ERROR_CODE_WIDTH] = error_code;
     irq_word[IRQ_PENDING] = interrupt_pending;
+    forced_word[FORCED_ENABLE] = forced;
+    forced_word[FORCED_WORD+:FORCED_WORD_WIDTH] = forced_next;
   end
   assign words = {
     REG_ID,          INTERFACE_ID,
@@ -211,6 +246,10 @@ module registers
     REG_FRAMES,      frames,
     REG_MODE,        mode_word,
     REG_MODE_LIST,   mode_list,
+    REG_GATE_THRESHOLD, gate_threshold,
+    REG_LAYER_THRESHOLD, layer_threshold,
+    REG_FORCED,      forced_word,
+    REG_FORCED_WORD, forced_bits,
     REG_FRAMES_DONE, frames_done,
     REG_CYCLES,      cycles,
     REG_TILES,       tiles

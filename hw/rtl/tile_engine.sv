@@ -45,6 +45,10 @@ module tile_engine
 ) (
     input  wire         clk,
     input  wire         rst_n,
+    // For gates alone.
+    // verilator lint_off UNUSEDSIGNAL
+    input  wire gate_host_t gate_host,
+    // verilator lint_on UNUSEDSIGNAL
     input  wire  [63:0] s_axis_tdata,
     input  wire         s_axis_tvalid,
     output wire         s_axis_tready,
@@ -90,7 +94,11 @@ module tile_engine
     // verilator lint_on UNUSEDSIGNAL
     wire         groups_ready, groups_empty;
     group_t      next_group;
+    // For gates alone.
+    // verilator lint_off UNUSEDSIGNAL
     wire         decision_valid, decision;
+    wire  [8:0]  decision_index;
+    // verilator lint_on UNUSEDSIGNAL
     wire         logit_valid;
     wire  [8:0]  logit_index, best;
     wire signed [31:0] logit;
@@ -125,7 +133,7 @@ module tile_engine
         wire            in_list_busy;
         engine_masks #(.CHANNELS(GATES)) masks (
             .clk, .rst_n, .gate_start, .out_count(list_start ? program_data.out_count : layer.out_count),
-            .decision_valid(decision_valid && !layer.layer_gate), .decision_index(logit_index), .decision,
+            .decision_valid(decision_valid && !layer.layer_gate), .decision_index, .decision,
             .list_start, .shuffle(program_data.shuffle), .busy(in_list_busy),
             .out_at, .in_at, .out_channel, .in_channel, .bound, .outs_below, .ins_below, .any_out
         );
@@ -406,20 +414,21 @@ module tile_engine
     // verilator lint_on UNUSEDSIGNAL
     wire [63:0] decisions;
     if (GATES != 0) begin : decided
-        logic last_decision;  // as long as the vector unit says that it is done
-        assign decision_valid = logit_valid && layer.kind == KIND_GATE;
-        assign decision = decision_valid ? !logit[31] : last_decision;
-        always_ff @(posedge clk) last_decision <= decision;
+        logic [14:0] first, number;
+        always_ff @(posedge clk) first <= layer.requant_base - 15'(CLASSES);
+        engine_decide #(.DECISIONS(DECISIONS)) decide (
+            .clk, .rst_n, .host(gate_host), .layer_gate(layer.layer_gate), .valid(logit_valid && layer.kind == KIND_GATE),
+            .index(logit_index), .first, .sum(logit), .decided(decision_valid), .decided_index(decision_index), .number, .decision
+        );
         engine_decisions #(.DECISIONS(DECISIONS)) memory (
-            .clk, .rst_n, .valid(decision_valid), .number(layer.requant_base + 15'(logit_index) - 15'(CLASSES)), .decision, .finish,
-            .raddr(decisions_addr), .word(decisions)
+            .clk, .rst_n, .valid(decision_valid), .number, .decision, .finish, .raddr(decisions_addr), .word(decisions)
         );
     end else begin : nothing_decided
-        assign {decision_valid, decision, decisions} = '0;
+        assign {decision_valid, decision_index, decision, decisions} = '0;
     end
 
     engine_record #(.CLASSES(CLASSES), .DECISIONS(DECISIONS)) record (
-        .clk, .rst_n, .logit_valid(logit_valid && !decision_valid), .logit_index, .logit, .decisions_addr, .decisions, .finish, .mode, .best, .cycles, .tiles,
+        .clk, .rst_n, .logit_valid(logit_valid && (GATES == 0 || layer.kind != KIND_GATE)), .logit_index, .logit, .decisions_addr, .decisions, .finish, .mode, .best, .cycles, .tiles,
         .ready(record_ready), .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 

@@ -18,9 +18,20 @@ module engine_bench
     output wire  [63:0] m_axis_tdata,
     output wire         m_axis_tvalid,
     input  wire         m_axis_tready,
+    input  wire  [31:0] channel_threshold,
+    input  wire  [31:0] layer_threshold,
+    input  wire         forced,
+    input  wire         forced_write,
+    input  wire  [7:0]  forced_word,
+    input  wire  [31:0] forced_bits,
     input  wire  [7:0]  layer,
     output wire  [31:0] layer_cycles
 );
+    engine_pkg::gate_host_t gate_host;
+    assign gate_host = '{
+        channel_threshold: channel_threshold, layer_threshold: layer_threshold, forced: forced, forced_write: forced_write,
+        forced_word: forced_word, forced_bits: forced_bits
+    };
     tile_engine #(
         .P(P), .PE(PE), .R(R), .V(V), .X_DEPTH(X_DEPTH), .M_DEPTH(M_DEPTH), .IMAGE_BASE(IMAGE_BASE),
         .WEIGHT_DEPTH(WEIGHT_DEPTH), .REQUANT_DEPTH(REQUANT_DEPTH), .FC_DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH),
@@ -29,7 +40,7 @@ module engine_bench
         .POOL_WIDTH(POOL_WIDTH), .TABLES(TABLES != 0), .POOL2(POOL2), .MASK(MASK != 0), .REQUANT_DSP(REQUANT_DSP != 0),
         .GATES(GATES), .DECISIONS(DECISIONS), .BIASES(BIASES)
     ) engine (
-        .clk(ap_clk), .rst_n(ap_rst_n), .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 

@@ -76,6 +76,7 @@ module shell_bench #(
   assign m_axi_awid = '0;
   assign m_axi_arid = '0;
 
+  engine_pkg::gate_host_t gate_host;
   axi_shell #(
     .BUILD_HASH (32'h1234abcd),
     .MODES      (MODES),
