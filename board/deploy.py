@@ -88,7 +88,7 @@ class Deploy:
             modes: of the frames; decisions: uint8 [N, all], see `board.driver.Batch`.
         """
         tiles = {layer.name: np.zeros(len(modes), np.int64) for layer in self.layers}
-        for mode in set(mode.name for mode in modes):
+        for mode in {mode.name for mode in modes}:
             frames = np.array([each.name == mode for each in modes])
             chosen = self.modes[mode]
             found = executed_tiles(self.gates, self.layers, chosen.groups, chosen.gates, self.per_tile, decisions[frames])

@@ -28,6 +28,10 @@ REGISTERS = (
     "destination",
     "frames",
     "mode_list",
+    "gate_threshold",
+    "layer_threshold",
+    "forced",
+    "forced_word",
     "frames_done",
     "cycles",
 )
@@ -36,6 +40,7 @@ FIELDS = {
     "control": ("start", "reset"),
     "status": ("busy", "done", "error", "error_code"),
     "irq": ("pending",),
+    "forced": ("enable", "word"),
 }
 RECORD = ("frame", "mode", "class", "cycles", "tiles", "status")
 

@@ -8,7 +8,7 @@ import atexit
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -88,13 +88,22 @@ class Accelerator:
         self._registers = getattr(self._overlay, INSTANCE)
         self._check_identity()
 
-    def run(self, pixels: np.ndarray, modes: Sequence[Mode], timeout: float = 10.0) -> Batch:
+    def run(
+        self,
+        pixels: np.ndarray,
+        modes: Sequence[Mode],
+        timeout: float = 10.0,
+        thresholds: Tuple[int, int] = (0, 0),
+        forced: Optional[np.ndarray] = None,
+    ) -> Batch:
         """Run one batch.
 
         Args:
             pixels: uint8 [N, height, width, colours], as `deploy.picture` says.
             modes: N board.deploy.Mode, the mode of each frame.
             timeout: seconds without a new result after which the batch counts as lost.
+            thresholds: sums from which a channel gate and a layer gate say yes; 0: from probability one half on.
+            forced: uint8 [all], decisions in place of the gates' own; None: they decide.
 
         A batch that does not end, or is interrupted, is given up: the accelerator is reset, and its buffers live on
         until no transfer is under way.
@@ -126,6 +135,14 @@ class Accelerator:
         self._write("destination", records.device_address)
         self._write("mode_list", mode_list.device_address)
         self._write("frames", frames)
+        if self._deploy.gates:
+            self._write("gate_threshold", thresholds[0] & 0xFFFFFFFF)
+            self._write("layer_threshold", thresholds[1] & 0xFFFFFFFF)
+            self._write("forced", 0 if forced is None else self._bit("forced", "enable"))
+            if forced is not None:
+                padded = np.pad(np.asarray(forced, np.uint8), (0, -len(forced) % 32))
+                for word in np.packbits(padded, bitorder="little").view("<u4"):
+                    self._write("forced_word", word)
         try:
             self._write("control", self._bit("control", "start"))
             self._wait(frames, timeout)

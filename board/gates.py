@@ -1,11 +1,14 @@
 """What the gates of a network decided in each frame, and the tiles that are left of every layer."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-from board.description import is_text, is_whole, need
+from board.description import Damaged, is_text, is_whole, need, read_object
+from board.errors import BoardError
 
 CHANNELS = 511  # that a layer counts at most
 
@@ -84,6 +87,32 @@ def read_gates(gates: object, layers: object) -> Tuple[List[Gate], List[Work]]:
         )
         works[work.name] = work
     return list(found.values()), list(works.values())
+
+
+def read_forced(path: Path, gates: List[Gate]) -> np.ndarray:
+    """Decisions to be forced, uint8 [all], from a JSON file: {gate: [0 or 1 for each of its decisions], or one 0 or 1 for all}.
+
+    Raises:
+        BoardError: the file is none, or does not say everything of all gates.
+    """
+    remedy = f"give {{{', '.join(f'{json.dumps(gate.name)}: 0, 1 or a list of {gate.count}' for gate in gates)}}}"
+    try:
+        contents = read_object(path)
+    except FileNotFoundError:
+        raise BoardError(f"{path} is missing; {remedy}.") from None
+    except (Damaged, OSError) as problem:
+        raise BoardError(f"{path} holds no decisions ({problem}); {remedy}.") from None
+    unknown = sorted(set(contents) - {gate.name for gate in gates})
+    if unknown:
+        raise BoardError(f"{path} forces {unknown[0]!r:.60}, which is no gate; {remedy}.")
+    decisions: List[int] = []
+    for gate in gates:
+        given = contents.get(gate.name)
+        bits = [given] * gate.count if is_whole(given, 0, 1) else given
+        if not (isinstance(bits, list) and len(bits) == gate.count and all(is_whole(bit, 0, 1) for bit in bits)):
+            raise BoardError(f"{path} says {given!r:.60} of the gate {gate.name}; {remedy}.")
+        decisions += bits
+    return np.array(decisions, np.uint8)
 
 
 def executed_tiles(

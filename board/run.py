@@ -42,8 +42,19 @@ def make_parser() -> argparse.ArgumentParser:
         help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full)",
     )
     parser.add_argument(
-        "--gate", choices=("on", "off"), default="on", help="whether the network's gates run, where it has some (default: on)"
+        "--gate",
+        metavar="on|off|force:FILE",
+        default="on",
+        help="whether the network's gates decide, do not run, or do what a JSON file says: {gate: list of 0 and 1, or one for all} (default: on)",
     )
+    for name, what in (("gate", "channel"), ("layer", "layer")):
+        parser.add_argument(
+            f"--{name}-threshold",
+            type=int,
+            default=0,
+            metavar="N",
+            help=f"sum from which a {what} gate says yes; higher skips more (default: 0, probability one half)",
+        )
     parser.add_argument("--count", type=int, default=16, help="frames to run; images repeat when there are fewer (default: 16)")
     parser.add_argument(
         "--batch",
@@ -110,6 +121,7 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     from board.deploy import find_deploy, open_deploy
     from board.energy import modelled_millijoule
     from board.errors import BoardError
+    from board.gates import read_forced
     from board.images import MAX_FRAMES, load_images
 
     for name, most in (("count", MAX_FRAMES), ("timeout", float("inf"))):
@@ -124,7 +136,16 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     deploy = open_deploy(args.board_dir) if args.board_dir else find_deploy(_builds(), args.model)
     if args.model not in (None, deploy.model):
         raise BoardError(f"{deploy.folder} holds {deploy.model}, not {args.model}; name its model or another --board-dir.")
-    modes = deploy.mode_sequence(args.mode, args.count, args.gate)
+    gate, _, file = args.gate.partition(":")
+    if gate not in ("on", "off", "force") or bool(file) != (gate == "force"):
+        raise BoardError(f"--gate is {args.gate!r:.60}; give on, off or force:FILE.")
+    modes = deploy.mode_sequence(args.mode, args.count, gate)
+    thresholds = (args.gate_threshold, args.layer_threshold)
+    if not deploy.gates and (gate == "force" or any(thresholds)):
+        raise BoardError(f"{deploy.model} has no gates; leave out --gate and thresholds.")
+    if not all(-(1 << 31) <= threshold < 1 << 31 for threshold in thresholds):
+        raise BoardError("a threshold is a sum in 32 bits; give -2147483648 to 2147483647.")
+    forced = read_forced(Path(file), deploy.gates) if gate == "force" else None
     images = load_images(args.images or deploy.samples, args.count, deploy.picture.shape, len(deploy.classes))
 
     accelerator, simulated = _open_accelerator(deploy)
@@ -138,7 +159,7 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     cycles = 0
     for at, pixels in zip(starts, images.batches(min(size, args.count - at) for at in starts)):
         part = slice(at, at + len(pixels))
-        batch = accelerator.run(pixels, modes[part], args.timeout)
+        batch = accelerator.run(pixels, modes[part], args.timeout, thresholds, forced)
         predictions[part], logits[part], frame_cycles[part] = batch.predictions, batch.logits, batch.frame_cycles
         decisions[part] = batch.decisions
         for name, counts in batch.layer_tiles.items():

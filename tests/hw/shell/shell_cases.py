@@ -180,7 +180,7 @@ async def registers_hold_what_is_written(dut):
     assert await bench.read("version") == INTERFACE.version
     assert await bench.read("build_hash") == 0x1234ABCD
     assert await bench.read("config") == MODES | CLASSES << 8 | (RECORD_BYTES // 4) << 16
-    for name in ("source", "destination", "frames", "mode", "mode_list"):
+    for name in ("source", "destination", "frames", "mode", "mode_list", "gate_threshold", "layer_threshold"):
         value = bench.random.randrange(1 << 32)
         await bench.write(name, value)
         assert await bench.read(name) == value
@@ -193,6 +193,13 @@ async def registers_hold_what_is_written(dut):
         before = await bench.read(name)
         await bench.write(name, 0xFFFFFFFF)
         assert await bench.read(name) == before
+    await bench.write("forced", 0x701)
+    for number in range(3):
+        word = bench.random.randrange(1 << 32)
+        await bench.write("forced_word", word)
+        assert await bench.read("forced_word") == word
+        assert await bench.read("forced") == (8 + number) << 8 | 1
+    await bench.write("forced", 0)
     unknown = [offset for offset in (0x1C, 0x34, 0x4C, 0x7FC, 0xFFC) if offset not in REG.values()]
     for offset in unknown:
         assert int((await bench.host.write(offset, b"\xff\xff\xff\xff")).resp) == 0

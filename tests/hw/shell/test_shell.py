@@ -13,7 +13,7 @@ from flow.simulation.toolchain import verilator_root
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 RTL, BOARD_SHELL = ROOT / "hw" / "rtl", ROOT / "hw" / "shell"
-SHELL = ("stream_fifo", "axi_lite_slave", "registers", "dma_read", "dma_write", "dma_batch", "axi_shell")
+SHELL = ("engine_pkg", "stream_fifo", "axi_lite_slave", "registers", "dma_read", "dma_write", "dma_batch", "axi_shell")
 
 CIFAR10 = {"MODES": 5, "CLASSES": 10, "IMAGE_BEATS": 384, "READ_DEPTH": 64, "WAIT": 50}
 TWO_BURST_RECORDS = {"MODES": 3, "CLASSES": 30, "IMAGE_BEATS": 32, "READ_DEPTH": 32, "WAIT": 0}
