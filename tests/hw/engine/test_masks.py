@@ -1,0 +1,57 @@
+"""Every mask of sixteen channels in every group mode: the sequencer visits each active pair of an output and an input once, with its
+kernel, completes each active output once, and nothing else."""
+
+import pytest
+from rtl import unit
+
+from flow.simulation.library import Model, RtlSimError
+
+MASKS = 1 << 16
+GROUPS = (0, 1, 2, 3, 4)  # as powers of two
+
+
+def bench(folder):
+    """The bench, whose program is in itself; the contracts of the sequencer look one up that has no maps."""
+    (folder / "program.mem").write_text("2\n" * 20)
+    return Model(unit("mask_bench", folder, "mask_bench.sv"), folder=folder, clock="clk", reset="rst_n", random_reset=5)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("groups", [pytest.param(n, marks=[] if n == 2 else pytest.mark.slow) for n in GROUPS])
+def test_every_mask(groups, tmp_path):
+    with bench(tmp_path) as model:
+        model.write("mode", groups)
+        model.reset()
+        while model.read("masks") < MASKS:
+            before = model.read("masks")
+            model.cycles(100_000)
+            assert model.read("masks") > before, "no frame ends"
+
+
+@pytest.mark.parametrize(
+    "module, old, new",
+    [
+        ("engine_groups", "rest == '0) ? alive : rest", "rest == '0) ? alive : left"),
+        ("engine_list", "if (keep) any[number[3:0]] <= 1'b1;", "any[number[3:0]] <= 1'b1;"),
+        ("engine_channels", "in_list ? in_channel : kernel_at", "kernel_at"),
+        ("engine_masks", "last_slot <= AW'(out_count - 9'd1);", "last_slot <= AW'(out_count - 9'd2);"),
+    ],
+)
+def test_a_fault_is_found(module, old, new, tmp_path, monkeypatch):
+    import rtl
+
+    sources = rtl.accelerator_sources(tmp_path)
+    changed = tmp_path / f"{module}.sv"
+    text = next(file for file in sources if file.stem == module).read_text()
+    assert text.count(old) == 1
+    changed.write_text(text.replace(old, new))
+    replaced = [changed if file.stem == module else file for file in sources]
+    monkeypatch.setattr(rtl, "accelerator_sources", lambda folder: replaced)
+    with bench(tmp_path) as model:
+        model.write("mode", 2)
+        model.reset()
+        with pytest.raises((RtlSimError, AssertionError)):
+            while model.read("masks") < MASKS:
+                before = model.read("masks")
+                model.cycles(20_000)
+                assert model.read("masks") > before, "no frame ends"
