@@ -33,7 +33,7 @@ def keep_modes(graph: LayerGraph, names: Iterable[str]) -> LayerGraph:
     """The graph with only the named modes, in the order given."""
     for name in names:
         graph.groups(name, graph.layers[0])
-    return replace(graph, modes={name: graph.modes[name] for name in names})
+    return replace(graph, modes={name: graph.modes[name] for name in names}, ungated=graph.ungated.intersection(names))
 
 
 def compile_graph(graph: LayerGraph, folding: Folding | None = None, layout: Plan | None = None) -> Compiled:

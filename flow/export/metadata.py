@@ -2,6 +2,7 @@
 
 gatefold.mode     the mode that the nodes are in; the exporter writes the full network, `ApplyMode` the others
 gatefold.modes    mode name -> {layer name: `Setting.code`}; their order is the mode index
+gatefold.ungated  names of the modes that run no gates; absent in files without gates
 gatefold.layers   layer name -> what its nodes cannot say, in the order of execution. Of a convolution: `group_counts`, and `affine`,
                   `Setting.code` -> [A, B], the batch norm's float32 constants per output channel; of the classifier: `logit_scale`
 """
@@ -41,6 +42,8 @@ def read(model: ModelWrapper, key: str, default: Any = None) -> Any:
 
 def layer_entry(layer: Layer) -> dict[str, Any]:
     """What `gatefold.layers` says of a layer; every float32 is written so that it is read as the same one."""
+    if layer.kind == "gate":
+        return {}
     if layer.kind == "linear":
         return {"logit_scale": float(layer.logit_scale)}
     affine = {str(setting.code): [table.tolist() for table in pair] for setting, pair in layer.affine.items()}

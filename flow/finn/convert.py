@@ -14,7 +14,7 @@ from flow.finn.layers import initializers
 from flow.graph.layers import IMAGE, LayerGraph, Setting
 
 DOMAIN = "finn.custom_op.fpgadataflow"
-OPS = ("SwitchableConv", "SwitchableLinear")
+OPS = ("SwitchableConv", "SwitchableLinear", "SwitchableGate")
 
 
 def build_layer_graph(graph: LayerGraph, folding: Folding | None = None, frames: int = 1) -> ModelWrapper:
@@ -38,23 +38,23 @@ def layer_graph(model: ModelWrapper) -> LayerGraph:
         GatefoldError: another node is among them.
     """
     tensors, makers, layers, modes = initializers(model), {model.graph.input[0].name: IMAGE}, [], {}
-    image = order = None
+    image, order, ungated = None, None, set()
     for node in model.graph.node:
         if node.op_type not in OPS:
             raise GatefoldError(f"Node {node.name} ({node.op_type}) is no layer of the tile engine; convert the model first.")
-        op = getHWCustomOp(node)
-        sources = [makers.get(name) for name in node.input]
+    for op in sorted(map(getHWCustomOp, model.graph.node), key=lambda op: op.get_nodeattr("position")):
+        node = op.onnx_node
+        layer = op.to_layer(tensors, **{role: makers[tensor] for role, tensor in op.sources().items()})
         if node.op_type == "SwitchableConv":
-            layer = op.to_layer(tensors, sources[0], sources[-1] if op.get_nodeattr("residual") else None)
             image = op.image_input() or image
-        else:
-            layer = op.to_layer(tensors, sources[0])
+        elif node.op_type == "SwitchableLinear":
             order = tuple(op.get_nodeattr("class_order")) or None
         layers.append(layer)
         makers[node.output[0]] = layer.name
         for name, code in zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True):
             modes.setdefault(name, {})[layer.name] = Setting.of_code(code)
-    return LayerGraph(model.graph.name, layers, modes, image, order)
+        ungated.update(name for name, without in zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_ungated")) if without)
+    return LayerGraph(model.graph.name, layers, modes, image, order, frozenset(ungated))
 
 
 class _Builder:
@@ -63,11 +63,13 @@ class _Builder:
     def __init__(self, graph, folding, frames):
         self.graph, self.frames = graph, frames
         self.folding = attribute_values(folding)
+        without = [int(mode in graph.ungated) for mode in graph.modes]
+        self.ungated = {"mode_ungated": without} if any(without) else {}
         self.nodes, self.constants, self.datatypes, self.shapes = [], {}, {}, {}
 
     def run(self):
         for layer in self.graph.layers:
-            self._linear(layer) if layer.kind == "linear" else self._conv(layer)
+            {"conv": self._conv, "linear": self._linear, "gate": self._gate}[layer.kind](layer)
         first, last = self.graph.layers[0], self.graph.layers[-1]
         image = [self.frames, first.in_size, first.in_size, first.in_channels]
         self.shapes[IMAGE] = image
@@ -90,9 +92,9 @@ class _Builder:
         settings = [self.graph.setting(mode, layer).code for mode in self.graph.modes]
         self.nodes.append(
             helper.make_node(
-                op, inputs, [output], name=layer.name, domain=DOMAIN, backend="fpgadataflow", layer=layer.name,
+                op, inputs, [output], name=layer.name, domain=DOMAIN, backend="fpgadataflow", layer=layer.name, position=len(self.nodes),
                 mode_names=list(self.graph.modes), mode_settings=settings, numInputVectors=self.frames,
-                in_channels=layer.in_channels, **self.folding, **attributes,
+                in_channels=layer.in_channels, **self.ungated, **self.folding, **attributes,
             )
         )  # fmt: skip
         self.shapes[output], self.datatypes[output] = shape, datatype
@@ -109,8 +111,7 @@ class _Builder:
             for index, table in enumerate("AB"):
                 values = np.stack([layer.affine[setting][index] for setting in settings])
                 inputs.append(self._constant(f"{name}.{table}", values, "FLOAT32"))
-        if layer.residual:
-            inputs.append(self._tensor(layer.residual))
+        inputs += [self._tensor(source) for source in (layer.residual, layer.mask, layer.when) if source]
         for key in ("clamp", "residual_table", "sum_table", "pool2", "valid", "reach"):
             if (value := getattr(layer, key)) is not None:
                 attributes[key] = value.tolist() if isinstance(value, np.ndarray) else value
@@ -124,6 +125,7 @@ class _Builder:
             "SwitchableConv", layer, inputs, self._tensor(name), shape, "UINT16" if layer.pool else "UINT4",
             out_channels=layer.out_channels, kernel=layer.kernel, stride=layer.stride, in_size=layer.in_size,
             out_size=layer.out_size, image=int(layer.input == IMAGE), residual=int(layer.residual is not None),
+            mask=int(layer.mask is not None), when=int(layer.when is not None), gate=int(layer.gate),
             shuffle=int(layer.shuffle), pool=int(layer.pool), settings=[setting.code for setting in settings], weight_type="INT8" if wide else "INT4", **attributes,
         )  # fmt: skip
 
@@ -138,6 +140,20 @@ class _Builder:
             "SwitchableLinear", layer, inputs, "logits", shape, "INT32",
             classes=layer.out_channels, logit_scale=float(layer.logit_scale),
             **({"class_order": self.graph.class_order} if self.graph.class_order else {}),
+        )  # fmt: skip
+
+    def _gate(self, layer):
+        inputs = [
+            self._tensor(layer.input),
+            self._constant(f"{layer.name}.weight", layer.weight, "INT8"),
+            self._constant(f"{layer.name}.bias", layer.bias, "INT32"),
+        ]
+        if layer.when:
+            inputs.append(self._tensor(layer.when))
+        source = self.graph[layer.input]
+        self._node(
+            "SwitchableGate", layer, inputs, self._tensor(layer.name), [self.frames, layer.out_channels], "BINARY",
+            decisions=layer.out_channels, size=0 if source.pool else source.out_size, when=int(layer.when is not None),
         )  # fmt: skip
 
     @staticmethod

@@ -9,7 +9,9 @@ order; each finds, by the kind of integers that it reads, which part of a layer 
     MaxPool, AveragePool (2×2)   on an open layer: its pool
     Add             of an open layer and a stored map, or of two open layers, the shallower of which is stored: the residual
     Reshape, Transpose, Reshape  behind a layer: its channel shuffle
-    GlobalAveragePool, Reshape or Flatten, MatMul, Mul, Add     the classifier
+    GlobalAveragePool, Reshape or Flatten, MatMul, Mul, Add     the classifier, or a gate
+    GreaterOrEqual, And     the decisions of a gate, which does not run where another gate says so
+    Unsqueeze, Where        behind a layer: the decision on its channels, or on the whole of it
 
 A layer is stored as soon as something reads it that cannot be part of it. What is no part of any layer is refused by name.
 """
@@ -23,7 +25,7 @@ from qonnx.util.basic import get_by_name
 
 from flow.engine.config import Folding
 from flow.finn.convert import build_layer_graph
-from flow.finn.integers import Accumulators, Logits, Map, Open, Pooled, Scaled, refuse, title
+from flow.finn.integers import Accumulators, Decisions, Logits, Map, Open, Pooled, Scaled, refuse, title
 from flow.finn.overlay import overlay
 from flow.finn.pixels import Pixels, image_input
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SHUFFLE_GROUPS, SUM, SUM_VALUES, Layer, LayerGraph, Setting
@@ -90,6 +92,7 @@ class _Walk:
             last = model.find_producer(model.graph.output[0].name)
             refuse(last, "ends the network; end it with a global average pool and one linear layer")
         order = self._classifier(out.what, out.scale)
+        _find_gates(self.layers)
         name = model.graph.name or "network"
         return LayerGraph(name, self.layers, {FULL: {}}, self.image, order)
 
@@ -121,7 +124,9 @@ class _Walk:
             found = Scaled(self._store(found.what, node), found.scale)
             self.values[node.input[index]] = found
         if not isinstance(found.what, Map):
-            refuse(node, "reads the result of the global pool or the classifier; only one linear layer may follow the global pool")
+            refuse(
+                node, "reads the result of a global pool, a linear layer or a gate; only one linear layer may follow a global pool"
+            )
         return found
 
     def _store(self, made, reader):
@@ -400,17 +405,82 @@ class _Walk:
             refuse(node, "pools something that is no map of a convolution; pool right behind a convolution")
         return found
 
+    # ---- gates
+
+    def _greaterorequal(self, node):
+        found, zero = self._read(node, self._dynamic(node)), self._constant(node)
+        if not isinstance(found.what, Logits) or zero is None or zero.any() or self._dynamic(node):
+            refuse(node, "compares what is no output of a linear layer with zero, which is all that decides in the engine")
+        made = found.what
+        layer = self._linear(made, found.scale, "gate")
+        layer.bias = np.floor(layer.bias).astype(np.int64)
+        self.values[node.output[0]] = Scaled(Decisions(layer, len(made.weight)))
+
+    def _and(self, node):
+        gate, when = (self._read(node, index).what for index in (0, 1))
+        if (
+            not (isinstance(gate, Decisions) and isinstance(when, Decisions) and when.count == 1)
+            or gate.layer.when
+            or not self._alone(node)
+        ):
+            refuse(node, "is no decision of a gate and of a layer gate, once; the engine has no other")
+        gate.layer.when = when.layer.name
+        self.values[node.output[0]] = Scaled(gate)
+
+    def _unsqueeze(self, node):
+        found = self._read(node)
+        if not isinstance(found.what, Decisions):
+            refuse(node, "gives dimensions to what is no decision of a gate; the engine has no such layer")
+        self.values[node.output[0]] = found
+
+    def _where(self, node):
+        """What is left where a decision says no: the map that was added, or zeros."""
+        decisions, made = self._read(node).what, self._read(node, 1).what
+        if (
+            not isinstance(decisions, Decisions)
+            or not isinstance(made, Open)
+            or made.awaits is not None
+            or not self._alone(node, 1)
+        ):
+            refuse(
+                node,
+                "selects something else than, by the decision of a gate, the quantised map of a convolution that nothing else reads",
+            )
+        layer, left = made.layer, self.model.get_initializer(node.input[2])
+        if left is None:
+            other = self._stored(node, 2).what
+            if other.layer != layer.residual or other.shape != made.shape:
+                refuse(
+                    node,
+                    f"leaves the map of {other.layer} where {title(made.node)} is not computed; leave the one that is added to it",
+                )
+        elif left.any() or layer.residual:
+            refuse(node, "leaves a constant where a convolution is not computed; leave zero, or the map that is added to it")
+        if layer.shuffle or layer.when or (decisions.count > 1 and layer.mask):
+            refuse(
+                node, "decides once more on what is decided or shuffled; decide on the channels, then on the layer, then shuffle"
+            )
+        if decisions.count == 1:
+            layer.when = decisions.layer.name
+        else:
+            layer.mask = decisions.layer.name
+        self.values[node.output[0]] = Scaled(made, self._read(node, 1).scale)
+
     # ---- head
 
     def _globalaveragepool(self, node):
         found = self._read(node)
-        made = found.what
-        if not isinstance(made, Open) or not self._alone(node):
-            refuse(node, "pools a map that something else reads too; let the global pool alone read the last convolution")
-        pixels = made.shape[1] * made.shape[2]
-        stored = self._store(made, node)
-        made.layer.pool = True
-        self.values[node.output[0]] = Scaled(Pooled(stored.layer, made.zero, pixels, made.shape[0]), found.scale)
+        made, also = found.what, [other for other in self.model.find_consumers(node.input[0]) if other.name != node.name]
+        if isinstance(made, Open) and not also:
+            self._store(made, node)
+            made.layer.pool = True
+            pooled = Pooled(made.layer.name, made.zero, made.shape[1] * made.shape[2], made.shape[0])
+        else:
+            made = self._stored(node).what
+            if made.values is None or not np.array_equal(np.diff(made.values), np.ones(ACTIVATION_MAX)):
+                refuse(node, "pools a map that is quantised twice, or the image; pool a map that its producer's quantiser makes")
+            pooled = Pooled(made.layer, int(made.values[0]), made.shape[1] * made.shape[2], made.shape[0], (also or [node])[0])
+        self.values[node.output[0]] = Scaled(pooled, found.scale)
 
     def _reshape(self, node):
         found = self._read(node)
@@ -480,21 +550,38 @@ class _Walk:
         bias = np.broadcast_to(constant.reshape(-1), (len(found.what.weight),)).astype(np.float64)
         self.values[node.output[0]] = Scaled(replace(found.what, bias=bias), found.scale)
 
+    def _linear(self, logits, scale, kind):
+        """Append a classifier or gate; its bias, in its units, is not rounded yet."""
+        node, source, weight = logits.node, logits.source, logits.weight
+        unit = scale / source.pixels
+        bias = np.zeros(len(weight)) if logits.bias is None else logits.bias / unit
+        bias = bias + source.pixels * source.zero * weight.sum(axis=1)
+        if np.abs(bias).max() > 1 << 30:
+            refuse(node, "has a bias far beyond its weights; train on, or use a larger weight scale")
+        self.layers.append(Layer(title(node), kind, weight, input=source.layer, bias=bias, logit_scale=unit))
+        return self.layers[-1]
+
     def _classifier(self, logits, scale):
         """Append the linear layer; returns the class of each logit, None where the order is the network's."""
-        node, source, weight = logits.node, logits.source, logits.weight
-        classes = len(weight)
+        node, classes = logits.node, len(logits.weight)
         if not 2 <= classes <= 255:
             refuse(node, f"has {classes} classes; the engine takes 2 to 255")
-        unit = scale / source.pixels
-        bias = np.zeros(classes) if logits.bias is None else logits.bias / unit
-        whole = np.floor(bias)
-        order = np.argsort(-(bias - whole), kind="stable")
-        integers = whole.astype(np.int64) + source.pixels * source.zero * weight.sum(axis=1)
-        if np.abs(integers).max() >= 1 << 30:
-            refuse(node, "has a bias far beyond its weights; train on, or use a larger weight scale")
-        self.layers.append(Layer(title(node), "linear", weight[order], input=source.layer, bias=integers[order], logit_scale=unit))
+        if logits.source.also is not None:
+            refuse(
+                logits.source.also, "pools a map that something else reads too; let the global pool alone read the last convolution"
+            )
+        layer = self._linear(logits, scale, "linear")
+        whole = np.floor(layer.bias)
+        order = np.argsort(-(layer.bias - whole), kind="stable")
+        layer.weight, layer.bias = layer.weight[order], whole.astype(np.int64)[order]
         return None if (order == np.arange(classes)).all() else tuple(int(number) for number in order)
+
+
+def _find_gates(layers):
+    """Mark the convolutions that only gates, or convolutions of gates, read."""
+    for layer in reversed(layers):
+        readers = [other for other in layers if layer.name in (other.input, other.residual)]
+        layer.gate = layer.kind == "conv" and bool(readers) and all(other.decides for other in readers)
 
 
 def _halved(shape):

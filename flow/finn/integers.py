@@ -67,12 +67,13 @@ class Open:
 
 @dataclass
 class Pooled:
-    """Sums over all `pixels` of the map of `layer`, divided by them; code 0 is worth `zero`."""
+    """Sums over all `pixels` of the map of `layer`, divided by them; code 0 is worth `zero`. `also`: what else reads that map."""
 
     layer: str
     zero: int
     pixels: int
     channels: int
+    also: NodeProto | None = None
 
 
 @dataclass
@@ -87,8 +88,16 @@ class Logits:
 
 
 @dataclass
+class Decisions:
+    """What the gate `layer` decides on `count` things."""
+
+    layer: Layer
+    count: int
+
+
+@dataclass
 class Scaled:
     """Integers of one kind, times a scale."""
 
-    what: Map | Accumulators | Open | Pooled | Logits
+    what: Map | Accumulators | Open | Pooled | Logits | Decisions
     scale: float = 1.0

@@ -18,7 +18,7 @@ from flow.engine.cost import Unplanned, layer_cost
 from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
 from flow.engine.plan import needs_tables
 from flow.finn.folding import attribute_types, folding_of
-from flow.graph.integer import convolve, multiply
+from flow.graph.integer import convolve, decide, multiply
 from flow.graph.layers import IMAGE, ImageInput, Layer, Setting
 
 
@@ -27,7 +27,9 @@ class SwitchableLayer(HWCustomOp):
 
     Attributes of the node beside the folding attributes:
         layer: name of the layer; node names may be changed by FINN's transformations.
+        position: of the layer in the order of execution; qonnx sorts nodes as it likes.
         mode_names, mode_settings: names of the modes and this layer's `Setting.code` in each.
+        mode_ungated: of each mode, whether it runs no gates (1); empty: all do.
         mode: index of the mode for execution and cycles.
         numInputVectors: number of images N.
     """
@@ -37,11 +39,29 @@ class SwitchableLayer(HWCustomOp):
             **super().get_nodeattr_types(),
             **attribute_types(),
             "layer": ("s", True, ""),
+            "position": ("i", False, 0),
             "mode_names": ("strings", True, []),
             "mode_settings": ("ints", True, []),
+            "mode_ungated": ("ints", False, []),
             "mode": ("i", False, 0),
             "numInputVectors": ("i", False, 1),
         }
+
+    def gated(self) -> bool:
+        """Whether gates count in the node's own mode."""
+        ungated = self.get_nodeattr("mode_ungated")
+        return not (len(ungated) and ungated[self.get_nodeattr("mode")])
+
+    def _decisions(self, context):
+        """(mask [N, K], when [N, 1]) that the node reads last, each None where it has none or the mode runs no gates."""
+        names, found = [name for name in ("mask", "when") if self.get_nodeattr(name)], {}
+        if self.gated():
+            found = (
+                {name: np.rint(context[tensor]) for name, tensor in zip(names, self.onnx_node.input[-len(names) :])}
+                if names
+                else {}
+            )
+        return found.get("mask"), found.get("when")
 
     def setting(self, mode: int | None = None) -> Setting:
         """The setting in the mode with index `mode`; in the node's own mode where omitted."""
@@ -101,7 +121,9 @@ class SwitchableConv(SwitchableLayer):
            iff o·n // Co == i·n // Ci. The first convolution may have INT8.
         2, 3: A and B, float32 [G, Co], one row per entry of `settings`, each a `Setting.code`;
            or with `steps` thresholds alone, INT32 [G, Co, steps].
-        last: with `residual`, the map [N, Ho, Wo, Co] that is added before the last clamp or the sum table.
+        next: with `residual`, the map [N, Ho, Wo, Co] that is added before the last clamp or the sum table.
+        next: with `mask`, the decisions [N, Co] of a SwitchableGate on the output channels.
+        last: with `when`, the decision [N, 1] on the whole layer.
 
     Output: [N, Ho, Wo, Co], UINT4, in channel slots (shuffled where `shuffle` is set: channel a·n' + b in slot
     b·16 + a); with `pool` the sums over all pixels, [N, Co], UINT16.
@@ -121,6 +143,9 @@ class SwitchableConv(SwitchableLayer):
             "out_size": ("i", True, 0),
             "image": ("i", False, 0, {0, 1}),
             "residual": ("i", False, 0, {0, 1}),
+            "mask": ("i", False, 0, {0, 1}),
+            "when": ("i", False, 0, {0, 1}),
+            "gate": ("i", False, 0, {0, 1}),
             "shuffle": ("i", False, 0, {0, 1}),
             "pool": ("i", False, 0, {0, 1}),
             "settings": ("ints", True, []),
@@ -151,7 +176,17 @@ class SwitchableConv(SwitchableLayer):
         ]
         if self.get_nodeattr("residual"):
             described.append(((count, out_size, out_size, outputs), DataType["UINT4"]))
+        if self.get_nodeattr("mask"):
+            described.append(((count, outputs), DataType["BINARY"]))
+        if self.get_nodeattr("when"):
+            described.append(((count, 1), DataType["BINARY"]))
         return described
+
+    def sources(self) -> dict[str, str]:
+        """What the node reads beside constants: "input", "residual", "mask" and "when", as far as there are some, to its tensor."""
+        names = [name for name in ("residual", "mask", "when") if self.get_nodeattr(name)]
+        inputs = self.onnx_node.input
+        return {"input": inputs[0], **dict(zip(names, inputs[len(inputs) - len(names) :], strict=True))}
 
     def get_input_datatype(self, ind: int = 0) -> BaseDataType:
         return self._inputs()[ind][1]
@@ -176,16 +211,17 @@ class SwitchableConv(SwitchableLayer):
         """The layer with zero weights: enough for the cost model."""
         return self._layer(np.zeros(self.get_normal_input_shape(1), np.int64))
 
-    def to_layer(self, tensors: Mapping[str, np.ndarray], source: str = IMAGE, residual: str | None = None) -> Layer:
+    def to_layer(self, tensors: Mapping[str, np.ndarray], **sources: str) -> Layer:
         """The compiler's Layer.
 
         Args:
             tensors: input name -> array, for the weights and the requantisation.
-            source, residual: names of the layers that make the maps which are read.
+            sources: names of the layers that make what is read, as `sources` has it; in part.
         """
         weight, *tables = self.onnx_node.input[1 : 3 if self.get_nodeattr("steps") else 4]
         layer = self._layer(np.rint(tensors[weight]).astype(np.int64))
-        layer.input, layer.residual = source, residual
+        for name, maker in sources.items():
+            setattr(layer, name, maker)
         rows = list(enumerate(self._settings()))
         if len(tables) == 1:
             steps = np.rint(tensors[tables[0]]).astype(np.int64)
@@ -211,7 +247,8 @@ class SwitchableConv(SwitchableLayer):
             tuple(sorted({setting.groups for setting in self._settings()})),
             input=IMAGE if self.get_nodeattr("image") else "before",
             residual="added" if self.get_nodeattr("residual") else None,
-            shuffle=bool(self.get_nodeattr("shuffle")), pool=bool(self.get_nodeattr("pool")),
+            mask="mask" if self.get_nodeattr("mask") else None, when="when" if self.get_nodeattr("when") else None,
+            gate=bool(self.get_nodeattr("gate")), shuffle=bool(self.get_nodeattr("shuffle")), pool=bool(self.get_nodeattr("pool")),
             clamp=tuple(clamp) or None, valid=tuple(valid) or None, pool2=self.get_nodeattr("pool2") or None,
             residual_table=residual_table, sum_table=sum_table, reach=self.get_nodeattr("reach") or None,
         )  # fmt: skip
@@ -219,12 +256,11 @@ class SwitchableConv(SwitchableLayer):
     def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
         """Integer-exact execution in the node's mode, by the compiler's reference."""
         node = self.onnx_node
-        layer = self.to_layer(context, residual="added" if self.get_nodeattr("residual") else None)
-        residual = None
+        layer, residual = self.to_layer(context), None
         if layer.residual:
-            residual = np.rint(context[node.input[-1]]).astype(np.int64).transpose(0, 3, 1, 2)
+            residual = np.rint(context[self.sources()["residual"]]).astype(np.int64).transpose(0, 3, 1, 2)
         inputs = np.rint(context[node.input[0]]).astype(np.int64).transpose(0, 3, 1, 2)
-        out = convolve(layer, self.setting(), inputs, residual)
+        out = convolve(layer, self.setting(), inputs, residual, *self._decisions(context))
         context[node.output[0]] = (out if layer.pool else out.transpose(0, 2, 3, 1)).astype(np.float32)
 
 
@@ -274,12 +310,18 @@ class SwitchableLinear(SwitchableLayer):
         """The layer with zero weights: enough for the cost model."""
         return Layer(self.get_nodeattr("layer"), "linear", np.zeros(self.get_normal_input_shape(1), np.int64), input="before")
 
-    def to_layer(self, tensors: Mapping[str, np.ndarray], source: str = IMAGE) -> Layer:
-        """The compiler's Layer; `tensors` maps the names of inputs 1 and 2 to arrays."""
-        _, weight, bias = self.onnx_node.input
+    def sources(self) -> dict[str, str]:
+        """What the node reads beside constants: "input" to its tensor."""
+        return {"input": self.onnx_node.input[0]}
+
+    def to_layer(self, tensors: Mapping[str, np.ndarray], **sources: str) -> Layer:
+        """The compiler's Layer; `tensors` maps the names of inputs 1 and 2 to arrays, `sources` as in SwitchableConv."""
+        weight, bias = self.onnx_node.input[1:3]
         layer = self.shape_only()
         layer.weight, layer.bias = (np.rint(tensors[name]).astype(np.int64) for name in (weight, bias))
-        layer.input, layer.logit_scale = source, self.get_nodeattr("logit_scale")
+        layer.logit_scale = self.get_nodeattr("logit_scale")
+        for name, maker in sources.items():
+            setattr(layer, name, maker)
         return layer
 
     def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
@@ -287,6 +329,76 @@ class SwitchableLinear(SwitchableLayer):
         layer = self.to_layer(context)
         sums = np.rint(context[self.onnx_node.input[0]]).astype(np.int64)
         context[self.onnx_node.output[0]] = multiply(layer, sums).astype(np.float32)
+
+
+@register_custom_op
+class SwitchableGate(SwitchableLayer):
+    """A gate, on the engine's vector unit: decision k is 1 where weights·sums + bias reaches 0.
+
+    Inputs:
+        0: sums [N, C], UINT16, or with `size` the map [N, H, W, C], UINT4, whose sums over the pixels it reads.
+        1: weights [K, C], INT8, -127…127.
+        2: bias [K], INT32.
+        3: with `when`, the decision [N, 1] of another gate, without which all are 0.
+
+    Output: decisions [N, K], BINARY; in a mode without gates all are 1.
+    """
+
+    def get_nodeattr_types(self) -> dict[str, tuple]:
+        return {
+            **super().get_nodeattr_types(),
+            "in_channels": ("i", True, 0),
+            "decisions": ("i", True, 0),
+            "size": ("i", False, 0),
+            "mask": ("i", False, 0, {0}),
+            "when": ("i", False, 0, {0, 1}),
+        }
+
+    def weight_datatype(self) -> BaseDataType:
+        return DataType["INT8"]
+
+    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
+        return DataType[("UINT4" if self.get_nodeattr("size") else "UINT16", "INT8", "INT32", "BINARY")[ind]]
+
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
+        return DataType["BINARY"]
+
+    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
+        count, inputs, outputs, size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_channels", "decisions", "size"))
+        return ((count, size, size, inputs) if size else (count, inputs), (outputs, inputs), (outputs,), (count, 1))[ind]
+
+    def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
+        return (self.get_nodeattr("numInputVectors"), self.get_nodeattr("decisions"))
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        lanes = self.get_nodeattr("V")
+        return rom_blocks(self.get_nodeattr("decisions") * -(-self.get_nodeattr("in_channels") // lanes), 8 * lanes)
+
+    def shape_only(self) -> Layer:
+        """The layer with zero weights: enough for the cost model."""
+        weight = np.zeros(self.get_normal_input_shape(1), np.int64)
+        return Layer(self.get_nodeattr("layer"), "gate", weight, input="before", when="when" if self.get_nodeattr("when") else None)
+
+    def sources(self) -> dict[str, str]:
+        """What the node reads beside constants: "input" and "when", where it has that, to its tensor."""
+        inputs = self.onnx_node.input
+        return {"input": inputs[0], **({"when": inputs[3]} if self.get_nodeattr("when") else {})}
+
+    def to_layer(self, tensors: Mapping[str, np.ndarray], **sources: str) -> Layer:
+        """As that of SwitchableLinear."""
+        layer = self.shape_only()
+        layer.weight, layer.bias = (np.rint(tensors[name]).astype(np.int64) for name in self.onnx_node.input[1:3])
+        for name, maker in sources.items():
+            setattr(layer, name, maker)
+        return layer
+
+    def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
+        """Integer-exact execution by the compiler's reference."""
+        inputs = np.rint(context[self.onnx_node.input[0]]).astype(np.int64)
+        inputs = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs
+        _, when = self._decisions(context)
+        made = decide(self.to_layer(context), inputs, when) if self.gated() else np.ones(self.get_normal_output_shape())
+        context[self.onnx_node.output[0]] = made.astype(np.float32)
 
 
 def initializers(model: ModelWrapper) -> dict[str, np.ndarray]:

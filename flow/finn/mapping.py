@@ -64,12 +64,15 @@ class KeepModes(Transformation):
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for node in model.graph.node if self.modes else ():
             op = getHWCustomOp(node)
-            settings = dict(zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True))
+            names, ungated = op.get_nodeattr("mode_names"), op.get_nodeattr("mode_ungated")
+            settings = dict(zip(names, op.get_nodeattr("mode_settings"), strict=True))
             for name in self.modes:
                 if name not in settings:
                     raise GatefoldError(f"There is no mode {name!r}; {model.graph.name} has {', '.join(settings)}.")
             op.set_nodeattr("mode_names", list(self.modes))
             op.set_nodeattr("mode_settings", [settings[name] for name in self.modes])
+            if len(ungated):
+                op.set_nodeattr("mode_ungated", [ungated[names.index(name)] for name in self.modes])
         return model, False
 
 

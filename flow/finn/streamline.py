@@ -17,6 +17,7 @@ from finn.transformation.streamline import Streamline
 from finn.transformation.streamline.reorder import MoveLinearPastEltwiseAdd, MoveLinearPastFork
 from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
 from qonnx.transformation.fold_constants import FoldConstants
@@ -65,7 +66,7 @@ def step_convert_to_finn(model: ModelWrapper, cfg: object) -> ModelWrapper:
         if node is not None:
             node.doc_string = title
     _retitle(model, "MatMul", linear)
-    return _named(model.transform(RoundHalfToEven()))
+    return _named(model.transform(RoundHalfToEven()).transform(ChannelsFirst()))
 
 
 def step_streamline(model: ModelWrapper, cfg: object) -> ModelWrapper:
@@ -80,6 +81,17 @@ def step_streamline(model: ModelWrapper, cfg: object) -> ModelWrapper:
     for op, known in titles.items():
         _retitle(model, op, known)
     return model
+
+
+class ChannelsFirst(Transformation):
+    """Channels come first everywhere; FINN takes what a channel shuffle transposes for maps whose channels come last, and executes the
+    thresholds behind it so."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        for node in model.get_nodes_by_op_type("MultiThreshold"):
+            if len(model.get_tensor_shape(node.output[0])) == 4:
+                getCustomOp(node).set_nodeattr("data_layout", "NCHW")
+        return model, False
 
 
 class NeverZero(Transformation):
