@@ -29,7 +29,7 @@ def main():
     result = {}
     with Console(stderr=True).status("yosys synthesises two engines, some minutes each ..."):
         for name, modes in (("modes", config.modes), ("one_mode", 1)):
-            total = estimate({**config.parameters(), "MODES": modes}, top="tile_engine", dsp=not args.no_dsp).total
+            total = estimate({**config.parameters(), "MODES": modes}, top="tile_engine").total
             result[name] = {"modes": modes, "lut": total.lut, "ff": total.ff}
     result["cost"] = {kind: round(result["modes"][kind] / result["one_mode"][kind] - 1, 4) for kind in ("lut", "ff")}
     if args.json:

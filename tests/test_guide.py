@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flow.paths import build_root
+
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "docs" / "guide" / "own-network.md"
 PART = "## With group modes"
@@ -51,6 +53,10 @@ def shortened(words):
 def walk(tmp_path_factory):
     """(folder, output of each command by its first words) after the whole guide up to the build, in a folder of its own."""
     folder = tmp_path_factory.mktemp("a user")
+    # Verilator's own runtime, compiled once for all tests.
+    (build_root() / "cache").mkdir(parents=True, exist_ok=True)
+    (folder / "build").mkdir()
+    (folder / "build" / "cache").symlink_to((build_root() / "cache").resolve())
     for name in ("pictures.py", "mynet.py"):
         (folder / name).write_text(listing(name))
     seen = {}

@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.engine.boards import at_clock, find_board
     from flow.engine.select import choose
     from flow.paths import build_root
-    from flow.synth.timing import check_clock
+    from flow.synth.timing import check_clock, known_estimate
 
     torch.set_num_threads(1)
     board = at_clock(find_board(args.board), args.clock, not args.no_dsp)
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     if args.clock_anyway and args.clock is None:
         raise GatefoldError("--clock-anyway needs a clock; give --clock MHZ too, or leave it out.")
     if args.clock and not args.clock_anyway:
-        request.accept = lambda config: check_clock(config.parameters(), board.clock_mhz, dsp=not args.no_dsp)
+        request.accept = lambda config: check_clock(config.parameters(), board.clock_mhz)
     name = network_name(args.model)
     folder = args.output or build_root() / name
     if folder.exists() and not folder.is_dir():
@@ -150,7 +150,8 @@ def run(args: argparse.Namespace) -> int:
             raise
         progress.update(task, description=f"{name}: built")
 
-    summary = _summary(contents, folder)
+    timing = known_estimate(contents["parameters"])
+    summary = _summary(contents, folder, timing)
     if args.json:
         print(json.dumps(summary, indent=2))
         return 0
@@ -166,16 +167,30 @@ def run(args: argparse.Namespace) -> int:
             f"{mode['latency_ms']:.3f} ms{reached}"
         )
     print(f"deploy folder: {summary['deploy']}")
+    print(_clock(timing, board.clock_mhz))
     return 0
 
 
-def _summary(contents, folder):
+def _clock(timing, clock_mhz):
+    """What is known of the clock that all rates are at: the estimate takes minutes, so a build only looks for one that is kept."""
+    from flow.synth.timing import carried
+
+    if timing is None:
+        return (
+            f"{clock_mhz:g} MHz is not checked against the timing of this engine; `gatefold report` with --timing estimates what it carries "
+            "(minutes the first time)"
+        )
+    return carried(timing, clock_mhz)
+
+
+def _summary(contents, folder, timing):
     clock = 1e6 * contents["clock_mhz"]
     return {
         "model": contents["model"],
         "board": contents["board"],
         "part": contents["part"],
         "clock_mhz": contents["clock_mhz"],
+        "estimated_mhz": timing.clock_mhz if timing else None,
         "trained": contents["trained"],
         "build_hash": contents["build_hash"],
         "parameters": contents["parameters"],

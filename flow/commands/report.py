@@ -80,13 +80,13 @@ def run(args: argparse.Namespace) -> int:
         from flow.synth.resources import estimate as synthesise
 
         with Console(stderr=True).status(f"{args.model}: yosys estimates the resources (minutes the first time)"):
-            estimate = synthesise(design.config.parameters(), dsp=not args.no_dsp)
+            estimate = synthesise(design.config.parameters())
     timing = None
     if args.timing:
         from flow.synth.timing import estimate as time
 
         with Console(stderr=True).status(f"{args.model}: yosys maps the netlist for the timing (minutes the first time)"):
-            timing = time(design.config.parameters(), dsp=not args.no_dsp)
+            timing = time(design.config.parameters())
     contents = report.contents(design, estimate, timing)
     if pictures:
         contents["pictures"] = pictures

@@ -15,7 +15,7 @@ LUTS_PER_PIXEL = 81
 LUTS_PER_LANE_DRAIN = 9
 LUTS_PER_REQUANTISER = 68
 """With write-back and pooling of its pixel; the product is made in a DSP block."""
-LUTS_PER_SOFT_PRODUCT = 340
+LUTS_PER_SOFT_PRODUCT = 567
 """Of a requantiser whose product is made in LUTs."""
 LUTS_CONTROL = 1950
 BANKS, WORD_BITS = 16, 128

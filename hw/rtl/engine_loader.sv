@@ -110,22 +110,21 @@ module engine_loader #(
             end
         end
 
+        // A cycle after the plane, so that no handshake leads here: after a plane's last row its words are pending, or a row has
+        // more beats than one, so that none ends in that cycle; the header's cycle sets it before the first row.
+        wanted <= state == HEADER || plane < PW'(PLANES);
         if (state == HEADER) begin
             beat <= '0;
             last_beat <= BEATS == 1;
             row <= '0;
             plane <= '0;
-            wanted <= 1'b1;
         end else if (s_axis_tvalid && s_axis_tready) begin
             beat <= last_beat ? '0 : beat + 2'd1;
             last_beat <= BEATS == 1 || (!last_beat && beat == 2'(BEATS - 2));
             gathered <= {s_axis_tdata, gathered[191:64]};
             if (last_beat) begin
                 row <= row_last ? '0 : row + 5'd1;
-                if (row_last) begin
-                    plane <= plane + 1'b1;
-                    if (plane == PW'(PLANES - 1)) wanted <= 1'b0;
-                end
+                if (row_last) plane <= plane + 1'b1;
                 high <= row_high;
                 low <= row_low;
                 for (int unsigned h = 0; h < 2; h++) begin

@@ -31,7 +31,9 @@ from flow.build.steps import exclusive
 from flow.engine.top import NAME as TOP
 from flow.errors import GatefoldError
 from flow.kept import replace_folder
-from flow.synth.timing import routed
+from flow.synth.mapping import uses_dsp
+from flow.synth.timing import ENGINE, analyse, carried, routed
+from flow.synth.timing import TOP as NETLIST_TOP
 
 SHELL = Path(__file__).resolve().parent
 sys.path.insert(0, str(SHELL))
@@ -121,7 +123,7 @@ def openxc7(build, work, contents, until):
             )
     sources, images = lay_out(build, work, contents)
 
-    netlist, dsp = work / "netlist.json", contents["parameters"]["REQUANT_DSP"] == 1
+    netlist, dsp = work / "netlist.json", uses_dsp(contents["parameters"])
     job = work / "job.json"
     job.write_text(
         json.dumps(
@@ -134,6 +136,8 @@ def openxc7(build, work, contents, until):
     )
     # $readmemh names are relative to the images.
     run([sys.executable, SHELL / "synthesise.py", job], images, work / "yosys.log")
+    timing = analyse(json.loads(netlist.read_text())["modules"][NETLIST_TOP], ENGINE)
+    print(f"gatefold: {carried(timing, contents['clock_mhz'])}")
     if until == "netlist":
         print(f"gatefold: {netlist}")
         return

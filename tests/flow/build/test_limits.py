@@ -44,14 +44,14 @@ def test_the_clock_is_that_of_the_very_engine_that_is_built(tmp_path, capsys, mo
     """Its classes and modes included, before anything is written."""
     seen = []
 
-    def refuse(parameters, clock_mhz, dsp):
-        seen.append((parameters["CLASSES"], parameters["MODES"], clock_mhz, dsp))
+    def refuse(parameters, clock_mhz):
+        seen.append((parameters["CLASSES"], parameters["MODES"], clock_mhz))
         raise GatefoldError("99 MHz is not carried.")
 
     monkeypatch.setattr("flow.synth.timing.check_clock", refuse)
     build = ["build", "resnet8", "--clock", "100", "--modes", "full,1/4", "--output", str(tmp_path / "build")]
     assert main([*build, "--checkpoint", str(weights(tmp_path, 3))]) == 2
-    assert "99 MHz" in refused(capsys) and seen == [(3, 2, 100, True)]
+    assert "99 MHz" in refused(capsys) and seen == [(3, 2, 100)]
     assert not (tmp_path / "build").exists()
 
 

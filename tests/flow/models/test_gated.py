@@ -124,8 +124,14 @@ def test_gates_switched_off_leave_the_plain_network(images):
     assert all(use.executed is use.inputs is use.outputs is None for use in model.trace)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", list(GATES))
+def _settings():
+    """Every kind in every mode; the quick ones have every mode of the first kind, and of the others the full mode and one that differs."""
+    for number, kind in enumerate(GATES):
+        quick = set(MODES) if number == 0 else {MODES[0], MODES[1 + number % (len(MODES) - 1)]}
+        yield from (pytest.param(kind, mode, marks=[] if mode in quick else pytest.mark.slow) for mode in MODES)
+
+
+@pytest.mark.parametrize(("kind", "mode"), list(_settings()))
 def test_every_mode_with_every_gate_setting(images, mode, kind):
     model = gated(kind, spread=1.0, exits=True, ungated=True)
     model.set_mode(mode)

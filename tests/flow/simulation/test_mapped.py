@@ -15,7 +15,7 @@ from flow.simulation.accelerator import compile_accelerator
 from flow.simulation.simulator import Simulator
 
 ENGINES = {
-    "small": Folding(p=32, pe=2, r=16, v=16, mult_dsp=4),  # the smallest with pixels of both kinds
+    "small": Folding(p=32, pe=2, r=8, v=4, mult_dsp=4),  # the smallest with pixels of both kinds
     "pynq-z2": choose(find_board("pynq-z2")),
     "no-dsp": choose(find_board("pynq-z2"), dsp=False),
 }

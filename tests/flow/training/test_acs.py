@@ -90,8 +90,14 @@ def test_first_step_runs_everything_and_teaches_the_gates(family):
     assert all(p.grad.abs().sum() > 0 for n, p in model.gates.named_parameters() if n.endswith("linear.weight"))
 
 
-@pytest.mark.parametrize("family", ["densenet", "resnet"])
-@pytest.mark.parametrize("target", [0.3, 0.7])
+@pytest.mark.parametrize(
+    ("family", "target"),
+    [
+        ("densenet", 0.3),
+        ("resnet", 0.7),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("densenet", 0.7), ("resnet", 0.3))),
+    ],
+)
 def test_second_step_holds_the_target(family, target):
     """On noise, with a large alpha: the hard skip ratio comes close to its target within some steps, from either side."""
     model = network(family, "acs").train()

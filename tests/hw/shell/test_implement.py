@@ -4,6 +4,7 @@ Its tools are on no machine of the tests: a program called vivado that writes tw
 """
 
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from flow.cli import main
 from flow.errors import GatefoldError
 from flow.kept import content_digest
 from flow.paths import build_root
+from tests.flow.synth.netlists import Netlist
 
 SCRIPT = Path(__file__).resolve().parents[3] / "hw" / "shell" / "implement.py"
 TIMING = "  WNS(ns) and so on\n  -------\n  0.1 0.0 0 9 0.1 0.0 0 9\n"
@@ -187,11 +189,20 @@ def test_the_open_tools_are_told_the_clock_and_say_what_they_reached(
     monkeypatch.setenv("PRJXRAY_DB_DIR", str(tmp_path / "db"))
     monkeypatch.setenv("XILINX_CHIPDB", str(tmp_path / "chip.bin"))
     real = implement.run
-    monkeypatch.setattr(implement, "run", lambda command, *rest: "synthesise.py" in str(command) or real(command, *rest))
+
+    def run(command, *rest):
+        if "synthesise.py" not in str(command):
+            return real(command, *rest)
+        netlist = Netlist().flip_flop("start", "0", "q").flip_flop("end", "q", "e")
+        (built / "implementation" / "openxc7" / "netlist.json").write_text(json.dumps({"modules": {"zynq_top": netlist.module}}))
+
+    monkeypatch.setattr(implement, "run", run)
     command = [str(built), "--toolchain", "openxc7"]
     if clock and clock > contents["clock_mhz"]:
         implement.main(command)
-        assert f"{placer} estimates {clock:g} MHz" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert f"{placer} estimates {clock:g} MHz" in said
+        assert "142.857 MHz is carried: " in said and "MHz, estimated before placing" in said
     else:
         with pytest.raises(
             GatefoldError, match="names no clock" if clock is None else "carries 43.9 MHz, .* build for --clock 43 and"
