@@ -87,7 +87,7 @@ module tile_engine_checks
         pools: assert (layer.pool2 == POOL_NONE || (layer.pool2 == POOL_MAX && POOL2 % 2 == 1)
                        || (layer.pool2 == POOL_SUM && POOL2 / 2 == 1))
             else $fatal(1, "a layer has pool %0d, which this engine lacks", layer.pool2);
-        residuals: assert (layer.pool2 == POOL_NONE || !layer.residual || layer.pool)
+        residuals: assert (layer.pool2 == POOL_NONE || !layer.residual || layer.discard)
             else $fatal(1, "a layer adds and pools, and its two maps have one address");
         valid: assert (MASK || (layer.rows == '0 && layer.columns == '0 && !layer.keep))
             else $fatal(1, "a layer has %0d valid rows, and this engine no mask", layer.rows);
