@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flow.graph.layers import MAP_SIZES, MAX, WEIGHT_MAX, Layer, Setting, shuffle_slots
-from flow.models.integer_gates import gate_integers
+from flow.models.integer_gates import gate_integers, recurrent_integers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +25,7 @@ def decided_by(model: "nn.Module", layer: str) -> tuple[str | None, str | None]:
     gates = _of_block(model, block)
     if gates is None or part not in ("conv1", "conv2"):
         return None, None
-    return tuple(gate and _decision(gate) for gate in (getattr(gates, part), gates.layer))
+    return tuple(gate and _decision(model, gate) for gate in (getattr(gates, part), gates.layer))
 
 
 def gates_before(model: "nn.Module", layer: str) -> Iterator[tuple[Layer, int]]:
@@ -40,7 +40,7 @@ def gates_before(model: "nn.Module", layer: str) -> Iterator[tuple[Layer, int]]:
         return
     if layer == _first(model, block):
         if gates.layer:
-            yield from _gate(model, gates.layer)
+            yield from [_step(model, gates.layer)] if _recurrent(model, gates.layer) else _gate(model, gates.layer)
         if gates.conv1:
             yield from _gate(model, gates.conv1, gates.layer)
     elif part == "conv2" and gates.conv2 and gates.conv2 != gates.conv1:
@@ -57,9 +57,23 @@ def _first(model: "nn.Module", block: str) -> str:
     return next(spec.name for spec in model.layers() if spec.name.rpartition(".")[0] == block)
 
 
-def _decision(gate: str) -> str:
+def _recurrent(model: "nn.Module", gate: str) -> bool:
+    """Whether a gate is a step of the one that all blocks share."""
+    return gate not in {name for name, _ in model.gates.named_modules()}
+
+
+def _decision(model: "nn.Module", gate: str) -> str:
     """The layer of a gate that decides."""
-    return f"gates.{gate}.linear"
+    return f"gates.{gate}" if _recurrent(model, gate) else f"gates.{gate}.linear"
+
+
+def _step(model: "nn.Module", gate: str) -> tuple[Layer, int]:
+    """A step of the LSTM, on the block whose key the gate's name ends with."""
+    name, _, key = gate.partition(".")
+    source = next(shape.source for shape in model.block_shapes() if shape.key == key)
+    project, rescale, lstm = recurrent_integers(model, name, source)
+    layer = Layer(_decision(model, gate), "lstm", project.weight, input=source, bias=project.bias, rescale=rescale, lstm=lstm)
+    return layer, 1
 
 
 def _gate(model: "nn.Module", gate: str, when: str | None = None) -> Iterator[tuple[Layer, int]]:
@@ -68,7 +82,7 @@ def _gate(model: "nn.Module", gate: str, when: str | None = None) -> Iterator[tu
     Args:
         gate: its name among the network's gates; when: that of the layer gate without which it is not asked.
     """
-    gates, when = model.exact_gate_layers(), when and _decision(when)
+    gates, when = model.exact_gate_layers(), when and _decision(model, when)
     specs = [spec for name, spec in gates.items() if name.startswith(f"gates.{gate}.")]
     source = next(spec for spec in model.layers() if spec.name == specs[0].input)
     slots = shuffle_slots(source.out_channels) if source.shuffle else np.arange(source.out_channels)

@@ -31,6 +31,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.basic import qonnx_make_model
 
+from flow.errors import GatefoldError
 from flow.export import metadata
 from flow.graph.layers import IMAGE, SHUFFLE_GROUPS, LayerGraph
 
@@ -140,6 +141,15 @@ def _linear(build, graph, layer, stored):
     return build.node("And", [decision, stored[layer.when]], f"{name}.decision")
 
 
+def check(graph: LayerGraph) -> None:
+    """Raise GatefoldError, naming the layer, where a graph has what QONNX files cannot say."""
+    step = next((layer for layer in graph.layers if layer.kind == "lstm"), None)
+    if step:
+        raise GatefoldError(
+            f"Layer {step.name} of {graph.name} is a step of an LSTM, which QONNX files cannot say yet; choose other gates."
+        )
+
+
 def export(graph: LayerGraph, batch: int = 1) -> ModelWrapper:
     """The QONNX model of a layer graph, in the full mode (every layer with one group).
 
@@ -148,7 +158,11 @@ def export(graph: LayerGraph, batch: int = 1) -> ModelWrapper:
 
     Returns:
         The model with all shapes inferred; input "image" [N, 3, 32, 32], output "logits" [N, K].
+
+    Raises:
+        GatefoldError: a gate is an LSTM.
     """
+    check(graph)
     build = _Builder()
     stored = {IMAGE: IMAGE}
     for layer in graph.layers:

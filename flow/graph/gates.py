@@ -22,8 +22,10 @@ def check_gates(graph: "LayerGraph") -> None:
     for layer in graph.layers:
         where = f"layer {layer.name} of {graph.name}"
         _check_reads(layer, where, seen)
-        if layer.kind == "gate":
+        if layer.decisions:
             _check_gate(layer, where)
+        if layer.kind == "lstm":
+            _check_lstm(layer, where, seen)
         if layer.kind != "conv" and (layer.mask or layer.gate):
             raise GatefoldError(f"{where} has a mask or belongs to a gate, which only a convolution can; leave that out")
         if layer.kind == "linear" and layer.when:
@@ -58,14 +60,25 @@ def _check_gate(layer: "Layer", where: str) -> None:
         raise GatefoldError(f"{where} has weights up to {np.abs(layer.weight).max()}; a gate's are {-WEIGHT_MAX} to {WEIGHT_MAX}")
 
 
+def _check_lstm(layer: "Layer", where: str, seen: dict[str, "Layer"]) -> None:
+    """One LSTM for the whole graph, which no decision skips: every step is one of its state."""
+    if layer.lstm is None or layer.rescale is None or layer.lstm.hidden != layer.out_channels:
+        raise GatefoldError(f"{where} needs an LSTM of {layer.out_channels} hidden units and a rescaling")
+    if layer.when:
+        raise GatefoldError(f"{where} is a step of an LSTM, which always runs; leave out its {layer.when}")
+    other = next((each for each in seen.values() if each.kind == "lstm" and not each.lstm.same(layer.lstm)), None)
+    if other is not None:
+        raise GatefoldError(f"{where} has another LSTM than {other.name}; give all steps the same")
+
+
 def _check_decision(graph: "LayerGraph", where: str, role: str, name: str, outputs: int, seen: dict[str, "Layer"]) -> None:
     """A gate that comes before, and decides on as many things as there are."""
-    if name not in graph or graph[name].kind != "gate":
+    if name not in graph or not graph[name].decisions:
         gates = ", ".join(gate.name for gate in graph.gates) or "none"
         raise GatefoldError(f"{where} is {role} by {name}, which is no gate; the gates are {gates}")
     if name not in seen:
         raise GatefoldError(f"{where} is {role} by {name}, which does not come before it; reorder the layers")
-    decisions = graph[name].out_channels
+    decisions = graph[name].decisions
     if decisions != outputs:
         raise GatefoldError(
             f"{where} is {role} by {name}, which decides on {decisions} things, and there are {outputs}; give it a gate that fits"

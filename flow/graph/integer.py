@@ -140,7 +140,8 @@ def run(
         mode: name of one of the graph's modes.
         requantise: function (layer, setting, acc [N, Co, H, W]) -> levels before the clamp; the definition unless given
             (`flow.engine.requant` has the hardware's integer one).
-        forced: gate's name -> its decisions, 0 or 1, [N, K] or [K] for all images, in place of those that it would take.
+        forced: gate's name -> its decisions, 0 or 1, [N, K] or [K] for all images, in place of those that it would take. A step of
+            an LSTM that is forced is left out.
 
     Returns:
         Result.
@@ -195,7 +196,7 @@ def _forced(graph, mode, forced, count):
     for name, given in forced.items():
         if name not in names:
             raise GatefoldError(f"{graph.name} has no gate {name!r}; it has {', '.join(names) or 'none'}")
-        given, width = np.asarray(given), graph[name].out_channels
+        given, width = np.asarray(given), graph[name].decisions
         if given.shape not in ((width,), (count, width)):
             raise GatefoldError(
                 f"decisions of shape {given.shape} are forced on gate {name} of {graph.name}; give {width} for all images, or {count} times {width}"
@@ -220,7 +221,7 @@ def run_layers(
         decisions: of gates that are not among the layers, uint8 [N, K].
         gated: whether masks and skipped layers count.
     """
-    stations = {IMAGE: images, **(decisions or {})}
+    stations, state = {IMAGE: images, **(decisions or {})}, None
     for layer in layers:
         inputs = stations[layer.input]
         mask, when = (stations[name] if gated and name else None for name in (layer.mask, layer.when))
@@ -229,6 +230,9 @@ def run_layers(
             stations[layer.name] = convolve(layer, settings[layer.name], inputs, residual, mask, when, requantise)
         elif layer.kind == "gate":
             stations[layer.name] = decide(layer, inputs, when)
+        elif layer.kind == "lstm":
+            projected = layer.rescale(multiply(layer, inputs))
+            stations[layer.name], state = layer.lstm.step(projected, state or layer.lstm.start(len(images)))
         else:
             stations[layer.name] = multiply(layer, inputs)
     return stations

@@ -11,6 +11,7 @@ import numpy as np
 
 from flow.errors import GatefoldError
 from flow.graph.gates import check_gates
+from flow.graph.lstm import Lstm, Rescale
 
 IMAGE = "image"
 SHUFFLE_GROUPS = 16
@@ -74,9 +75,10 @@ class Layer:
 
     Attributes:
         name: e.g. "stage1.block1.conv1".
-        kind: "conv", "linear" or "gate".
+        kind: "conv", "linear", "gate", or "lstm": a gate of one decision, whose projection `rescale(weight @ sums + bias)` is what
+            the frame's LSTM reads next (`flow.graph.lstm`); all such layers of a graph share it and its state, in their order.
         weight: int64, [Co, Ci, k, k] with k = 1 or 3 for a convolution (padding k // 2), [K, C] for the classifier and for a
-            gate (−127…127).
+            gate (−127…127), [H, C] for the projection of an LSTM.
             Input index i is the channel slot as stored, after the producer's shuffle.
         stride: 1 or 2.
         in_size, out_size: height = width of the stored maps in pixels; a layer halves its map (not below 8) for a stride of 2
@@ -101,6 +103,7 @@ class Layer:
         mask: of a convolution, name of the gate whose decision k says whether output channel k (before the shuffle) is computed.
         when: of a convolution or gate, name of a gate of one decision, which says whether the layer runs. Of a gate that does not
             run all decisions are 0.
+        rescale, lstm: of an "lstm".
         gate: the convolution belongs to a gate: only gates and other such convolutions read it.
     """
 
@@ -128,11 +131,18 @@ class Layer:
     mask: str | None = None
     when: str | None = None
     gate: bool = False
+    rescale: Rescale | None = None
+    lstm: Lstm | None = None
+
+    @property
+    def decisions(self) -> int:
+        """How many things a gate decides on; 0 of another layer."""
+        return {"gate": self.out_channels, "lstm": 1}.get(self.kind, 0)
 
     @property
     def decides(self) -> bool:
         """Whether the layer is a gate or belongs to one, so that a mode without gates does not run it."""
-        return self.gate or self.kind == "gate"
+        return self.gate or self.decisions > 0
 
     @property
     def out_channels(self) -> int:
@@ -282,7 +292,7 @@ class LayerGraph:
     @property
     def gates(self) -> list[Layer]:
         """The layers that decide."""
-        return [layer for layer in self.layers if layer.kind == "gate"]
+        return [layer for layer in self.layers if layer.decisions]
 
     def executed(self, mode: str, forced: Collection[str] = ()) -> list[Layer]:
         """The layers that a frame passes in a mode, some of which its own decisions may skip.
@@ -356,8 +366,8 @@ def check(graph: LayerGraph) -> None:
         for source in (layer.input, layer.residual):
             if source not in (None, IMAGE) and source not in seen:
                 raise GatefoldError(f"{where} reads {source}, which does not come before it; reorder the layers")
-        if layer.kind not in ("conv", "linear", "gate"):
-            raise GatefoldError(f"{where} is a {layer.kind}; only conv, linear and gate layers are supported")
+        if layer.kind not in ("conv", "linear", "gate", "lstm"):
+            raise GatefoldError(f"{where} is a {layer.kind}; only conv, linear, gate and lstm layers are supported")
         source = seen.get(layer.input)
         if source is not None and source.out_channels != layer.in_channels:
             raise GatefoldError(

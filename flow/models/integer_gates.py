@@ -2,12 +2,14 @@
 weights and integer bias, and decisions that compare an integer with zero."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flow.models.integer import IntegerConv, IntegerGate, convolve_exactly, requantise
+from flow.graph.lstm import ONE, Lstm, Rescale
+from flow.models.integer import IntegerConv, IntegerGate, IntegerLinear, convolve_exactly, requantise
 from flow.nn.gates.decision import ByProbability, where_executed
 from flow.nn.spec import LayerSpec
 
@@ -23,6 +25,23 @@ def gate_integers(model: nn.Module, gates: Mapping[str, LayerSpec], name: str) -
         return IntegerConv(unit.conv, unit.norm, map_scale(model, gates, spec.input), unit.activation.scale)
     source = gates.get(spec.input) or next(layer for layer in model.layers() if layer.name == spec.input)
     return IntegerGate(unit, map_scale(model, gates, spec.input) / source.out_size**2, model.gates.threshold)
+
+
+def recurrent_integers(model: nn.Module, name: str, source: str) -> tuple[IntegerLinear, Rescale, Lstm]:
+    """The projection of the map that layer ``source`` makes, from its sums to units of 1/256, and the LSTM behind it.
+
+    Args:
+        model: a ``Network``; name: of its ``LayerGate`` among its gates.
+    """
+    gate, spec = model.gates.get_submodule(name), next(spec for spec in model.layers() if spec.name == source)
+    project = IntegerLinear(getattr(gate, f"project{spec.out_channels}"), model.output_scale(source) / spec.out_size**2)
+    lstm, output = IntegerLinear(gate.lstm, 1 / ONE), IntegerGate(gate.output, 1 / ONE, model.gates.threshold)
+    rescale = Rescale.of(lstm.logit_scale * ONE)
+    return (
+        project,
+        Rescale.of(project.logit_scale * ONE),
+        Lstm(lstm.weight, lstm.bias, rescale, output.weight[0], int(output.bias[0])),
+    )
 
 
 def map_scale(model: nn.Module, gates: Mapping[str, LayerSpec], source: str) -> float:
@@ -63,6 +82,16 @@ class ByIntegers:
             if self.stations is not None:
                 self.stations[spec.name] = made.cpu().numpy().astype(np.int64)
         return made
+
+    def recurrent(self, name: str, block: str, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """See ``Judge``."""
+        source = next(shape.source for shape in self.model.gates.blocks.values() if shape.key == block)
+        project, rescale, lstm = recurrent_integers(self.model, name, source)
+        sums = (x / self.model.output_scale(source)).sum((2, 3)).double().cpu().numpy().astype(np.int64)
+        decisions, state = lstm.step(rescale(sums @ project.weight.T + project.bias), state or lstm.start(len(sums)))
+        if self.stations is not None:
+            self.stations[f"gates.{name}.{block}"] = decisions.astype(np.int64)
+        return torch.from_numpy(decisions[:, 0]).to(x), state
 
     def _layer(self, spec: LayerSpec, x: Tensor) -> Tensor:
         integers = gate_integers(self.model, self.gates, spec.name)

@@ -1,7 +1,7 @@
 """From the probability of a gate to its decision."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -36,6 +36,9 @@ class Judge(Protocol):
             executed: [N], whether it is asked in inference, where the decisions are 0 if it is not; None: always.
         """
 
+    def recurrent(self, name: str, block: str, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Decisions [N] of a gate that remembers, on a block, and its state; None is that before the first block."""
+
 
 class ByProbability:
     """By the probabilities that the gates compute.
@@ -56,6 +59,11 @@ class ByProbability:
         if not executed.any():
             return x.new_zeros(len(x), gate.linear.out_features)
         return where_executed(executed, x, lambda runs: decide(gate(runs), self.soft, self.gates.threshold))
+
+    def recurrent(self, name: str, block: str, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """See ``Judge``."""
+        p, state = self.gates.get_submodule(name)(x, state)
+        return decide(p, self.soft, self.gates.threshold), state
 
 
 def where_executed(executed: Tensor, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:

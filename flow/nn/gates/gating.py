@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor, nn
 
 from flow.nn.gates.channel import ChannelGate
-from flow.nn.gates.decision import Judge, decide
+from flow.nn.gates.decision import Judge
 from flow.nn.gates.recurrent import LayerGate
 from flow.nn.gates.uses import gate_uses
 from flow.nn.spec import LayerSpec
@@ -58,7 +58,7 @@ class BlockGates:
     """Which gates decide for a block, by their names among the network's gates; None: none does.
 
     Attributes:
-        layer: on the whole block. conv1, conv2: on the output channels of its convolutions.
+        layer: on the whole block; of one that all blocks share, "layer" and the block's key. conv1, conv2: on the output channels of its convolutions.
     """
 
     layer: str | None = None
@@ -142,13 +142,12 @@ class MGL2S(Gates):
     def of_block(self, name: str) -> BlockGates:
         key = self.blocks[name].key
         channel = f"channel.{key}" if key in self.channel else None
-        return BlockGates(None if self.layer is None else "layer", channel, channel)
+        return BlockGates(None if self.layer is None else f"layer.{key}", channel, channel)
 
     def before_block(self, name: str, x: Tensor, judge: Judge, state: dict) -> Decision:
         decision = Decision()
         if self.layer is not None:
-            p, state["lstm"] = self.layer(x, state.get("lstm"))
-            decision.executed = decide(p, judge.soft, self.threshold)
+            decision.executed, state["lstm"] = judge.recurrent("layer", self.blocks[name].key, x, state.get("lstm"))
             decision.uses += [Use(f"layer.{step}") for step in self.layer.steps(x.shape[1])]
         key = self.blocks[name].key
         if key in self.channel:

@@ -4,6 +4,7 @@ Fig. 2a)."""
 import torch
 from torch import Tensor, nn
 
+from flow.graph.lstm import FRACTION, LIMIT, ONE, SEGMENTS
 from flow.nn.gates.unit import INITIAL_BIAS
 from flow.nn.linear import SwitchableLinear
 from flow.nn.spec import LayerSpec
@@ -11,18 +12,44 @@ from flow.nn.spec import LayerSpec
 HIDDEN = 10
 
 
+def _fixed(x: Tensor) -> Tensor:
+    """Rounded to units of 1/256 and saturated, with the gradient of x."""
+    return x + (torch.floor(x * ONE + 0.5).clamp(-LIMIT, LIMIT) / ONE - x).detach()
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    """That of ``flow.graph.lstm``, of multiples of 1/256, with the gradient of its segments."""
+    size, made = x.abs(), torch.zeros_like(x)
+    for start, shift, added in reversed(SEGMENTS):
+        line = size * (0.5**shift if shift < FRACTION else 0.0) + added / ONE
+        line = line + (torch.floor(line * ONE) / ONE - line).detach()
+        made = torch.where(size >= start / ONE, line, made)
+    return torch.where(x < 0, 1 - made, made)
+
+
+def _tanh(x: Tensor) -> Tensor:
+    return 2 * _sigmoid(2 * x) - 1
+
+
 class LayerGate(nn.Module):
     """Probability that a block is worth running, from the map it reads and from what was decided before.
 
     Global average, 1x1 projection to 10, LSTM with 10 hidden units, linear layer to one output, sigmoid; 8-bit weights. All
-    blocks share the weights; only the projection exists once per channel count.
+    blocks share the weights; only the projection exists once per channel count. Where the network is quantised, all between the
+    projection and the last sum is fixed point, as ``flow.graph.lstm`` defines it.
 
     Args:
         widths: channel counts of the maps.
+
+    Attributes:
+        exact: see ``ConvGate``.
     """
+
+    exact = True
 
     def __init__(self, widths: list[int]):
         super().__init__()
+        self.quantised = True
         self.widths = sorted(set(widths))
         for width in self.widths:
             self.add_module(f"project{width}", SwitchableLinear(width, HIDDEN, switchable=False))
@@ -44,10 +71,11 @@ class LayerGate(nn.Module):
             zeros = x.new_zeros(x.shape[0], HIDDEN)
             state = zeros, zeros
         hidden, cell = state
-        projected = getattr(self, f"project{x.shape[1]}")(x.mean((2, 3)))
-        enter, forget, candidate, leave = self.lstm(torch.cat([projected, hidden], 1)).chunk(4, 1)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(candidate)
-        hidden = torch.sigmoid(leave) * torch.tanh(cell)
+        fixed, sigmoid, tanh = (_fixed, _sigmoid, _tanh) if self.quantised else (nn.Identity(), torch.sigmoid, torch.tanh)
+        projected = fixed(getattr(self, f"project{x.shape[1]}")(x.mean((2, 3))))
+        enter, forget, candidate, leave = fixed(self.lstm(torch.cat([projected, hidden], 1))).chunk(4, 1)
+        cell = fixed(sigmoid(forget) * cell + sigmoid(enter) * tanh(candidate))
+        hidden = fixed(sigmoid(leave) * tanh(cell))
         return torch.sigmoid(self.output(hidden)[:, 0]), (hidden, cell)
 
     def steps(self, channels: int) -> list[str]:
