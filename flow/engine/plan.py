@@ -127,6 +127,11 @@ def _check_supported(graph):
             source = by_name.get(layer.input)
             if source is None or not source.pool:
                 _refuse(layer, "needs a global pool before it; pool its input")
+        if layer.kind == "lstm":
+            _refuse(
+                layer,
+                "is a step of an LSTM, which the engine lacks; train the network with channel gates or feed-forward layer gates",
+            )
         if layer.kind != "conv":
             continue
         if layer.kernel not in (1, 3):

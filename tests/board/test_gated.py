@@ -38,7 +38,9 @@ def gated(model, tmp_path_factory):
     weights = tmp_path_factory.mktemp("weights") / "gated.safetensors"
     save_model(model, weights, {"data": "cifar10"})
     folder = build_root() / "test" / "gated"
-    assert main(["build", "resnet8", "--checkpoint", str(weights), "--modes", "full,1/4,full ungated", "--output", str(folder)]) == 0
+    assert (
+        main(["build", "resnet8", "--checkpoint", str(weights), "--modes", "full,1/4,full ungated", "--output", str(folder)]) == 0
+    )
     contents = json.loads((folder / "deploy" / "modes.json").read_text())
     return folder / "deploy", built_graph(folder, contents), EngineConfig.of(contents["parameters"])
 
