@@ -17,7 +17,7 @@ from flow.engine.config import EngineConfig
 from flow.engine.cost import mode_costs
 from flow.engine.gated_cost import executed
 from flow.engine.plan import plan
-from flow.graph.layers import LayerGraph, shuffle_slots
+from flow.graph.layers import LayerGraph
 from flow.graph.random_graph import random_gated
 
 NETWORKS = {"resnet20": (3, 3, 3), "resnet38": (6, 6, 6)}
