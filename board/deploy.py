@@ -152,7 +152,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         modes = read_modes(contents.get("modes"))
         picture = read_picture(contents.get("image"))
         gates, layers = read_gates(contents.get("gates"), contents.get("layers"))
-        per_tile = contents.get("parameters", {}).get("PE")
+        per_tile = contents["parameters"].get("PE")
         need(is_whole(per_tile, 1, 2), f"modes.json: a tile has {per_tile!r:.40} outputs")
         for mode in modes.values():
             need({layer.name for layer in layers} <= set(mode.groups), f"modes.json: mode {mode.name} lacks group counts")

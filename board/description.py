@@ -152,6 +152,7 @@ def check_description(contents: dict) -> None:
     need(
         isinstance(build_hash, str) and re.fullmatch("[0-9a-f]{64}", build_hash), f"modes.json: build_hash is {_short(build_hash)}"
     )
+    need(isinstance(contents.get("parameters"), dict), "modes.json: parameters says nothing of the engine")
     classes = contents.get("classes")
     need(
         isinstance(classes, list) and 0 < len(classes) < 256 and all(map(is_text, classes)),

@@ -78,6 +78,7 @@ def read_gates(gates: object, layers: object) -> Tuple[List[Gate], List[Work]]:
             is_text(work.name)
             and work.name not in works
             and all(is_whole(value, 1, 4096) for value in (work.blocks, work.inputs, work.outputs))
+            and all(name is None or is_text(name) for name in (work.mask, work.when, work.source))
             and isinstance(work.shuffle, bool)
             and isinstance(work.gate, bool)
             and (work.mask is None or work.mask in found and found[work.mask].count == work.outputs)

@@ -175,6 +175,7 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     labels = images.labels[np.arange(args.count) % len(images.labels)]
     labelled = labels >= 0
     seconds = cycles / (deploy.clock_mhz * 1e6)
+    decided = {gate.name: decisions[:, gate.first : gate.first + gate.count] for gate in deploy.gates}
     result = {
         "simulated": simulated,
         "model": deploy.model,
@@ -186,8 +187,7 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
         "cycles": cycles,
         "frame_cycles": frame_cycles,
         "tiles": sum(tiles.values()),
-        "layer_tiles": tiles,
-        "decisions": {gate.name: decisions[:, gate.first : gate.first + gate.count] for gate in deploy.gates},
+        **({"layer_tiles": tiles, "decisions": decided} if deploy.gates else {}),
         "frames_per_s": args.count / seconds,
         "latency_ms": 1e3 * seconds / len(starts),
         "batches": len(starts),

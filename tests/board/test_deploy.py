@@ -8,6 +8,8 @@ import pytest
 from board.description import FORMAT
 from tests.board.conftest import seal
 
+FULL = {"name": "full", "index": 0, "gates": False, "group_counts": {}}
+
 
 def edit(file, **changes):
     """Changes keys of a JSON file, and nothing that vouches for it."""
@@ -135,7 +137,15 @@ def test_a_clock_that_the_board_cannot_give(deploy, program):
         ({"classes": ["\ud800"]}, "classes is no list of names"),
         ({"modes": {}}, "modes is no list of modes"),
         ({"modes": [{"name": "full", "index": 1}]}, "the index of mode full is 1, not 0"),
-        ({"modes": [{"name": "full", "index": 0}, {"name": "full", "index": 1}]}, "mode 1 has no name of its own"),
+        ({"modes": [{**FULL, "gates": 0}]}, "mode full does not say whether gates run in it"),
+        ({"modes": [{**FULL, "group_counts": {"stem": 0}}]}, "the group counts of mode full are none"),
+        ({"modes": [FULL]}, "mode full lacks group counts"),
+        ({"gates": None}, "gates and layers are no lists"),
+        ({"gates": [{"name": "a", "count": 0, "layer": False}]}, "a gate is"),
+        ({"layers": [{"name": "stem"}]}, "a layer is"),
+        ({"parameters": None}, "parameters says nothing of the engine"),
+        ({"parameters": {"PE": 3}}, "a tile has 3 outputs"),
+        ({"modes": [FULL, {**FULL, "index": 1}]}, "mode 1 has no name of its own"),
         ({"modes": [{"name": "full", "index": 0, "accuracy": 87}]}, "the accuracy of mode full is 87"),
         ({"files": {}}, "does not list the files"),
     ],

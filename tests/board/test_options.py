@@ -160,16 +160,21 @@ class Accelerator:
     "Stands for one that would take hours: answers at once, from the images' numbers, and sees that they come in order."
     def __init__(self):
         self.next = 0
-    def run(self, pixels, modes, timeout):
+    def run(self, pixels, modes, timeout, thresholds, forced):
         assert len(pixels) == len(modes) <= 4096 and pixels.dtype == np.uint8
         numbers = pixels.reshape(len(pixels), -1)[:, :4].copy().view("<u4")[:, 0].astype(np.int64)
         assert (numbers == (self.next + np.arange(len(pixels))) % IMAGES).all()
         self.next += len(pixels)
         logits = np.repeat(numbers[:, None], 10, axis=1).astype(np.int32)
-        return Batch(logits, numbers % 10, numbers, numbers, numbers, 1000)
+        none = np.zeros((len(numbers), 0), np.uint8)
+        return Batch(logits, numbers % 10, numbers, numbers, numbers, none, {name: numbers for name in LAYERS}, 1000)
 
 IMAGES = int(sys.argv[1])
-run._open_accelerator = lambda deploy: (Accelerator(), True)
+LAYERS = []
+def open_accelerator(deploy):
+    LAYERS.extend(layer.name for layer in deploy.layers)
+    return Accelerator(), True
+run._open_accelerator = open_accelerator
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
 before = peak()
