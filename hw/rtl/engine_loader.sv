@@ -52,9 +52,20 @@ module engine_loader #(
     logic [4*SIZE-1:0] high, low;
 
     wire pending = high_pending || low_pending;
-    wire row_complete = state == ROWS && s_axis_tvalid && last_beat && !pending;
+    wire take = s_axis_tvalid && s_axis_tready;
+    wire row_complete = state == ROWS && take && last_beat;
     wire row_last = row == 5'(SIZE - 1);
-    assign s_axis_tready = (state == HEADER) ? count < 2'd2 : (state == ROWS) && !(last_beat && pending);
+    wire frame_last = row_last && plane == PW'(FILLED - 1);
+
+    // Whether the next beat is taken stands in a register: the last one of a row waits for the words of the row before, by what was
+    // pending a cycle ago.
+    logic ready;
+    always_comb
+        if (state == HEADER) ready = take ? BEATS > 1 || !pending : count < 2'd2;
+        else if (row_complete) ready = !frame_last && (BEATS > 1 || !wanted);
+        else if (take) ready = !pending || beat != 2'(BEATS - 2);
+        else ready = state == ROWS && !(last_beat && pending);
+    always_ff @(posedge clk) s_axis_tready <= rst_n && ready;
 
     // verilator lint_off UNUSEDSIGNAL
     wire [255:0] newest = {s_axis_tdata, gathered};
@@ -94,11 +105,11 @@ module engine_loader #(
             if (complete) fill <= !fill;
             case (state)
                 HEADER:
-                    if (s_axis_tvalid && s_axis_tready) begin
+                    if (take) begin
                         modes[fill] <= s_axis_tdata[7:0];
                         state <= ROWS;
                     end
-                ROWS: if (row_complete && row_last && plane == PW'(FILLED - 1)) state <= LAST_WRITE;
+                ROWS: if (row_complete && frame_last) state <= LAST_WRITE;
                 default: if (complete) state <= HEADER;
             endcase
             if (row_complete && wanted) begin
@@ -118,7 +129,7 @@ module engine_loader #(
             last_beat <= BEATS == 1;
             row <= '0;
             plane <= '0;
-        end else if (s_axis_tvalid && s_axis_tready) begin
+        end else if (take) begin
             beat <= last_beat ? '0 : beat + 2'd1;
             last_beat <= BEATS == 1 || (!last_beat && beat == 2'(BEATS - 2));
             gathered <= {s_axis_tdata, gathered[191:64]};

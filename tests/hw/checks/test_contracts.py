@@ -55,7 +55,7 @@ FAULTS = {
     "record.checks.ready": [BLOCKED],
     "record.checks.quiet": [("engine_sequencer", "group_ready : «program_data.kind != KIND_CLASSIFIER || record_ready»)", "1'b1"), BLOCKED],
     "loader.checks.place": [("engine_loader", "base = «8'(IMAGE_BASE)»", "8'(IMAGE_BASE - 1)")],
-    "loader.checks.unread": [("engine_loader", "(state == HEADER) ? «count < 2'd2»", "1'b1")],
+    "loader.checks.unread": [("engine_loader", "ready = take ? BEATS > 1 || !pending : «count < 2'd2»", "1'b1")],
     "loader.checks.frames": [("engine_loader", "valid = «count != 2'd0»", "1'b1")],
     "sequencer.checks.header": [("engine_loader", "mode = «modes[drain]»", "8'd5")],
     "sequencer.checks.pixels": [("engine_sequencer", "width = «side ? 6'd16 : 6'd8»", "6'd4")],
