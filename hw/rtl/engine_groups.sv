@@ -62,7 +62,7 @@ module engine_groups
     logic [3:0] first;
     always_comb begin
         first = '0;
-        for (int unsigned g = 16; g > 0; g--) if (left[g-1]) first = 4'(g - 1);
+        for (int unsigned g = 0; g < 16; g++) if (left[15-g]) first = ~4'(g);
     end
     wire [15:0] rest = left & (left - 16'd1);
     wire step = !ready || advance;
@@ -79,6 +79,12 @@ module engine_groups
             default: bound = {bound[1] << 4, bound[0] << 4};
         endcase
     end
+
+    // A layer has at most 511 channels.
+    // verilator lint_off UNUSEDSIGNAL
+    wire [9:0] ins = ins_below[1] - ins_below[0], outs = outs_below[1] - outs_below[0];
+    // verilator lint_on UNUSEDSIGNAL
+    wire [8:0] in_start = 9'(number) * in_per_group;
 
     always_ff @(posedge clk) begin
         if (!rst_n) {waiting, known, chosen, ready, empty} <= '0;
@@ -102,9 +108,9 @@ module engine_groups
             number <= first;
             last <= rest == '0;
             group.last <= last;
-            group.in_base <= in_list ? 9'(ins_below[0]) : 9'(number * in_per_group);
-            group.in_count <= in_list ? 9'(ins_below[1] - ins_below[0]) : in_per_group;
-            group.out_count <= out_list ? 9'(outs_below[1] - outs_below[0]) : out_per_group;
+            group.in_base <= in_list ? ins_below[0][8:0] : in_start;
+            group.in_count <= in_list ? ins[8:0] : in_per_group;
+            group.out_count <= out_list ? outs[8:0] : out_per_group;
         end
     end
 endmodule

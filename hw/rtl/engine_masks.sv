@@ -44,6 +44,9 @@ module engine_masks #(
     // Slot b * 16 + a holds channel a * n + b, n = channels / 16 = 2^shuffle.
     logic [AW-1:0] slot, last_slot;
     logic [5:0]    sixteenth;
+    // verilator lint_off UNUSEDSIGNAL
+    wire  [8:0]    last_channel = out_count - 9'd1;
+    // verilator lint_on UNUSEDSIGNAL
     logic [2:0]    shift;
     wire  [AW-1:0] channel = (shift == 3'd0) ? slot : (AW'(slot[3:0]) << shift) | (slot >> 4);
     // The second port is not used, nor which sixteenths have entries.
@@ -58,7 +61,7 @@ module engine_masks #(
     always_ff @(posedge clk) begin
         if (list_start) begin
             slot <= '0;
-            last_slot <= AW'(out_count - 9'd1);
+            last_slot <= last_channel[AW-1:0];
             sixteenth <= 6'(out_count >> 4);
             shift <= shuffle;
         end else if (busy) slot <= slot + 1'b1;

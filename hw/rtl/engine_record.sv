@@ -39,7 +39,11 @@ module engine_record #(
     logic [BW-1:0] beat;
     logic [LOGITS-1:0][1:0][31:0] logits;
 
-    assign decisions_addr = DW'(beat - BW'(FIRST));
+    // Beyond the decisions' words it does not matter.
+    // verilator lint_off UNUSEDSIGNAL
+    wire [BW-1:0] decided_beat = beat - BW'(FIRST);
+    // verilator lint_on UNUSEDSIGNAL
+    assign decisions_addr = decided_beat[DW-1:0];
     assign ready = !sending && !finish;
     assign m_axis_tvalid = sending;
     always_comb

@@ -32,13 +32,10 @@ class AcsGate(ConvGate):
     ):
         width = width or 1 << (max(out_channels // 2, 1).bit_length() - 1)
         grouped = dynamic or groups is not None
-        super().__init__(
-            out_channels,
-            bottleneck=GateConv.dense(in_channels, width, 1),
-            conv1=self._conv(width, 2, grouped, groups),
-            conv2=self._conv(width, 1, grouped, groups),
-        )
-        self.excite = SqueezeExcite(width) if dynamic else None
+        bottleneck, conv1 = GateConv.dense(in_channels, width, 1), self._conv(width, 2, grouped, groups)
+        excite = SqueezeExcite(width) if dynamic else None
+        super().__init__(out_channels, bottleneck=bottleneck, conv1=conv1, conv2=self._conv(width, 1, grouped, groups))
+        self.excite = excite
 
     @property
     def exact(self) -> bool:

@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_a_result(monkeypatch, capsys):
     """resnet74 in all modes: resources, what is missing, the remedy, and the rates all the same."""
     memory = Unit("engine_weights", "gatefold_top", 1, 1000, 200, 0, 128.0)
     total = Unit("gatefold_top", "", 1, 38000, 26000, 206, 153.0)
-    monkeypatch.setattr("flow.synth.resources.estimate", lambda parameters, dsp: Estimate(total, (memory,)))
+    monkeypatch.setattr("flow.synth.resources.estimate", lambda parameters: Estimate(total, (memory,)))
     assert main(["report", "resnet74", "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)
     assert seen["fits"] is False and seen["units"][0]["bram36"] == 128
@@ -139,7 +139,7 @@ def test_timing_is_part_of_the_report(monkeypatch, capsys):
     path = Worst("engine.vector", "product", "engine.vector", "sum", 27.882, 0.0, 0, 0, 0, 14, 0, {"2788": 32})
     quick = Worst("shell", "mode", "engine", "layer", 4.5, 3.25, 4, 1, 0, 0, 0, {"450": 5})
     found = Timing(55351, (path, quick))
-    monkeypatch.setattr("flow.synth.timing.estimate", lambda parameters, dsp: found)
+    monkeypatch.setattr("flow.synth.timing.estimate", lambda parameters: found)
     monkeypatch.setattr("flow.synth.report.placed", lambda model: ("nextpnr", 43.9))
     seen = report(capsys, "resnet8", "--timing", "--clock", "143")
     assert seen["clock_mhz"] == 142.857143
