@@ -90,7 +90,7 @@ class Design:
         built, graph = _built(network_name(model))
         record = {"num_classes": classes} if classes is not None else _record(model, checkpoint)
         if checkpoint or classes is not None or not built:
-            graph = _graph(model, record.get("num_classes", 10), record.get("searched", {}))
+            graph = _graph(model, record.get("num_classes", 10), record.get("searched", {}), record.get("options", {}))
         if modes:
             graph = keep_modes(graph, modes)
         layout = plan(graph, folding)
@@ -117,13 +117,13 @@ class Design:
         return cls(graph, board, layout, built if whole else None, {})
 
 
-def _graph(model, classes, searched):
+def _graph(model, classes, searched, options):
     from flow import models
     from flow.engine.plan import check_classes
     from flow.export.from_model import layer_graph
 
     check_classes(model, classes)
-    network = models.create(model, classes)
+    network = models.create(model, classes, **options)
     for name, groups in searched.items():
         network.add_mode(name, groups)
     return layer_graph(network)
@@ -213,7 +213,7 @@ def _mode(design, name):
         "latency_ms": cycles / (design.board.clock_mhz * 1e3),
         "accuracy": design.accuracy.get(name),
         "layers": {layer: cost.cycles for layer, cost in mode_costs(design.graph, name, design.config).items()},
-        "layers_rtl": {layer.name: layers.get(layer.name) for layer in design.graph.layers},
+        "layers_rtl": {layer.name: layers.get(layer.name) for layer in design.graph.executed(name)},
     }
 
 

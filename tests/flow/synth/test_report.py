@@ -17,6 +17,7 @@ from flow.export.from_model import layer_graph
 from flow.synth.report import Design, advice, contents, show
 from flow.synth.resources import Estimate, Unit
 from flow.synth.timing import Timing, Worst, placed
+from flow.training.checkpoint import save_model
 
 FULL = {"lut": 53200, "ff": 106400, "dsp": 220, "bram36": 140}
 
@@ -223,3 +224,17 @@ def test_bad_input_is_one_sentence(capsys, arguments, saying):
     assert main(["report", *arguments, "--no-synthesis"]) == 2
     seen = capsys.readouterr()
     assert seen.out == "" and saying in seen.err and len(seen.err.splitlines()) == 1
+
+
+def test_the_engine_of_a_network_with_gates(tmp_path, capsys):
+    """Its report is of the engine with gates, every mode with the layers that it runs."""
+    weights = tmp_path / "gated.safetensors"
+    save_model(models.initialise(models.create("resnet8", gates="iadi", ungated=True), 1), weights, {})
+    assert main(["report", "resnet8", "--checkpoint", str(weights), "--no-synthesis", "--json"]) == 0
+    contents = json.loads(capsys.readouterr().out)
+    assert contents["parameters"]["GATES"] == 64 and contents["parameters"]["DECISIONS"] == 16 + 32 + 64
+    gated, plain = (contents["modes"][mode] for mode in ("full", "full ungated"))
+    assert set(gated["layers"]) - set(plain["layers"]) == {
+        f"gates.channel.stage{stage}_block1.{part}" for stage in (1, 2, 3) for part in ("conv", "linear")
+    }
+    assert gated["cycles_model"] > plain["cycles_model"]  # everything switched on, and the gates
