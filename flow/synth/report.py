@@ -39,6 +39,7 @@ class Design:
         plan: its Plan.
         built: contents of the modes.json of a build with the same parameters, or None.
         accuracy: mode name -> 0…1, as far as it is known.
+        lacks: why the engine cannot run the gates and exits of these weights, so that the design is without them; None where it can.
     """
 
     graph: LayerGraph
@@ -46,6 +47,7 @@ class Design:
     plan: Plan
     built: dict | None
     accuracy: dict
+    lacks: str | None = None
 
     @property
     def config(self) -> EngineConfig:
@@ -88,9 +90,10 @@ class Design:
             raise GatefoldError(f"--mean, --deviation and --divisor belong to a QONNX file; {model} brings its own.")
         check_name(model)
         built, graph = _built(network_name(model))
+        lacks = None
         record = {"num_classes": classes} if classes is not None else _record(model, checkpoint)
         if checkpoint or classes is not None or not built:
-            graph = _graph(model, record.get("num_classes", 10), record.get("searched", {}), record.get("options", {}))
+            graph, lacks = _graph(model, folding, record)
         if modes:
             graph = keep_modes(graph, modes)
         layout = plan(graph, folding)
@@ -98,7 +101,7 @@ class Design:
             built = None
         known = built and not checkpoint and classes is None
         accuracy = {mode["name"]: mode["accuracy"] for mode in built["modes"]} if known else record.get("accuracy", {})
-        return cls(graph, board, layout, built, accuracy)
+        return cls(graph, board, layout, built, accuracy, lacks)
 
     @classmethod
     def _of_file(cls, path, board, folding, modes, checkpoint, classes, pixels):
@@ -117,14 +120,29 @@ class Design:
         return cls(graph, board, layout, built if whole else None, {})
 
 
-def _graph(model, classes, searched, options):
+def _graph(model, folding, record):
+    """(the network's graph, None), or (without its gates and exits, why the engine cannot run them)."""
+    from flow.engine.plan import plan
+
+    if not record.get("options"):
+        return _graph_with(model, record, {}), None
+    try:
+        graph = _graph_with(model, record, record["options"])
+        plan(graph, folding)
+        return graph, None
+    except GatefoldError as problem:
+        return _graph_with(model, record, {}), str(problem)
+
+
+def _graph_with(model, record, options):
     from flow import models
     from flow.engine.plan import check_classes
     from flow.export.from_model import layer_graph
 
+    classes = record.get("num_classes", 10)
     check_classes(model, classes)
     network = models.create(model, classes, **options)
-    for name, groups in searched.items():
+    for name, groups in record.get("searched", {}).items():
         network.add_mode(name, groups)
     return layer_graph(network)
 
@@ -170,7 +188,7 @@ def contents(design: Design, estimate: Estimate | None = None, timing: Timing | 
         timing: flow.synth.timing.Timing, or None.
 
     Returns:
-        JSON-ready dictionary: model, board, part, clock_mhz, parameters;
+        JSON-ready dictionary: model, board, part, clock_mhz, parameters; lacks (see Design);
         resources.{lut,ff,dsp,bram36}.{used,available,short} (used and short, what is missing of the part, None without an
         estimate), units (name, parent, count and the four kinds, of all instances together), fits (None without an
         estimate), advice (sentences); timing (None, or what flow.synth.timing.contents says);
@@ -189,6 +207,7 @@ def contents(design: Design, estimate: Estimate | None = None, timing: Timing | 
         "resources": resources,
         "units": [vars(unit) for unit in estimate.units if any(getattr(unit, kind) for kind in KINDS)] if estimate else [],
         "fits": not any(entry["short"] for entry in resources.values()) if estimate else None,
+        "lacks": design.lacks,
         "advice": advice(resources, design.config, smaller_selections(design.graph, design.plan, board)) if estimate else [],
         "timing": timing_contents(timing, board.clock_mhz, placed(design.graph.name)) if timing else None,
         "modes": {name: _mode(design, name) for name in design.graph.modes},
@@ -271,6 +290,8 @@ def show(report: dict, console: "Console") -> None:
     console.print(
         f"[bold]{report['model']}[/] for {report['board']} ({report['part']}) at {report['clock_mhz']:g} MHz   {parameters}"
     )
+    if report["lacks"]:
+        console.print(f"[yellow]Without gates and exits: {report['lacks']}[/]", soft_wrap=True)
     if report["fits"] is not None:
         console.print(_resource_table(report, Table))
         for sentence in report["advice"]:

@@ -238,3 +238,12 @@ def test_the_engine_of_a_network_with_gates(tmp_path, capsys):
         f"gates.channel.stage{stage}_block1.{part}" for stage in (1, 2, 3) for part in ("conv", "linear")
     }
     assert gated["cycles_model"] > plain["cycles_model"]  # everything switched on, and the gates
+
+
+def test_gates_that_the_engine_lacks_are_told(tmp_path, capsys):
+    weights = tmp_path / "acs.safetensors"
+    save_model(models.initialise(models.create("resnet8", gates="acs", exits=True), 1), weights, {})
+    assert main(["report", "resnet8", "--checkpoint", str(weights), "--no-synthesis", "--json"]) == 0
+    contents = json.loads(capsys.readouterr().out)
+    assert "cannot run layer gates.conv1.stage1_block1" in contents["lacks"] and contents["parameters"]["GATES"] == 0
+    assert list(contents["modes"]) == ["full", "1/2", "1/4", "1/8", "1/16"]
