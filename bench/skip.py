@@ -38,12 +38,9 @@ def products(graph: LayerGraph, mode: str, decisions: dict[str, np.ndarray]) -> 
         if layer.kind != "conv":
             counts[layer.name] = layer.weight.size
             continue
-        gated = mode not in graph.ungated
+        gated, source = mode not in graph.ungated, graph.masked_source(layer)
         outputs = decisions[layer.mask].sum() if gated and layer.mask else layer.out_channels
-        source = graph[layer.input] if layer.input in graph else None
-        inputs = layer.in_channels
-        if gated and source is not None and source.mask and not source.residual:
-            inputs = decisions[source.mask].sum()
+        inputs = decisions[source.mask].sum() if gated and source else layer.in_channels
         counts[layer.name] = int(outputs * inputs) * layer.kernel**2 * layer.conv_size**2
     return counts
 

@@ -91,7 +91,9 @@ class Deploy:
         for mode in {mode.name for mode in modes}:
             frames = np.array([each.name == mode for each in modes])
             chosen = self.modes[mode]
-            found = executed_tiles(self.gates, self.layers, chosen.groups, chosen.gates, self.per_tile, decisions[frames])
+            # Without gates all frames of a mode are alike.
+            decided = decisions[frames] if chosen.gates else np.zeros((1, decisions.shape[1]), np.uint8)
+            found = executed_tiles(self.gates, self.layers, chosen.groups, chosen.gates, self.per_tile, decided)
             for name, counts in found.items():
                 tiles[name][frames] = counts
         return tiles

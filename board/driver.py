@@ -248,15 +248,14 @@ class Accelerator:
         bits = np.unpackbits(np.ascontiguousarray(records[:, begin:], "<u4").view(np.uint8), axis=1, bitorder="little")
         decisions = bits[:, : sum(gate.count for gate in self._deploy.gates)]
         layer_tiles = self._deploy.layer_tiles(modes, decisions)
-        if (sum(layer_tiles.values()) != column("tiles")).any():
-            frame = int(np.flatnonzero(sum(layer_tiles.values()) != column("tiles"))[0])
+        left, tiles = sum(layer_tiles.values()), column("tiles")
+        if (left != tiles).any():
+            frame = int(np.flatnonzero(left != tiles)[0])
             raise BoardError(
-                f"frame {frame} executed {column('tiles')[frame]} tiles, and its gates' decisions leave "
-                f"{sum(layer_tiles.values())[frame]}; run again, and build again if that repeats."
+                f"frame {frame} executed {tiles[frame]} tiles, and its gates' decisions leave {left[frame]}; "
+                f"run again, and build again if that repeats."
             )
-        return Batch(
-            named, order[column("class")], column("mode"), column("cycles"), column("tiles"), decisions, layer_tiles, cycles
-        )
+        return Batch(named, order[column("class")], column("mode"), column("cycles"), tiles, decisions, layer_tiles, cycles)
 
     def _buffer(self, shape, dtype):
         try:

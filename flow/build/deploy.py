@@ -34,7 +34,7 @@ from flow.engine.plan import input_count
 from flow.engine.sources import accelerator_sources
 from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
-from flow.graph.layers import IMAGE, LayerGraph
+from flow.graph.layers import LayerGraph
 from flow.kept import content_digest
 
 FORMAT = 5
@@ -79,13 +79,11 @@ def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
         layers, of the convolutions: name, blocks of a map, inputs (kernels of an output), outputs, shuffle, mask and when (gates or
         None), source (the layer whose masked outputs it reads, or None), gate (whether it belongs to one).
     """
-    about_layers = {layer.when for layer in graph.layers}
     layers = []
     for layer in graph.layers:
         if layer.kind != "conv":
             continue
-        source = None if layer.input == IMAGE else graph[layer.input]
-        masked = source is not None and source.mask is not None and source.residual is None
+        source = graph.masked_source(layer)
         layers.append(
             {
                 "name": layer.name,
@@ -95,11 +93,11 @@ def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
                 "shuffle": layer.shuffle,
                 "mask": layer.mask,
                 "when": layer.when,
-                "source": source.name if masked else None,
+                "source": source.name if source else None,
                 "gate": layer.gate,
             }
         )
-    gates = [{"name": gate.name, "count": gate.out_channels, "layer": gate.name in about_layers} for gate in graph.gates]
+    gates = [{"name": gate.name, "count": gate.out_channels, "layer": gate.name in graph.layer_gates} for gate in graph.gates]
     return {"gates": gates, "layers": layers}
 
 

@@ -28,12 +28,11 @@ def executed(graph: LayerGraph, mode: str, decisions: Mapping[str, np.ndarray]) 
     """
     layers = graph.executed(mode)
     skips = {} if mode in graph.ungated else skipped(layers)
-    decide = {layer.when for layer in layers}
     index, on = 0, True
     while index < len(layers):
         layer = layers[index]
         yield layer
-        if layer.kind == "gate" and layer.name in decide:
+        if layer.name in graph.layer_gates:
             on = bool(decisions[layer.name][0])
         index += 1 + (0 if on else skips.get(layer.name, 0))
 
@@ -76,16 +75,15 @@ def gated_costs(
             asked = now
             continue
         image = layer.input == IMAGE
-        source = None if image else graph[layer.input]
+        source = graph.masked_source(layer) if gated else None
         inputs, outputs = np.ones(layer.in_channels, bool), np.ones(layer.out_channels, bool)
-        in_list = gated and source is not None and source.mask is not None and source.residual is None
-        if in_list:
+        if source:
             mask = decisions[source.mask].astype(bool)
             inputs[shuffle_slots(len(mask)) if source.shuffle else np.arange(len(mask))] = mask
         if gated and layer.mask:
             outputs = decisions[layer.mask].astype(bool)
         groups = active_groups(layer, graph.groups(mode, layer), inputs, outputs)
-        known = max(asked, listed - 1) if in_list else asked
+        known = max(asked, listed - 1) if source else asked
         taken = max(now, known + (PREPARE if groups else EMPTY))
         if gated and layer.mask and not layer.residual:
             listed = taken + layer.out_channels + 1

@@ -41,10 +41,9 @@ def descriptor_fields(
     """
     groups = graph.groups(mode, layer)
     if layer.kind != "conv":
-        decided = {other.when for other in graph.layers}
         return {
             "kind": GATE if layer.kind == "gate" else LINEAR,
-            "layer_gate": layer.name in decided,
+            "layer_gate": layer.name in graph.layer_gates,
             "skip": skip,
             "requant_base": plan.biases[layer.name],
             "pool_base": plan.sums[layer.input],
@@ -65,9 +64,8 @@ def descriptor_fields(
     own = {}  # fields that only some engines have
     gated = mode not in graph.ungated
     if plan.config.gates:
-        source_layer = None if image else graph[layer.input]
         own |= {
-            "in_list": gated and not image and bool(source_layer.mask) and not source_layer.residual,
+            "in_list": gated and graph.masked_source(layer) is not None,
             "out_list": gated and bool(layer.mask),
             "list": gated and bool(layer.mask) and not layer.residual,
             "pool_base": plan.sums.get(layer.name, 0),

@@ -294,6 +294,17 @@ class LayerGraph:
         """The layers that decide."""
         return [layer for layer in self.layers if layer.decisions]
 
+    @property
+    def layer_gates(self) -> set[str]:
+        """Names of the gates that decide whether layers run."""
+        return {layer.when for layer in self.layers if layer.when}
+
+    def masked_source(self, layer: Layer) -> Layer | None:
+        """The layer whose masked outputs a convolution reads; None where it reads all of its inputs, since dropped outputs are not
+        there or are what a residual left."""
+        source = self._by_name.get(layer.input)
+        return source if source and source.mask and not source.residual else None
+
     def executed(self, mode: str, forced: Collection[str] = ()) -> list[Layer]:
         """The layers that a frame passes in a mode, some of which its own decisions may skip.
 
