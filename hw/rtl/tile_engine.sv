@@ -125,26 +125,10 @@ module tile_engine
 
     // ---- gates
     if (GATES != 0) begin : gates
-        wire [1:0][8:0] out_at, out_channel;
-        wire [8:0]      in_at, in_channel;
-        wire [1:0][4:0] bound;
-        wire [1:0][9:0] outs_below, ins_below;
-        wire [15:0]     any_out;
-        wire            in_list_busy;
-        engine_masks #(.CHANNELS(GATES)) masks (
-            .clk, .rst_n, .gate_start, .out_count(list_start ? program_data.out_count : layer.out_count),
-            .decision_valid(decision_valid && !layer.layer_gate), .decision_index, .decision,
-            .list_start, .shuffle(program_data.shuffle), .busy(in_list_busy),
-            .out_at, .in_at, .out_channel, .in_channel, .bound, .outs_below, .ins_below, .any_out
-        );
-        engine_groups #(.MODES(MODES)) walk (
-            .clk, .rst_n, .prepare(groups_prepare), .of(program_data), .in_list_busy,
-            .bound, .outs_below, .ins_below, .any_out, .ready(groups_ready), .empty(groups_empty), .group(next_group), .advance(groups_advance)
-        );
-        engine_channels #(.PE(PE), .WEIGHT_AW(WEIGHT_AW)) channels (
-            .clk, .rst_n, .tile_at, .tile_in_at, .kernel_at, .tile_y_at, .tile_x_at,
-            .in_list(layer.in_list), .out_list(layer.out_list), .in_count(layer.in_count), .weight_base(layer.weight_base),
-            .out_at, .in_at, .out_channel, .in_channel, .tile, .tile_in, .tile_y, .tile_x, .weight_addr
+        engine_gates #(.CHANNELS(GATES), .PE(PE), .WEIGHT_AW(WEIGHT_AW), .MODES(MODES)) lists (
+            .clk, .rst_n, .coming(program_data), .layer, .gate_start, .decision_valid(decision_valid && !layer.layer_gate), .decision_index,
+            .decision, .list_start, .groups_prepare, .groups_advance, .groups_ready, .groups_empty, .next_group,
+            .tile_at, .tile_in_at, .kernel_at, .tile_y_at, .tile_x_at, .tile, .tile_in, .tile_y, .tile_x, .weight_addr
         );
     end else begin : no_gates
         assign {tile, tile_in, tile_y, tile_x, weight_addr} = {tile_at, tile_in_at, tile_y_at, tile_x_at, weight_addr_at};

@@ -52,10 +52,10 @@ module mask_bench
     descriptor_t layer;
     tile_t       tile_at, tile;
     wire  [8:0]  tile_in_at, kernel_at;
-    logic [8:0]  tile_in;
+    wire  [8:0]  tile_in;
     wire  [4:0]  tile_y_at, tile_x_at;
-    logic [4:0]  tile_y, tile_x;
-    logic [1:0][WEIGHT_AW-1:0] weight_addr;
+    wire  [4:0]  tile_y, tile_x;
+    wire  [1:0][WEIGHT_AW-1:0] weight_addr;
     wire  [1:0][WEIGHT_AW-1:0] unused_addr;
     wire         groups_prepare, groups_advance, groups_ready, groups_empty, gate_start, list_start, linear_start, finish;
     group_t      next_group;
@@ -84,26 +84,10 @@ module mask_bench
         .groups_prepare, .groups_advance, .groups_ready, .groups_empty, .next_group, .gate_start, .list_start, .decision(1'b1),
         .record_ready(1'b1), .linear_start, .linear_done, .finish, .mode(frame_mode), .cycles, .tiles(frame_tiles)
     );
-    wire [1:0][8:0] out_at, out_channel;
-    wire [8:0]      in_at, in_channel;
-    wire [1:0][4:0] bound;
-    wire [1:0][9:0] outs_below, ins_below;
-    wire [15:0]     any_out;
-    wire            in_list_busy;
-    engine_masks #(.CHANNELS(16)) lists (
-        .clk, .rst_n, .gate_start, .out_count(list_start ? program_data.out_count : layer.out_count),
-        .decision_valid(deciding), .decision_index({4'd0, index}), .decision(mask[index[3:0]]),
-        .list_start, .shuffle(program_data.shuffle), .busy(in_list_busy),
-        .out_at, .in_at, .out_channel, .in_channel, .bound, .outs_below, .ins_below, .any_out
-    );
-    engine_groups #(.MODES(5)) walk (
-        .clk, .rst_n, .prepare(groups_prepare), .of(program_data), .in_list_busy,
-        .bound, .outs_below, .ins_below, .any_out, .ready(groups_ready), .empty(groups_empty), .group(next_group), .advance(groups_advance)
-    );
-    engine_channels #(.PE(2), .WEIGHT_AW(WEIGHT_AW)) channels (
-        .clk, .rst_n, .tile_at, .tile_in_at, .kernel_at, .tile_y_at, .tile_x_at,
-        .in_list(layer.in_list), .out_list(layer.out_list), .in_count(layer.in_count), .weight_base(layer.weight_base),
-        .out_at, .in_at, .out_channel, .in_channel, .tile, .tile_in, .tile_y, .tile_x, .weight_addr
+    engine_gates #(.CHANNELS(16), .PE(2), .WEIGHT_AW(WEIGHT_AW), .MODES(5)) lists (
+        .clk, .rst_n, .coming(program_data), .layer, .gate_start, .decision_valid(deciding), .decision_index({4'd0, index}),
+        .decision(mask[index[3:0]]), .list_start, .groups_prepare, .groups_advance, .groups_ready, .groups_empty, .next_group,
+        .tile_at, .tile_in_at, .kernel_at, .tile_y_at, .tile_x_at, .tile, .tile_in, .tile_y, .tile_x, .weight_addr
     );
 
     // ---- what was visited
