@@ -52,7 +52,7 @@ class EngineConfig:
         image_base: first word of the two image buffers in M.
         weight_depth: 36-bit kernel words.
         requant_depth: 54-bit requantisation entries.
-        fc_depth: words of V 8-bit weights, of the classifier and then of gates.
+        fc_depth: words of V 8-bit weights, of the classifier, gates and exits.
         modes, layers, classes: program size; `layers` is a power of two.
         mult_dsp: that of the Folding, fewer where wide requantisers take DSP48E1 slices from it.
         planes, image_size: planes of an image, and their height and width: 8, 16 or 32.
@@ -64,7 +64,8 @@ class EngineConfig:
         mask: 1 where maps are smaller than they are stored.
         gates: channels of the widest gate's mask at most, a power of two from 16 on; 0 without gates.
         decisions: decisions of all gates.
-        biases: of the classifier and all gates.
+        exits: early exits; 0 without.
+        biases: of the classifier, all gates and all exits.
         pool_depth: words of V pooled sums.
     """
 
@@ -94,6 +95,7 @@ class EngineConfig:
     requant_dsp: int
     gates: int
     decisions: int
+    exits: int
     biases: int
     pool_depth: int
 

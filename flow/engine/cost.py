@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from flow.engine.config import EngineConfig, Folding
+from flow.graph.exits import Course, Halting
 from flow.graph.layers import IMAGE, Layer, LayerGraph
 
 CONV_DRAIN = 14
@@ -24,6 +25,10 @@ TABLE_LOAD = 66
 """Cycles from the start of a layer to when the next one's tables are loaded."""
 LINEAR_OVERHEAD = 11
 """Cycles of the vector unit's pipeline."""
+EXIT_JUMP = 3
+"""Cycles to pass an exit whose branch is not computed, and to go on behind one whose branch was."""
+EXIT_LOOK = 2
+"""Cycles of an exit whose logits are looked at, behind its classifier."""
 FRAME_OVERHEAD = 3
 """Cycles of a frame's start and end, counted with the layer that reads the image."""
 
@@ -118,27 +123,51 @@ def layer_cost(layer: Layer, groups: int, config: Engine) -> LayerCost:
 
 
 def mode_costs(
-    graph: LayerGraph, mode: str, config: Engine, decisions: Mapping[str, np.ndarray] | None = None
+    graph: LayerGraph,
+    mode: str,
+    config: Engine,
+    decisions: Mapping[str, np.ndarray] | None = None,
+    course: Course | None = None,
 ) -> dict[str, LayerCost]:
-    """Layer name -> cost in the mode called `mode`, what it waits for its tables or lists included.
+    """Layer name -> cost in the mode called `mode`, what it waits for its tables or lists included, and before it the exits that are
+    passed.
 
     Args:
         decisions: of the gates in one frame, see `flow.engine.gated_cost.gated_costs`; None: everything is switched on.
+        course: the frame's way past its exits, at its begin; None: it passes all of them.
     """
     if config.gates:
         from flow.engine.gated_cost import gated_costs
 
-        return gated_costs(graph, mode, config, decisions)
-    costs, since = {}, TABLE_LOAD
+        return gated_costs(graph, mode, config, decisions, course)
+    costs, since, passed = {}, TABLE_LOAD, 0
+    course = course or Course(Halting.nowhere(len(graph.exits)))
     for layer in graph.layers:
+        if layer.exit:
+            at = course.exit
+            if not course.takes(layer, sum(cost.cycles for cost in costs.values()) + passed):
+                passed += EXIT_JUMP * (course.exit != at)
+                continue
         cost = layer_cost(layer, graph.groups(mode, layer), config)
         wait = max(0, TABLE_LOAD - since) if config.tables else 0
-        costs[layer.name] = replace(cost, cycles=cost.cycles + wait)
-        since = cost.cycles - (FRAME_OVERHEAD if layer.input == IMAGE else 0)
+        costs[layer.name] = replace(cost, cycles=cost.cycles + wait + passed)
+        since, passed = cost.cycles - (FRAME_OVERHEAD if layer.input == IMAGE else 0), 0
+        if layer.name == layer.exit:
+            course.end(layer)
+            costs[layer.name] = replace(costs[layer.name], cycles=costs[layer.name].cycles + EXIT_LOOK * course.looks)
+            if course.stopped:
+                break
+            passed = EXIT_JUMP - 1
     return costs
 
 
-def frame_cost(graph: LayerGraph, mode: str, config: Engine, decisions: Mapping[str, np.ndarray] | None = None) -> LayerCost:
+def frame_cost(
+    graph: LayerGraph,
+    mode: str,
+    config: Engine,
+    decisions: Mapping[str, np.ndarray] | None = None,
+    course: Course | None = None,
+) -> LayerCost:
     """Cost of a whole frame in the mode called `mode`, as in `mode_costs`."""
-    costs = mode_costs(graph, mode, config, decisions).values()
+    costs = mode_costs(graph, mode, config, decisions, course).values()
     return LayerCost(sum(cost.cycles for cost in costs), sum(cost.tiles for cost in costs))

@@ -8,6 +8,7 @@ import numpy as np
 from flow.engine import cost
 from flow.engine.config import EngineConfig
 from flow.engine.program import skipped
+from flow.graph.exits import Course, Halting
 from flow.graph.layers import IMAGE, Layer, LayerGraph, shuffle_slots
 
 FETCH = 2
@@ -53,13 +54,19 @@ def group_cycles(inputs: int, outputs: int, config: EngineConfig) -> int:
 
 
 def gated_costs(
-    graph: LayerGraph, mode: str, config: EngineConfig, decisions: Mapping[str, np.ndarray] | None = None
+    graph: LayerGraph,
+    mode: str,
+    config: EngineConfig,
+    decisions: Mapping[str, np.ndarray] | None = None,
+    course: Course | None = None,
 ) -> dict[str, cost.LayerCost]:
     """Name of an executed layer -> its cost in one frame.
 
     Args:
         decisions: gate's name -> 0 or 1 [K] for the gates of this frame; None: all are 1.
+        course: see `flow.engine.cost.mode_costs`.
     """
+    course = course or Course(Halting.nowhere(len(graph.exits)))
     gated = mode not in graph.ungated
     decisions = decisions or {gate.name: np.ones(gate.out_channels, np.uint8) for gate in graph.gates}
     costs: dict[str, cost.LayerCost] = {}
@@ -68,9 +75,20 @@ def gated_costs(
     listed = 0  # cycle from which the list of inputs is complete
     began = -cost.FRAME_OVERHEAD
     for layer in executed(graph, mode, decisions):
+        if layer.exit:
+            at = course.exit
+            if not course.takes(layer, now + cost.FRAME_OVERHEAD):
+                now += cost.EXIT_JUMP * (course.exit != at)
+                asked = now
+                continue
         if layer.kind != "conv":
             end = now + cost.linear_cycles(layer.in_channels, layer.out_channels, config)
+            if layer.exit:
+                course.end(layer)
+                end += cost.EXIT_LOOK * course.looks
             costs[layer.name] = cost.LayerCost(end - began, 0)
+            if course.stopped:
+                break
             began, now = end, end + FETCH
             asked = now
             continue

@@ -5,7 +5,8 @@ over the map it adds, and where the map's shape changes the shortcut writes the 
 carries the inside of a block, behind it what gates need and two buffers for images. Layers outside of blocks alternate between M and X.
 The maps' layout in the row banks is in `map_words`.
 
-Sums of pixels, which the classifier and gates read, are made as maps are written. A map that is made in place over another one has its
+The maps of an exit's branch lie where the inside of a block does and, in turn, in the free region of X. Sums of pixels, which classifiers
+and gates read, are made as maps are written. A map that is made in place over another one has its
 sums in the same place, so that those of dropped channels are already there.
 """
 
@@ -37,6 +38,10 @@ SIXTEENTHS = 16
 """Parts of a mask's channels, of which groups are made."""
 MASK_CHANNELS = 512
 """Channels of a mask at most."""
+EXITS = 255
+"""Exits of an engine at most: their number has eight bits."""
+EXIT_LAYERS = 16
+"""Layers of an exit's branch at most, of which the descriptor of the first counts the others in four bits."""
 MODES = 255
 """Modes of an engine at most: a frame's mode is a byte."""
 
@@ -121,8 +126,10 @@ def _check_supported(graph):
     by_name = {layer.name: layer for layer in graph.layers}
     for index, layer in enumerate(graph.layers):
         last = index == len(graph.layers) - 1
-        if (layer.kind == "linear") != last:
-            _refuse(layer, "is out of place: the engine runs convolutions, gates, and then one linear layer; reorder the model")
+        if (layer.kind == "linear" and not layer.exit) != last:
+            _refuse(
+                layer, "is out of place: the engine runs convolutions, gates, exits, and then one linear layer; reorder the model"
+            )
         if layer.kind == "linear":
             source = by_name.get(layer.input)
             if source is None or not source.pool:
@@ -148,6 +155,8 @@ def _check_supported(graph):
             _refuse(layer, "follows a global pool; only the classifier may")
         if layer.mask and layer.out_channels % SIXTEENTHS:
             _refuse(layer, f"has a mask for {layer.out_channels} channels; the engine masks multiples of {SIXTEENTHS}")
+        if layer.exit and graph.masked_source(layer):
+            _refuse(layer, f"branches off behind {layer.input}, whose channels are left out; let an exit read a block's output")
         if layer.pool and not layer.gate and graph.layers[index + 1].kind != "linear":
             _refuse(layer, "pools before the last convolution; pool only before the classifier")
 
@@ -235,6 +244,7 @@ def _features(graph, folding, sums):
         tables=int(any(needs_tables(layer) for layer in convolutions)),
         pool2=(MAX in pools) + 2 * (SUM in pools),
         mask=int(any(needs_mask(layer) for layer in convolutions)),
+        exits=len(graph.exits),
         gates=_power_of_two(max([SIXTEENTHS, *(len(gate.weight) for gate in graph.gates)])) if graph.gates else 0,
         decisions=sum(len(layer.weight) for layer in graph.gates),
     )
@@ -242,9 +252,16 @@ def _features(graph, folding, sums):
 
 def _check_engine(graph, folding, features):
     """Refuse what only some sizes of the engine do."""
-    if features["gates"] and features["tables"]:
+    if features["tables"] and (features["gates"] or features["exits"]):
         layer = next(layer for layer in graph.layers if layer.kind == "conv" and needs_tables(layer))
-        _refuse(layer, "has bounds or tables of its own, which an engine with gates lacks; train it without gates")
+        what = "gates" if features["gates"] else "exits"
+        _refuse(layer, f"has bounds or tables of its own, which an engine with {what} lacks; train it without {what}")
+    if features["exits"] > EXITS:
+        raise GatefoldError(f"{graph.name} has {features['exits']} exits; the engine has room for {EXITS}.")
+    for exit in graph.exits:
+        branch = [layer for layer in graph.layers if layer.exit == exit.name]
+        if len(branch) > EXIT_LAYERS:
+            _refuse(exit, f"ends a branch of {len(branch)} layers; the engine jumps over {EXIT_LAYERS}: use fewer")
     if features["gates"] > MASK_CHANNELS:
         raise GatefoldError(f"{graph.name} has masks for {features['gates']} channels; the engine has room for {MASK_CHANNELS}.")
     for layer in graph.layers:
@@ -285,6 +302,8 @@ def _place_maps(graph):
                 choice = streams
             elif layer.gate:
                 choice = (beside, *streams)
+            elif layer.exit:
+                choice = (inner, *streams, beside)
             elif layer.name in read:
                 choice = (*streams, inner)
             free = [at for at in choice if owners[at] is None or last_use.get(owners[at], -1) < index]
@@ -316,11 +335,17 @@ def _place_sums(graph, lanes):
         if layer.name in read and layer.residual and (layer.mask or layer.when):
             read.add(layer.residual)
     sums, words = {}, 0
+    exits, shared = [layer for layer in graph.layers if layer.exit and layer.name in read], None
     for layer in graph.layers:
         if layer.name not in read or layer.kind != "conv":
             continue
         if layer.residual in sums:
             sums[layer.name] = sums[layer.residual]
+            continue
+        if layer.exit:  # one place for all exits: each of them reads its sums at once
+            if shared is None:
+                shared, words = words, words + max(-(-each.out_channels // lanes) for each in exits)
+            sums[layer.name] = shared
             continue
         sums[layer.name] = words
         words += -(-layer.out_channels // lanes)
@@ -347,7 +372,9 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     weights, weight_words = {}, 0
     requants, requant_words = {}, 0
     biases, bias_count, fc_words = {}, 0, 0
-    for layer in (graph.layers[-1], *graph.layers[:-1]):
+    # The decisions' numbers are those of their biases behind the classifier's, so the exits' come last.
+    order = sorted(graph.layers[:-1], key=lambda layer: layer.kind == "linear")
+    for layer in (graph.layers[-1], *order):
         if layer.kind != "conv":
             biases[layer.name], weights[layer.name] = bias_count, fc_words
             bias_count += layer.out_channels

@@ -30,6 +30,11 @@ def skipped(layers: list[Layer]) -> dict[str, int]:
     return counts
 
 
+def begins_exit(graph: LayerGraph, layer: Layer) -> bool:
+    """Whether a layer is the first of an exit's branch."""
+    return layer.exit is not None and layer is next(other for other in graph.layers if other.exit == layer.exit)
+
+
 def descriptor_fields(
     graph: LayerGraph, plan: Plan, table: Requantisations, mode: str, layer: Layer, last: bool, skip: int = 0
 ) -> dict[str, int]:
@@ -37,7 +42,7 @@ def descriptor_fields(
 
     Args:
         last: the frame ends with this layer.
-        skip: see `skipped`.
+        skip: see `skipped`, of the first layer of an exit's branch how many follow in that.
     """
     groups = graph.groups(mode, layer)
     if layer.kind != "conv":
@@ -68,9 +73,12 @@ def descriptor_fields(
             "in_list": gated and graph.masked_source(layer) is not None,
             "out_list": gated and bool(layer.mask),
             "list": gated and bool(layer.mask) and not layer.residual,
-            "pool_base": plan.sums.get(layer.name, 0),
             "skip": skip,
         }
+    if plan.config.gates or plan.config.exits:
+        own["pool_base"] = plan.sums.get(layer.name, 0)
+    if begins_exit(graph, layer):
+        own |= {"exit": True, "skip": skip}
     if plan.config.tables:
         own["high"] = high - low
     if plan.config.mask:
@@ -119,6 +127,9 @@ def program_words(graph: LayerGraph, plan: Plan, table: Requantisations, length:
         row = []
         layers = graph.executed(mode)[:length]
         skips = {} if mode in graph.ungated else skipped(layers)
+        for layer in layers:
+            if begins_exit(graph, layer):
+                skips[layer.name] = sum(other.exit == layer.exit for other in layers) - 1
         for layer in layers:
             last = layer is layers[-1]
             try:

@@ -1,18 +1,15 @@
 """The layer graph of a PyTorch model."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flow.errors import GatefoldError
-from flow.export.gates import decided_by, gates_before
+from flow.export.gates import decided_by, exit_after, gates_before, statistics
 from flow.graph.layers import Layer, LayerGraph, Setting
 from flow.nn.modes import MODES, group_vector, mode_names
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from flow.nn.batchnorm import SwitchableBatchNorm2d
     from flow.nn.spec import LayerSpec
 
 UNGATED = " ungated"
@@ -26,7 +23,7 @@ def layer_graph(model: "nn.Module") -> LayerGraph:
     statistics of its own where the network was trained for both.
 
     Raises:
-        GatefoldError: the network has no integers, or gates or exits that have none.
+        GatefoldError: the network has no integers, or gates that have none.
     """
     if not hasattr(model, "integer_layer"):
         raise GatefoldError(f"The engine cannot run {model.name}, which has no integer model; choose a CIFAR ResNet.")
@@ -34,7 +31,7 @@ def layer_graph(model: "nn.Module") -> LayerGraph:
     foreign = next((spec.name for spec in model.gate_layers() if spec.name not in exact), None)
     if foreign:
         raise GatefoldError(
-            f"The engine cannot run layer {foreign}: it has no squeeze-and-excitation and exits yet; give weights of "
+            f"The engine cannot run layer {foreign}: it has no squeeze-and-excitation yet; give weights of "
             f"{model.name} without them."
         )
     modes = _modes(model)
@@ -45,6 +42,11 @@ def layer_graph(model: "nn.Module") -> LayerGraph:
             for settings in modes.values():
                 settings[layer.name] = Setting(groups)
         layers.append(_layer(model, spec, modes))
+        for layer, groups in exit_after(model, spec.name):
+            layers.append(layer)
+            for mode, settings in modes.items():
+                own = Setting(groups, 1)
+                settings[layer.name] = own if mode.endswith(UNGATED) and own in layer.affine else Setting(groups)
     return LayerGraph(model.name, layers, modes, ungated=frozenset(mode for mode in modes if mode.endswith(UNGATED)))
 
 
@@ -86,7 +88,7 @@ def _layer(model: "nn.Module", spec: "LayerSpec", modes: dict[str, dict[str, Set
         layer.bias, layer.logit_scale = integers.bias, integers.logit_scale
         return layer
     layer.mask, layer.when = decided_by(model, spec.name)
-    with _statistics(model, spec.name) as norm:
+    with statistics(model, spec.name) as norm:
         norm.ungated = False
         layer.affine = {Setting(n): integers.affine(n, MODES[0]) for n in spec.group_counts}
         for mode, settings in modes.items():
@@ -94,14 +96,3 @@ def _layer(model: "nn.Module", spec: "LayerSpec", modes: dict[str, dict[str, Set
             if settings[spec.name] not in layer.affine:
                 layer.affine[settings[spec.name]] = integers.affine(settings[spec.name].groups, uniform)
     return layer
-
-
-@contextmanager
-def _statistics(model: "nn.Module", name: str) -> Iterator["SwitchableBatchNorm2d"]:
-    """The batch normalisation of a layer, which is as it was afterwards."""
-    norm = model.get_submodule(name).norm
-    before = norm.ungated
-    try:
-        yield norm
-    finally:
-        norm.ungated = before

@@ -1,6 +1,7 @@
-"""The gates of a PyTorch model as layers of its layer graph."""
+"""The gates and exits of a PyTorch model as layers of its layer graph."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from flow.models.integer_gates import gate_integers, recurrent_integers
 if TYPE_CHECKING:
     from torch import nn
 
+    from flow.nn.batchnorm import SwitchableBatchNorm2d
     from flow.nn.gates.gating import BlockGates
     from flow.nn.spec import LayerSpec
 
@@ -87,7 +89,8 @@ def _gate(model: "nn.Module", gate: str, when: str | None = None) -> Iterator[tu
     source = next(spec for spec in model.layers() if spec.name == specs[0].input)
     slots = shuffle_slots(source.out_channels) if source.shuffle else np.arange(source.out_channels)
     if specs[0].max_pool:
-        pool = _max_pool(f"gates.{gate}.pool", source, when)
+        pool = _max_pool(f"gates.{gate}.pool", source.name, source.out_channels, source.out_size)
+        pool.gate, pool.when = True, when
         yield pool, pool.group_counts[0]
     read = pool.name if specs[0].max_pool else source.name
     for spec in specs:
@@ -100,27 +103,70 @@ def _gate(model: "nn.Module", gate: str, when: str | None = None) -> Iterator[tu
             yield Layer(spec.name, "gate", weight, input=read, bias=integers.bias, when=when), 1
         else:
             (groups,) = spec.group_counts
-            layer = _convolution(spec.name, weight, spec.stride, spec.in_size, groups, read, when)
+            layer = _convolution(spec.name, weight, spec.stride, spec.in_size, groups, read)
+            layer.gate, layer.when = True, when
             layer.affine, layer.pool = {Setting(groups): integers.affine(1)}, spec is specs[-2]
             yield layer, groups
         read = spec.name
 
 
-def _convolution(name, weight, stride, size, groups, source, when):
-    """A gate's convolution of maps of `size` pixels; smaller maps than the engine stores lie at the upper left."""
+def exit_after(model: "nn.Module", layer: str) -> Iterator[tuple[Layer, int]]:
+    """Layers of the exit that branches off behind a layer of the network, each with its group count in every mode; none where there is
+    none. A convolution has statistics of number 1 for modes without gates where the network was trained for both."""
+    block, _, part = layer.rpartition(".")
+    key = block.replace(".", "_")
+    if part != "conv2" or key not in model.exits:
+        return
+    gates, exit = model.exact_gate_layers(), f"exits.{key}"
+    source = next(spec for spec in model.layers() if spec.name == layer)
+    read, size = layer, source.out_size
+    for number in range(1, model.exits[key].pools + 1):
+        pool = _max_pool(f"{exit}.pool{number}", read, source.out_channels, size)
+        pool.exit = f"{exit}.classifier"
+        yield pool, pool.group_counts[0]
+        read, size = pool.name, size // 2
+    for spec in (spec for spec in gates.values() if spec.name.startswith(f"{exit}.")):
+        integers = gate_integers(model, gates, spec.name)
+        if spec.kind == "linear":
+            made = Layer(spec.name, "linear", integers.weight, input=read, bias=integers.bias, logit_scale=integers.logit_scale)
+        else:
+            made = _convolution(spec.name, integers.weight, spec.stride, spec.in_size, 1, read)
+            made.pool = spec.name.endswith(".conv2")
+            with statistics(model, spec.name) as norm:
+                for number in range(1 + norm.separated):
+                    norm.ungated = bool(number)
+                    made.affine[Setting(1, number)] = integers.affine(1)
+        made.exit = f"{exit}.classifier"
+        yield made, 1
+        read = spec.name
+
+
+@contextmanager
+def statistics(model: "nn.Module", name: str) -> Iterator["SwitchableBatchNorm2d"]:
+    """The batch normalisation of a layer, which is as it was afterwards."""
+    norm = model.get_submodule(name).norm
+    before = norm.ungated
+    try:
+        yield norm
+    finally:
+        norm.ungated = before
+
+
+def _convolution(name, weight, stride, size, groups, source):
+    """A convolution of maps of `size` pixels; smaller maps than the engine stores lie at the upper left."""
     out = -(-size // stride)
     stored_in, stored = (max(side, MAP_SIZES[0]) for side in (size, out))
     valid = None if out == stored else (out, out)
-    return Layer(name, "conv", weight, stride, stored_in, stored, (groups,), source, gate=True, when=when, valid=valid)
+    return Layer(name, "conv", weight, stride, stored_in, stored, (groups,), source, valid=valid)
 
 
-def _max_pool(name: str, source: "LayerSpec", when: str | None) -> Layer:
+def _max_pool(name: str, source: str, channels: int, size: int) -> Layer:
     """A 2x2 maximum, which the engine has behind a convolution only: behind one that leaves the map as it is, seven times every code
     by a seventh."""
-    channels, groups = source.out_channels, gcd(source.out_channels, POOL_GROUPS)
+    groups = gcd(channels, POOL_GROUPS)
     weight = WEIGHT_MAX * np.eye(channels, dtype=np.int64)[:, :, None, None]
-    layer = _convolution(name, weight, 1, source.out_size, groups, source.name, when)
-    half = source.out_size // 2
+    layer = _convolution(name, weight, 1, size, groups, source)
+    half = size // 2
     layer.pool2, layer.out_size = MAX, max(half, MAP_SIZES[0])
     layer.valid = None if half == layer.out_size else (half, half)
     layer.affine = {Setting(groups): (np.full(channels, 1 / WEIGHT_MAX, np.float32), np.zeros(channels, np.float32))}

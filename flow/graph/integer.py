@@ -23,6 +23,7 @@ class Result:
             for a pooling layer the sums int64 [N, C]; for the classifier the logits int64 [N, K]; for a gate its decisions.
             Layers that the mode does not run are absent, what a decision skips is there as the layers behind see it.
         logits: int64 [N, K].
+        exit_logits: name of an exit's classifier -> int64 [N, K], in the order of the exits; where a frame stops is `flow.graph.exits`' matter.
         classes: int64 [N], the lowest index among the largest logits; `LayerGraph.class_order` may rename it.
         decisions: gate's name -> uint8 [N, K] of 0 and 1; empty where the mode runs no gates.
     """
@@ -31,6 +32,7 @@ class Result:
     logits: np.ndarray
     classes: np.ndarray
     decisions: dict[str, np.ndarray]
+    exit_logits: dict[str, np.ndarray]
 
 
 Requantise = Callable[[Layer, Setting, np.ndarray], np.ndarray]
@@ -185,7 +187,8 @@ def run_planes(
     del stations[IMAGE]
     decisions = {} if mode in graph.ungated else {gate.name: stations[gate.name] for gate in graph.gates}
     logits = stations[graph.layers[-1].name]
-    return Result(stations, logits, logits.argmax(axis=1), decisions)
+    exits = {exit.name: stations[exit.name] for exit in graph.exits}
+    return Result(stations, logits, logits.argmax(axis=1), decisions, exits)
 
 
 def _forced(graph, mode, forced, count):

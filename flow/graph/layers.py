@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flow.errors import GatefoldError
+from flow.graph.exits import check_exits
 from flow.graph.gates import check_gates
 from flow.graph.lstm import Lstm, Rescale
 
@@ -105,6 +106,8 @@ class Layer:
             run all decisions are 0.
         rescale, lstm: of an "lstm".
         gate: the convolution belongs to a gate: only gates and other such convolutions read it.
+        exit: name of the classifier of the early exit that a convolution or that classifier itself belongs to, or None. A branch's layers
+            follow one another, and only they read its convolutions.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Layer:
     mask: str | None = None
     when: str | None = None
     gate: bool = False
+    exit: str | None = None
     rescale: Rescale | None = None
     lstm: Lstm | None = None
 
@@ -258,7 +262,7 @@ class LayerGraph:
 
     Attributes:
         name: the model's name.
-        layers: list of Layer; the last one is the classifier.
+        layers: list of Layer; the last one is the classifier, those before it are of exits.
         modes: mode name -> {layer name: Setting}; the order gives the mode index. Layers that are not
             mentioned have the setting `Setting()`, one group.
         image: ImageInput, or None where the first layer reads the pixels as they are.
@@ -293,6 +297,11 @@ class LayerGraph:
     def gates(self) -> list[Layer]:
         """The layers that decide."""
         return [layer for layer in self.layers if layer.decisions]
+
+    @property
+    def exits(self) -> list[Layer]:
+        """The classifiers of the early exits."""
+        return [layer for layer in self.layers if layer.exit == layer.name]
 
     @property
     def layer_gates(self) -> set[str]:
@@ -401,6 +410,7 @@ def check(graph: LayerGraph) -> None:
             _check_levels(layer, where, seen.get(layer.residual))
         seen[layer.name] = layer
     check_gates(graph)
+    check_exits(graph)
 
 
 def _check_levels(layer, where, residual):

@@ -81,12 +81,12 @@ class Gating:
 
     Args:
         model: the network.
-        judge: how its gates decide; None: by probabilities.
+        judge: how its gates decide and its exits compute; None: by probabilities, in real numbers.
     """
 
     def __init__(self, model: nn.Module, judge: Judge | None = None):
         self.model = model
-        self.judge = judge or ByProbability(model.gates, model.soft_gates and model.training)
+        self.judge = judge or ByProbability(model.gates, model.soft_gates and model.training, model.exits)
         self.names = {model.get_submodule(shape.name): shape.name for shape in model.block_shapes()}
         self.state: dict = {}
         self.decision = Decision()
@@ -131,7 +131,7 @@ class Gating:
         key = name.replace(".", "_")
         if self.model.exits_on and key in self.model.exits:
             branch = self.model.exits[key]
-            self.model.exit_logits.append(branch(_real(out, scale)))
+            self.model.exit_logits.append(self.judge.exit(key, _real(out, scale)))
             self.model.trace += [Use(f"exits.{key}.{spec.name}") for spec in branch.layers(out.shape[-1])]
         return out
 

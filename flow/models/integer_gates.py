@@ -1,4 +1,4 @@
-"""Gates in the integers of the hardware (docs/decisions/020): convolutions as the network's, sums of pixels, linear layers with 8-bit
+"""Gates and exits in the integers of the hardware (docs/decisions/020): convolutions as the network's, sums of pixels, linear layers with 8-bit
 weights and integer bias, and decisions that compare an integer with zero."""
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from flow.nn.gates.decision import ByProbability, where_executed
 from flow.nn.spec import LayerSpec
 
 
-def gate_integers(model: nn.Module, gates: Mapping[str, LayerSpec], name: str) -> IntegerConv | IntegerGate:
-    """The integers of a gate's layer.
+def gate_integers(model: nn.Module, gates: Mapping[str, LayerSpec], name: str) -> IntegerConv | IntegerLinear:
+    """The integers of a gate's layer, or an exit's.
 
     Args:
         model: a ``Network``; gates: its ``exact_gate_layers``.
@@ -24,7 +24,10 @@ def gate_integers(model: nn.Module, gates: Mapping[str, LayerSpec], name: str) -
     if spec.kind == "conv":
         return IntegerConv(unit.conv, unit.norm, map_scale(model, gates, spec.input), unit.activation.scale)
     source = gates.get(spec.input) or next(layer for layer in model.layers() if layer.name == spec.input)
-    return IntegerGate(unit, map_scale(model, gates, spec.input) / source.out_size**2, model.gates.threshold)
+    unit_scale = map_scale(model, gates, spec.input) / source.out_size**2
+    if name.startswith("exits."):
+        return IntegerLinear(unit, unit_scale)
+    return IntegerGate(unit, unit_scale, model.gates.threshold)
 
 
 def recurrent_integers(model: nn.Module, name: str, source: str) -> tuple[IntegerLinear, Rescale, Lstm]:
@@ -50,7 +53,8 @@ def map_scale(model: nn.Module, gates: Mapping[str, LayerSpec], source: str) -> 
 
 
 class ByIntegers:
-    """Lets the gates of a network decide by integers (a ``Judge``); those that have none by probabilities.
+    """Lets the gates of a network decide by integers, and its exits compute with them (a ``Judge``); gates that have none decide by
+    probabilities.
 
     Args:
         model: a ``Network``.
@@ -64,6 +68,16 @@ class ByIntegers:
         self.model, self.stations = model, stations
         self.gates = model.exact_gate_layers()
         self.others = ByProbability(model.gates, soft=False)
+
+    def exit(self, name: str, x: Tensor) -> Tensor:
+        """See ``Judge``; the logits are real ones, integers times their scale."""
+        specs = [spec for spec in self.gates.values() if spec.name.startswith(f"exits.{name}.")]
+        made = self.model.exits[name].prepare(x / map_scale(self.model, self.gates, specs[0].input))
+        for spec in specs:
+            made = self._layer(spec, made)
+            if self.stations is not None:
+                self.stations[spec.name] = made.cpu().numpy().astype(np.int64)
+        return (made * gate_integers(self.model, self.gates, specs[-1].name).logit_scale).float()
 
     def __call__(self, name: str, x: Tensor, executed: Tensor | None = None) -> Tensor:
         """See ``Judge``."""
@@ -100,4 +114,5 @@ class ByIntegers:
             return requantise(acc, *integers.affine(1))
         sums = x.sum((2, 3)).double()
         weight, bias = (torch.from_numpy(value).to(sums) for value in (integers.weight, integers.bias))
-        return (sums @ weight.t() + bias >= 0).to(x)
+        made = sums @ weight.t() + bias
+        return (made >= 0).to(x) if isinstance(integers, IntegerGate) else made

@@ -155,10 +155,11 @@ class Network(Adaptive):
         return [*gates, *self.exit_specs]
 
     def exact_gate_layers(self) -> dict[str, LayerSpec]:
-        """Those of the gates that the hardware's integers are defined for, by name."""
+        """Those of the gates that the hardware's integers are defined for, and all of the exits, by name."""
         exact = [
             f"{name}." for name, module in self.named_modules() if name.startswith("gates.") and getattr(module, "exact", False)
         ]
+        exact += [f"exits.{name}." for name in self.exits]
         return {spec.name: spec for spec in self.gate_layers() if spec.name.startswith(tuple(exact))}
 
     def switch(self, name: str) -> SwitchableConv2d | SwitchableLinear:
@@ -210,9 +211,9 @@ class Network(Adaptive):
         return self.all_logits(self.classifier(x.mean((2, 3), dtype=self.classifier.weight.dtype)))
 
     def integer_layer(self, name: str) -> IntegerConv | IntegerLinear:
-        """The integers of one layer, all group counts (see ``IntegerConv`` and ``IntegerLinear``), or of a gate's, see
+        """The integers of one layer, all group counts (see ``IntegerConv`` and ``IntegerLinear``), or of a gate's or exit's, see
         ``exact_gate_layers``."""
-        if name.startswith("gates."):
+        if name.startswith(("gates.", "exits.")):
             return gate_integers(self, self.exact_gate_layers(), name)
         switch, described = self.switch(name), self._description()
         if name == CLASSIFIER:
@@ -261,7 +262,7 @@ class Network(Adaptive):
         """Output of every layer in the active mode, int64, in execution order.
 
         Convolutions: [N, Co, H, W] in 0..15 in natural channel order (before the shuffle); ``pool``: sums [N, C];
-        ``classifier``: logits [N, classes].
+        ``classifier``, and those of exits: logits [N, classes].
         """
         stations: OrderedDict[str, np.ndarray] = OrderedDict()
         sums, logits = self._integers(self._pixels(images), stations)

@@ -44,9 +44,13 @@ class ExitBranch(nn.Module):
         self.classifier = SwitchableLinear(EXIT_WIDTH, num_classes, switchable=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.conv2(self.conv1(self.prepare(x))).mean((2, 3)))
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """What the first convolution reads of a map, in real numbers or integers."""
         for _ in range(self.pools):
             x = F.max_pool2d(x, 2)
-        return self.classifier(self.conv2(self.conv1(x)).mean((2, 3)))
+        return x
 
     def layers(self, in_size: int) -> list[LayerSpec]:
         """Its layers for maps of ``in_size`` pixels, named relative to the branch."""

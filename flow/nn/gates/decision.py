@@ -1,6 +1,6 @@
 """From the probability of a gate to its decision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -39,17 +39,21 @@ class Judge(Protocol):
     def recurrent(self, name: str, block: str, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Decisions [N] of a gate that remembers, on a block, and its state; None is that before the first block."""
 
+    def exit(self, name: str, x: Tensor) -> Tensor:
+        """Real logits [N, classes] of an exit on the map [N, C, H, W] that it reads, in real numbers."""
+
 
 class ByProbability:
     """By the probabilities that the gates compute.
 
     Args:
-        gates: the network's, whose threshold counts.
+        gates: the network's, whose threshold counts; None: it has none.
         soft: see ``decide``.
+        exits: the network's, by name.
     """
 
-    def __init__(self, gates: nn.Module, soft: bool):
-        self.gates, self.soft = gates, soft
+    def __init__(self, gates: nn.Module | None, soft: bool, exits: Mapping[str, nn.Module] | None = None):
+        self.gates, self.soft, self.exits = gates, soft, exits
 
     def __call__(self, name: str, x: Tensor, executed: Tensor | None = None) -> Tensor:
         """See ``Judge``."""
@@ -64,6 +68,10 @@ class ByProbability:
         """See ``Judge``."""
         p, state = self.gates.get_submodule(name)(x, state)
         return decide(p, self.soft, self.gates.threshold), state
+
+    def exit(self, name: str, x: Tensor) -> Tensor:
+        """See ``Judge``."""
+        return self.exits[name](x)
 
 
 def where_executed(executed: Tensor, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
