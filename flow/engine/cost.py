@@ -25,8 +25,10 @@ TABLE_LOAD = 66
 """Cycles from the start of a layer to when the next one's tables are loaded."""
 LINEAR_OVERHEAD = 11
 """Cycles of the vector unit's pipeline."""
-EXIT_JUMP = 3
-"""Cycles to pass an exit whose branch is not computed, and to go on behind one whose branch was."""
+FETCH = 2
+"""Cycles to fetch a descriptor that does not simply follow a convolution."""
+EXIT_JUMP = 1 + FETCH
+"""Cycles to pass an exit whose branch is not computed."""
 EXIT_LOOK = 2
 """Cycles of an exit whose logits are looked at, behind its classifier."""
 FRAME_OVERHEAD = 3
@@ -157,7 +159,7 @@ def mode_costs(
             costs[layer.name] = replace(costs[layer.name], cycles=costs[layer.name].cycles + EXIT_LOOK * course.looks)
             if course.stopped:
                 break
-            passed = EXIT_JUMP - 1
+            passed = FETCH
     return costs
 
 

@@ -11,8 +11,6 @@ from flow.engine.program import skipped
 from flow.graph.exits import Course, Halting
 from flow.graph.layers import IMAGE, Layer, LayerGraph, shuffle_slots
 
-FETCH = 2
-"""Cycles to fetch a descriptor that does not simply follow a convolution."""
 PREPARE = 5
 """Cycles from then on until the groups of a convolution are known, and from the list of its inputs on."""
 EMPTY = 2
@@ -89,7 +87,7 @@ def gated_costs(
             costs[layer.name] = cost.LayerCost(end - began, 0)
             if course.stopped:
                 break
-            began, now = end, end + FETCH
+            began, now = end, end + cost.FETCH
             asked = now
             continue
         image = layer.input == IMAGE
@@ -107,7 +105,7 @@ def gated_costs(
             listed = taken + layer.out_channels + 1
         if not groups:
             costs[layer.name] = cost.LayerCost(taken + 1 - began, 0)
-            began, now = taken + 1, taken + 1 + FETCH
+            began, now = taken + 1, taken + 1 + cost.FETCH
             asked = now
             continue
         passes = cost.nibble_passes(config) if image else 1

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from flow.nn.batchnorm import SwitchableBatchNorm2d
     from flow.nn.gates.gating import BlockGates
-    from flow.nn.spec import LayerSpec
 
 POOL_GROUPS = 16
 """At most, of the convolution that does nothing but carry a 2x2 maximum."""

@@ -14,13 +14,14 @@ decision is none:
 
     Where(Unsqueeze(decisions), map, the residual, or 0 without one)
 
-for its channels, and once more for the whole layer. Every tensor holds integers that float32 represents exactly, except those between Mul and Quant,
+for its channels, and once more for the whole layer. The heads of early exits make further outputs, in their order behind the network's
+logits. Every tensor holds integers that float32 represents exactly, except those between Mul and Quant,
 which are the two roundings of the definition, and the averages, which are multiples of a power of two.
 
 The nodes are the network in the mode "full", with its gates. The other modes, and A and B once more, are in the metadata (`flow.export.metadata`).
 
 Tensors of layer L: "L.acc" the accumulators, "L.out" the quantised output, "L.masked", "L.when", "L.max", "L.shuffled", "L.pooled"
-where there is one, of a gate "L.decision"; the classifier's output is "logits", the input "image" (0…255, UINT8, [N, 3, 32, 32]). Conv and MatMul carry their layer's
+where there is one, of a gate "L.decision"; the classifier's output is "logits", that of an exit "L.logits", the input "image" (0…255, UINT8, [N, 3, 32, 32]). Conv and MatMul carry their layer's
 name as documentation.
 """
 
@@ -132,7 +133,7 @@ def _linear(build, graph, layer, stored):
     product = build.node("MatMul", [sums, weight], f"{name}.product", layer=name)
     bias = build.constant(f"{name}.bias", layer.bias.astype(np.float32))
     if layer.kind == "linear":
-        return build.node("Add", [product, bias], LOGITS)
+        return build.node("Add", [product, bias], f"{name}.logits" if layer.exit else LOGITS)
     score = build.node("Add", [product, bias], f"{name}.score")
     zero = build.constant(f"{name}.zero", np.float32(0))
     if not layer.when:
@@ -157,7 +158,7 @@ def export(graph: LayerGraph, batch: int = 1) -> ModelWrapper:
         batch: number of images N.
 
     Returns:
-        The model with all shapes inferred; input "image" [N, 3, 32, 32], output "logits" [N, K].
+        The model with all shapes inferred; input "image" [N, 3, 32, 32], output "logits" [N, K] and those of exits.
 
     Raises:
         GatefoldError: a gate is an LSTM.
@@ -172,8 +173,11 @@ def export(graph: LayerGraph, batch: int = 1) -> ModelWrapper:
             stored[layer.name] = _linear(build, graph, layer, stored)
     first = graph.layers[0]
     image = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, [batch, first.in_channels, first.in_size, first.in_size])
-    logits = helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [batch, graph.classes])
-    model = ModelWrapper(qonnx_make_model(helper.make_graph(build.nodes, graph.name, [image], [logits]), opset_imports=OPSETS))
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, graph.classes])
+        for name in (LOGITS, *(stored[exit.name] for exit in graph.exits))
+    ]
+    model = ModelWrapper(qonnx_make_model(helper.make_graph(build.nodes, graph.name, [image], outputs), opset_imports=OPSETS))
     for name, value in build.initializers.items():
         model.set_initializer(name, value)
     model.set_tensor_datatype(IMAGE, DataType["UINT8"])

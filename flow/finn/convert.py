@@ -25,8 +25,8 @@ def build_layer_graph(graph: LayerGraph, folding: Folding | None = None, frames:
         frames: number of images N.
 
     Returns:
-        Input "image" [N, S, S, P] UINT8 (of a graph with an ImageInput its planes), output "logits" [N, K] INT32; tensor "L.out" is
-        the output of layer L. Execution (`finn.core.onnx_exec`) runs in the mode that `SetMode` chose, at first mode 0.
+        Input "image" [N, S, S, P] UINT8 (of a graph with an ImageInput its planes), output "logits" [N, K] INT32, and behind it those of
+        early exits; tensor "L.out" is the output of layer L. Execution (`finn.core.onnx_exec`) runs in the mode that `SetMode` chose, at first mode 0.
     """
     return _Builder(graph, folding or Folding(), frames).run()
 
@@ -48,7 +48,7 @@ def layer_graph(model: ModelWrapper) -> LayerGraph:
         if node.op_type == "SwitchableConv":
             image = op.image_input() or image
         elif node.op_type == "SwitchableLinear":
-            order = tuple(op.get_nodeattr("class_order")) or None
+            order = tuple(op.get_nodeattr("class_order")) or order
         layers.append(layer)
         makers[node.output[0]] = layer.name
         for name, code in zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True):
@@ -74,8 +74,11 @@ class _Builder:
         image = [self.frames, first.in_size, first.in_size, first.in_channels]
         self.shapes[IMAGE] = image
         inputs = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, image)
-        outputs = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [self.frames, last.out_channels])
-        model = ModelWrapper(qonnx_make_model(helper.make_graph(self.nodes, self.graph.name, [inputs], [outputs])))
+        outputs = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [self.frames, last.out_channels])
+            for name in ("logits", *(self._tensor(exit.name) for exit in self.graph.exits))
+        ]
+        model = ModelWrapper(qonnx_make_model(helper.make_graph(self.nodes, self.graph.name, [inputs], outputs)))
         for name, value in self.constants.items():
             model.set_initializer(name, value.astype(np.float32))
         for name, shape in self.shapes.items():
@@ -125,7 +128,7 @@ class _Builder:
             "SwitchableConv", layer, inputs, self._tensor(name), shape, "UINT16" if layer.pool else "UINT4",
             out_channels=layer.out_channels, kernel=layer.kernel, stride=layer.stride, in_size=layer.in_size,
             out_size=layer.out_size, image=int(layer.input == IMAGE), residual=int(layer.residual is not None),
-            mask=int(layer.mask is not None), when=int(layer.when is not None), gate=int(layer.gate),
+            mask=int(layer.mask is not None), when=int(layer.when is not None), gate=int(layer.gate), exit=layer.exit or "",
             shuffle=int(layer.shuffle), pool=int(layer.pool), settings=[setting.code for setting in settings], weight_type="INT8" if wide else "INT4", **attributes,
         )  # fmt: skip
 
@@ -136,10 +139,10 @@ class _Builder:
             self._constant(f"{layer.name}.bias", layer.bias, "INT32"),
         ]
         shape = [self.frames, layer.out_channels]
+        order = {"class_order": self.graph.class_order} if self.graph.class_order and not layer.exit else {}
         self._node(
-            "SwitchableLinear", layer, inputs, "logits", shape, "INT32",
-            classes=layer.out_channels, logit_scale=float(layer.logit_scale),
-            **({"class_order": self.graph.class_order} if self.graph.class_order else {}),
+            "SwitchableLinear", layer, inputs, self._tensor(layer.name) if layer.exit else "logits", shape, "INT32",
+            classes=layer.out_channels, logit_scale=float(layer.logit_scale), exit=layer.exit or "", **order,
         )  # fmt: skip
 
     def _gate(self, layer):

@@ -9,7 +9,7 @@ order; each finds, by the kind of integers that it reads, which part of a layer 
     MaxPool, AveragePool (2×2)   on an open layer: its pool
     Add             of an open layer and a stored map, or of two open layers, the shallower of which is stored: the residual
     Reshape, Transpose, Reshape  behind a layer: its channel shuffle
-    GlobalAveragePool, Reshape or Flatten, MatMul, Mul, Add     the classifier, or a gate
+    GlobalAveragePool, Reshape or Flatten, MatMul, Mul, Add     the classifier, that of an early exit, or a gate
     GreaterOrEqual, And     the decisions of a gate, which does not run where another gate says so
     Unsqueeze, Where        behind a layer: the decision on its channels, or on the whole of it
 
@@ -87,14 +87,20 @@ class _Walk:
                 refuse(node, "is no part of a layer that the engine runs: it takes convolutions of 3x3 and 1x1, batch norm, 4-bit "
                              "ReLU, 2x2 and global pools, additions of two quantised branches and one linear layer")  # fmt: skip
             handler(node)
-        out = self.values.get(model.graph.output[0].name)
-        if not isinstance(getattr(out, "what", None), Logits):
-            last = model.find_producer(model.graph.output[0].name)
-            refuse(last, "ends the network; end it with a global average pool and one linear layer")
-        order = self._classifier(out.what, out.scale)
+        exits = [self._exit(*self._logits(output)) for output in list(model.graph.output)[1:]]
+        order = self._classifier(*self._logits(model.graph.output[0]))
         _find_gates(self.layers)
+        self.layers = _with_branches(self.layers, exits)
         name = model.graph.name or "network"
         return LayerGraph(name, self.layers, {FULL: {}}, self.image, order)
+
+    def _logits(self, output):
+        """(Logits, scale) of an output of the network."""
+        out = self.values.get(output.name)
+        if not isinstance(getattr(out, "what", None), Logits):
+            last = self.model.find_producer(output.name)
+            refuse(last, "ends the network; end it with a global average pool and one linear layer")
+        return out.what, out.scale
 
     # ---- what a node reads
 
@@ -225,7 +231,7 @@ class _Walk:
         elif isinstance(found.what, Open):
             made = self._requantised(node, found.what, found.scale, steps, bias)
         elif isinstance(found.what, Logits):
-            refuse(node, "reads the output of a linear layer; the engine has one linear layer, the last")
+            refuse(node, "reads the output of a linear layer; the engine has one linear layer, the last, and those of exits")
         else:
             refuse(node, "quantises between the global pool and the linear layer; leave that quantiser out")
         self.values[node.output[0]] = Scaled(made)
@@ -575,6 +581,38 @@ class _Walk:
         order = np.argsort(-(layer.bias - whole), kind="stable")
         layer.weight, layer.bias = layer.weight[order], whole.astype(np.int64)[order]
         return None if (order == np.arange(classes)).all() else tuple(int(number) for number in order)
+
+    def _exit(self, logits, scale):
+        """Append the linear layer of an early exit."""
+        node = logits.node
+        if logits.source.also is not None:
+            refuse(
+                logits.source.also, "pools a map that something else reads too; put an exit's convolutions before its global pool"
+            )
+        layer = self._linear(logits, scale, "linear")
+        whole = np.rint(layer.bias)
+        if np.abs(layer.bias - whole).max() > 1e-3:
+            refuse(node, "is the linear layer of an early exit, whose bias is no whole number of logit units; round it to those")
+        layer.bias = whole.astype(np.int64)
+        return layer
+
+
+def _with_branches(layers, exits):
+    """The layers with those that only an exit needs marked as its branch, one behind the other from where they branch off."""
+    for exit in exits:
+        exit.exit = exit.name
+        for layer in reversed(layers):
+            readers = [other for other in layers if layer.name in (other.input, other.residual)]
+            if readers and all(other.exit == exit.name for other in readers):
+                layer.exit = exit.name
+        branch = [layer for layer in layers if layer.exit == exit.name]
+        rest = [layer for layer in layers if layer.exit != exit.name]
+        names, own = [layer.name for layer in rest], {layer.name for layer in branch}
+        behind = max((names.index(layer.input) for layer in branch if layer.input not in own | {IMAGE}), default=-1)
+        while behind + 1 < len(rest) and rest[behind + 1].exit and rest[behind + 1].exit != exit.name:
+            behind += 1  # another exit of the same map
+        layers = rest[: behind + 1] + branch + rest[behind + 1 :]
+    return layers
 
 
 def _find_gates(layers):

@@ -146,6 +146,7 @@ class SwitchableConv(SwitchableLayer):
             "mask": ("i", False, 0, {0, 1}),
             "when": ("i", False, 0, {0, 1}),
             "gate": ("i", False, 0, {0, 1}),
+            "exit": ("s", False, ""),
             "shuffle": ("i", False, 0, {0, 1}),
             "pool": ("i", False, 0, {0, 1}),
             "settings": ("ints", True, []),
@@ -248,7 +249,7 @@ class SwitchableConv(SwitchableLayer):
             input=IMAGE if self.get_nodeattr("image") else "before",
             residual="added" if self.get_nodeattr("residual") else None,
             mask="mask" if self.get_nodeattr("mask") else None, when="when" if self.get_nodeattr("when") else None,
-            gate=bool(self.get_nodeattr("gate")), shuffle=bool(self.get_nodeattr("shuffle")), pool=bool(self.get_nodeattr("pool")),
+            gate=bool(self.get_nodeattr("gate")), exit=self.get_nodeattr("exit") or None, shuffle=bool(self.get_nodeattr("shuffle")), pool=bool(self.get_nodeattr("pool")),
             clamp=tuple(clamp) or None, valid=tuple(valid) or None, pool2=self.get_nodeattr("pool2") or None,
             residual_table=residual_table, sum_table=sum_table, reach=self.get_nodeattr("reach") or None,
         )  # fmt: skip
@@ -266,7 +267,7 @@ class SwitchableConv(SwitchableLayer):
 
 @register_custom_op
 class SwitchableLinear(SwitchableLayer):
-    """The classifier, on the engine's vector unit: always one group.
+    """The classifier, or that of an early exit, on the engine's vector unit: always one group.
 
     Inputs:
         0: sums [N, C], UINT16.
@@ -274,7 +275,7 @@ class SwitchableLinear(SwitchableLayer):
         2: bias [K], INT32.
 
     Output: logits [N, K], INT32; `logit_scale` is the real value of one unit, `class_order` the class of each logit where they
-    are not in the network's order.
+    are not in the network's order; `exit` is the name of its own layer at an exit, and of convolutions that belong to one.
     """
 
     def get_nodeattr_types(self) -> dict[str, tuple]:
@@ -283,6 +284,7 @@ class SwitchableLinear(SwitchableLayer):
             "in_channels": ("i", True, 0),
             "classes": ("i", True, 0),
             "logit_scale": ("f", False, 1.0),
+            "exit": ("s", False, ""),
             "class_order": ("ints", False, []),
         }
 
@@ -308,7 +310,8 @@ class SwitchableLinear(SwitchableLayer):
 
     def shape_only(self) -> Layer:
         """The layer with zero weights: enough for the cost model."""
-        return Layer(self.get_nodeattr("layer"), "linear", np.zeros(self.get_normal_input_shape(1), np.int64), input="before")
+        weight = np.zeros(self.get_normal_input_shape(1), np.int64)
+        return Layer(self.get_nodeattr("layer"), "linear", weight, input="before", exit=self.get_nodeattr("exit") or None)
 
     def sources(self) -> dict[str, str]:
         """What the node reads beside constants: "input" to its tensor."""

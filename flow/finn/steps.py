@@ -210,13 +210,13 @@ def parse_qonnx(data: bytes, path: str | Path) -> ModelWrapper:
 
 
 def _check_shapes(model, path):
-    """One input [1, C, H, W] of fixed size and one output."""
+    """One input [1, C, H, W] of fixed size; an output, and perhaps those of early exits."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [tensor for tensor in model.graph.input if tensor.name not in constants]
-    if len(inputs) != 1 or len(model.graph.output) != 1:
+    if len(inputs) != 1 or not model.graph.output:
         raise GatefoldError(
-            f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs; the engine runs networks from one image to one "
-            "vector of logits."
+            f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs; the engine runs networks from one image to "
+            "logits, those of early exits behind the network's."
         )
     sizes = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in inputs[0].type.tensor_type.shape.dim]
     if any(not isinstance(size, int) or size < 1 for size in sizes):

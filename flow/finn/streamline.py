@@ -57,7 +57,7 @@ def step_convert_to_finn(model: ModelWrapper, cfg: object) -> ModelWrapper:
         for node in model.graph.node
         if node.op_type == "Quant" and model.get_initializer(node.input[0]) is None
     }
-    linear = [node.doc_string for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
+    linear = [node.doc_string for node in _by_structure(model, "Gemm", "MatMul")]
     model = model.transform(ConvertQONNXtoFINN()).transform(FoldConstants())
     for tensor, title in titles.items():  # nodes that are replaced keep their output, unless an addition of zeros goes behind them
         node = model.find_producer(tensor)
@@ -71,7 +71,7 @@ def step_convert_to_finn(model: ModelWrapper, cfg: object) -> ModelWrapper:
 
 def step_streamline(model: ModelWrapper, cfg: object) -> ModelWrapper:
     """Scales and batch norms move into the thresholds, until the graph stays as it is."""
-    before, titles = None, {op: [node.doc_string for node in model.get_nodes_by_op_type(op)] for op in ("Conv", "MatMul")}
+    before, titles = None, {op: [node.doc_string for node in _by_structure(model, op)] for op in ("Conv", "MatMul")}
     model = model.transform(BatchNormToAffine()).transform(NeverZero())
     for _ in range(ROUNDS):
         if before == (before := [(node.op_type, *node.input) for node in model.graph.node]):
@@ -188,9 +188,28 @@ def module_name(node: NodeProto) -> str:
 
 
 def _retitle(model, op, titles):
-    """Give nodes their titles back: some are made anew, all stay in order."""
-    for node, title in zip(model.get_nodes_by_op_type(op), titles, strict=True):
+    """Give nodes their titles back: some are made anew, and branches side by side are sorted otherwise."""
+    for node, title in zip(_by_structure(model, op), titles, strict=True):
         node.doc_string = title
+
+
+def _by_structure(model, *ops):
+    """The nodes of some types in an order that only the connections make: an operand's before its reader, a first operand's before a
+    second's, from the first output on."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    found, seen, path = [], set(), [(output.name, False) for output in reversed(model.graph.output)]
+    while path:
+        tensor, left = path.pop()
+        node = makers.get(tensor)
+        if node is None or (tensor in seen and not left):
+            continue
+        if left:
+            found.append(node)
+            continue
+        seen.add(tensor)
+        path.append((tensor, True))
+        path += [(name, False) for name in reversed(node.input)]
+    return [node for node in found if node.op_type in ops]
 
 
 def _named(model):

@@ -17,8 +17,9 @@ from qonnx.util.basic import get_by_name, qonnx_make_model
 from flow.engine.compile import Compiled, compile_graph
 from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
+from flow.engine.frame import frame_record
 from flow.engine.interface import load_interface, write_package
-from flow.engine.plan import Plan, plan, record_decisions
+from flow.engine.plan import Plan, plan
 from flow.engine.requant import hardware
 from flow.engine.sources import RTL
 from flow.engine.stream import frame_bytes
@@ -33,8 +34,9 @@ OP = "TileEngine"
 RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 BEAT_BYTES = 8
 WORDS_PER_BEAT = 2
-HOST_BITS = 106
-"""Of `gate_host_t` in `hw/rtl/engine_pkg.sv`: a node has no registers, its gates decide with thresholds of 0."""
+HOST_BITS, EXIT_BITS = 106, 43
+"""Of `gate_host_t` and `exit_host_t` in `hw/rtl/engine_pkg.sv`: a node has no registers, its gates decide with thresholds of 0, and all
+frames pass its exits."""
 
 
 @register_custom_op
@@ -163,10 +165,9 @@ class TileEngine(RTLBackend, HWCustomOp):
                 raise GatefoldError(f"Frame {number} asks for mode {index}; the engine has modes 0 to {len(names) - 1}.")
             image = frame[BEAT_BYTES:][:pixels].reshape(1, first.in_channels, first.in_size, first.in_size)
             result = run_planes(build.graph, image, names[index], hardware(build.table))
-            decisions = {gate: bits[0] for gate, bits in result.decisions.items()}
-            cost = frame_cost(build.graph, names[index], build.plan.config, decisions)
-            fields = {"frame": number, "mode": index, "class": result.classes[0], "cycles": cost.cycles, "tiles": cost.tiles}
-            records.append(interface.pack_record(result.logits[0], record_decisions(build.graph, decisions), **fields))
+            records.append(
+                interface.pack_record(frame=number, **frame_record(build.graph, build.plan.config, names[index], result, 0))
+            )
         words = np.array(records, np.int64).astype(np.int32)  # logits are two's complement
         context[self.onnx_node.output[0]] = words.astype(np.float32)
 
@@ -243,7 +244,7 @@ module {top} (
     tile_engine #(
 {parameters}
     ) engine (
-        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host({HOST_BITS}'d0),
+        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host({HOST_BITS}'d0), .exit_host({EXIT_BITS}'d0),
         .s_axis_tdata(in0_V_tdata), .s_axis_tvalid(in0_V_tvalid), .s_axis_tready(in0_V_tready),
         .m_axis_tdata(out0_V_tdata), .m_axis_tvalid(out0_V_tvalid), .m_axis_tready(out0_V_tready)
     );

@@ -32,7 +32,9 @@ class Halting:
 
     def __post_init__(self):
         if len(self.limits) != len(self.margins) or not all(0 <= value <= OFF for value in (*self.limits, *self.margins)):
-            raise GatefoldError(f"limits {self.limits} and margins {self.margins} are no two lists of 32-bit integers, one per exit")
+            raise GatefoldError(
+                f"limits {self.limits} and margins {self.margins} are no two lists of 32-bit integers, one per exit"
+            )
 
     @classmethod
     def nowhere(cls, exits: int) -> Self:
@@ -110,7 +112,9 @@ def check_exits(graph: "LayerGraph") -> None:
                 f"{where} belongs to an exit and is a gate, decided by one or adds a map; an exit is convolutions and a classifier"
             )
         if layer is end and layer.out_channels != graph.classes:
-            raise GatefoldError(f"{where} tells {layer.out_channels} classes apart and the network {graph.classes}; make them equal")
+            raise GatefoldError(
+                f"{where} tells {layer.out_channels} classes apart and the network {graph.classes}; make them equal"
+            )
         if layer is end and len(branch) < 2:
             raise GatefoldError(f"{where} is an exit without a convolution; put one with a global pool before the classifier")
         readers: Sequence[Layer] = [other for other in graph.layers if layer.name in (other.input, other.residual)]

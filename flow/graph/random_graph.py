@@ -170,6 +170,51 @@ def random_gated(
     return graph
 
 
+def with_exits(plain: LayerGraph, blocks: tuple[str, ...], seed: int = 0) -> LayerGraph:
+    """A graph of `random_resnet` or `random_gated` with an exit behind some blocks, as `flow.nn.exits` has them: 2×2 maxima down to 8×8,
+    two convolutions, the second to 4×4, and a classifier.
+
+    Args:
+        blocks: their names, "stage1.block1" …
+    """
+    rng = np.random.default_rng([seed, 2])
+    layers, fixed = [], {}
+
+    def conv(name, before, weight, stride, side, **more):
+        size, halved = max(side, MAP_SIZES[0]), side // 2 if more.get("pool2") else -(-side // stride)
+        stored = max(halved, MAP_SIZES[0])
+        valid = None if halved == stored else (halved, halved)
+        layers.append(
+            Layer(name, "conv", weight.astype(np.int64), stride, size, stored, input=before, exit=classifier, valid=valid, **more)
+        )
+
+    for layer in plain.layers:
+        layers.append(layer)
+        block, _, part = layer.name.rpartition(".")
+        if block not in blocks or part != "conv2":
+            continue
+        before, side, channels, number = layer, layer.out_size, layer.out_channels, 1
+        classifier = f"{block}.exit.classifier"
+        while side > MAP_SIZES[0]:
+            pool, one = f"{block}.exit.pool{number}", np.ones(channels, np.float32)
+            weight = 7 * np.eye(channels)[:, :, None, None]
+            conv(pool, before.name, weight, 1, side, group_counts=(16,), pool2=MAX, affine={Setting(16): (one / 7, 0 * one)})
+            fixed[pool] = Setting(16)
+            before, side, number = layers[-1], side // 2, number + 1
+        for name, outputs, stride in (("conv1", 24, 1), ("conv2", 32, 2)):
+            weight = np.clip(np.rint(rng.normal(scale=3, size=(outputs, before.out_channels, 3, 3))), -7, 7)
+            conv(f"{block}.exit.{name}", before.name, weight, stride, side, pool=name == "conv2")
+            before = layers[-1]
+        weight = rng.integers(-127, 128, (plain.classes, before.out_channels))
+        bias = rng.integers(-9000, 9000, plain.classes)
+        layers.append(Layer(classifier, "linear", weight, input=before.name, bias=bias, logit_scale=1 / 4096, exit=classifier))
+    modes = {mode: settings | fixed for mode, settings in plain.modes.items()}
+    images = rng.integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
+    first = next(iter(modes))
+    calibrate([replace(layer, mask=None, when=None) for layer in layers], {first: modes[first]}, images, rng)
+    return LayerGraph(f"{plain.name}exits", layers, modes, ungated=plain.ungated)
+
+
 def calibrate(layers: list[Layer], modes: dict[str, dict[str, Setting]], planes: np.ndarray, rng: np.random.Generator) -> None:
     """Give every convolution random batch norms whose levels use its whole range, in every mode.
 

@@ -18,6 +18,7 @@ module axi_shell
   /// Classes, 1 to 255.
   parameter int unsigned CLASSES     = 10,
   parameter int unsigned DECISIONS   = 0,    /// of gates, in a record
+  parameter int unsigned EXITS       = 0,    /// early exits; 0: no registers for them
   /// Image beats of a frame; a multiple of 16.
   parameter int unsigned IMAGE_BEATS = 384,
   /// Beats in the image buffer; a power of two, at least 32.
@@ -85,6 +86,8 @@ module axi_shell
   output logic        engine_rst_n,
   /// What the host tells the gates.
   output gate_host_t  gate_host,
+  /// What the host tells the exits.
+  output exit_host_t  exit_host,
   /// Frames to the engine.
   output logic [63:0] m_axis_tdata,
   output logic        m_axis_tvalid,
@@ -164,13 +167,14 @@ module axi_shell
     .BUILD_HASH  (BUILD_HASH),
     .MODES       (MODES),
     .CLASSES     (CLASSES),
-    .RECORD_WORDS(RECORD_WORDS)
+    .RECORD_WORDS(RECORD_WORDS),
+    .EXITS       (EXITS)
   ) host (
     .clk, .rst_n,
     .write, .write_address, .write_data, .write_strobe, .read_address, .read_data,
     .irq,
     .start, .soft_reset, .source, .destination, .frames, .mode, .mode_list,
-    .gate_threshold, .layer_threshold, .forced, .forced_write, .forced_at, .forced_bits,
+    .gate_threshold, .layer_threshold, .forced, .forced_write, .forced_at, .forced_bits, .exit_host,
     .busy, .finish, .finish_error, .frames_done, .cycles, .tiles
   );
 

@@ -49,6 +49,15 @@ package engine_pkg;
         logic [31:0]        forced_bits;
     } gate_host_t;
 
+    // What the host tells the exits.
+    typedef struct packed {
+        logic        enable;        // limits and margins hold; it stands still while a batch runs
+        logic        write_limit;   // of the exit `number`
+        logic        write_margin;
+        logic [7:0]  number;
+        logic [31:0] value;
+    } exit_host_t;
+
     // What an accumulator does with a sum.
     typedef struct packed {
         logic valid;

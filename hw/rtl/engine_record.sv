@@ -19,6 +19,7 @@ module engine_record #(
     input  wire  signed [31:0] logit,
     input  wire                finish,
     input  wire  [7:0]         mode,
+    input  wire  [7:0]         exit,
     input  wire  [8:0]         best,
     input  wire  [31:0]        cycles,
     input  wire  [31:0]        tiles,
@@ -33,7 +34,7 @@ module engine_record #(
     localparam int unsigned BW = $clog2(BEATS);
 
     logic [31:0] frame, frame_sent, cycles_sent, tiles_sent;
-    logic [7:0]  mode_sent;
+    logic [7:0]  mode_sent, exit_sent;
     logic [8:0]  class_sent;
     logic        sending;
     logic [BW-1:0] beat;
@@ -49,7 +50,7 @@ module engine_record #(
     always_comb
         case (beat)
             BW'(0): m_axis_tdata = {24'd0, mode_sent, frame_sent};
-            BW'(1): m_axis_tdata = {23'd0, class_sent, 32'd0};
+            BW'(1): m_axis_tdata = {23'd0, class_sent, 24'd0, exit_sent};
             BW'(2): m_axis_tdata = {tiles_sent, cycles_sent};
             BW'(3): m_axis_tdata = '0;
             default:
@@ -68,6 +69,7 @@ module engine_record #(
             frame <= frame + 32'd1;
             frame_sent <= frame;
             mode_sent <= mode;
+            exit_sent <= exit;
             class_sent <= best;
             cycles_sent <= cycles;
             tiles_sent <= tiles;

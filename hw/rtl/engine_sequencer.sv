@@ -11,6 +11,9 @@
 // without active inputs takes one blank tile. A gate is a step of the program; where a layer gate says no, its descriptor, and that of
 // the shortcut if there is one, says how many of the next ones are skipped.
 //
+// With EXITS, where a descriptor says `exit`, `engine_exits` says whether the branch that begins there is computed, which the frame may
+// end with; else as many descriptors as it says are skipped.
+//
 // The first layer reads the image's nibbles. A weight w = 16 * sum of HIGH_DIGITS kernels + sum of LOW_DIGITS kernels
 // and a pixel p = 16 * upper + lower give four kinds of tiles, whose sums count 256, 16, 16 and 1 times: high kernels with
 // upper nibbles; high with lower and low with upper ones; low with lower ones. Each pass takes all planes, and the sums
@@ -32,6 +35,7 @@ module engine_sequencer
     parameter int unsigned HIGH_DIGITS = 0,  /// kernels of the first layer that count 16 times
     parameter int unsigned LOW_DIGITS  = 1,
     parameter bit          GATES       = 0,
+    parameter bit          EXITS       = 0,
     localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS)
 ) (
     input  wire                       clk,
@@ -68,6 +72,12 @@ module engine_sequencer
     output wire                       gate_start,     /// a channel gate begins
     output wire                       list_start,     /// a layer begins whose outputs are listed as inputs: program_data
     input  wire                       decision,       /// of a layer gate, with linear_done
+    // exits; likewise
+    input  wire                       exit_due,       /// a frame that comes to the exit at hand stops there
+    input  wire                       exit_looks,     /// its branch is computed, and then `exit_sure` tells
+    input  wire                       exit_sure,      /// two cycles after linear_done
+    output wire                       frame_start,
+    output wire                       exit_passed,    /// the frame goes on behind the exit at hand
     // verilator lint_on UNUSEDSIGNAL
     // vector unit
     input  wire                       record_ready,   /// the previous frame's record has left
@@ -150,7 +160,8 @@ module engine_sequencer
     wire no_group;
     wire conv = program_data.kind == KIND_CONV;
     wire begins = conv && !no_group;
-    wire take = state == LOAD && tables_ready && (conv ? group_ready : program_data.kind != KIND_CLASSIFIER || record_ready);
+    wire pass_over, linear_end, stop;  // see below
+    wire take = state == LOAD && !pass_over && tables_ready && (conv ? group_ready : program_data.kind != KIND_CLASSIFIER || record_ready);
     if (GATES) begin : listed
         begin_t after;
         logic   filled;
@@ -217,6 +228,29 @@ module engine_sequencer
         assign nibble_channel = layer.image ? (lower ? plane + 9'(PLANES) : plane) : in_base + k;
     end
 
+    // Exits: whether the branch is computed is known in the first cycle that its descriptor is looked at.
+    wire at_branch = EXITS && conv && program_data.exit;
+    if (EXITS) begin : exits
+        logic judged, stops;
+        logic [1:0] ended;  // cycles after the logits, until their margin has been compared
+        wire layer_exit = layer.kind == KIND_CLASSIFIER && !layer.last;
+        wire looking = layer_exit && !stops;
+        wire at_exit = state == LOAD && at_branch && !judged;
+        assign pass_over = at_exit && !exit_due && !exit_looks;
+        assign linear_end = looking ? ended[1] : linear_done;
+        assign stop = layer_exit && (stops || exit_sure);
+        always_ff @(posedge clk) begin
+            judged <= rst_n && (judged || at_exit) && !take && !pass_over;
+            if (at_exit) stops <= exit_due;
+            ended <= {ended[0], linear_done};
+        end
+        assign frame_start = state == IDLE;
+        assign exit_passed = pass_over || (state == LINEAR && linear_end && layer_exit && !stop);
+    end else begin : no_exits
+        assign linear_end = linear_done;
+        assign {pass_over, stop, frame_start, exit_passed} = '0;
+    end
+
     logic linear_taken;
     assign image_release = state == DRAINING && wait_count == '0 && layer.image;
     assign finish = state == FINISH;
@@ -251,14 +285,17 @@ module engine_sequencer
                 FETCH: state <= FETCHED;
                 FETCHED: state <= LOAD;
                 LOAD:
-                    if (take) begin
+                    if (pass_over) begin
+                        index <= index + 1'b1 + IW'(program_data.skip);
+                        state <= FETCH;
+                    end else if (take) begin
                         layer <= program_data;
                         if (MODES == 1) begin
                             layer.groups <= '0;
                             layer.in_per_group <= '0;
                             layer.out_per_group <= '0;
                         end
-                        index <= index + 1'b1 + ((GATES && conv && !layer_on) ? IW'(program_data.skip) : '0);
+                        index <= index + 1'b1 + ((GATES && conv && !layer_on && !at_branch) ? IW'(program_data.skip) : '0);
                         state <= !conv ? LINEAR : begins ? RUN : FETCH;
                     end
                 RUN: begin
@@ -271,8 +308,8 @@ module engine_sequencer
                     if (wait_count == '0) state <= layer.last ? FINISH : LOAD;
                 end
                 LINEAR:
-                    if (linear_done) begin
-                        state <= layer.last ? FINISH : GATES ? FETCH : LOAD;
+                    if (linear_end) begin
+                        state <= (layer.last || stop) ? FINISH : (GATES || EXITS) ? FETCH : LOAD;
                         if (GATES && layer.kind == KIND_GATE && layer.layer_gate) begin
                             layer_on <= decision;
                             if (!decision) index <= index + IW'(layer.skip);

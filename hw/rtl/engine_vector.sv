@@ -11,7 +11,8 @@ module engine_vector
     parameter int unsigned DEPTH      = 64,  /// words of V weights
     parameter int unsigned POOL_DEPTH = 4,   /// words of V inputs
     parameter int unsigned BIASES     = 10,
-    parameter int unsigned POOL_WIDTH = 10   /// bits of an input, unsigned
+    parameter int unsigned POOL_WIDTH = 10,  /// bits of an input, unsigned
+    parameter bit          MARGIN     = 0    /// the margin of the best logit is wanted
 ) (
     input  wire                            clk,
     input  wire                            rst_n,
@@ -33,6 +34,7 @@ module engine_vector
     output logic [8:0]                     logit_index,
     output logic signed [31:0]             logit,
     output logic [8:0]                     best,        /// arg-max, valid with done
+    output logic [31:0]                    margin,      /// of the best logit over the second, valid a cycle after done
     output logic                           done
 );
     localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V), PW = $clog2(POOL_DEPTH), BW = $clog2(BIASES);
@@ -129,6 +131,20 @@ module engine_vector
             best_value <= acc;
             best <= logit_index;
         end
+    end
+
+    if (MARGIN) begin : margins
+        logic signed [31:0] second;
+        always_ff @(posedge clk) begin
+            if (logit_valid) begin
+                if (first_out) second <= 32'sh8000_0000;
+                else if (acc > best_value) second <= best_value;
+                else if (acc > second) second <= acc;
+            end
+            margin <= best_value - second;
+        end
+    end else begin : no_margins
+        assign margin = '0;
     end
 endmodule
 

@@ -38,6 +38,8 @@ module gatefold_top #(
   /// Channels of the widest gate's mask at most, a power of two (0: no gates), and decisions of all gates.
   parameter int unsigned GATES         = 0,
   parameter int unsigned DECISIONS     = 0,
+  /// Early exits (0: none).
+  parameter int unsigned EXITS         = 0,
   /// Words of the weight, requantisation and vector weight memories.
   parameter int unsigned WEIGHT_DEPTH  = 4096,
   parameter int unsigned REQUANT_DEPTH = 512,
@@ -121,6 +123,7 @@ module gatefold_top #(
 
   logic        engine_rst_n;
   engine_pkg::gate_host_t gate_host;
+  engine_pkg::exit_host_t exit_host;
   logic [63:0] frame_tdata;
   logic        frame_tvalid;
   logic        frame_tready;
@@ -133,6 +136,7 @@ module gatefold_top #(
     .MODES     (MODES),
     .CLASSES   (CLASSES),
     .DECISIONS (DECISIONS),
+    .EXITS     (EXITS),
     .IMAGE_BEATS((PLANES * IMAGE_SIZE * IMAGE_SIZE / 8 + 15) / 16 * 16),
     .READ_DEPTH(READ_DEPTH)
   ) shell (
@@ -149,6 +153,7 @@ module gatefold_top #(
     .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready, .irq,
     .engine_rst_n,
     .gate_host,
+    .exit_host,
     .m_axis_tdata (frame_tdata),
     .m_axis_tvalid(frame_tvalid),
     .m_axis_tready(frame_tready),
@@ -176,6 +181,7 @@ module gatefold_top #(
     .MASK         (MASK != 0),
     .GATES        (GATES),
     .DECISIONS    (DECISIONS),
+    .EXITS        (EXITS),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),
@@ -190,6 +196,7 @@ module gatefold_top #(
     .clk          (ap_clk),
     .rst_n        (engine_rst_n),
     .gate_host    (gate_host),
+    .exit_host    (exit_host),
     .s_axis_tdata (frame_tdata),
     .s_axis_tvalid(frame_tvalid),
     .s_axis_tready(frame_tready),

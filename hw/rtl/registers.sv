@@ -15,6 +15,7 @@
 `default_nettype none
 
 module registers
+  import engine_pkg::*;
   import gatefold_pkg::*;
 #(
   /// First 32 bits of the build's SHA-256.
@@ -24,7 +25,9 @@ module registers
   /// Classes, 1 to 255.
   parameter int unsigned CLASSES      = 10,
   /// Length of a result record, in 32-bit words.
-  parameter int unsigned RECORD_WORDS = 32
+  parameter int unsigned RECORD_WORDS = 32,
+  /// Early exits; 0: their registers read as zero.
+  parameter int unsigned EXITS        = 0
 ) (
   /// Clock.
   input  wire         clk,
@@ -64,6 +67,8 @@ module registers
   output logic        forced_write,
   output logic [7:0]  forced_at,
   output logic [31:0] forced_bits,
+  /// Where frames stop early; one limit or margin a cycle.
+  output exit_host_t  exit_host,
 
   /// A batch or a reset is under way.
   input  wire         busy,
@@ -138,6 +143,38 @@ module registers
       end
       forced_at <= forced_next;
     end
+  end
+
+  logic [7:0]  exit_next;
+  logic [31:0] exit_limit;
+  logic [31:0] exit_margin;
+  if (EXITS != 0) begin : g_exits
+    wire write_exits = write && write_address == REG_EXITS;
+    wire write_limit = write && write_address == REG_EXIT_LIMIT && write_strobe == 4'hf;
+    wire write_margin = write && write_address == REG_EXIT_MARGIN && write_strobe == 4'hf;
+    always_ff @(posedge clk) begin
+      if (!rst_n) begin
+        exit_host.enable       <= 1'b0;
+        exit_host.write_limit  <= 1'b0;
+        exit_host.write_margin <= 1'b0;
+        exit_next              <= '0;
+        exit_limit             <= '0;
+        exit_margin            <= '0;
+      end else begin
+        exit_host.write_limit  <= write_limit;
+        exit_host.write_margin <= write_margin;
+        if (write_limit) exit_limit <= write_data;
+        if (write_margin) exit_margin <= write_data;
+        if (write_exits && write_strobe[EXITS_ENABLE/8]) exit_host.enable <= write_data[EXITS_ENABLE];
+        if (write_exits && write_strobe[EXITS_NUMBER/8]) exit_next <= write_data[EXITS_NUMBER+:EXITS_NUMBER_WIDTH];
+        else if (write_margin) exit_next <= exit_next + 8'd1;
+      end
+      exit_host.number <= exit_next;
+      exit_host.value  <= write_data;
+    end
+  end else begin : g_no_exits
+    assign exit_host = '0;
+    assign {exit_next, exit_limit, exit_margin} = '0;
   end
 
   logic       interrupt_enable;
@@ -215,12 +252,12 @@ module registers
     logic [11:0] address;
     logic [31:0] value;
   } word_t;
-  localparam int unsigned WORDS = 19;
+  localparam int unsigned WORDS = 22;
   word_t [WORDS-1:0] words;
   logic  [WORDS-1:0] chosen;
-  logic  [31:0]      config_word, control_word, status_word, irq_word, forced_word, value;
+  logic  [31:0]      config_word, control_word, status_word, irq_word, forced_word, exits_word, value;
   always_comb begin
-    {config_word, control_word, status_word, irq_word, forced_word} = '0;
+    {config_word, control_word, status_word, irq_word, forced_word, exits_word} = '0;
     config_word[CONFIG_MODES+:CONFIG_MODES_WIDTH]               = CONFIG_MODES_WIDTH'(MODES);
     config_word[CONFIG_CLASSES+:CONFIG_CLASSES_WIDTH]           = CONFIG_CLASSES_WIDTH'(CLASSES);
     config_word[CONFIG_RECORD_WORDS+:CONFIG_RECORD_WORDS_WIDTH] = CONFIG_RECORD_WORDS_WIDTH'(RECORD_WORDS);
@@ -232,6 +269,8 @@ module registers
     irq_word[IRQ_PENDING] = interrupt_pending;
     forced_word[FORCED_ENABLE] = forced;
     forced_word[FORCED_WORD+:FORCED_WORD_WIDTH] = forced_next;
+    exits_word[EXITS_ENABLE] = exit_host.enable;
+    exits_word[EXITS_NUMBER+:EXITS_NUMBER_WIDTH] = exit_next;
   end
   assign words = {
     REG_ID,          INTERFACE_ID,
@@ -250,6 +289,9 @@ module registers
     REG_LAYER_THRESHOLD, layer_threshold,
     REG_FORCED,      forced_word,
     REG_FORCED_WORD, forced_bits,
+    REG_EXITS,       exits_word,
+    REG_EXIT_LIMIT,  exit_limit,
+    REG_EXIT_MARGIN, exit_margin,
     REG_FRAMES_DONE, frames_done,
     REG_CYCLES,      cycles,
     REG_TILES,       tiles

@@ -32,13 +32,14 @@ module tile_engine
     parameter bit          MASK          = 0,     /// maps are smaller than they are stored
     parameter int unsigned GATES         = 0,     /// channels of the widest gate's mask at most, a power of two; 0: no gates
     parameter int unsigned DECISIONS     = 0,     /// decisions of all gates, which the record carries
+    parameter int unsigned EXITS         = 0,     /// early exits; 0: none
     parameter int unsigned WEIGHT_DEPTH  = 4096,  /// kernels
     parameter int unsigned REQUANT_DEPTH = 512,   /// scale and bias pairs
     parameter int unsigned FC_DEPTH      = 64,    /// words of V fully connected weights
     parameter int unsigned MODES         = 5,
     parameter int unsigned LAYERS        = 16,    /// descriptors per mode, a power of two
     parameter int unsigned CLASSES       = 10,
-    parameter int unsigned BIASES        = CLASSES,  /// of the classifier, then of the gates
+    parameter int unsigned BIASES        = CLASSES,  /// of the classifier, then of the gates, then of the exits
     parameter int unsigned POOL_DEPTH    = 4,     /// words of V pooled sums, at least 2
     parameter int unsigned MULT_DSP      = 0,     /// pixel pairs whose products are made in DSP48s
     parameter bit          REQUANT_DSP   = 1      /// the requantisers' products are made in DSP48s
@@ -48,6 +49,8 @@ module tile_engine
     // For gates alone.
     // verilator lint_off UNUSEDSIGNAL
     input  wire gate_host_t gate_host,
+    // For exits alone.
+    input  wire exit_host_t exit_host,
     // verilator lint_on UNUSEDSIGNAL
     input  wire  [63:0] s_axis_tdata,
     input  wire         s_axis_tvalid,
@@ -108,18 +111,26 @@ module tile_engine
     wire         tables_start;
     wire  [$clog2(LAYERS)-1:0] tables_next;
     // verilator lint_on UNUSEDSIGNAL
+    // For exits alone.
+    // verilator lint_off UNUSEDSIGNAL
+    wire         frame_start, exit_passed;
+    wire  [31:0] margin;
+    // verilator lint_on UNUSEDSIGNAL
+    wire         exit_due, exit_looks, exit_sure;
+    wire  [7:0]  exit;
     wire         record_ready, linear_start, linear_done, finish;
     wire  [31:0] cycles, tiles;
 
     engine_sequencer #(
         .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE - 1 + (GATES != 0 ? 3 : 0)),
-        .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .GATES(GATES != 0)
+        .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .GATES(GATES != 0), .EXITS(EXITS != 0)
     ) sequencer (
         .clk, .rst_n, .image_valid, .image_mode, .image_buffer, .image_release,
         .program_addr, .program_data, .layer, .side, .buffer,
         .tile(tile_at), .tile_in(tile_in_at), .tile_kernel(kernel_at), .tile_y(tile_y_at), .tile_x(tile_x_at), .weight_addr(weight_addr_at),
         .tables_ready, .tables_start, .tables_next,
         .groups_prepare, .groups_advance, .groups_ready, .groups_empty, .next_group, .gate_start, .list_start, .decision,
+        .exit_due, .exit_looks, .exit_sure, .frame_start, .exit_passed,
         .record_ready, .linear_start, .linear_done, .finish, .mode, .cycles, .tiles
     );
 
@@ -133,6 +144,16 @@ module tile_engine
     end else begin : no_gates
         assign {tile, tile_in, tile_y, tile_x, weight_addr} = {tile_at, tile_in_at, tile_y_at, tile_x_at, weight_addr_at};
         assign {groups_ready, groups_empty, next_group} = '0;
+    end
+
+    // ---- exits
+    if (EXITS != 0) begin : exits
+        engine_exits #(.EXITS(EXITS)) unit (
+            .clk, .rst_n, .host(exit_host), .start(frame_start), .passed(exit_passed), .cycles, .margin, .number(exit),
+            .due(exit_due), .looks(exit_looks), .sure(exit_sure)
+        );
+    end else begin : no_exits
+        assign {exit_due, exit_looks, exit_sure, exit} = '0;
     end
 
     // ---- feature memories
@@ -378,7 +399,7 @@ module tile_engine
     );
 
     // ---- head: sums of maps, classifiers and gates, the record
-    wire [6:0] pool_base = (GATES != 0) ? layer.pool_base : '0;
+    wire [6:0] pool_base = (GATES != 0 || EXITS != 0) ? layer.pool_base : '0;
     wire [$clog2(POOL_DEPTH)-1:0]  pool_addr;
     wire [V-1:0][POOL_WIDTH-1:0]   pool_data;
     engine_pool #(.R(R), .V(V), .DEPTH(POOL_DEPTH), .POOL_WIDTH(POOL_WIDTH)) pool (
@@ -386,10 +407,10 @@ module tile_engine
         .channel(drain[DONE].out), .base(pool_base), .pixels(segment), .fourfold(layer_pools), .raddr(pool_addr), .rdata(pool_data)
     );
 
-    engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(POOL_WIDTH)) vector (
+    engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(POOL_WIDTH), .MARGIN(EXITS != 0)) vector (
         .clk, .rst_n, .start(linear_start), .in_count(layer.in_count), .out_count(layer.out_count),
         .weight_base(layer.weight_base), .bias_base(layer.requant_base), .pool_base, .pool_addr, .pool_data,
-        .logit_valid, .logit_index, .logit, .best, .done(linear_done)
+        .logit_valid, .logit_index, .logit, .best, .margin, .done(linear_done)
     );
 
     // For gates alone.
@@ -412,7 +433,7 @@ module tile_engine
     end
 
     engine_record #(.CLASSES(CLASSES), .DECISIONS(DECISIONS)) record (
-        .clk, .rst_n, .logit_valid(logit_valid && (GATES == 0 || layer.kind != KIND_GATE)), .logit_index, .logit, .decisions_addr, .decisions, .finish, .mode, .best, .cycles, .tiles,
+        .clk, .rst_n, .logit_valid(logit_valid && (GATES == 0 || layer.kind != KIND_GATE)), .logit_index, .logit, .decisions_addr, .decisions, .finish, .mode, .exit, .best, .cycles, .tiles,
         .ready(record_ready), .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 
@@ -424,6 +445,9 @@ module tile_engine
     end
     if (GATES != 0 && TABLES) begin : bad_gates
         $error("tile_engine: layers of an engine with gates have no tables");
+    end
+    if (EXITS != 0 && TABLES) begin : bad_exits
+        $error("tile_engine: layers of an engine with exits have no tables");
     end
     if (POOL2[1] && !TABLES) begin : bad_pool2
         $error("tile_engine: pools of sums need TABLES");

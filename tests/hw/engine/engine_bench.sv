@@ -8,7 +8,8 @@ module engine_bench
     parameter int unsigned WEIGHT_DEPTH = 4096, REQUANT_DEPTH = 512, FC_DEPTH = 64, MODES = 5,
     parameter int unsigned LAYERS = 16, CLASSES = 10, MULT_DSP = 0, POOL_DEPTH = 4, BIASES = CLASSES,
     parameter int unsigned PLANES = 3, IMAGE_SIZE = 32, HIGH_DIGITS = 0, LOW_DIGITS = 1, ACC_WIDTH = 18, POOL_WIDTH = 10,
-    parameter int unsigned TABLES = 0, POOL2 = 0, MASK = 0, REQUANT_DSP = 1, GATES = 0, DECISIONS = 0
+    parameter int unsigned TABLES = 0, POOL2 = 0, MASK = 0, REQUANT_DSP = 1, GATES = 0, DECISIONS = 0,
+    parameter int unsigned EXITS = 0
 ) (
     input  wire         ap_clk,
     input  wire         ap_rst_n,
@@ -24,6 +25,11 @@ module engine_bench
     input  wire         forced_write,
     input  wire  [7:0]  forced_word,
     input  wire  [31:0] forced_bits,
+    input  wire         exits_enable,
+    input  wire         exit_write_limit,
+    input  wire         exit_write_margin,
+    input  wire  [7:0]  exit_number,
+    input  wire  [31:0] exit_value,
     input  wire  [7:0]  layer,
     output wire  [31:0] layer_cycles
 );
@@ -32,15 +38,19 @@ module engine_bench
         channel_threshold: channel_threshold, layer_threshold: layer_threshold, forced: forced, forced_write: forced_write,
         forced_word: forced_word, forced_bits: forced_bits
     };
+    engine_pkg::exit_host_t exit_host;
+    assign exit_host = '{
+        enable: exits_enable, write_limit: exit_write_limit, write_margin: exit_write_margin, number: exit_number, value: exit_value
+    };
     tile_engine #(
         .P(P), .PE(PE), .R(R), .V(V), .X_DEPTH(X_DEPTH), .M_DEPTH(M_DEPTH), .IMAGE_BASE(IMAGE_BASE),
         .WEIGHT_DEPTH(WEIGHT_DEPTH), .REQUANT_DEPTH(REQUANT_DEPTH), .FC_DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH),
         .MODES(MODES), .LAYERS(LAYERS), .CLASSES(CLASSES), .MULT_DSP(MULT_DSP),
         .PLANES(PLANES), .IMAGE_SIZE(IMAGE_SIZE), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .ACC_WIDTH(ACC_WIDTH),
         .POOL_WIDTH(POOL_WIDTH), .TABLES(TABLES != 0), .POOL2(POOL2), .MASK(MASK != 0), .REQUANT_DSP(REQUANT_DSP != 0),
-        .GATES(GATES), .DECISIONS(DECISIONS), .BIASES(BIASES)
+        .GATES(GATES), .DECISIONS(DECISIONS), .BIASES(BIASES), .EXITS(EXITS)
     ) engine (
-        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host, .exit_host, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 

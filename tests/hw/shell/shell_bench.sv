@@ -6,7 +6,8 @@ module shell_bench #(
   parameter int unsigned CLASSES     = 10,
   parameter int unsigned IMAGE_BEATS = 384,
   parameter int unsigned READ_DEPTH  = 64,
-  parameter int unsigned WAIT        = 50
+  parameter int unsigned WAIT        = 50,
+  parameter int unsigned EXITS       = 2
 ) (
   input  wire         clk,
   input  wire         rst_n,
@@ -77,10 +78,12 @@ module shell_bench #(
   assign m_axi_arid = '0;
 
   engine_pkg::gate_host_t gate_host;
+  engine_pkg::exit_host_t exit_host;
   axi_shell #(
     .BUILD_HASH (32'h1234abcd),
     .MODES      (MODES),
     .CLASSES    (CLASSES),
+    .EXITS      (EXITS),
     .IMAGE_BEATS(IMAGE_BEATS),
     .READ_DEPTH (READ_DEPTH)
   ) shell (
