@@ -23,6 +23,7 @@ from board.description import (
     read_picture,
 )
 from board.errors import BoardError
+from board.exits import Exit, Halting, computed, read_exits
 from board.gates import Gate, Work, executed_tiles, read_gates
 
 UNGATED = " ungated"  # behind the name of a mode: the same without gates
@@ -43,6 +44,7 @@ class Deploy:
         modes: name -> Mode, in the hardware's order.
         interface: the parsed interface.json.
         gates, layers: what decides in a frame, and what the convolutions have to do with it.
+        exits: where a frame may stop early.
         per_tile: outputs of a tile.
     """
 
@@ -58,6 +60,7 @@ class Deploy:
     interface: dict
     gates: List[Gate]
     layers: List[Work]
+    exits: List[Exit]
     per_tile: int
 
     @property
@@ -81,11 +84,14 @@ class Deploy:
             )
         return path
 
-    def layer_tiles(self, modes: List[Mode], decisions: np.ndarray) -> Dict[str, np.ndarray]:
+    def layer_tiles(
+        self, modes: List[Mode], decisions: np.ndarray, stopped: np.ndarray, halting: Optional[Halting] = None
+    ) -> Dict[str, np.ndarray]:
         """Executed tiles of every convolution, int64 [N]; 0 where it does not run.
 
         Args:
             modes: of the frames; decisions: uint8 [N, all], see `board.driver.Batch`.
+            stopped: int64 [N], number of the exit where a frame stopped; halting: what it was told.
         """
         tiles = {layer.name: np.zeros(len(modes), np.int64) for layer in self.layers}
         for mode in {mode.name for mode in modes}:
@@ -96,13 +102,15 @@ class Deploy:
             found = executed_tiles(self.gates, self.layers, chosen.groups, chosen.gates, self.per_tile, decided)
             for name, counts in found.items():
                 tiles[name][frames] = counts
+        for layer, runs in zip(self.layers, computed(self.exits, self.layers, stopped, halting)):
+            tiles[layer.name] *= runs
         return tiles
 
     def all_tiles(self, modes: List[Mode]) -> float:
-        """Tiles of a frame without gates, the mean of some modes."""
+        """Tiles of a frame without gates and exits, the mean of some modes."""
         ones = np.ones((len(modes), sum(gate.count for gate in self.gates)), np.uint8)
-        tiles = self.layer_tiles(modes, ones)
-        return sum(float(tiles[layer.name].mean()) for layer in self.layers if not layer.gate)
+        tiles = self.layer_tiles(modes, ones, np.full(len(modes), len(self.exits)))
+        return sum(float(tiles[layer.name].mean()) for layer in self.layers if not (layer.gate or layer.exit))
 
     def mode_sequence(self, text: str, frames: int, gates: str = "on") -> List[Mode]:
         """The modes of `frames` frames, in turn from the comma list `text`, e.g. "full,1/4".
@@ -154,6 +162,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         modes = read_modes(contents.get("modes"))
         picture = read_picture(contents.get("image"))
         gates, layers = read_gates(contents.get("gates"), contents.get("layers"))
+        exits = read_exits(contents.get("exits"), list(modes.values()), layers)
         per_tile = contents["parameters"].get("PE")
         need(is_whole(per_tile, 1, 2), f"modes.json: a tile has {per_tile!r:.40} outputs")
         for mode in modes.values():
@@ -179,6 +188,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         interface,
         gates,
         layers,
+        exits,
         per_tile,
     )
 

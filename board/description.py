@@ -10,7 +10,7 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-FORMAT = 5
+FORMAT = 6
 PIXELS = 256  # values of a pixel
 BURST_BYTES = 128  # what the accelerator reads at a time
 SIZES = (8, 16, 32)  # of the planes that the accelerator reads
@@ -32,6 +32,9 @@ REGISTERS = (
     "layer_threshold",
     "forced",
     "forced_word",
+    "exits",
+    "exit_limit",
+    "exit_margin",
     "frames_done",
     "cycles",
 )
@@ -41,8 +44,9 @@ FIELDS = {
     "status": ("busy", "done", "error", "error_code"),
     "irq": ("pending",),
     "forced": ("enable", "word"),
+    "exits": ("enable",),
 }
-RECORD = ("frame", "mode", "class", "cycles", "tiles", "status")
+RECORD = ("frame", "mode", "exit", "class", "cycles", "tiles", "status")
 
 
 class Damaged(Exception):
@@ -59,6 +63,8 @@ class Mode:
         accuracy: on the data set's test images, 0…1, or None.
         gates: whether gates run in it.
         groups: layer -> group count.
+        exits: (cycles, onward) of each early exit, at most: of a frame that stops there, and from its branch, which is not computed, to the
+            end of the next exit or of the network.
     """
 
     index: int
@@ -66,6 +72,7 @@ class Mode:
     accuracy: Optional[float]
     gates: bool
     groups: Dict[str, int]
+    exits: Tuple[Tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ def check_description(contents: dict) -> None:
     for key in ("model", "board"):
         need(is_text(contents.get(key)), f"modes.json: {key} is {_short(contents.get(key))}")
     clock = contents.get("clock_mhz")
-    need(_is_number(clock, *CLOCK_MHZ), f"modes.json: clock_mhz is {_short(clock)}, not {CLOCK_MHZ[0]} to {CLOCK_MHZ[1]}")
+    need(is_number(clock, *CLOCK_MHZ), f"modes.json: clock_mhz is {_short(clock)}, not {CLOCK_MHZ[0]} to {CLOCK_MHZ[1]}")
     build_hash = contents.get("build_hash")
     need(
         isinstance(build_hash, str) and re.fullmatch("[0-9a-f]{64}", build_hash), f"modes.json: build_hash is {_short(build_hash)}"
@@ -200,7 +207,7 @@ def read_modes(entries: object) -> Dict[str, Mode]:
         index, accuracy = entry.get("index"), entry.get("accuracy")
         need(is_whole(index, number, number), f"modes.json: the index of mode {entry['name']} is {_short(index)}, not {number}")
         need(
-            accuracy is None or _is_number(accuracy, 0, 1),
+            accuracy is None or is_number(accuracy, 0, 1),
             f"modes.json: the accuracy of mode {entry['name']} is {_short(accuracy)}",
         )
         gates, groups = entry.get("gates"), entry.get("group_counts")
@@ -209,8 +216,17 @@ def read_modes(entries: object) -> Dict[str, Mode]:
             isinstance(groups, dict) and all(is_text(layer) and is_whole(n, 1, 512) for layer, n in groups.items()),
             f"modes.json: the group counts of mode {entry['name']} are none",
         )
-        modes[entry["name"]] = Mode(number, entry["name"], accuracy, gates, groups)
+        modes[entry["name"]] = Mode(number, entry["name"], accuracy, gates, groups, _exit_cycles(entry.get("exits"), entry["name"]))
     return modes
+
+
+def _exit_cycles(entries, mode):
+    """(cycles, onward) of every early exit of a mode."""
+    need(isinstance(entries, list), f"modes.json: mode {mode} does not list its exits")
+    for entry in entries:
+        whole = isinstance(entry, dict) and all(is_whole(entry.get(key), 1, 2**32 - 1) for key in ("cycles_model", "onward"))
+        need(whole, f"modes.json: an exit of mode {mode} is {_short(entry)}")
+    return tuple((entry["cycles_model"], entry["onward"]) for entry in entries)
 
 
 def check_interface(contents: dict) -> None:
@@ -253,7 +269,8 @@ def is_whole(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _is_number(value, low, high):
+def is_number(value: object, low: float, high: float) -> bool:
+    """A finite number within bounds, and no truth value."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high and math.isfinite(value)
 
 

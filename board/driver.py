@@ -15,6 +15,7 @@ import numpy as np
 from board.deploy import Deploy
 from board.description import Mode
 from board.errors import BoardError, reading
+from board.exits import Halting
 
 INSTANCE = "gatefold_0"
 POLL_SECONDS = 50e-6
@@ -34,6 +35,7 @@ class Batch:
         logits: int32 [N, classes], in the network's order of classes.
         predictions: int64 [N]; the class with the largest logit, on ties the one that the hardware chose, whose real logit is not smaller.
         modes: int64 [N], mode index as the hardware ran it.
+        exits: int64 [N], number of the exit where a frame stopped, that of the network's own classifier behind the last.
         frame_cycles, tiles: int64 [N], clock cycles and executed tiles of each frame.
         decisions: uint8 [N, all], 1 where a gate said yes, gate after gate in the order of `deploy.gates`.
         layer_tiles: convolution -> int64 [N], its executed tiles.
@@ -43,6 +45,7 @@ class Batch:
     logits: np.ndarray
     predictions: np.ndarray
     modes: np.ndarray
+    exits: np.ndarray
     frame_cycles: np.ndarray
     tiles: np.ndarray
     decisions: np.ndarray
@@ -95,6 +98,7 @@ class Accelerator:
         timeout: float = 10.0,
         thresholds: Tuple[int, int] = (0, 0),
         forced: Optional[np.ndarray] = None,
+        halting: Optional[Halting] = None,
     ) -> Batch:
         """Run one batch.
 
@@ -104,6 +108,7 @@ class Accelerator:
             timeout: seconds without a new result after which the batch counts as lost.
             thresholds: sums from which a channel gate and a layer gate say yes; 0: from probability one half on.
             forced: uint8 [all], decisions in place of the gates' own; None: they decide.
+            halting: where frames stop early; None: nowhere.
 
         A batch that does not end, or is interrupted, is given up: the accelerator is reset, and its buffers live on
         until no transfer is under way.
@@ -143,6 +148,11 @@ class Accelerator:
                 padded = np.pad(np.asarray(forced, np.uint8), (0, -len(forced) % 32))
                 for word in np.packbits(padded, bitorder="little").view("<u4"):
                     self._write("forced_word", word)
+        if self._deploy.exits:
+            self._write("exits", 0 if halting is None else self._bit("exits", "enable"))
+            for limit, margin in zip(halting.limits, halting.margins) if halting else ():
+                self._write("exit_limit", limit)
+                self._write("exit_margin", margin)
         try:
             self._write("control", self._bit("control", "start"))
             self._wait(frames, timeout)
@@ -152,7 +162,7 @@ class Accelerator:
         cycles = self._read("cycles")
         self._write("irq", self._bit("irq", "pending"))
         records.invalidate()
-        return self._unpack(np.array(records), modes, cycles)
+        return self._unpack(np.array(records), modes, halting, cycles)
 
     def rest(self) -> bool:
         """Waits until no batch and no transfer is under way, at most DRAIN_SECONDS; returns whether that is so."""
@@ -219,7 +229,7 @@ class Accelerator:
                 f"the accelerator stopped after {done} of {frames} frames without an error; let no other program use it, and run again."
             )
 
-    def _unpack(self, records, modes, cycles):
+    def _unpack(self, records, modes, halting, cycles):
         def column(name):
             return records[:, self._words[name]].astype(np.int64)
 
@@ -236,6 +246,7 @@ class Accelerator:
             (column("frame") != number)
             | (column("mode") != [mode.index for mode in modes])
             | (column("class") != logits.argmax(axis=1))
+            | (column("exit") > len(self._deploy.exits))
         )
         if wrong.any():
             raise BoardError(
@@ -247,15 +258,16 @@ class Accelerator:
         begin = first + -(-classes // 2) * 2
         bits = np.unpackbits(np.ascontiguousarray(records[:, begin:], "<u4").view(np.uint8), axis=1, bitorder="little")
         decisions = bits[:, : sum(gate.count for gate in self._deploy.gates)]
-        layer_tiles = self._deploy.layer_tiles(modes, decisions)
+        layer_tiles = self._deploy.layer_tiles(modes, decisions, column("exit"), halting)
         left, tiles = sum(layer_tiles.values()), column("tiles")
         if (left != tiles).any():
             frame = int(np.flatnonzero(left != tiles)[0])
             raise BoardError(
-                f"frame {frame} executed {tiles[frame]} tiles, and its gates' decisions leave {left[frame]}; "
+                f"frame {frame} executed {tiles[frame]} tiles, and its gates' decisions and its exit leave {left[frame]}; "
                 f"run again, and build again if that repeats."
             )
-        return Batch(named, order[column("class")], column("mode"), column("cycles"), tiles, decisions, layer_tiles, cycles)
+        exits, frame_cycles = column("exit"), column("cycles")
+        return Batch(named, order[column("class")], column("mode"), exits, frame_cycles, tiles, decisions, layer_tiles, cycles)
 
     def _buffer(self, shape, dtype):
         try:

@@ -41,6 +41,7 @@ class Work:
         mask, when: names of the gates that say which outputs, and whether any, are computed; None: all, always.
         source: name of the layer whose masked outputs it reads; None: it reads all inputs.
         gate: whether it runs only where gates do.
+        exit: name of the early exit that it belongs to, or None.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Work:
     when: Optional[str]
     source: Optional[str]
     gate: bool
+    exit: Optional[str]
 
 
 def read_gates(gates: object, layers: object) -> Tuple[List[Gate], List[Work]]:
@@ -78,7 +80,7 @@ def read_gates(gates: object, layers: object) -> Tuple[List[Gate], List[Work]]:
             is_text(work.name)
             and work.name not in works
             and all(is_whole(value, 1, 4096) for value in (work.blocks, work.inputs, work.outputs))
-            and all(name is None or is_text(name) for name in (work.mask, work.when, work.source))
+            and all(name is None or is_text(name) for name in (work.mask, work.when, work.source, work.exit))
             and isinstance(work.shuffle, bool)
             and isinstance(work.gate, bool)
             and (work.mask is None or work.mask in found and found[work.mask].count == work.outputs)

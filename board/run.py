@@ -55,6 +55,24 @@ def make_parser() -> argparse.ArgumentParser:
             metavar="N",
             help=f"sum from which a {what} gate says yes; higher skips more (default: 0, probability one half)",
         )
+    exits = parser.add_mutually_exclusive_group()
+    exits.add_argument(
+        "--exit",
+        type=int,
+        metavar="N",
+        help="stop every frame at the early exit N, from 0 on (default: at the network's own classifier)",
+    )
+    exits.add_argument(
+        "--budget",
+        type=int,
+        metavar="CYCLES",
+        help="stop every frame at the last exit that is sure to end within so many clock cycles, in the slowest of the modes",
+    )
+    exits.add_argument(
+        "--confidence",
+        metavar="T",
+        help="stop a frame at the first exit whose best logit leads the second by at least T, or by T of a list with one for each exit",
+    )
     parser.add_argument("--count", type=int, default=16, help="frames to run; images repeat when there are fewer (default: 16)")
     parser.add_argument(
         "--batch",
@@ -121,6 +139,7 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     from board.deploy import find_deploy, open_deploy
     from board.energy import modelled_millijoule
     from board.errors import BoardError
+    from board.exits import halting_of
     from board.gates import read_forced
     from board.images import MAX_FRAMES, load_images
 
@@ -146,6 +165,10 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     if not all(-(1 << 31) <= threshold < 1 << 31 for threshold in thresholds):
         raise BoardError("a threshold is a sum in 32 bits; give -2147483648 to 2147483647.")
     forced = read_forced(Path(file), deploy.gates) if gate == "force" else None
+    chosen = next((name for name in ("exit", "budget", "confidence") if getattr(args, name) is not None), None)
+    if chosen and not deploy.exits:
+        raise BoardError(f"{deploy.model} has no early exits; leave out --{chosen}.")
+    halting = halting_of(deploy.exits, modes, args.exit, args.budget, args.confidence)
     images = load_images(args.images or deploy.samples, args.count, deploy.picture.shape, len(deploy.classes))
 
     accelerator, simulated = _open_accelerator(deploy)
@@ -153,15 +176,16 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     starts = range(0, args.count, size)
     predictions = np.empty(args.count, np.uint8)
     logits = np.empty((args.count, len(deploy.classes)), np.int32)
+    exits = np.empty(args.count, np.uint8)
     frame_cycles = np.empty(args.count, np.uint32)
     tiles = {layer.name: np.empty(args.count, np.uint32) for layer in deploy.layers}
     decisions = np.empty((args.count, sum(gate.count for gate in deploy.gates)), np.uint8)
     cycles = 0
     for at, pixels in zip(starts, images.batches(min(size, args.count - at) for at in starts)):
         part = slice(at, at + len(pixels))
-        batch = accelerator.run(pixels, modes[part], args.timeout, thresholds, forced)
+        batch = accelerator.run(pixels, modes[part], args.timeout, thresholds, forced, halting)
         predictions[part], logits[part], frame_cycles[part] = batch.predictions, batch.logits, batch.frame_cycles
-        decisions[part] = batch.decisions
+        decisions[part], exits[part] = batch.decisions, batch.exits
         for name, counts in batch.layer_tiles.items():
             tiles[name][part] = counts
         cycles += batch.cycles
@@ -186,8 +210,10 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
         "logits": logits,
         "cycles": cycles,
         "frame_cycles": frame_cycles,
+        **({"exits": exits} if deploy.exits else {}),
         "tiles": sum(tiles.values()),
-        **({"layer_tiles": tiles, "decisions": decided} if deploy.gates else {}),
+        **({"layer_tiles": tiles} if deploy.gates or deploy.exits else {}),
+        **({"decisions": decided} if deploy.gates else {}),
         "frames_per_s": args.count / seconds,
         "latency_ms": 1e3 * seconds / len(starts),
         "batches": len(starts),
@@ -269,14 +295,27 @@ def _text(result, deploy):
     yield f"\n  latency      {result['latency_ms']:.3f} ms{each or f' for the batch of {frames}'}\n"
     yield f"  cycles       {result['cycles']:,} in all, {result['frame_cycles'].min():,} to {result['frame_cycles'].max():,} a frame\n"
     yield f"  rate         {result['frames_per_s']:,.0f} frames/s\n"
-    if any(deploy.modes[name].gates for name in result["modes"]):
-        own = sum(result["layer_tiles"][layer.name].mean() for layer in deploy.layers if layer.gate)
+    if deploy.exits:
+        names = [exit.name for exit in deploy.exits] + ["the network's own classifier"]
+        for number, name in enumerate(names):
+            there = result["exits"] == number
+            if there.any():
+                cycles = result["frame_cycles"][there]
+                yield f"  exit {number:<8}{100 * there.mean():.1f} % of the frames, {cycles.mean():,.0f} cycles a frame ({name})\n"
+    if deploy.exits or any(deploy.modes[name].gates for name in result["modes"]):
+        beside = [layer for layer in deploy.layers if layer.gate or layer.exit]
+        own = sum(result["layer_tiles"][layer.name].mean() for layer in beside)
         executed = result["tiles"].mean() - own
         most = deploy.all_tiles([deploy.modes[name] for name in result["modes"]])
-        yield f"  tiles        {executed:,.0f} of {most:,.0f} a frame ({100 * executed / most:.1f} %), and {own:,.0f} for the gates\n"
+        yield f"  tiles        {executed:,.0f} of {most:,.0f} a frame ({100 * executed / most:.1f} %), and {own:,.0f} for {_what(deploy)}\n"
     if result["accuracy"] is not None:
         yield f"  accuracy     {100 * result['accuracy']:.2f} % of the labelled images\n"
     yield f"  energy       {result['energy']['millijoule'] / frames:.3f} mJ a frame ({result['energy']['kind']})\n"
+
+
+def _what(deploy):
+    """What has tiles beside the network's own layers."""
+    return " and ".join(word for word, found in (("the gates", deploy.gates), ("the exits", deploy.exits)) if found)
 
 
 def _output(pieces):

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flow.build.bitstream import found
 from flow.build.deploy import LIBRARY, description, fill, read
 from flow.build.source import ORIGIN, Source, is_file, origin_of, source_of
@@ -21,7 +23,8 @@ from flow.engine.config import Folding
 from flow.engine.interface import INTERFACE_FILE
 from flow.engine.select import check_fit
 from flow.errors import GatefoldError
-from flow.graph.integer import picture_frames
+from flow.graph.exits import OFF, Halting, lead
+from flow.graph.integer import Result, picture_frames
 from flow.kept import clear, content_digest, replace_file, replace_folder
 
 if TYPE_CHECKING:
@@ -292,12 +295,33 @@ class Build:
         self.steps.run("mapped-verification", title, checks, [report], verify)
 
     def _compare(self, library, power_on=0):
-        """Run sample images in every mode; returns the Verification."""
+        """Run sample images in every mode, to the end, to every early exit, and to where the margins of half of them are; returns the
+        Verification."""
         from flow.simulation.simulator import Simulator
 
         names = list(self.graph.modes)
         modes = names * max(VERIFY_FRAMES_PER_MODE, -(-VERIFY_FRAMES // len(names)))
         pictures = self.source.samples(self.graph.picture_shape, len(modes))[1]
+        planes, indices, exits = picture_frames(self.graph, pictures), [names.index(mode) for mode in modes], len(self.graph.exits)
+        results: dict[str, Result] = {}
         with Simulator(library, self.folder / "images", power_on) as simulator:
-            records, _ = simulator.run(picture_frames(self.graph, pictures), [names.index(mode) for mode in modes])
-        return compare(self.graph, self.config, records, pictures, modes)
+
+            def seen(halting=None):
+                records, _ = simulator.run(planes, indices, halting=halting)
+                return compare(self.graph, self.config, records, pictures, modes, halting, results)
+
+            whole = seen()
+            for number in range(exits):
+                for mode, cycles in seen(Halting.at(number, exits)).cycles.items():
+                    whole.exits.setdefault(mode, []).append(cycles)
+            if exits:
+                seen(_sure_of_half(list(results.values())))
+        return whole
+
+
+def _sure_of_half(results):
+    """The Halting that half of the frames meet at each exit by the margins of their logits."""
+    margins = [
+        int(np.median(np.concatenate([lead(result.exit_logits[name]) for result in results]))) for name in results[0].exit_logits
+    ]
+    return Halting((OFF,) * len(margins), tuple(margins))

@@ -29,6 +29,7 @@ from flow.engine.boards import Board
 from flow.engine.compile import build_hash, with_hash
 from flow.engine.config import EngineConfig
 from flow.engine.cost import block_count, frame_cost, mode_costs
+from flow.engine.frame import exit_cycles
 from flow.engine.interface import INTERFACE_FILE, load_interface
 from flow.engine.plan import input_count
 from flow.engine.sources import accelerator_sources
@@ -37,7 +38,7 @@ from flow.errors import GatefoldError
 from flow.graph.layers import LayerGraph
 from flow.kept import content_digest
 
-FORMAT = 5
+FORMAT = 6
 MODES = "modes.json"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
@@ -77,7 +78,8 @@ def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
     Returns:
         gates: name, count of its decisions, which follow one another in a record, and layer: whether it decides about layers;
         layers, of the convolutions: name, blocks of a map, inputs (kernels of an output), outputs, shuffle, mask and when (gates or
-        None), source (the layer whose masked outputs it reads, or None), gate (whether it belongs to one).
+        None), source (the layer whose masked outputs it reads, or None), gate (whether it belongs to one), exit (the classifier of the
+        early exit that it belongs to, or None).
     """
     layers = []
     for layer in graph.layers:
@@ -95,6 +97,7 @@ def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
                 "when": layer.when,
                 "source": source.name if source else None,
                 "gate": layer.gate,
+                "exit": layer.exit,
             }
         )
     gates = [{"name": gate.name, "count": gate.out_channels, "layer": gate.name in graph.layer_gates} for gate in graph.gates]
@@ -125,12 +128,16 @@ def description(
         interface_version, parameters, classes (names, in the network's order), class_order (the class of each of the
         hardware's logits, None where they are the same), logit_scale, image (see `image_description`), simulator (file name),
         and `modes`: a list in the order of the mode index, each with name, index, gates (whether they run), group_counts (layer -> n),
-        cycles_model and cycles_rtl (of a frame; with everything switched on, and the most seen), cycles_per_layer and cycles_per_layer_rtl (layer -> cycles), tiles, and accuracy (None where
-        it is not known).
+        cycles_model and cycles_rtl (of a frame; with everything switched on, and the most seen), cycles_per_layer and
+        cycles_per_layer_rtl (layer -> cycles), tiles, exits (of each early exit cycles_model and cycles_rtl of a frame that stops there, and
+        onward: cycles from its branch on, which is not computed, to the end of the next exit or of the network), and accuracy (None where
+        it is not known). `exits`: of each early exit name (of its classifier) and logit_scale.
     """
     modes = []
     for index, name in enumerate(graph.modes):
         cost = frame_cost(graph, name, config)
+        seen = verification.exits.get(name, [])
+        exits = zip(exit_cycles(graph, config, name), seen, strict=True)
         modes.append(
             {
                 "name": name,
@@ -142,6 +149,7 @@ def description(
                 "cycles_per_layer_rtl": verification.layers[name],
                 "cycles_per_layer": {layer: each.cycles for layer, each in mode_costs(graph, name, config).items()},
                 "tiles": cost.tiles,
+                "exits": [{"cycles_model": end, "cycles_rtl": rtl, "onward": onward} for (end, onward), rtl in exits],
                 "accuracy": record.get("accuracy", {}).get(name),
             }
         )
@@ -163,6 +171,7 @@ def description(
         "logit_scale": graph.layers[-1].logit_scale,
         "simulator": LIBRARY,
         "modes": modes,
+        "exits": [{"name": exit.name, "logit_scale": exit.logit_scale} for exit in graph.exits],
         **gate_description(graph, config),
     }
 

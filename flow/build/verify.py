@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from flow.engine.compile import Compiled
 from flow.engine.config import EngineConfig
-from flow.engine.cost import frame_cost
+from flow.engine.frame import frame_record
 from flow.engine.images import bias_image, program_image
-from flow.engine.plan import record_decisions
 from flow.engine.program import program_words
 from flow.errors import GatefoldError
-from flow.graph.integer import run
+from flow.graph.exits import Halting
+from flow.graph.integer import Result, run
 from flow.graph.layers import LayerGraph
 
 CYCLE_TOLERANCE = 0.02
@@ -32,16 +32,24 @@ class Verification:
         cycles: mode name -> simulated clock cycles of a frame, the largest seen.
         tiles: mode name -> executed tiles of a frame, the most seen.
         layers: mode name -> {layer name: simulated clock cycles}, see `layer_cycles`.
+        exits: mode name -> simulated clock cycles of a frame that stops at each early exit, the largest seen.
     """
 
     frames: int
     cycles: dict[str, int]
     tiles: dict[str, int]
     layers: dict[str, dict[str, int]]
+    exits: dict[str, list[int]] = field(default_factory=dict)
 
 
 def compare(
-    graph: LayerGraph, config: EngineConfig, records: Sequence[dict[str, Any]], images: np.ndarray, modes: Sequence[str]
+    graph: LayerGraph,
+    config: EngineConfig,
+    records: Sequence[dict[str, Any]],
+    images: np.ndarray,
+    modes: Sequence[str],
+    halting: Halting | None = None,
+    results: dict[str, Result] | None = None,
 ) -> Verification:
     """Compare result records with the integer model.
 
@@ -49,28 +57,23 @@ def compare(
         records: of each frame, the record's words by name, `logits` and `decisions`.
         images: uint8 [N, height, width, colours].
         modes: name of each frame's mode, [N].
+        halting: where the frames were to stop; None: at the end.
+        results: mode name -> Result of its frames; where they are missing they are added.
 
     Raises:
         GatefoldError: a result differs, or the cycles leave the model's tolerance; names frame and mode.
     """
     planes = np.ascontiguousarray(np.asarray(images).transpose(0, 3, 1, 2))  # of colours
-    index = {name: number for number, name in enumerate(graph.modes)}
+    results = {} if results is None else results
     seen = Verification(len(records), {}, {}, {})
     for mode in dict.fromkeys(modes):
         frames = [number for number, name in enumerate(modes) if name == mode]
-        result = run(graph, planes[frames], mode)
+        if mode not in results:
+            results[mode] = run(graph, planes[frames], mode)
         for row, frame in enumerate(frames):
             record = records[frame]
-            decisions = {name: bits[row] for name, bits in result.decisions.items()}
-            cost = frame_cost(graph, mode, config, decisions)
-            expected = {
-                "mode": index[mode],
-                "class": int(result.classes[row]),
-                "logits": result.logits[row].tolist(),
-                "tiles": cost.tiles,
-                "status": 0,
-                "decisions": record_decisions(graph, decisions).tolist(),
-            }
+            expected = {**frame_record(graph, config, mode, results[mode], row, halting), "status": 0}
+            cycles = expected.pop("cycles")
             record = {**record, "decisions": list(record["decisions"][: config.decisions])}
             for word, value in expected.items():
                 if record[word] != value:
@@ -78,23 +81,23 @@ def compare(
                         f"frame {frame} in mode {mode}: the simulated accelerator gives {word} {record[word]}, the integer "
                         f"model {value}; report this with the model's weights, it is an error of the hardware."
                     )
-            if abs(record["cycles"] - cost.cycles) > CYCLE_TOLERANCE * cost.cycles:
+            if abs(record["cycles"] - cycles) > CYCLE_TOLERANCE * cycles:
                 raise GatefoldError(
-                    f"frame {frame} in mode {mode} takes {record['cycles']} cycles, the cycle model says {cost.cycles}; "
+                    f"frame {frame} in mode {mode} takes {record['cycles']} cycles, the cycle model says {cycles}; "
                     "report this, it is an error of the hardware or of flow/engine/cost.py."
                 )
             seen.cycles[mode] = max(seen.cycles.get(mode, 0), record["cycles"])
-            seen.tiles[mode] = max(seen.tiles.get(mode, 0), cost.tiles)
+            seen.tiles[mode] = max(seen.tiles.get(mode, 0), record["tiles"])
     return seen
 
 
 def layer_cycles(
     compiled: Compiled, library: Path, images: Path, on_layer: Callable[[str], object] = lambda name: None
 ) -> dict[str, dict[str, int]]:
-    """Simulated clock cycles of every layer in every mode.
+    """Simulated clock cycles in every mode of every layer but those of exits, which are passed.
 
     The program is cut short behind each layer in turn; a layer takes what the frame gets longer by. The first one
-    includes the frame's start and end. Gates are made to switch everything on.
+    includes the frame's start and end, one behind an exit the way past it. Gates are made to switch everything on.
 
     Args:
         library: the simulation library.
@@ -107,7 +110,8 @@ def layer_cycles(
     from flow.simulation.simulator import Simulator
 
     graph, first = compiled.graph, compiled.graph.layers[0]
-    names = {mode: [layer.name for layer in graph.executed(mode)] for mode in graph.modes}
+    programs = {mode: graph.executed(mode) for mode in graph.modes}
+    names = {mode: [layer.name for layer in layers if not layer.exit] for mode, layers in programs.items()}
     black = np.zeros((1, first.in_size, first.in_size, first.in_channels), np.uint8)
     until = {mode: [0] for mode in graph.modes}
     with tempfile.TemporaryDirectory() as name:
@@ -115,13 +119,13 @@ def layer_cycles(
         shutil.copytree(images, folder)
         if graph.gates:
             (folder / "fc_bias.mem").write_text(bias_image(graph, compiled.plan, on=True))
-        longest = max(names.values(), key=len)
+        longest = max(programs.values(), key=len)
         for count, layer in enumerate(longest, 1):
-            on_layer(layer)
+            on_layer(layer.name)
             words = program_words(graph, compiled.plan, compiled.table, length=count)
             (folder / "program.mem").write_text(program_image(words))
             for index, mode in enumerate(graph.modes):
-                if count > len(names[mode]):
+                if count > len(programs[mode]) or programs[mode][count - 1].exit:
                     continue
                 with Simulator(library, folder) as simulator:
                     (record,), _ = simulator.run(black, index)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flow.engine.config import EngineConfig
-from flow.engine.cost import LayerCost, mode_costs
+from flow.engine.cost import LayerCost, frame_cost, mode_costs
 from flow.engine.plan import record_decisions
 from flow.graph.exits import Course, Halting, lead, reached
 from flow.graph.integer import Result
@@ -47,3 +47,12 @@ def frame_record(
         "logits": logits.tolist(),
         "decisions": record_decisions(graph, decisions).tolist(),
     }
+
+
+def exit_cycles(graph: LayerGraph, config: EngineConfig, mode: str) -> list[tuple[int, int]]:
+    """(cycles of a frame that stops there, cycles from its branch on, which is not computed, to the end of the next exit or of the network)
+    of each exit; with everything switched on which gates decide, and no other branch computed."""
+    count = len(graph.exits)
+    courses = [Course(Halting.at(number, count)) for number in range(count + 1)]
+    ends = [frame_cost(graph, mode, config, course=course).cycles for course in courses]
+    return [(ends[number], ends[number + 1] - courses[number + 1].arrived[number]) for number in range(count)]

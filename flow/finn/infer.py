@@ -89,6 +89,8 @@ class _Walk:
             handler(node)
         exits = [self._exit(*self._logits(output)) for output in list(model.graph.output)[1:]]
         order = self._classifier(*self._logits(model.graph.output[0]))
+        for exit in exits if order else ():  # one order for all: a record's logits are those of any exit
+            exit.weight, exit.bias = exit.weight[list(order)], exit.bias[list(order)]
         _find_gates(self.layers)
         self.layers = _with_branches(self.layers, exits)
         name = model.graph.name or "network"

@@ -63,16 +63,19 @@ class Course:
         exit: number of the exit at hand; in the end that where the frame stopped.
         stopped: whether it did.
         looks: whether the exit at hand is looked at without being due.
+        arrived: cycles of the frame when it came to each exit.
     """
 
     def __init__(self, halting: Halting, leads: Mapping[str, int] | None = None):
         self.halting, self.leads = halting, leads or {}
         self.exit, self.stopped, self.looks = 0, False, False
+        self.arrived: list[int] = []
         self._branch = None
 
     def takes(self, layer: "Layer", cycles: int) -> bool:
         """Whether a layer of a branch is computed; the first one decides, after `cycles` cycles of the frame."""
         if layer.exit != self._branch:
+            self.arrived.append(cycles)
             due = cycles >= self.halting.limits[self.exit]
             self._branch, self.looks = layer.exit, not due and self.halting.margins[self.exit] != OFF
             self._taken = due or self.looks

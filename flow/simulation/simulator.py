@@ -11,6 +11,7 @@ import numpy as np
 from flow.engine.interface import load_interface
 from flow.engine.stream import padded_frames
 from flow.errors import GatefoldError
+from flow.graph.exits import Halting
 
 BASE = 0x1000_0000  # of the memory that one run uses
 ALIGN = 4096
@@ -109,7 +110,14 @@ class Simulator:
         return self._library.gf_run(self._handle, max_cycles)
 
     def run(
-        self, images: np.ndarray, modes: int | Sequence[int], stall: int = 0, seed: int = 0, *, max_cycles: int | None = None
+        self,
+        images: np.ndarray,
+        modes: int | Sequence[int],
+        stall: int = 0,
+        seed: int = 0,
+        *,
+        max_cycles: int | None = None,
+        halting: Halting | None = None,
     ) -> tuple[list[dict], int]:
         """Run one batch.
 
@@ -120,6 +128,7 @@ class Simulator:
             stall: per cent of cycles in which each AXI channel, on its own, waits; 0 to 95.
             seed: of the waiting; equal seeds give equal runs.
             max_cycles: give up after so many cycles; default: far more than any network here takes.
+            halting: where frames stop early; None: nowhere.
 
         Returns:
             One dictionary per frame with the record's words by name (frame, mode, exit, class, cycles, tiles, status)
@@ -167,6 +176,10 @@ class Simulator:
             self.write("frames", frames)
             self.write("mode", int(modes) if one_mode else 0)
             self.write("mode_list", 0 if one_mode else BASE + list_offset)
+            self.write("exits", 0 if halting is None else self.interface.fields["exits"]["enable"].mask)
+            for limit, margin in zip(halting.limits, halting.margins, strict=True) if halting else ():
+                self.write("exit_limit", limit)
+                self.write("exit_margin", margin)
             self.write("control", control["start"].mask | control["interrupt"].mask)
             self.advance(max_cycles or 100_000 + 4_000_000 * frames)
             self._check_end(frames)

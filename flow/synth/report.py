@@ -194,7 +194,8 @@ def contents(design: Design, estimate: Estimate | None = None, timing: Timing | 
         estimate), advice (sentences); timing (None, or what flow.synth.timing.contents says);
         modes.<name>.{cycles_model,cycles_rtl,frames_per_s,latency_ms,accuracy,layers,layers_rtl}: cycles of a frame by
         the formula and, None before a build, as simulated; the rate is that of the simulated cycles where there are any;
-        layers, layers_rtl: layer name -> cycles by the formula and, None before a build, as simulated.
+        layers, layers_rtl: layer name -> cycles by the formula and, None before a build, as simulated;
+        modes.<name>.exits: of each early exit name (of its classifier), cycles_model, cycles_rtl and frames_per_s of frames that stop there.
     """
     board = design.board
     resources = {kind: _entry(getattr(estimate.total, kind) if estimate else None, getattr(board, kind)) for kind in KINDS}
@@ -220,11 +221,14 @@ def _entry(used, available):
 
 def _mode(design, name):
     from flow.engine.cost import frame_cost, mode_costs
+    from flow.engine.frame import exit_cycles
 
     model = frame_cost(design.graph, name, design.config).cycles
     built = next((mode for mode in design.built["modes"] if mode["name"] == name), {}) if design.built else {}
     simulated, layers = built.get("cycles_rtl"), built.get("cycles_per_layer_rtl", {})
     cycles = simulated or model
+    ends = [end for end, _ in exit_cycles(design.graph, design.config, name)]
+    seen = [exit["cycles_rtl"] for exit in built.get("exits", [])] or [None] * len(ends)
     return {
         "cycles_model": model,
         "cycles_rtl": simulated,
@@ -232,7 +236,11 @@ def _mode(design, name):
         "latency_ms": cycles / (design.board.clock_mhz * 1e3),
         "accuracy": design.accuracy.get(name),
         "layers": {layer: cost.cycles for layer, cost in mode_costs(design.graph, name, design.config).items()},
-        "layers_rtl": {layer.name: layers.get(layer.name) for layer in design.graph.executed(name)},
+        "layers_rtl": {layer.name: layers.get(layer.name) for layer in design.graph.executed(name) if not layer.exit},
+        "exits": [
+            {"name": exit.name, "cycles_model": end, "cycles_rtl": rtl, "frames_per_s": design.board.clock_mhz * 1e6 / (rtl or end)}
+            for exit, end, rtl in zip(design.graph.exits, ends, seen, strict=True)
+        ],
     }
 
 
@@ -302,6 +310,8 @@ def show(report: dict, console: "Console") -> None:
         _show_timing(report["timing"], console, Table)
     console.print(_layer_table(report, Table))
     console.print(_mode_table(report, Table))
+    if any(mode["exits"] for mode in report["modes"].values()):
+        console.print(_exit_table(report, Table))
 
 
 PATHS_SHOWN = 15
@@ -378,4 +388,15 @@ def _mode_table(report, table_type):
     table.add_row("latency, ms", *(f"{mode['latency_ms']:.3f}" for mode in modes))
     table.add_row("frames/s", *(f"{mode['frames_per_s']:,.0f}" for mode in modes))
     table.add_row("accuracy, %", *(_number(mode["accuracy"] and 100 * mode["accuracy"], "{:.2f}") for mode in modes))
+    return table
+
+
+def _exit_table(report, table_type):
+    modes = list(report["modes"].values())
+    table = table_type("frames that stop at", "", *(_figures(name) for name in report["modes"]), title="Early exits")
+    for number, exit in enumerate(modes[0]["exits"]):
+        each = [mode["exits"][number] for mode in modes]
+        table.add_row(f"{number}: {exit['name']}", "cycles, formula", *(f"{one['cycles_model']:,}" for one in each))
+        table.add_row("", "cycles, simulated", *(_number(one["cycles_rtl"]) for one in each))
+        table.add_row("", "frames/s", *(f"{one['frames_per_s']:,.0f}" for one in each))
     return table

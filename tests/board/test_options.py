@@ -160,14 +160,14 @@ class Accelerator:
     "Stands for one that would take hours: answers at once, from the images' numbers, and sees that they come in order."
     def __init__(self):
         self.next = 0
-    def run(self, pixels, modes, timeout, thresholds, forced):
+    def run(self, pixels, modes, timeout, thresholds, forced, halting):
         assert len(pixels) == len(modes) <= 4096 and pixels.dtype == np.uint8
         numbers = pixels.reshape(len(pixels), -1)[:, :4].copy().view("<u4")[:, 0].astype(np.int64)
         assert (numbers == (self.next + np.arange(len(pixels))) % IMAGES).all()
         self.next += len(pixels)
         logits = np.repeat(numbers[:, None], 10, axis=1).astype(np.int32)
         none = np.zeros((len(numbers), 0), np.uint8)
-        return Batch(logits, numbers % 10, numbers, numbers, numbers, none, {name: numbers for name in LAYERS}, 1000)
+        return Batch(logits, numbers % 10, numbers, 0 * numbers, numbers, numbers, none, {name: numbers for name in LAYERS}, 1000)
 
 IMAGES = int(sys.argv[1])
 LAYERS = []

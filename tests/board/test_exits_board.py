@@ -1,0 +1,162 @@
+"""A network with channel gates and early exits, built and run on the simulated board: PyTorch, the layer graph and the board agree on 32
+images at every exit, by number, by cycles and by the margin of the logits; and what is no exit is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from test_gated_board import ask
+
+from flow import models
+from flow.build.deploy import built_graph
+from flow.cli import main
+from flow.engine.config import EngineConfig
+from flow.engine.frame import frame_record
+from flow.graph.exits import OFF, Halting, lead
+from flow.graph.integer import run
+from flow.paths import build_root
+from flow.training.checkpoint import save_model
+
+IMAGES = 32
+MODES = "full,1/4"
+
+
+@pytest.fixture(scope="module")
+def model():
+    """resnet8 with DDI's channel gates, its exits and random weights; the gates' biases are spread."""
+    torch.set_num_threads(1)
+    model = models.initialise(models.create("resnet8", gates="channel", exits=True, ungated=True), 3)
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in model.gates.named_parameters():
+        if name.endswith("linear.bias"):
+            parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def built(model, tmp_path_factory):
+    """(deploy folder, modes.json, layer graph, EngineConfig) of its build."""
+    weights = tmp_path_factory.mktemp("weights") / "exits.safetensors"
+    save_model(model, weights, {"data": "cifar10"})
+    folder = build_root() / "test" / "exits"
+    assert (
+        main(["build", "resnet8", "--checkpoint", str(weights), "--modes", f"{MODES},full ungated", "--output", str(folder)]) == 0
+    )
+    contents = json.loads((folder / "deploy" / "modes.json").read_text())
+    return folder / "deploy", contents, built_graph(folder, contents), EngineConfig.of(contents["parameters"])
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    images = np.random.default_rng(11).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
+    path = tmp_path_factory.mktemp("pictures") / "x.npy"
+    np.save(path, images)
+    return path, images
+
+
+@pytest.fixture(scope="module")
+def results(built, pictures):
+    """Mode -> Result of the layer graph on all images."""
+    graph, images = built[2], pictures[1].transpose(0, 3, 1, 2)
+    return {mode: run(graph, images, mode) for mode in graph.modes}
+
+
+def check(answer, built, results, modes, halting):
+    """Everything that the board says of the frames, against the layer graph and the cycle model; returns the exits."""
+    _, _, graph, config = built
+    for frame in range(len(answer["exits"])):
+        mode = modes[frame % len(modes)]
+        expected = frame_record(graph, config, mode, results[mode], frame, halting)
+        found = {
+            "mode": expected["mode"], "class": answer["predictions"][frame], "exit": answer["exits"][frame],
+            "cycles": answer["frame_cycles"][frame], "tiles": answer["tiles"][frame], "logits": answer["logits"][frame],
+            "decisions": [bit for gate in graph.gates for bit in answer["decisions"][gate.name][frame]],
+        }  # fmt: skip
+        assert found == expected, (frame, mode, halting)
+        assert sum(counts[frame] for counts in answer["layer_tiles"].values()) == expected["tiles"]
+    return np.array(answer["exits"])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_every_exit_as_in_pytorch(program, built, model, pictures, results, number):
+    path, images = pictures
+    answer = ask(program, built[0], "--images", path, "--mode", MODES, "--exit", number)
+    assert (check(answer, built, results, MODES.split(","), Halting.at(number, 2)) == number).all()
+    names = [exit.name for exit in built[2].exits] + ["classifier"]
+    assert answer["logits"][::2] == model.integer_stations(images[::2])[names[number]].tolist()
+    off = ask(program, built[0], "--images", path, "--gate", "off", "--exit", number, count=2)
+    check(off, built, results, ["full ungated"], Halting.at(number, 2))
+
+
+def test_a_budget_is_kept_and_used(program, built, pictures, results):
+    path, (deploy, contents, graph, _) = pictures[0], built
+    exits = {mode["name"]: mode["exits"] for mode in contents["modes"]}
+    least = exits["full"][0]["cycles_model"]
+    whole = max(ask(program, deploy, "--images", path)["frame_cycles"])
+    spent = []
+    for budget in (least, exits["full"][1]["cycles_model"], (exits["full"][1]["cycles_model"] + whole) // 2, 10 * whole):
+        answer = ask(program, deploy, "--images", path, "--budget", budget)
+        halting = Halting(tuple(max(budget - exit["onward"] + 1, 0) for exit in exits["full"]), (OFF, OFF))
+        stopped = check(answer, built, results, ["full"], halting)
+        assert max(answer["frame_cycles"]) <= budget
+        spent.append(stopped.mean())
+    assert spent == sorted(spent) and spent[0] < 1 and spent[1] >= 1 and spent[-1] == 2
+    mixed = ask(program, deploy, "--images", path, "--mode", "1/4,full", "--budget", least)  # the slowest mode counts
+    assert max(mixed["frame_cycles"]) <= least
+    done = program("--board-dir", deploy, "--budget", least - 1)
+    assert done.code == 2 and f"--budget is {least - 1} cycles and a frame takes up to {least} to the first exit" in done.err
+    assert done.err.count("\n") == 1
+    quarter = exits["1/4"][0]["cycles_model"]
+    assert ask(program, deploy, "--mode", "1/4", "--budget", quarter, count=2)["frames"] == 2
+
+
+def test_frames_stop_where_they_are_sure(program, built, pictures, results):
+    path, (deploy, _, graph, _) = pictures[0], built
+    leads = [lead(logits) for logits in results["full"].exit_logits.values()]
+    real = [float(np.median(found)) * exit.logit_scale for found, exit in zip(leads, graph.exits, strict=True)]
+    for text, margins in ((f"{real[0]}", real[:1] * 2), (f"{real[0]},{real[1]}", real), ("0", [0, 0]), ("1e30", [1e30] * 2)):
+        units = [min(int(np.ceil(value / exit.logit_scale)), OFF - 1) for value, exit in zip(margins, graph.exits, strict=True)]
+        answer = ask(program, deploy, "--images", path, "--mode", MODES, "--confidence", text)
+        stopped = check(answer, built, results, MODES.split(","), Halting((OFF, OFF), tuple(units)))
+        assert {"0": {0}, "1e30": {2}}.get(text, {0, 1, 2}) == set(stopped.tolist())
+    answer = ask(program, deploy, "--images", path)  # a batch's exits are its own
+    assert (check(answer, built, results, ["full"], None) == 2).all()
+
+
+def test_what_is_printed_and_written(program, built, pictures):
+    deploy, contents, graph, _ = built
+    done = program("--board-dir", deploy, "--exit", 1, "--count", 4)
+    assert done.code == 0, done.err
+    line = next(line for line in done.out.splitlines() if line.startswith("  exit 1"))
+    assert "100.0 % of the frames" in line and graph.exits[1].name in line and done.out.count("  exit ") == 1
+    assert [exit["name"] for exit in contents["exits"]] == [exit.name for exit in graph.exits]
+    for mode in contents["modes"]:
+        assert all(exit["cycles_rtl"] <= exit["cycles_model"] for exit in mode["exits"]) and len(mode["exits"]) == 2
+        if not mode["gates"]:
+            assert all(exit["cycles_rtl"] == exit["cycles_model"] for exit in mode["exits"])
+        assert sum(mode["cycles_per_layer_rtl"].values()) == mode["cycles_model"]
+
+
+@pytest.mark.parametrize(
+    "options, saying",
+    [
+        (("--exit", "3"), "--exit is 3; give 0 to 1, or 2 for the network's own classifier"),
+        (("--exit", "-1"), "--exit is -1; give 0 to 1"),
+        (("--exit", "x"), "invalid int value: 'x'"),
+        (("--budget", "0"), "--budget is 0 cycles and a frame takes up to"),
+        (("--confidence", "-1"), "--confidence is '-1'; give a margin of the logits, 0 or more, or one for each exit: 2"),
+        (("--confidence", "1,2,3"), "one for each exit: 2"),
+        (("--confidence", "nan"), "--confidence is 'nan'"),
+        (("--exit", "0", "--budget", "9"), "not allowed with argument"),
+    ],
+)
+def test_what_is_no_exit_is_refused(program, built, options, saying):
+    done = program("--board-dir", built[0], *options)
+    assert done.code == 2 and saying in done.err and done.err.count("\n") == 1 and not done.out
+
+
+@pytest.mark.parametrize("option", ["exit", "budget", "confidence"])
+def test_a_build_without_exits(program, build, option):
+    done = program("--board-dir", build / "deploy", f"--{option}", "1")
+    assert done.code == 2 and f"resnet8 has no early exits; leave out --{option}." in done.err and done.err.count("\n") == 1
