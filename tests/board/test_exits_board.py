@@ -90,7 +90,7 @@ def test_every_exit_as_in_pytorch(program, built, model, pictures, results, numb
 
 
 def test_a_budget_is_kept_and_used(program, built, pictures, results):
-    path, (deploy, contents, graph, _) = pictures[0], built
+    path, (deploy, contents, _, _) = pictures[0], built
     exits = {mode["name"]: mode["exits"] for mode in contents["modes"]}
     least = exits["full"][0]["cycles_model"]
     whole = max(ask(program, deploy, "--images", path)["frame_cycles"])
