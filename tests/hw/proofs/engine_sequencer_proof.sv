@@ -10,6 +10,7 @@ module engine_sequencer_proof
     import gatefold_pkg::*;
 #(
     parameter bit          GATES = 0,
+    parameter bit          EXITS = 0,
     parameter int unsigned PE = 2,
     parameter int unsigned R = 32,
     parameter int unsigned P = 64,
@@ -28,12 +29,16 @@ module engine_sequencer_proof
     input wire              groups_empty,
     input wire  group_t     next_group,
     input wire              decision,
+    input wire              exit_due,
+    input wire              exit_looks,
+    input wire              exit_sure,
     input wire              record_ready,
     input wire              linear_done
 );
     localparam int unsigned ONE = P / R, LATENCY = 5, DRAIN = LATENCY + PE * P / R - 1;
     localparam int unsigned IW = $clog2(LAYERS);
     logic image_release, side, buffer, tables_start, groups_prepare, groups_advance, gate_start, list_start, linear_start, finish;
+    logic frame_start, exit_passed;
     logic [$clog2(MODES * LAYERS)-1:0] program_addr;
     logic [IW-1:0] tables_next;
     descriptor_t layer;
@@ -44,7 +49,7 @@ module engine_sequencer_proof
     logic [7:0] mode;
     logic [31:0] cycles, tiles;
     engine_sequencer #(
-        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .LATENCY(LATENCY), .WEIGHT_AW(WEIGHT_AW), .GATES(GATES)
+        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .LATENCY(LATENCY), .WEIGHT_AW(WEIGHT_AW), .GATES(GATES), .EXITS(EXITS)
     ) dut (.*);
 
     typedef enum logic [2:0] {IDLE, FETCH, FETCHED, LOAD, RUN, DRAINING, LINEAR, FINISH} state_e;

@@ -25,6 +25,7 @@ SIZES = {
     "engine_sequencer with gates": {"GATES": 1},
     "engine_sequencer of one output, few requantisers": {"PE": 1, "R": 8},
     "engine_sequencer with gates, few requantisers": {"R": 16, "GATES": 1},
+    "engine_sequencer with gates and exits": {"GATES": 1, "EXITS": 1},
     "engine_sequencer of 32 lanes, one mode": {"P": 32, "MODES": 1},
 }
 """Parameters of a proof; its name begins with the unit's."""
