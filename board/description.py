@@ -44,7 +44,7 @@ FIELDS = {
     "status": ("busy", "done", "error", "error_code"),
     "irq": ("pending",),
     "forced": ("enable", "word"),
-    "exits": ("enable",),
+    "exits": ("enable", "mode"),
 }
 RECORD = ("frame", "mode", "exit", "class", "cycles", "tiles", "status")
 
@@ -63,8 +63,9 @@ class Mode:
         accuracy: on the data set's test images, 0…1, or None.
         gates: whether gates run in it.
         groups: layer -> group count.
+        cycles: of a frame, at most.
         exits: (cycles, onward) of each early exit, at most: of a frame that stops there, and from its branch, which is not computed, to the
-            end of the next exit or of the network.
+            nearest later end, at an exit or of the network.
     """
 
     index: int
@@ -72,6 +73,7 @@ class Mode:
     accuracy: Optional[float]
     gates: bool
     groups: Dict[str, int]
+    cycles: int
     exits: Tuple[Tuple[int, int], ...]
 
 
@@ -216,7 +218,9 @@ def read_modes(entries: object) -> Dict[str, Mode]:
             isinstance(groups, dict) and all(is_text(layer) and is_whole(n, 1, 512) for layer, n in groups.items()),
             f"modes.json: the group counts of mode {entry['name']} are none",
         )
-        modes[entry["name"]] = Mode(number, entry["name"], accuracy, gates, groups, _exit_cycles(entry.get("exits"), entry["name"]))
+        cycles, exits = entry.get("cycles_model"), _exit_cycles(entry.get("exits"), entry["name"])
+        need(is_whole(cycles, 1, 2**32 - 1), f"modes.json: a frame of mode {entry['name']} takes {_short(cycles)} cycles")
+        modes[entry["name"]] = Mode(number, entry["name"], accuracy, gates, groups, cycles, exits)
     return modes
 
 

@@ -149,10 +149,12 @@ class Accelerator:
                 for word in np.packbits(padded, bitorder="little").view("<u4"):
                     self._write("forced_word", word)
         if self._deploy.exits:
-            self._write("exits", 0 if halting is None else self._bit("exits", "enable"))
-            for limit, margin in zip(halting.limits, halting.margins) if halting else ():
-                self._write("exit_limit", limit)
-                self._write("exit_margin", margin)
+            self._write("exits", 0)
+            for mode, limits in halting.limits.items() if halting else ():
+                self._write("exits", self._bit("exits", "enable") | mode << self._fields["exits", "mode"][0])
+                for limit, margin in zip(limits, halting.margins):
+                    self._write("exit_limit", limit)
+                    self._write("exit_margin", margin)
         try:
             self._write("control", self._bit("control", "start"))
             self._wait(frames, timeout)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -32,11 +32,11 @@ class Halting:
     """Where frames stop, as the accelerator's registers have it, for each exit in order.
 
     Attributes:
-        limits: cycles from which on a frame that comes there stops there.
+        limits: index of a mode -> cycles from which on a frame that comes there stops there.
         margins: by which its best logit leads the second where another one stops there; OFF: its branch is not computed.
     """
 
-    limits: Tuple[int, ...]
+    limits: Dict[int, Tuple[int, ...]]
     margins: Tuple[int, ...]
 
 
@@ -67,29 +67,37 @@ def halting_of(
     """What one of --exit, --budget and --confidence asks for; None where none does.
 
     Args:
-        modes: those of the frames; the slowest one counts for a budget.
+        modes: those of the frames.
         number: of an exit, that of the network's own classifier behind the last.
         budget: cycles that no frame may take more of.
         confidence: margin of the real logits, or a comma list of one for each exit.
 
     Raises:
-        BoardError: there is no such exit, or the budget is below the first one.
+        BoardError: there is no such exit, or the budget is below all of them.
     """
     count = len(exits)
     off = (OFF,) * count
+    nowhere = {mode.index: off for mode in modes}
     if number is not None:
         if not 0 <= number <= count:
             raise BoardError(f"--exit is {number}; give 0 to {count - 1}, or {count} for the network's own classifier.")
-        return Halting(tuple(0 if exit == number else OFF for exit in range(count)), off)
+        limits = tuple(0 if exit == number else OFF for exit in range(count))
+        return Halting(dict.fromkeys(nowhere, limits), off)
     if budget is not None:
-        first = max(mode.exits[0][0] for mode in modes)
-        if budget < first:
-            raise BoardError(f"--budget is {budget} cycles and a frame takes up to {first} to the first exit; give at least that.")
-        onward = [max(mode.exits[exit][1] for mode in modes) for exit in range(count)]
-        return Halting(tuple(min(max(budget - cycles + 1, 0), OFF) for cycles in onward), off)
+        return Halting({mode.index: _limits(mode, budget) for mode in modes}, off)
     if confidence is not None:
-        return Halting(off, _margins(exits, confidence))
+        return Halting(nowhere, _margins(exits, confidence))
     return None
+
+
+def _limits(mode, budget):
+    """A frame stops at an exit where what is left of the budget is too little for any later end."""
+    least = min(mode.cycles, *(cycles for cycles, _ in mode.exits))
+    if budget < least:
+        raise BoardError(
+            f"--budget is {budget} cycles and a frame in mode {mode.name} takes up to {least} to the nearest exit; give at least that."
+        )
+    return tuple(min(max(budget - onward + 1, 0), OFF) for _, onward in mode.exits)
 
 
 def _margins(exits, confidence):

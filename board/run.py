@@ -66,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--budget",
         type=int,
         metavar="CYCLES",
-        help="stop every frame at the last exit that is sure to end within so many clock cycles, in the slowest of the modes",
+        help="stop every frame at the last exit that is sure to end within so many clock cycles",
     )
     exits.add_argument(
         "--confidence",

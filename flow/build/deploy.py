@@ -130,7 +130,7 @@ def description(
         and `modes`: a list in the order of the mode index, each with name, index, gates (whether they run), group_counts (layer -> n),
         cycles_model and cycles_rtl (of a frame; with everything switched on, and the most seen), cycles_per_layer and
         cycles_per_layer_rtl (layer -> cycles), tiles, exits (of each early exit cycles_model and cycles_rtl of a frame that stops there, and
-        onward: cycles from its branch on, which is not computed, to the end of the next exit or of the network), and accuracy (None where
+        onward: cycles from its branch on, which is not computed, to the nearest later end, at an exit or of the network), and accuracy (None where
         it is not known). `exits`: of each early exit name (of its classifier) and logit_scale.
     """
     modes = []

@@ -50,9 +50,13 @@ def frame_record(
 
 
 def exit_cycles(graph: LayerGraph, config: EngineConfig, mode: str) -> list[tuple[int, int]]:
-    """(cycles of a frame that stops there, cycles from its branch on, which is not computed, to the end of the next exit or of the network)
-    of each exit; with everything switched on which gates decide, and no other branch computed."""
+    """(cycles of a frame that stops there, cycles from its branch on, which is not computed, to the nearest later end: at an exit or of the
+    network) of each exit; with everything switched on which gates decide, and no other branch computed.
+
+    The network's own end may be nearer than the next exit's, whose convolutions have no groups.
+    """
     count = len(graph.exits)
     courses = [Course(Halting.at(number, count)) for number in range(count + 1)]
     ends = [frame_cost(graph, mode, config, course=course).cycles for course in courses]
-    return [(ends[number], ends[number + 1] - courses[number + 1].arrived[number]) for number in range(count)]
+    onward = [min(ends[number + 1 :]) - courses[-1].arrived[number] for number in range(count)]
+    return list(zip(ends, onward))

@@ -118,10 +118,12 @@ def _check_supported(graph):
     check_classes(graph.name, graph.classes)
     if len(graph.modes) > MODES:
         raise GatefoldError(f"{graph.name} has {len(graph.modes)} modes and the engine holds {MODES}; name fewer with --modes.")
-    if len(graph.modes) == 1 and any(graph.used_groups(layer) != [1] for layer in graph.layers):
+    grouped = next((layer for layer in graph.layers if graph.used_groups(layer) != [1]), None)
+    if len(graph.modes) == 1 and grouped:
+        own = "" if grouped.gate or grouped.exit else " or choose full"
         raise GatefoldError(
-            f"{graph.name} with {next(iter(graph.modes))} as its only mode: an engine for one mode has no group logic; "
-            "add another mode or choose full."
+            f"{graph.name} with {next(iter(graph.modes))} as its only mode: an engine for one mode has no group logic, which layer "
+            f"{grouped.name} takes; add another mode{own}."
         )
     by_name = {layer.name: layer for layer in graph.layers}
     for index, layer in enumerate(graph.layers):

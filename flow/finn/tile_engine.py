@@ -34,7 +34,7 @@ OP = "TileEngine"
 RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 BEAT_BYTES = 8
 WORDS_PER_BEAT = 2
-HOST_BITS, EXIT_BITS = 106, 43
+HOST_BITS, EXIT_BITS = 106, 51
 """Of `gate_host_t` and `exit_host_t` in `hw/rtl/engine_pkg.sv`: a node has no registers, its gates decide with thresholds of 0, and all
 frames pass its exits."""
 

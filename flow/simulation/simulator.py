@@ -176,10 +176,14 @@ class Simulator:
             self.write("frames", frames)
             self.write("mode", int(modes) if one_mode else 0)
             self.write("mode_list", 0 if one_mode else BASE + list_offset)
-            self.write("exits", 0 if halting is None else self.interface.fields["exits"]["enable"].mask)
-            for limit, margin in zip(halting.limits, halting.margins, strict=True) if halting else ():
-                self.write("exit_limit", limit)
-                self.write("exit_margin", margin)
+            exits = self.interface.fields["exits"]
+            for mode in range(self.modes) if halting else ():
+                self.write("exits", exits["enable"].mask | mode << exits["mode"].low)
+                for limit, margin in zip(halting.limits, halting.margins, strict=True):
+                    self.write("exit_limit", limit)
+                    self.write("exit_margin", margin)
+            if halting is None:
+                self.write("exits", 0)
             self.write("control", control["start"].mask | control["interrupt"].mask)
             self.advance(max_cycles or 100_000 + 4_000_000 * frames)
             self._check_end(frames)

@@ -8,13 +8,15 @@ module engine_exits
     import engine_pkg::*;
 #(
     parameter int unsigned EXITS = 1,
-    localparam int unsigned AW = (EXITS == 1) ? 1 : $clog2(EXITS)
+    parameter int unsigned MODES = 5,
+    localparam int unsigned AW = (EXITS == 1) ? 1 : $clog2(EXITS), MW = (MODES == 1) ? 1 : $clog2(MODES)
 ) (
     input  wire         clk,
     input  wire         rst_n,
-    // An exit's number has eight bits, and there are EXITS.
+    // Numbers of exits and modes have eight bits; there are EXITS and MODES.
     // verilator lint_off UNUSEDSIGNAL
     input  wire exit_host_t host,
+    input  wire  [7:0]  mode,    /// of the frame
     // verilator lint_on UNUSEDSIGNAL
     input  wire         start,   /// a frame begins
     input  wire         passed,  /// the next exit is at hand
@@ -26,20 +28,22 @@ module engine_exits
     output logic        sure
 );
     // A limit is kept less one, since it is compared with the cycles of the cycle before.
-    (* ram_style = "distributed" *) logic [31:0] limits[1 << AW];
+    (* ram_style = "distributed" *) logic [31:0] limits[1 << (MW + AW)];
     (* ram_style = "distributed" *) logic [31:0] margins[1 << AW];
     logic          write_limit, write_margin;
     logic [AW-1:0] at;
+    logic [MW-1:0] in_mode;
     logic [31:0]   value, limit, least;
     always_ff @(posedge clk) begin
-        write_limit <= host.write_limit && 32'(host.number) < EXITS;
+        write_limit <= host.write_limit && 32'(host.number) < EXITS && 32'(host.mode) < MODES;
         write_margin <= host.write_margin && 32'(host.number) < EXITS;
         at <= host.number[AW-1:0];
+        in_mode <= host.mode[MW-1:0];
         value <= host.value - 32'(host.write_limit && host.value != '0);
-        if (write_limit) limits[at] <= value;
+        if (write_limit) limits[{in_mode, at}] <= value;
         if (write_margin) margins[at] <= value;
         number <= (!rst_n || start) ? '0 : number + 8'(passed);
-        limit <= limits[number[AW-1:0]];
+        limit <= limits[{mode[MW-1:0], number[AW-1:0]}];
         least <= margins[number[AW-1:0]];
         due <= host.enable && cycles >= limit;
         looks <= host.enable && least != '1;

@@ -52,8 +52,9 @@ package engine_pkg;
     // What the host tells the exits.
     typedef struct packed {
         logic        enable;        // limits and margins hold; it stands still while a batch runs
-        logic        write_limit;   // of the exit `number`
-        logic        write_margin;
+        logic        write_limit;   // of the exit `number` in the mode `mode`
+        logic        write_margin;  // of that exit in all modes
+        logic [7:0]  mode;
         logic [7:0]  number;
         logic [31:0] value;
     } exit_host_t;

@@ -146,6 +146,7 @@ module registers
   end
 
   logic [7:0]  exit_next;
+  logic [7:0]  exit_mode;
   logic [31:0] exit_limit;
   logic [31:0] exit_margin;
   if (EXITS != 0) begin : g_exits
@@ -158,6 +159,7 @@ module registers
         exit_host.write_limit  <= 1'b0;
         exit_host.write_margin <= 1'b0;
         exit_next              <= '0;
+        exit_mode              <= '0;
         exit_limit             <= '0;
         exit_margin            <= '0;
       end else begin
@@ -166,15 +168,17 @@ module registers
         if (write_limit) exit_limit <= write_data;
         if (write_margin) exit_margin <= write_data;
         if (write_exits && write_strobe[EXITS_ENABLE/8]) exit_host.enable <= write_data[EXITS_ENABLE];
+        if (write_exits && write_strobe[EXITS_MODE/8]) exit_mode <= write_data[EXITS_MODE+:EXITS_MODE_WIDTH];
         if (write_exits && write_strobe[EXITS_NUMBER/8]) exit_next <= write_data[EXITS_NUMBER+:EXITS_NUMBER_WIDTH];
         else if (write_margin) exit_next <= exit_next + 8'd1;
       end
+      exit_host.mode   <= exit_mode;
       exit_host.number <= exit_next;
       exit_host.value  <= write_data;
     end
   end else begin : g_no_exits
     assign exit_host = '0;
-    assign {exit_next, exit_limit, exit_margin} = '0;
+    assign {exit_next, exit_mode, exit_limit, exit_margin} = '0;
   end
 
   logic       interrupt_enable;
@@ -270,6 +274,7 @@ module registers
     forced_word[FORCED_ENABLE] = forced;
     forced_word[FORCED_WORD+:FORCED_WORD_WIDTH] = forced_next;
     exits_word[EXITS_ENABLE] = exit_host.enable;
+    exits_word[EXITS_MODE+:EXITS_MODE_WIDTH] = exit_mode;
     exits_word[EXITS_NUMBER+:EXITS_NUMBER_WIDTH] = exit_next;
   end
   assign words = {

@@ -148,8 +148,8 @@ module tile_engine
 
     // ---- exits
     if (EXITS != 0) begin : exits
-        engine_exits #(.EXITS(EXITS)) unit (
-            .clk, .rst_n, .host(exit_host), .start(frame_start), .passed(exit_passed), .cycles, .margin, .number(exit),
+        engine_exits #(.EXITS(EXITS), .MODES(MODES)) unit (
+            .clk, .rst_n, .host(exit_host), .mode, .start(frame_start), .passed(exit_passed), .cycles, .margin, .number(exit),
             .due(exit_due), .looks(exit_looks), .sure(exit_sure)
         );
     end else begin : no_exits

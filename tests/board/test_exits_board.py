@@ -8,12 +8,15 @@ import pytest
 import torch
 from test_gated_board import ask
 
+from board.deploy import open_deploy
+from board.exits import halting_of
 from flow import models
 from flow.build.deploy import built_graph
 from flow.cli import main
 from flow.engine.config import EngineConfig
+from flow.engine.cost import frame_cost
 from flow.engine.frame import frame_record
-from flow.graph.exits import OFF, Halting, lead
+from flow.graph.exits import OFF, Course, Halting, lead
 from flow.graph.integer import run
 from flow.paths import build_root
 from flow.training.checkpoint import save_model
@@ -102,13 +105,33 @@ def test_a_budget_is_kept_and_used(program, built, pictures, results):
         assert max(answer["frame_cycles"]) <= budget
         spent.append(stopped.mean())
     assert spent == sorted(spent) and spent[0] < 1 and spent[1] >= 1 and spent[-1] == 2
-    mixed = ask(program, deploy, "--images", path, "--mode", "1/4,full", "--budget", least)  # the slowest mode counts
-    assert max(mixed["frame_cycles"]) <= least
-    done = program("--board-dir", deploy, "--budget", least - 1)
-    assert done.code == 2 and f"--budget is {least - 1} cycles and a frame takes up to {least} to the first exit" in done.err
-    assert done.err.count("\n") == 1
+    mixed = ask(program, deploy, "--images", path, "--mode", "1/4,full", "--budget", least)  # each mode has limits of its own
+    assert max(mixed["frame_cycles"]) <= least and mixed["exits"][1::2] == [0] * (IMAGES // 2)
+    assert mixed["exits"][::2] == [2] * (IMAGES // 2), "in 1/4 the network's own end is nearer than the second exit's"
+    done = program("--board-dir", deploy, "--mode", "1/4,full", "--budget", least - 1)
+    assert done.code == 2 and done.err.count("\n") == 1
+    assert f"--budget is {least - 1} cycles and a frame in mode full takes up to {least} to the nearest exit" in done.err
     quarter = exits["1/4"][0]["cycles_model"]
-    assert ask(program, deploy, "--mode", "1/4", "--budget", quarter, count=2)["frames"] == 2
+    assert ask(program, deploy, "--mode", "1/4", "--budget", quarter, count=2)["exits"] == [0, 0]
+
+
+def test_no_decisions_of_gates_break_a_budget(built):
+    """By the cycle model: frames with random decisions, and every budget that some end just fits or just misses."""
+    deploy, _, graph, config = built
+    description, rng, seen = open_deploy(deploy), np.random.default_rng(3), set()
+    for mode in description.modes.values():
+        ends = [cycles for cycles, _ in mode.exits] + [mode.cycles]
+        for budget in sorted({max(end + step, min(ends)) for end in ends for step in (-1, 0, 1, 400)}):
+            told = halting_of(description.exits, [mode], None, budget, None)
+            for share in (0, 0.3, 0.7, 1):
+                decisions = {gate.name: (rng.random(gate.decisions) < share).astype(np.uint8) for gate in graph.gates}
+                course = Course(Halting(told.limits[mode.index], told.margins))
+                cycles = frame_cost(graph, mode.name, config, decisions, course).cycles
+                assert cycles <= budget, (mode.name, budget, share)
+                seen.add(course.exit)
+                if not mode.gates or share == 1:  # nothing is left over: the last end that fits
+                    assert course.exit == max(exit for exit, end in enumerate(ends) if end <= budget), (mode.name, budget)
+    assert seen == {0, 1, 2}
 
 
 def test_frames_stop_where_they_are_sure(program, built, pictures, results):
@@ -144,7 +167,7 @@ def test_what_is_printed_and_written(program, built, pictures):
         (("--exit", "3"), "--exit is 3; give 0 to 1, or 2 for the network's own classifier"),
         (("--exit", "-1"), "--exit is -1; give 0 to 1"),
         (("--exit", "x"), "invalid int value: 'x'"),
-        (("--budget", "0"), "--budget is 0 cycles and a frame takes up to"),
+        (("--budget", "0"), "--budget is 0 cycles and a frame in mode full takes up to"),
         (("--confidence", "-1"), "--confidence is '-1'; give a margin of the logits, 0 or more, or one for each exit: 2"),
         (("--confidence", "1,2,3"), "one for each exit: 2"),
         (("--confidence", "nan"), "--confidence is 'nan'"),

@@ -11,9 +11,11 @@ from flow.cli import main
 from flow.engine.boards import find_board
 from flow.engine.compile import keep_modes
 from flow.engine.config import Folding
+from flow.engine.cost import frame_cost
 from flow.engine.plan import plan
 from flow.engine.select import choose
 from flow.export.from_model import layer_graph
+from flow.graph.exits import Course, Halting
 from flow.synth.report import Design, advice, contents, show
 from flow.synth.resources import Estimate, Unit
 from flow.synth.timing import Timing, Worst, placed
@@ -107,6 +109,26 @@ def test_cycles_of_a_layer_by_formula_and_simulated():
     assert rows["stem"] == ["formula", *(f"{mode['layers']['stem']:,}" for mode in (full, quarter))]
     assert rows[""] == ["simulated", *(f"{mode['layers_rtl']['classifier']:,}" for mode in (full, quarter))]
     assert f"{full['layers_rtl']['stage3.block1.conv2']:,}" in text
+
+
+def test_frames_that_stop_at_an_exit():
+    graph, board = keep_modes(layer_graph(models.create("resnet8", exits=True)), ["full", "1/4"]), find_board("pynq-z2")
+    layout = plan(graph, choose(board))
+    report = contents(Design(graph, board, layout, None, {}))
+    built = {"modes": [{"name": name, "exits": [{"cycles_rtl": 5000}, {"cycles_rtl": 9000}]} for name in graph.modes]}
+    seen = contents(Design(graph, board, layout, built, {}))["modes"]
+    for name, mode in report["modes"].items():
+        ends = [frame_cost(graph, name, layout.config, course=Course(Halting.at(number, 2))).cycles for number in range(3)]
+        assert [exit["cycles_model"] for exit in mode["exits"]] == ends[:2] and mode["cycles_model"] == ends[2]
+        assert [exit["name"] for exit in mode["exits"]] == [exit.name for exit in graph.exits]
+        assert [exit["frames_per_s"] for exit in mode["exits"]] == [board.clock_mhz * 1e6 / cycles for cycles in ends[:2]]
+        assert [exit["cycles_rtl"] for exit in seen[name]["exits"]] == [5000, 9000]
+        assert seen[name]["exits"][1]["frames_per_s"] == board.clock_mhz * 1e6 / 9000
+        assert not any(graph[layer].exit for layer in (*mode["layers"], *mode["layers_rtl"]))
+    text, rows = shown(report)
+    assert "Early exits" in text and rows[f"1: {graph.exits[1].name}"][0] == "cycles, formula"
+    without = layer_graph(models.create("resnet8"))
+    assert "Early exits" not in shown(contents(Design(without, board, plan(without, choose(board)), None, {})))[0]
 
 
 def test_a_build_from_before_simulated_layers_shows_its_frames():

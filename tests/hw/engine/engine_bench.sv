@@ -28,6 +28,7 @@ module engine_bench
     input  wire         exits_enable,
     input  wire         exit_write_limit,
     input  wire         exit_write_margin,
+    input  wire  [7:0]  exit_mode,
     input  wire  [7:0]  exit_number,
     input  wire  [31:0] exit_value,
     input  wire  [7:0]  layer,
@@ -40,7 +41,8 @@ module engine_bench
     };
     engine_pkg::exit_host_t exit_host;
     assign exit_host = '{
-        enable: exits_enable, write_limit: exit_write_limit, write_margin: exit_write_margin, number: exit_number, value: exit_value
+        enable: exits_enable, write_limit: exit_write_limit, write_margin: exit_write_margin, mode: exit_mode,
+        number: exit_number, value: exit_value
     };
     tile_engine #(
         .P(P), .PE(PE), .R(R), .V(V), .X_DEPTH(X_DEPTH), .M_DEPTH(M_DEPTH), .IMAGE_BASE(IMAGE_BASE),

@@ -24,16 +24,18 @@ def graphs(kind):
     return with_exits(random_gated(6, blocks=(1, 2, 1), kinds=("channel", "both", "pooled")), BLOCKS)
 
 
-def tell(model, halting):
-    """Write what the host says of the exits."""
+def tell(model, haltings):
+    """Write what the host says of the exits: a Halting for each mode, whose margins are the same."""
     model.write("exits_enable", 1)
-    for number, (limit, margin) in enumerate(zip(halting.limits, halting.margins, strict=True)):
-        model.write("exit_number", number)
-        for name, value in (("limit", limit), ("margin", margin)):
-            model.write("exit_value", value)
-            model.write(f"exit_write_{name}", 1)
-            model.cycles(1)
-            model.write(f"exit_write_{name}", 0)
+    for mode, halting in enumerate(haltings):
+        model.write("exit_mode", mode)
+        for number, (limit, margin) in enumerate(zip(halting.limits, halting.margins, strict=True)):
+            model.write("exit_number", number)
+            for name, value in (("limit", limit), ("margin", margin)):
+                model.write("exit_value", value)
+                model.write(f"exit_write_{name}", 1)
+                model.cycles(1)
+                model.write(f"exit_write_{name}", 0)
     model.cycles(4)
 
 
@@ -60,6 +62,8 @@ def haltings(graph, config, table, images, modes):
     yield Halting((exact[0] + 1, *exact[1:]), (OFF,) * count)
     yield Halting((OFF,) * count, (int(leads[0, 0]), OFF, OFF))
     yield Halting((OFF,) * count, (int(leads[0, 0]) + 1, OFF, OFF))
+    # Every mode its own exit.
+    yield [Halting.at(number % (count + 1), count) for number in range(len(graph.modes))]
 
 
 @pytest.mark.timeout(600)
@@ -75,11 +79,13 @@ def test_frames_stop_where_the_host_says(kind, tmp_path):
     with Model(library, folder=tmp_path / graph.name, random_reset=7) as model:
         for seed, halting in enumerate(haltings(graph, layout.config, table, images, modes)):
             model.reset()
-            tell(model, halting)
+            of_modes = halting if isinstance(halting, list) else [halting] * len(graph.modes)
+            tell(model, of_modes)
             pauses = ((0, 0), (0.4, 0.4))[seed % 2]
             exits = []
             for frame, record in enumerate(stream(model, graph, modes, images, pauses, seed)):
-                expected = frame_record(graph, layout.config, modes[frame], results[frame], 0, halting)
+                told = of_modes[list(graph.modes).index(modes[frame])]
+                expected = frame_record(graph, layout.config, modes[frame], results[frame], 0, told)
                 assert {name: record[name] for name in expected} == expected, f"frame {frame}, {modes[frame]}, {halting}"
                 exits.append(record["exit"])
             seen.add(tuple(exits))
@@ -104,7 +110,7 @@ def test_cycles_per_layer_of_frames_that_stop_early(kind, tmp_path):
         ):
             for mode in list(graph.modes)[::2]:
                 model.reset()
-                tell(model, halting)
+                tell(model, [halting] * len(graph.modes))
                 (record,) = stream(model, graph, [mode], image, (0, 0))
                 result = run(graph, image, mode, hardware(table))
                 costs, exit = frame_costs(graph, layout.config, mode, result, 0, halting)

@@ -200,14 +200,14 @@ async def registers_hold_what_is_written(dut):
         assert await bench.read("forced_word") == word
         assert await bench.read("forced") == (8 + number) << 8 | 1
     await bench.write("forced", 0)
-    await bench.write("exits", 0x301)
+    await bench.write("exits", 0x90301)
     for number in range(3):
         limit, margin = (bench.random.randrange(1 << 32) for _ in range(2))
         await bench.write("exit_limit", limit)
-        assert await bench.read("exits") == (3 + number) << 8 | 1
+        assert await bench.read("exits") == 0x90000 | (3 + number) << 8 | 1
         await bench.write("exit_margin", margin)
         assert (await bench.read("exit_limit"), await bench.read("exit_margin")) == (limit, margin)
-        assert await bench.read("exits") == (4 + number) << 8 | 1
+        assert await bench.read("exits") == 0x90000 | (4 + number) << 8 | 1
     await bench.write("exits", 0)
     unknown = [offset for offset in (0x1C, 0x34, 0x4C, 0x7FC, 0xFFC) if offset not in REG.values()]
     for offset in unknown:
