@@ -167,6 +167,9 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         need(is_whole(per_tile, 1, 2), f"modes.json: a tile has {per_tile!r:.40} outputs")
         for mode in modes.values():
             need({layer.name for layer in layers} <= set(mode.groups), f"modes.json: mode {mode.name} lacks group counts")
+            for layer in layers:
+                n = mode.groups[layer.name]
+                need(layer.inputs % n == layer.outputs % n == 0, f"modes.json: layer {layer.name} has no {n} groups")
         remedy = f"build again with: make bitstream MODEL={contents['model']}"
         _check_files(folder, contents.get("files"), remedy)
         interface = read_object(folder / "interface.json")

@@ -8,7 +8,7 @@ import pytest
 from board.description import FORMAT
 from tests.board.conftest import seal
 
-FULL = {"name": "full", "index": 0, "gates": False, "group_counts": {}}
+FULL = {"name": "full", "index": 0, "gates": False, "group_counts": {}, "cycles_model": 9, "exits": []}
 
 
 def edit(file, **changes):
@@ -140,6 +140,12 @@ def test_a_clock_that_the_board_cannot_give(deploy, program):
         ({"modes": [{**FULL, "gates": 0}]}, "mode full does not say whether gates run in it"),
         ({"modes": [{**FULL, "group_counts": {"stem": 0}}]}, "the group counts of mode full are none"),
         ({"modes": [FULL]}, "mode full lacks group counts"),
+        ({"modes": [{**FULL, "cycles_model": 0}]}, "a frame of mode full takes 0 cycles"),
+        ({"modes": [{**FULL, "exits": None}]}, "mode full does not list its exits"),
+        ({"modes": [{**FULL, "exits": [{"cycles_model": 3}]}]}, "an exit of mode full is {'cycles_model': 3}"),
+        ({"exits": None}, "exits is no list of them"),
+        ({"exits": [{"name": "a", "logit_scale": 0}]}, "an exit is {'name': 'a', 'logit_scale': 0}"),
+        ({"exits": [{"name": "a", "logit_scale": 1.0}]}, "mode full has 0 exits, not 1"),
         ({"gates": None}, "gates and layers are no lists"),
         ({"gates": [{"name": "a", "count": 0, "layer": False}]}, "a gate is"),
         ({"layers": [{"name": "stem"}]}, "a layer is"),
@@ -272,3 +278,17 @@ def test_the_build_folder_of_the_environment(build, deploy, board, tmp_path):
     ):
         done = board(*arguments, env={**os.environ, "GATEFOLD_BUILD": str(name)})
         assert done.returncode == 2 and saying in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_group_counts_that_do_not_divide_a_layer(deploy, program):
+    contents = json.loads((deploy / "modes.json").read_text())
+    contents["modes"][2]["group_counts"]["stage3.block1.conv2"] = 3
+    seal(deploy, modes=contents["modes"])
+    program.refuse("--board-dir", deploy, saying="layer stage3.block1.conv2 has no 3 groups")
+
+
+def test_branches_of_exits_that_are_not_there(deploy, program):
+    contents = json.loads((deploy / "modes.json").read_text())
+    contents["layers"][3]["exit"] = "nowhere"
+    seal(deploy, layers=contents["layers"])
+    program.refuse("--board-dir", deploy, saying="layers and exits do not fit")

@@ -22,9 +22,10 @@ IMAGES = 32
 
 @pytest.fixture(scope="module")
 def model():
-    """resnet8 with DDI's channel gates and random weights; their biases are spread, so that they differ from picture to picture."""
+    """resnet8 with DDI's channel gates, exits that no frame takes here, and random weights; the gates' biases are spread, so that they
+    differ from picture to picture."""
     torch.set_num_threads(1)
-    model = models.initialise(models.create("resnet8", gates="channel", ungated=True), 3)
+    model = models.initialise(models.create("resnet8", gates="channel", exits=True, ungated=True), 3)
     generator = torch.Generator().manual_seed(1)
     for name, parameter in model.gates.named_parameters():
         if name.endswith("linear.bias"):
