@@ -27,6 +27,11 @@ class Folding:
     mult_dsp: int = 0
     requant_dsp: int = 1
 
+    @property
+    def quarters(self) -> bool:
+        """Whether each quarter of the lanes can work on outputs of its own."""
+        return self.p == 64 and self.pe == 2 and self.r == 64
+
     def __post_init__(self):
         for name, allowed in (
             ("p", (32, 64)),
@@ -64,6 +69,7 @@ class EngineConfig:
         mask: 1 where maps are smaller than they are stored.
         gates: channels of the widest gate's mask at most, a power of two from 16 on; 0 without gates.
         decisions: decisions of all gates.
+        pack: kernels that each quarter of the lanes has of its own, for gates on 4×4 pixels (`flow.engine.cost.packs`); 0 for none.
         biases: of the classifier and all gates.
         pool_depth: words of V pooled sums.
     """
@@ -94,6 +100,7 @@ class EngineConfig:
     requant_dsp: int
     gates: int
     decisions: int
+    pack: int
     biases: int
     pool_depth: int
 

@@ -38,6 +38,8 @@ module gatefold_top #(
   /// Channels of the widest gate's mask at most, a power of two (0: no gates), and decisions of all gates.
   parameter int unsigned GATES         = 0,
   parameter int unsigned DECISIONS     = 0,
+  /// Kernels that each quarter of the lanes has of its own, for gates on 4x4 pixels (0: none).
+  parameter int unsigned PACK          = 0,
   /// Words of the weight, requantisation and vector weight memories.
   parameter int unsigned WEIGHT_DEPTH  = 4096,
   parameter int unsigned REQUANT_DEPTH = 512,
@@ -176,6 +178,7 @@ module gatefold_top #(
     .MASK         (MASK != 0),
     .GATES        (GATES),
     .DECISIONS    (DECISIONS),
+    .PACK         (PACK),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),
