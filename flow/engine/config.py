@@ -27,6 +27,11 @@ class Folding:
     mult_dsp: int = 0
     requant_dsp: int = 1
 
+    @property
+    def quarters(self) -> bool:
+        """Whether each quarter of the lanes can work on outputs of its own."""
+        return self.p == 64 and self.pe == 2 and self.r == 64
+
     def __post_init__(self):
         for name, allowed in (
             ("p", (32, 64)),
@@ -65,6 +70,7 @@ class EngineConfig:
         gates: channels of the widest gate's mask at most, a power of two from 16 on; 0 without gates.
         decisions: decisions of all gates.
         exits: early exits; 0 without.
+        pack: kernels that each quarter of the lanes has of its own, for gates on 4×4 pixels (`flow.engine.cost.packs`); 0 for none.
         biases: of the classifier, all gates and all exits.
         pool_depth: words of V pooled sums.
     """
@@ -96,6 +102,7 @@ class EngineConfig:
     gates: int
     decisions: int
     exits: int
+    pack: int
     biases: int
     pool_depth: int
 

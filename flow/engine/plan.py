@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flow.engine.config import EngineConfig, Folding
+from flow.engine.cost import QUARTERS, packs
 from flow.engine.interface import load_interface
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
@@ -371,7 +372,12 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     maps, residuals, stream_words, inner_words = _place_maps(graph)
     buffers = 2 * image_words(features["planes"], features["image_size"])
 
+    packed = [layer for layer in graph.layers if packs(layer)] if graph.gates and folding.quarters and _quarters_free(graph) else []
     weights, weight_words = {}, 0
+    for layer in packed:  # at the same addresses in all of the four memories
+        weights[layer.name] = weight_words
+        weight_words += layer.out_channels // QUARTERS * layer.in_channels
+    pack = weight_words
     requants, requant_words = {}, 0
     biases, bias_count, fc_words = {}, 0, 0
     # The decisions' numbers are those of their biases behind the classifier's, so the exits' come last.
@@ -382,8 +388,9 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
             bias_count += layer.out_channels
             fc_words += layer.out_channels * -(-layer.in_channels // folding.v)
             continue
-        weights[layer.name] = weight_words
-        weight_words += layer.out_channels * input_count(layer)
+        if layer.name not in weights:
+            weights[layer.name] = weight_words
+            weight_words += layer.out_channels * input_count(layer)
         for setting in graph.used_settings(layer):
             requants[layer.name, setting] = requant_words
             requant_words += layer.out_channels
@@ -399,6 +406,7 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         m_depth=_power_of_two(inner_words + buffers),
         image_base=inner_words,
         weight_depth=_multiple(weight_words, 1024),
+        pack=_multiple(pack, 1024),
         requant_depth=_multiple(requant_words, 512),
         fc_depth=fc_words,
         modes=len(graph.modes),
@@ -409,6 +417,12 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         **features,
     )
     return Plan(folding, config, maps, residuals, weights, requants, biases, sums)
+
+
+def _quarters_free(graph):
+    """Whether the quarters of the lanes have outputs of their own in every layer whose descriptor looks like one in which they do."""
+    alike = [layer for layer in graph.layers if layer.kind == "conv" and layer.pool and (layer.stride, layer.in_size) == (2, 8)]
+    return all(packs(layer) for layer in alike)
 
 
 def _check_sizes(graph, stream_words, m_words, weight_words, requant_words):

@@ -1,6 +1,7 @@
 """Early exits of DDI (Wang et al., JSTSP 2020, section III-B, section IV-A, Fig. 5)."""
 
 import math
+from dataclasses import replace
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -55,7 +56,7 @@ class ExitBranch(nn.Module):
     def layers(self, in_size: int) -> list[LayerSpec]:
         """Its layers for maps of ``in_size`` pixels, named relative to the branch."""
         conv1 = self.conv1.spec("conv1", in_size >> self.pools, "map")
-        conv2 = self.conv2.spec("conv2", conv1.out_size, "conv1")
+        conv2 = replace(self.conv2.spec("conv2", conv1.out_size, "conv1"), pool=True)
         classifier = self.classifier
         linear = LayerSpec("classifier", "linear", classifier.in_features, classifier.out_features, 1, 1, 1, 1, (1,), "conv2")
         return [conv1, conv2, linear]

@@ -40,6 +40,8 @@ module gatefold_top #(
   parameter int unsigned DECISIONS     = 0,
   /// Early exits (0: none).
   parameter int unsigned EXITS         = 0,
+  /// Kernels that each quarter of the lanes has of its own, for gates on 4x4 pixels (0: none).
+  parameter int unsigned PACK          = 0,
   /// Words of the weight, requantisation and vector weight memories.
   parameter int unsigned WEIGHT_DEPTH  = 4096,
   parameter int unsigned REQUANT_DEPTH = 512,
@@ -182,6 +184,7 @@ module gatefold_top #(
     .GATES        (GATES),
     .DECISIONS    (DECISIONS),
     .EXITS        (EXITS),
+    .PACK         (PACK),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),

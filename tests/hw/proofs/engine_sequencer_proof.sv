@@ -11,6 +11,7 @@ module engine_sequencer_proof
 #(
     parameter bit          GATES = 0,
     parameter bit          EXITS = 0,
+    parameter bit          PACK = 0,
     parameter int unsigned PE = 2,
     parameter int unsigned R = 32,
     parameter int unsigned P = 64,
@@ -37,7 +38,7 @@ module engine_sequencer_proof
 );
     localparam int unsigned ONE = P / R, LATENCY = 5, DRAIN = LATENCY + PE * P / R - 1;
     localparam int unsigned IW = $clog2(LAYERS);
-    logic image_release, side, buffer, tables_start, groups_prepare, groups_advance, gate_start, list_start, linear_start, finish;
+    logic image_release, side, packs, buffer, tables_start, groups_prepare, groups_advance, gate_start, list_start, linear_start, finish;
     logic frame_start, exit_passed;
     logic [$clog2(MODES * LAYERS)-1:0] program_addr;
     logic [IW-1:0] tables_next;
@@ -49,7 +50,7 @@ module engine_sequencer_proof
     logic [7:0] mode;
     logic [31:0] cycles, tiles;
     engine_sequencer #(
-        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .LATENCY(LATENCY), .WEIGHT_AW(WEIGHT_AW), .GATES(GATES), .EXITS(EXITS)
+        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .LATENCY(LATENCY), .WEIGHT_AW(WEIGHT_AW), .GATES(GATES), .EXITS(EXITS), .PACK(PACK)
     ) dut (.*);
 
     typedef enum logic [2:0] {IDLE, FETCH, FETCHED, LOAD, RUN, DRAINING, LINEAR, FINISH} state_e;
@@ -61,6 +62,8 @@ module engine_sequencer_proof
     // ---- the layer as its descriptor has it, and the groups in the order in which they were taken
     descriptor_t d;
     group_t here, after;
+    logic after_packs;  // whether they are groups of a packed layer
+    wire coming_packs = PACK && program_data.discard && program_data.keep && program_data.stride2 && program_data.size == SIZE_8;
     wire take = state == LOAD && dut.take;
     wire begins = take && program_data.kind == KIND_CONV && !(GATES && groups_empty);
     always_comb begin
@@ -70,6 +73,8 @@ module engine_sequencer_proof
         // A group that is taken has outputs.
         assume (next_group.out_count != '0);
         if (GATES && begins) assume (dut.group_ready);
+        // Groups are looked for with the descriptor that is taken then.
+        if (GATES && begins) assume (after_packs == coming_packs);
     end
 
     // ---- the loops
@@ -81,7 +86,8 @@ module engine_sequencer_proof
     wire [8:0] outs = GATES ? here.out_count : MODES == 1 ? d.out_count : d.out_per_group;
     wire [9:0] left = {1'b0, outs} - {1'b0, t};
     wire       two = PE == 2 && left >= 10'd2;
-    wire [9:0] least = 10'((GATES ? PE == 2 : two) ? 2 * ONE : ONE);
+    wire quarters = PACK && d.discard && d.keep && d.stride2 && d.size == SIZE_8;
+    wire [9:0] least = quarters ? 10'(4 * PE) : (GATES ? PE == 2 : two) ? 10'(2 * ONE) : 10'(ONE);
     wire [9:0] some = GATES && ins == '0 ? 10'd1 : {1'b0, ins};
     wire [9:0] length = some > least ? some : least;
     wire [9:0] hold = GATES ? length - some : '0;
@@ -98,13 +104,17 @@ module engine_sequencer_proof
     wire block_end = group_end && last_group;
     wire row_end = block_end && {1'b0, x} + width == size;
     wire map_end = row_end && {1'b0, y} + height == size;
+    wire [5:0] drain = quarters ? 6'(DRAIN + 3 * PE) : 6'(DRAIN);
     logic [5:0] waited;
     always_ff @(posedge clk) begin
         if (take) begin
             d <= program_data;
             if (MODES == 1) {d.groups, d.in_per_group, d.out_per_group} <= '0;
         end
-        if (groups_advance) after <= next_group;
+        if (groups_advance) begin
+            after <= next_group;
+            after_packs <= state == RUN ? quarters : coming_packs;
+        end
         if (begins || (state == RUN && group_end)) here <= after;
         if (begins) begin
             {y, x, g, t, k, base, first_out} <= '0;
@@ -135,7 +145,7 @@ module engine_sequencer_proof
         was_run <= rst_n && state == RUN;
         ended <= rst_n && state == RUN && map_end;
         was_draining <= rst_n && state == DRAINING;
-        was_drained <= rst_n && state == DRAINING && waited == 6'(DRAIN);
+        was_drained <= rst_n && state == DRAINING && waited == drain;
         last_of_frame <= d.last;
         expected.valid <= rst_n && state == RUN && runs;
         expected.blank <= GATES && ins == '0;
@@ -159,11 +169,12 @@ module engine_sequencer_proof
         logic [1:0][8:0] less_two;
         logic [8:0]      hold, in_base, in_count, out_count;
     } begin_t;
-    function automatic begin_t begin_of(input logic [8:0] from, input logic [8:0] inputs, input logic [8:0] outputs, input logic last);
+    function automatic begin_t begin_of(input logic [8:0] from, input logic [8:0] inputs, input logic [8:0] outputs, input logic last,
+                                         input logic four);
         logic [8:0] tiles_of, length_of;
         tiles_of = GATES && inputs == '0 ? 9'd1 : inputs;
         for (int unsigned i = 0; i < 2; i++) begin
-            length_of = 9'(ONE * ((GATES ? PE - 1 : i) + 1));
+            length_of = four ? 9'(4 * PE) : (GATES ? PE == 2 : i == 1) ? 9'(2 * ONE) : 9'(ONE);
             if (tiles_of > length_of) length_of = tiles_of;
             begin_of.one_cycle[i] = length_of == 9'd1;
             begin_of.less_two[i] = length_of - 9'd2;
@@ -181,7 +192,8 @@ module engine_sequencer_proof
 
     if (GATES) begin : ahead
         always_comb if (started && (state == RUN || dut.listed.filled)) begin
-            assert (dut.there == begin_of(after.in_base, after.in_count, after.out_count, after.last));
+            assert (dut.there == begin_of(after.in_base, after.in_count, after.out_count, after.last, after_packs));
+            assert (state != RUN || after_packs == quarters);
             assert (after.out_count != '0);
         end
     end
@@ -202,16 +214,16 @@ module engine_sequencer_proof
             assert (dut.x == x && dut.y == y && dut.row == row);
             assert (GATES || (dut.in_base == base && dut.group == g));
             assert (!GATES || dut.in_base == here.in_base - hold[8:0]);
-            assert (dut.pair == two && dut.active == runs);
+            assert (packs == quarters && dut.pair == two && dut.active == runs);
             assert (dut.less_two == length[8:0] - 9'd2);
             assert (dut.tuple_last == tuple_end);
             assert (GATES || dut.input_last == ({1'b0, k} + 10'd1 == some) || k >= ins);
             assert (dut.group_last == (left <= 10'(PE)));
             assert (dut.block_last == last_group);
             assert (dut.row_last == ({1'b0, x} + width == size) && dut.map_last == ({1'b0, y} + height == size));
-            assert (dut.here == begin_of(GATES ? here.in_base : '0, ins, outs, GATES ? here.last : MODES == 1 || d.groups == 5'd1));
+            assert (dut.here == begin_of(GATES ? here.in_base : '0, ins, outs, GATES ? here.last : MODES == 1 || d.groups == 5'd1, quarters));
         end
-        if (state == DRAINING) assert (dut.wait_count + waited == 6'(DRAIN) && waited <= 6'(DRAIN));
+        if (state == DRAINING) assert (dut.wait_count + waited == drain && waited <= drain);
         // What it is all for.
         assert (tile.valid == expected.valid);
         if (tile.valid) begin

@@ -24,6 +24,7 @@ SIZES = {
     "engine_sequencer": {"GATES": 0},
     "engine_sequencer with gates": {"GATES": 1},
     "engine_sequencer of one output, few requantisers": {"PE": 1, "R": 8},
+    "engine_sequencer with gates and packed layers": {"R": 64, "GATES": 1, "PACK": 1},
     "engine_sequencer with gates, few requantisers": {"R": 16, "GATES": 1},
     "engine_sequencer with gates and exits": {"GATES": 1, "EXITS": 1},
     "engine_sequencer of 32 lanes, one mode": {"P": 32, "MODES": 1},
@@ -91,6 +92,7 @@ FAULTS = {
     "next block begins at the last group's inputs": ("engine_sequencer", "engine_sequencer", "block_end ? '0 : in_base + here.in_count", "in_base + here.in_count"),
     "next layer a cycle early": ("engine_sequencer", "engine_sequencer", "if (wait_count == '0) state <= layer.last", "if (wait_count == 6'd1) state <= layer.last"),
     "tile of a tuple that still waits": ("engine_sequencer with gates", "engine_sequencer", "k + 9'd1 == here.hold", "k + 9'd2 == here.hold"),
+    "packed tuple ends before its outputs have left": ("engine_sequencer with gates and packed layers", "engine_sequencer", "9'(4 * PE)", "9'(2 * PE)"),
     "group that follows begins too late": ("engine_sequencer with gates", "engine_sequencer", "(state == RUN && group_end)) here", "(state == RUN && block_end)) here"),
     "data while a header takes its place": ("dma_read", "dma_read", "(state != HEADER);", "1'b1;"),
 }  # fmt: skip
