@@ -47,11 +47,6 @@ def active_groups(layer: Layer, groups: int, inputs: np.ndarray, outputs: np.nda
     return [(int(i), int(o)) for i, o in counts if o]
 
 
-def group_cycles(inputs: int, outputs: int, config: EngineConfig) -> int:
-    """Cycles of one group in one block: a tuple with one output may follow one with two, so it takes as long at least."""
-    return -(-outputs // config.pe) * max(inputs, cost.tuple_wait(config.pe, config))
-
-
 def gated_costs(
     graph: LayerGraph, mode: str, config: EngineConfig, decisions: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, cost.LayerCost]:
@@ -100,7 +95,7 @@ def gated_costs(
             running, last = cost.packed_cycles(i, o, config), cost.packed_overhead(config)
             tiles = o // (cost.QUARTERS * config.pe) * i
         else:
-            running = blocks * sum(group_cycles(passes * i, o, config) for i, o in groups)
+            running = blocks * sum(cost.group_cycles(passes * i, o, config) for i, o in groups)
             tiles = blocks * sum(-(-o // config.pe) * passes * i for i, o in groups)
         end = taken + running + last + cost.overhead(config)
         costs[layer.name] = cost.LayerCost(end - began, tiles)
