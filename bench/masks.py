@@ -30,13 +30,13 @@ def main():
 
     folding = choose(find_board(args.board), dsp=not args.no_dsp)
     modes = plan(random_resnet(), folding).config.parameters()
-    gates = plan(random_gated(kinds=("channel",)), folding).config.parameters()
+    gates = plan(random_gated(kinds=("channel",), blocks=(1, 1, 2)), folding).config.parameters()
     exits = plan(with_exits(random_resnet(), ("stage1.block1", "stage2.block1")), folding).config.parameters()
     engines = {
         "modes": modes,
         "one_mode": {**modes, "MODES": 1},
         "gates": gates,
-        "no_gates": {**gates, "GATES": 0, "DECISIONS": 0},
+        "no_gates": {**gates, "GATES": 0, "DECISIONS": 0, "PACK": 0},
         "exits": exits,
         "no_exits": {**exits, "EXITS": 0},
     }

@@ -16,7 +16,7 @@ from flow.graph.layers import Setting, shuffle_slots
 from flow.models import create, initialise
 from flow.nn.trace import Use
 
-KINDS = ("layer", "ddi", "channel", "ffgate-1", "ffgate-2", "acs-gn", "acs-gn-4")
+KINDS = ("layer", "ddi", "channel", "pooled", "ffgate-1", "ffgate-2", "acs-gn", "acs-gn-4")
 MODES = ("full", "1/4", "1/16")
 
 

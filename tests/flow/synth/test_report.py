@@ -260,6 +260,14 @@ def test_the_engine_of_a_network_with_gates(tmp_path, capsys):
         f"gates.channel.stage{stage}_block1.{part}" for stage in (1, 2, 3) for part in ("conv", "linear")
     }
     assert gated["cycles_model"] > plain["cycles_model"]  # everything switched on, and the gates
+    own = {gate: sum(gated["layers"][gate.replace("linear", part)] for part in ("conv", "linear")) for gate in gated["gates"]}
+    assert {gate: cycles["own"] for gate, cycles in gated["gates"].items()} == own and not plain["gates"]
+    block = gated["layers"]["stage1.block1.conv1"] + gated["layers"]["stage1.block1.conv2"]
+    saves = gated["gates"]["gates.channel.stage1_block1.linear"]["saves"]
+    assert 0.95 * block < saves < block
+    assert main(["report", "resnet8", "--checkpoint", str(weights), "--no-synthesis"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{own['gates.channel.stage1_block1.linear']:,}" in shown and f"{saves:,}" in shown
 
 
 def test_gates_that_the_engine_lacks_are_told(tmp_path, capsys):
