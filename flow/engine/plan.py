@@ -344,11 +344,12 @@ def _place_sums(graph, lanes):
     for layer in reversed(graph.layers):
         if layer.name in read and layer.residual and (layer.mask or layer.when):
             read.add(layer.residual)
+    summed = [layer for layer in graph.layers if layer.name in read and layer.kind == "conv"]
+    if not graph.gates:  # classifiers read theirs at once
+        return {layer.name: 0 for layer in summed}, max(-(-layer.out_channels // lanes) for layer in summed)
     sums, words = {}, 0
-    exits, shared = [layer for layer in graph.layers if layer.exit and layer.name in read], None
-    for layer in graph.layers:
-        if layer.name not in read or layer.kind != "conv":
-            continue
+    exits, shared = [layer for layer in summed if layer.exit], None
+    for layer in summed:
         if layer.residual in sums:
             sums[layer.name] = sums[layer.residual]
             continue

@@ -75,10 +75,9 @@ def descriptor_fields(
             "in_list": gated and graph.masked_source(layer) is not None,
             "out_list": gated and bool(layer.mask),
             "list": gated and bool(layer.mask) and not layer.residual,
+            "pool_base": plan.sums.get(layer.name, 0),
             "skip": skip,
         }
-    if plan.config.gates or plan.config.exits:
-        own["pool_base"] = plan.sums.get(layer.name, 0)
     if begins_exit(graph, layer):
         own |= {"exit": True, "skip": skip}
     if plan.config.tables:

@@ -409,7 +409,7 @@ module tile_engine
     );
 
     // ---- head: sums of maps, classifiers and gates, the record
-    wire [6:0] pool_base = (GATES != 0 || EXITS != 0) ? layer.pool_base : '0;
+    wire [6:0] pool_base = (GATES != 0) ? layer.pool_base : '0;
     wire [$clog2(POOL_DEPTH)-1:0]  pool_addr;
     wire [V-1:0][POOL_WIDTH-1:0]   pool_data;
     engine_pool #(.R(R), .V(V), .DEPTH(POOL_DEPTH), .POOL_WIDTH(POOL_WIDTH)) pool (

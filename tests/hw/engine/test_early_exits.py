@@ -62,8 +62,20 @@ def haltings(graph, config, table, images, modes):
     yield Halting((exact[0] + 1, *exact[1:]), (OFF,) * count)
     yield Halting((OFF,) * count, (int(leads[0, 0]), OFF, OFF))
     yield Halting((OFF,) * count, (int(leads[0, 0]) + 1, OFF, OFF))
+    # Cycles that pass while a branch is computed, or while it waits for its groups behind a block that is left out, are too late.
+    yield Halting((exact[0] + 1, OFF, OFF), (OFF - 1, OFF, OFF))
+    if graph.gates:
+        late = next(
+            frame for frame, (image, mode) in enumerate(zip(images, modes, strict=True)) if left_out(graph, table, image, mode)
+        )
+        yield Halting((OFF, int(arrivals[late, 1]) + 2, OFF), (OFF, OFF - 1, OFF))
     # Every mode its own exit.
     yield [Halting.at(number % (count + 1), count) for number in range(len(graph.modes))]
+
+
+def left_out(graph, table, image, mode):
+    """Whether the block before the second exit is not computed."""
+    return run(graph, image[None], mode, hardware(table)).decisions.get("stage2.block1.layer_gate", np.ones((1, 1)))[0, 0] == 0
 
 
 @pytest.mark.timeout(600)
