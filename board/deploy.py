@@ -16,7 +16,6 @@ from board.description import (
     check_digest,
     check_interface,
     is_text,
-    is_whole,
     need,
     read_modes,
     read_object,
@@ -45,7 +44,6 @@ class Deploy:
         interface: the parsed interface.json.
         gates, layers: what decides in a frame, and what the convolutions have to do with it.
         exits: where a frame may stop early.
-        per_tile: outputs of a tile.
     """
 
     folder: Path
@@ -61,7 +59,6 @@ class Deploy:
     gates: List[Gate]
     layers: List[Work]
     exits: List[Exit]
-    per_tile: int
 
     @property
     def samples(self) -> Path:
@@ -99,7 +96,7 @@ class Deploy:
             chosen = self.modes[mode]
             # Without gates all frames of a mode are alike.
             decided = decisions[frames] if chosen.gates else np.zeros((1, decisions.shape[1]), np.uint8)
-            found = executed_tiles(self.gates, self.layers, chosen.groups, chosen.gates, self.per_tile, decided)
+            found = executed_tiles(self.gates, self.layers, chosen.groups, chosen.gates, decided)
             for name, counts in found.items():
                 tiles[name][frames] = counts
         for layer, runs in zip(self.layers, computed(self.exits, self.layers, stopped, halting)):
@@ -163,8 +160,6 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         picture = read_picture(contents.get("image"))
         gates, layers = read_gates(contents.get("gates"), contents.get("layers"))
         exits = read_exits(contents.get("exits"), list(modes.values()), layers)
-        per_tile = contents["parameters"].get("PE")
-        need(is_whole(per_tile, 1, 2), f"modes.json: a tile has {per_tile!r:.40} outputs")
         for mode in modes.values():
             need({layer.name for layer in layers} <= set(mode.groups), f"modes.json: mode {mode.name} lacks group counts")
             for layer in layers:
@@ -192,7 +187,6 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         gates,
         layers,
         exits,
-        per_tile,
     )
 
 

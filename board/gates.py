@@ -31,12 +31,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Work:
-    """A convolution as the engine computes it: tiles of up to PE outputs and one input.
+    """A convolution as the engine computes it: tiles of some outputs and one input.
 
     Attributes:
         name: of the layer.
         blocks: of a map.
         inputs, outputs: kernels of an output, and outputs.
+        per_tile: outputs of a tile at most.
         shuffle: whether its outputs lie shuffled.
         mask, when: names of the gates that say which outputs, and whether any, are computed; None: all, always.
         source: name of the layer whose masked outputs it reads; None: it reads all inputs.
@@ -48,6 +49,7 @@ class Work:
     blocks: int
     inputs: int
     outputs: int
+    per_tile: int
     shuffle: bool
     mask: Optional[str]
     when: Optional[str]
@@ -79,7 +81,7 @@ def read_gates(gates: object, layers: object) -> Tuple[List[Gate], List[Work]]:
         need(
             is_text(work.name)
             and work.name not in works
-            and all(is_whole(value, 1, 4096) for value in (work.blocks, work.inputs, work.outputs))
+            and all(is_whole(value, 1, 4096) for value in (work.blocks, work.inputs, work.outputs, work.per_tile))
             and all(name is None or is_text(name) for name in (work.mask, work.when, work.source, work.exit))
             and isinstance(work.shuffle, bool)
             and isinstance(work.gate, bool)
@@ -119,14 +121,13 @@ def read_forced(path: Path, gates: List[Gate]) -> np.ndarray:
 
 
 def executed_tiles(
-    gates: List[Gate], layers: List[Work], groups: Dict[str, int], gated: bool, per_tile: int, decisions: np.ndarray
+    gates: List[Gate], layers: List[Work], groups: Dict[str, int], gated: bool, decisions: np.ndarray
 ) -> Dict[str, np.ndarray]:
     """Tiles of every convolution in each of N frames of one mode.
 
     Args:
         groups: layer -> group count of the mode.
         gated: whether gates run in the mode.
-        per_tile: outputs of a tile.
         decisions: uint8 [N, all decisions].
 
     Returns:
@@ -148,7 +149,7 @@ def executed_tiles(
             if source.shuffle:  # output a·n + b lies in slot b·16 + a, n = outputs / 16
                 inputs = inputs.reshape(frames, 16, -1).transpose(0, 2, 1).reshape(frames, -1)
         n = groups[work.name]
-        of_group = -(-outputs.reshape(frames, n, -1).sum(axis=2) // per_tile) * inputs.reshape(frames, n, -1).sum(axis=2)
+        of_group = -(-outputs.reshape(frames, n, -1).sum(axis=2) // work.per_tile) * inputs.reshape(frames, n, -1).sum(axis=2)
         runs = decided[work.when][:, 0] if gated and work.when is not None else 1
         tiles[work.name] = work.blocks * of_group.sum(axis=1) * runs
     return tiles

@@ -28,7 +28,7 @@ from flow.data.cifar10 import CLASSES
 from flow.engine.boards import Board
 from flow.engine.compile import build_hash, with_hash
 from flow.engine.config import EngineConfig
-from flow.engine.cost import block_count, frame_cost, mode_costs
+from flow.engine.cost import QUARTERS, block_count, frame_cost, mode_costs, packs
 from flow.engine.frame import exit_cycles
 from flow.engine.interface import INTERFACE_FILE, load_interface
 from flow.engine.plan import input_count
@@ -77,7 +77,7 @@ def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
 
     Returns:
         gates: name, count of its decisions, which follow one another in a record, and layer: whether it decides about layers;
-        layers, of the convolutions: name, blocks of a map, inputs (kernels of an output), outputs, shuffle, mask and when (gates or
+        layers, of the convolutions: name, blocks of a map, inputs (kernels of an output), outputs, per_tile (outputs of a tile), shuffle, mask and when (gates or
         None), source (the layer whose masked outputs it reads, or None), gate (whether it belongs to one), exit (the classifier of the
         early exit that it belongs to, or None).
     """
@@ -92,6 +92,7 @@ def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
                 "blocks": block_count(layer.conv_size, config),
                 "inputs": input_count(layer),
                 "outputs": layer.out_channels,
+                "per_tile": config.pe * (QUARTERS if config.pack and packs(layer) else 1),
                 "shuffle": layer.shuffle,
                 "mask": layer.mask,
                 "when": layer.when,

@@ -150,7 +150,6 @@ def test_a_clock_that_the_board_cannot_give(deploy, program):
         ({"gates": [{"name": "a", "count": 0, "layer": False}]}, "a gate is"),
         ({"layers": [{"name": "stem"}]}, "a layer is"),
         ({"parameters": None}, "parameters says nothing of the engine"),
-        ({"parameters": {"PE": 3}}, "a tile has 3 outputs"),
         ({"modes": [FULL, {**FULL, "index": 1}]}, "mode 1 has no name of its own"),
         ({"modes": [{"name": "full", "index": 0, "accuracy": 87}]}, "the accuracy of mode full is 87"),
         ({"files": {}}, "does not list the files"),
@@ -292,3 +291,10 @@ def test_branches_of_exits_that_are_not_there(deploy, program):
     contents["layers"][3]["exit"] = "nowhere"
     seal(deploy, layers=contents["layers"])
     program.refuse("--board-dir", deploy, saying="layers and exits do not fit")
+
+
+def test_a_tile_without_outputs(deploy, program):
+    contents = json.loads((deploy / "modes.json").read_text())
+    contents["layers"][1]["per_tile"] = 0
+    seal(deploy, layers=contents["layers"])
+    program.refuse("--board-dir", deploy, saying=f"layer '{contents['layers'][1]['name']}' is not whole")
