@@ -52,7 +52,7 @@ def measure(graph: LayerGraph, config: EngineConfig, share: float, frames: int, 
     base_work = sum(products(graph, PLAIN, {}).values())
     cycles, work, gate_cycles, gate_work = [], [], [], []
     for _ in range(frames):
-        decisions = {gate.name: (rng.random(gate.out_channels) >= share).astype(np.uint8) for gate in graph.gates}
+        decisions = {gate.name: (rng.random(gate.decisions) >= share).astype(np.uint8) for gate in graph.gates}
         costs = {name: cost.cycles for name, cost in mode_costs(graph, FULL, config, decisions).items()}
         macs = products(graph, FULL, decisions)
         cycles.append(sum(costs.values()))

@@ -64,6 +64,8 @@ class EngineConfig:
         mask: 1 where maps are smaller than they are stored.
         gates: channels of the widest gate's mask at most, a power of two from 16 on; 0 without gates.
         decisions: decisions of all gates.
+        hidden: hidden units of the layer gates' LSTM; 0 without one.
+        steps: entries of its table: two, and one for each step.
         biases: of the classifier and all gates.
         pool_depth: words of V pooled sums.
     """
@@ -94,6 +96,8 @@ class EngineConfig:
     requant_dsp: int
     gates: int
     decisions: int
+    hidden: int
+    steps: int
     biases: int
     pool_depth: int
 

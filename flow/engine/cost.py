@@ -24,6 +24,8 @@ TABLE_LOAD = 66
 """Cycles from the start of a layer to when the next one's tables are loaded."""
 LINEAR_OVERHEAD = 11
 """Cycles of the vector unit's pipeline."""
+STEP_WAITS = 30
+"""Cycles of a step of an LSTM between its three products: 12 until projections are there, 18 until hidden values are."""
 FRAME_OVERHEAD = 3
 """Cycles of a frame's start and end, counted with the layer that reads the image."""
 
@@ -105,10 +107,19 @@ def linear_cycles(inputs: int, outputs: int, config: Engine) -> int:
     return outputs * -(-inputs // config.v) + LINEAR_OVERHEAD
 
 
+def vector_cycles(layer: Layer, config: Engine) -> int:
+    """Cycles of a layer of the vector unit."""
+    cycles = linear_cycles(layer.in_channels, layer.out_channels, config)
+    if layer.kind == "lstm":
+        hidden = layer.out_channels
+        cycles += (4 * hidden + 1) * -(-2 * hidden // config.v) + STEP_WAITS
+    return cycles
+
+
 def layer_cost(layer: Layer, groups: int, config: Engine) -> LayerCost:
     """What `layer` costs with `groups` groups on the engine `config`, but for waiting for its tables."""
     if layer.kind != "conv":
-        return LayerCost(linear_cycles(layer.in_channels, layer.out_channels, config), 0)
+        return LayerCost(vector_cycles(layer, config), 0)
     image = layer.input == IMAGE
     inputs = layer.in_channels * (nibble_passes(config) if image else 1) // groups
     outputs = layer.out_channels // groups

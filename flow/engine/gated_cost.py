@@ -61,7 +61,7 @@ def gated_costs(
         decisions: gate's name -> 0 or 1 [K] for the gates of this frame; None: all are 1.
     """
     gated = mode not in graph.ungated
-    decisions = decisions or {gate.name: np.ones(gate.out_channels, np.uint8) for gate in graph.gates}
+    decisions = decisions or {gate.name: np.ones(gate.decisions, np.uint8) for gate in graph.gates}
     costs: dict[str, cost.LayerCost] = {}
     now = 0  # cycle in which the sequencer first looks at a layer's descriptor
     asked = 0  # cycle in which the layer's groups are looked for
@@ -69,7 +69,7 @@ def gated_costs(
     began = -cost.FRAME_OVERHEAD
     for layer in executed(graph, mode, decisions):
         if layer.kind != "conv":
-            end = now + cost.linear_cycles(layer.in_channels, layer.out_channels, config)
+            end = now + cost.vector_cycles(layer, config)
             costs[layer.name] = cost.LayerCost(end - began, 0)
             began, now = end, end + FETCH
             asked = now

@@ -4,6 +4,7 @@
     requant.mem                     54 bits: {bias 29, scale 25}
     fc_weights.mem, fc_bias.mem     V·8 bits and 32 bits, of the classifier and then of the gates
     program.mem                     descriptors
+    recurrent.mem                   of an LSTM: 53 bits for each product, see `flow.engine.recurrent`
     tables.mem                      where layers have tables: 64 words of 10 bits for each, {residual 6, code 4}
 
 Kernel word: tap t = 3·ky + kx in bits 4t+3…4t, two's complement; a 1×1 kernel is the centre tap, t = 4. Its
@@ -19,6 +20,7 @@ import numpy as np
 from flow.engine.interface import load_interface
 from flow.engine.plan import Plan, residual_values
 from flow.engine.program import program_words
+from flow.engine.recurrent import ENTRY
 from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT, Requantisation, Requantisations
 from flow.errors import GatefoldError
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, SUM_VALUES, Layer, LayerGraph
@@ -75,11 +77,11 @@ def table_words(layer: Layer) -> list[int]:
     return [(int(worth[w % len(worth)]) & SUM_VALUES - 1) << 4 | int(codes[w]) for w in sums]
 
 
-def fc_words(layer: Layer, lanes: int) -> list[int]:
+def fc_words(weight: np.ndarray, lanes: int) -> list[int]:
     """Words of the vector unit: word k·⌈Cin/V⌉ + j has input j·V + v in bits 8v+7…8v."""
-    classes, inputs = layer.weight.shape
+    classes, inputs = weight.shape
     padded = np.zeros((classes, -(-inputs // lanes) * lanes), np.int64)
-    padded[:, :inputs] = layer.weight
+    padded[:, :inputs] = weight
     rows = padded.reshape(-1, lanes)
     return [sum((int(value) & 0xFF) << 8 * lane for lane, value in enumerate(row)) for row in rows]
 
@@ -101,12 +103,14 @@ def bias_image(graph: LayerGraph, plan: Plan, on: bool = False) -> str:
     Args:
         on: with biases that switch everything on which gates decide.
     """
-    biases = [0] * plan.config.biases
+    rows = list(plan.steps.bias_rows) if plan.steps else []
     for layer in graph.layers:
         if layer.kind != "conv":
-            first = plan.biases[layer.name]
-            values = [LARGEST_BIAS] * len(layer.bias) if on and layer.kind == "gate" else layer.bias
-            biases[first : first + len(layer.bias)] = (int(value) & 0xFFFFFFFF for value in values)
+            values = [layer.lstm.output_bias] if layer.kind == "lstm" else layer.bias
+            rows.append((plan.biases[layer.name], [LARGEST_BIAS] * layer.decisions if on and layer.decisions else values))
+    biases = [0] * plan.config.biases
+    for first, values in rows:
+        biases[first : first + len(values)] = (int(value) & 0xFFFFFFFF for value in values)
     return _text(biases, 32, plan.config.biases)
 
 
@@ -116,10 +120,12 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     kernels = np.zeros(config.weight_depth, np.uint64)
     requants = [0] * config.requant_depth
     vectors = [0] * config.fc_depth
+    products = [(plan.weights[layer.name], layer.weight) for layer in graph.layers if layer.kind in ("linear", "gate")]
+    for first, weight in products + (plan.steps.weight_rows if plan.steps else []):
+        rows = fc_words(weight, config.v)
+        vectors[first : first + len(rows)] = rows
     for layer in graph.layers:
         if layer.kind != "conv":
-            rows, first = fc_words(layer, config.v), plan.weights[layer.name]
-            vectors[first : first + len(rows)] = rows
             continue
         base = plan.weights[layer.name]
         words = kernel_words(layer)
@@ -135,6 +141,8 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     images["requant.mem"] = _text(requants, SCALE_BITS + BIAS_BITS, config.requant_depth)
     images["fc_weights.mem"] = _text(vectors, 8 * config.v, config.fc_depth)
     images["fc_bias.mem"] = bias_image(graph, plan)
+    if plan.steps:
+        images["recurrent.mem"] = _text(plan.steps.words(), sum(ENTRY), config.steps)
     if config.tables:
         tables = [word for layer in graph.layers[:-1] for word in table_words(layer)]
         images["tables.mem"] = _text(tables, 10, SUM_VALUES * config.layers)

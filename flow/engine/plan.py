@@ -16,6 +16,7 @@ import numpy as np
 
 from flow.engine.config import EngineConfig, Folding
 from flow.engine.interface import load_interface
+from flow.engine.recurrent import FIRST_STEP, Steps, check_step, place_steps, steps_of
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAP_SIZES, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph, Setting
@@ -59,8 +60,9 @@ class Plan:
         residuals: layer name -> place of the map that it adds, for those that add one.
         weights: layer name -> first word in the weight memory (of the classifier and of gates: in the vector unit's).
         requants: (layer name, setting) -> first requantisation entry.
-        biases: name of the classifier or of a gate -> its first bias.
+        biases: name of the classifier or of a gate -> its first bias; behind the classifier's they are one for each decision.
         sums: name of a convolution -> first word of its sums of pixels, for those that are read.
+        steps: where the constants of the LSTM of layer gates lie, or None.
     """
 
     folding: Folding
@@ -71,6 +73,7 @@ class Plan:
     requants: dict[tuple[str, Setting], int]
     biases: dict[str, int]
     sums: dict[str, int]
+    steps: Steps | None
 
 
 def record_decisions(graph: LayerGraph, decisions: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -79,7 +82,7 @@ def record_decisions(graph: LayerGraph, decisions: Mapping[str, np.ndarray]) -> 
     Args:
         decisions: gate's name -> 0 or 1 [K]; of gates that are not there they are 0.
     """
-    bits = [np.asarray(decisions.get(gate.name, np.zeros(gate.out_channels)), np.uint8) for gate in graph.gates]
+    bits = [np.asarray(decisions.get(gate.name, np.zeros(gate.decisions)), np.uint8) for gate in graph.gates]
     return np.concatenate([np.zeros(0, np.uint8), *bits])
 
 
@@ -128,10 +131,7 @@ def _check_supported(graph):
             if source is None or not source.pool:
                 _refuse(layer, "needs a global pool before it; pool its input")
         if layer.kind == "lstm":
-            _refuse(
-                layer,
-                "is a step of an LSTM, which the engine lacks; train the network with channel gates or feed-forward layer gates",
-            )
+            check_step(graph, layer)
         if layer.kind != "conv":
             continue
         if layer.kernel not in (1, 3):
@@ -235,8 +235,9 @@ def _features(graph, folding, sums):
         tables=int(any(needs_tables(layer) for layer in convolutions)),
         pool2=(MAX in pools) + 2 * (SUM in pools),
         mask=int(any(needs_mask(layer) for layer in convolutions)),
-        gates=_power_of_two(max([SIXTEENTHS, *(len(gate.weight) for gate in graph.gates)])) if graph.gates else 0,
-        decisions=sum(len(layer.weight) for layer in graph.gates),
+        gates=_power_of_two(max([SIXTEENTHS, *(gate.decisions for gate in graph.gates)])) if graph.gates else 0,
+        decisions=sum(gate.decisions for gate in graph.gates),
+        hidden=max((layer.out_channels for layer in graph.layers if layer.kind == "lstm"), default=0),
     )
 
 
@@ -349,15 +350,22 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     biases, bias_count, fc_words = {}, 0, 0
     for layer in (graph.layers[-1], *graph.layers[:-1]):
         if layer.kind != "conv":
-            biases[layer.name], weights[layer.name] = bias_count, fc_words
-            bias_count += layer.out_channels
+            biases[layer.name] = bias_count
+            bias_count += layer.decisions or layer.out_channels
+        if layer.kind in ("linear", "gate"):
+            weights[layer.name] = fc_words
             fc_words += layer.out_channels * -(-layer.in_channels // folding.v)
+        if layer.kind != "conv":
             continue
         weights[layer.name] = weight_words
         weight_words += layer.out_channels * input_count(layer)
         for setting in graph.used_settings(layer):
             requants[layer.name, setting] = requant_words
             requant_words += layer.out_channels
+
+    steps = None
+    if features["hidden"]:
+        steps, fc_words, bias_count = place_steps(steps_of(graph), folding.v, fc_words, bias_count)
 
     _check_sizes(graph, stream_words, inner_words + buffers, weight_words, requant_words)
     config = EngineConfig(
@@ -377,9 +385,10 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         classes=graph.classes,
         biases=bias_count,
         pool_depth=max(2, sum_words),
+        steps=len(steps.weights) if steps else FIRST_STEP,
         **features,
     )
-    return Plan(folding, config, maps, residuals, weights, requants, biases, sums)
+    return Plan(folding, config, maps, residuals, weights, requants, biases, sums, steps)
 
 
 def _check_sizes(graph, stream_words, m_words, weight_words, requant_words):

@@ -20,7 +20,7 @@ def skipped(layers: list[Layer]) -> dict[str, int]:
     counts, gate = {}, None
     for index, layer in enumerate(layers):
         decided = {other.when for other in layers[index + 1 :]}
-        gate = layer.name if layer.kind == "gate" and layer.name in decided else gate
+        gate = layer.name if layer.decisions and layer.name in decided else gate
         if gate is None or layer.when == gate:
             continue
         run = 0
@@ -42,7 +42,8 @@ def descriptor_fields(
     groups = graph.groups(mode, layer)
     if layer.kind != "conv":
         return {
-            "kind": GATE if layer.kind == "gate" else LINEAR,
+            "kind": GATE if layer.decisions else LINEAR,
+            **({"recurrent": 1, "dst_base": plan.steps.entries[layer.name]} if layer.kind == "lstm" else {}),
             "layer_gate": layer.name in graph.layer_gates,
             "skip": skip,
             "requant_base": plan.biases[layer.name],
@@ -53,7 +54,7 @@ def descriptor_fields(
             "groups": 1,
             "in_per_group": layer.in_channels,
             "out_per_group": layer.out_channels,
-            "weight_base": plan.weights[layer.name],
+            "weight_base": plan.weights.get(layer.name, 0),
         }
     image = layer.input == IMAGE
     inputs = input_count(layer)

@@ -9,12 +9,13 @@ from qonnx.util.basic import qonnx_make_model
 
 from flow.engine.config import Folding
 from flow.errors import GatefoldError
+from flow.export.lstm_step import step_attributes
 from flow.finn.folding import attribute_values
 from flow.finn.layers import initializers
 from flow.graph.layers import IMAGE, LayerGraph, Setting
 
 DOMAIN = "finn.custom_op.fpgadataflow"
-OPS = ("SwitchableConv", "SwitchableLinear", "SwitchableGate")
+OPS = ("SwitchableConv", "SwitchableLinear", "SwitchableGate", "SwitchableStep")
 
 
 def build_layer_graph(graph: LayerGraph, folding: Folding | None = None, frames: int = 1) -> ModelWrapper:
@@ -69,7 +70,7 @@ class _Builder:
 
     def run(self):
         for layer in self.graph.layers:
-            {"conv": self._conv, "linear": self._linear, "gate": self._gate}[layer.kind](layer)
+            {"conv": self._conv, "linear": self._linear, "gate": self._gate, "lstm": self._step}[layer.kind](layer)
         first, last = self.graph.layers[0], self.graph.layers[-1]
         image = [self.frames, first.in_size, first.in_size, first.in_channels]
         self.shapes[IMAGE] = image
@@ -88,11 +89,11 @@ class _Builder:
         self.constants[name], self.datatypes[name] = value, datatype
         return name
 
-    def _node(self, op, layer, inputs, output, shape, datatype, **attributes):
+    def _node(self, op, layer, inputs, output, shape, datatype, more=(), **attributes):
         settings = [self.graph.setting(mode, layer).code for mode in self.graph.modes]
         self.nodes.append(
             helper.make_node(
-                op, inputs, [output], name=layer.name, domain=DOMAIN, backend="fpgadataflow", layer=layer.name, position=len(self.nodes),
+                op, inputs, [output, *more], name=layer.name, domain=DOMAIN, backend="fpgadataflow", layer=layer.name, position=len(self.nodes),
                 mode_names=list(self.graph.modes), mode_settings=settings, numInputVectors=self.frames,
                 in_channels=layer.in_channels, **self.ungated, **self.folding, **attributes,
             )
@@ -154,6 +155,17 @@ class _Builder:
         self._node(
             "SwitchableGate", layer, inputs, self._tensor(layer.name), [self.frames, layer.out_channels], "BINARY",
             decisions=layer.out_channels, size=0 if source.pool else source.out_size, when=int(layer.when is not None),
+        )  # fmt: skip
+
+    def _step(self, layer):
+        before = next((node for node in reversed(self.nodes) if node.op_type == "SwitchableStep"), None)
+        inputs = [self._tensor(layer.input), *([before.output[1]] if before else [])]
+        source, state = self.graph[layer.input], f"{layer.name}.state"
+        self.shapes[state], self.datatypes[state] = [self.frames, 2 * layer.out_channels], "INT16"
+        attributes = step_attributes(layer)
+        self._node(
+            "SwitchableStep", layer, inputs, self._tensor(layer.name), [self.frames, 1], "BINARY", [state],
+            size=0 if source.pool else source.out_size, **attributes,
         )  # fmt: skip
 
     @staticmethod

@@ -10,6 +10,7 @@ order; each finds, by the kind of integers that it reads, which part of a layer 
     Add             of an open layer and a stored map, or of two open layers, the shallower of which is stored: the residual
     Reshape, Transpose, Reshape  behind a layer: its channel shuffle
     GlobalAveragePool, Reshape or Flatten, MatMul, Mul, Add     the classifier, or a gate
+    LstmStep        behind a global average pool: a step of the LSTM of layer gates
     GreaterOrEqual, And     the decisions of a gate, which does not run where another gate says so
     Unsqueeze, Where        behind a layer: the decision on its channels, or on the whole of it
 
@@ -20,12 +21,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import get_by_name
 
 from flow.engine.config import Folding
+from flow.export.lstm_step import step_layer
 from flow.finn.convert import build_layer_graph
-from flow.finn.integers import Accumulators, Decisions, Logits, Map, Open, Pooled, Scaled, refuse, title
+from flow.finn.integers import Accumulators, Decisions, Logits, Map, Open, Pooled, Scaled, Score, State, refuse, title
 from flow.finn.overlay import overlay
 from flow.finn.pixels import Pixels, image_input
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SHUFFLE_GROUPS, SUM, SUM_VALUES, Layer, LayerGraph, Setting
@@ -409,12 +412,31 @@ class _Walk:
 
     def _greaterorequal(self, node):
         found, zero = self._read(node, self._dynamic(node)), self._constant(node)
-        if not isinstance(found.what, Logits) or zero is None or zero.any() or self._dynamic(node):
+        if not isinstance(found.what, (Logits, Score)) or zero is None or zero.any() or self._dynamic(node):
             refuse(node, "compares what is no output of a linear layer with zero, which is all that decides in the engine")
+        if isinstance(found.what, Score):
+            self.values[node.output[0]] = Scaled(Decisions(found.what.layer, 1))
+            return
         made = found.what
         layer = self._linear(made, found.scale, "gate")
         layer.bias = np.floor(layer.bias).astype(np.int64)
         self.values[node.output[0]] = Scaled(Decisions(layer, len(made.weight)))
+
+    def _lstmstep(self, node):
+        found, before = self._read(node), next((each for each in reversed(self.layers) if each.kind == "lstm"), None)
+        pooled = found.what
+        if not isinstance(pooled, Pooled) or pooled.zero or found.scale != pooled.pixels:
+            refuse(node, "reads something else than the sums over the pixels of a map, times one; export the network again")
+        state = self._read(node, 1).what if len(node.input) > 1 else None
+        if (state.layer if isinstance(state, State) else state) is not before:
+            refuse(node, "does not go on from the state of the step before it; the engine has one LSTM for all steps")
+        layer = step_layer(title(node), getCustomOp(node).get_nodeattr)
+        if layer.in_channels != pooled.channels:
+            refuse(node, f"takes {layer.in_channels} channels of a map that has {pooled.channels}")
+        layer.input = pooled.layer
+        self.layers.append(layer)
+        for tensor, made in zip(node.output, (Score(layer), State(layer)), strict=False):
+            self.values[tensor] = Scaled(made)
 
     def _and(self, node):
         gate, when = (self._read(node, index).what for index in (0, 1))

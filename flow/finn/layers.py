@@ -17,6 +17,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from flow.engine.cost import Unplanned, layer_cost
 from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
 from flow.engine.plan import needs_tables
+from flow.export.lstm_step import TYPES, run_step, step_layer
 from flow.finn.folding import attribute_types, folding_of
 from flow.graph.integer import convolve, decide, multiply
 from flow.graph.layers import IMAGE, ImageInput, Layer, Setting
@@ -399,6 +400,83 @@ class SwitchableGate(SwitchableLayer):
         _, when = self._decisions(context)
         made = decide(self.to_layer(context), inputs, when) if self.gated() else np.ones(self.get_normal_output_shape())
         context[self.onnx_node.output[0]] = made.astype(np.float32)
+
+
+@register_custom_op
+class SwitchableStep(SwitchableLayer):
+    """A step of the LSTM of layer gates, on the engine's vector unit; `flow.graph.lstm` defines it.
+
+    Inputs:
+        0: sums [N, C], UINT16, or with `size` the map [N, H, W, C], UINT4, whose sums over the pixels it reads.
+        1: state [N, 2H], INT16, that the step before left; absent in the first.
+
+    Outputs: the decision [N, 1], BINARY, which is 1 in a mode without gates, and the state.
+
+    Its integers are attributes, those of `flow.export.lstm_step`.
+    """
+
+    def get_nodeattr_types(self) -> dict[str, tuple]:
+        return {
+            **super().get_nodeattr_types(),
+            **TYPES,
+            "in_channels": ("i", True, 0),
+            "size": ("i", False, 0),
+            "mask": ("i", False, 0, {0}),
+            "when": ("i", False, 0, {0}),
+        }
+
+    def weight_datatype(self) -> BaseDataType:
+        return DataType["INT8"]
+
+    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
+        return DataType["INT16" if ind else "UINT4" if self.get_nodeattr("size") else "UINT16"]
+
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
+        return DataType["INT16" if ind else "BINARY"]
+
+    def infer_node_datatype(self, model: ModelWrapper) -> None:
+        for index, output in enumerate(self.onnx_node.output):
+            model.set_tensor_datatype(output, self.get_output_datatype(index))
+
+    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
+        count, inputs, size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_channels", "size"))
+        if ind:
+            return (count, 2 * self.get_nodeattr("hidden"))
+        return (count, size, size, inputs) if size else (count, inputs)
+
+    def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
+        return (self.get_nodeattr("numInputVectors"), 2 * self.get_nodeattr("hidden") if ind else 1)
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """Those of the projection; what all steps share is counted with the first."""
+        lanes, hidden = self.get_nodeattr("V"), self.get_nodeattr("hidden")
+        words = hidden * -(-self.get_nodeattr("in_channels") // lanes)
+        shared = (4 * hidden + 1) * -(-2 * hidden // lanes) if len(self.onnx_node.input) == 1 else 0
+        return rom_blocks(words + shared, 8 * lanes)
+
+    def shape_only(self) -> Layer:
+        """The layer itself."""
+        return step_layer(self.get_nodeattr("layer"), self.get_nodeattr)
+
+    def sources(self) -> dict[str, str]:
+        """What the node reads beside the state: "input" to its tensor."""
+        return {"input": self.onnx_node.input[0]}
+
+    def to_layer(self, tensors: Mapping[str, np.ndarray], **sources: str) -> Layer:
+        """As that of SwitchableLinear."""
+        layer = self.shape_only()
+        for name, maker in sources.items():
+            setattr(layer, name, maker)
+        return layer
+
+    def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
+        """Integer-exact execution by the compiler's reference."""
+        sums, *state = (context[name] for name in self.onnx_node.input)
+        sums = sums.sum(axis=(1, 2)) if sums.ndim == 4 else sums
+        score, left = run_step(self.shape_only(), sums, state[0] if state else None)
+        decided = score >= 0 if self.gated() else np.ones_like(score)
+        for tensor, value in zip(self.onnx_node.output, (decided, left), strict=True):
+            context[tensor] = value.astype(np.float32)
 
 
 def initializers(model: ModelWrapper) -> dict[str, np.ndarray]:

@@ -140,8 +140,9 @@ def run(
         mode: name of one of the graph's modes.
         requantise: function (layer, setting, acc [N, Co, H, W]) -> levels before the clamp; the definition unless given
             (`flow.engine.requant` has the hardware's integer one).
-        forced: gate's name -> its decisions, 0 or 1, [N, K] or [K] for all images, in place of those that it would take. A step of
-            an LSTM that is forced is left out.
+        forced: gate's name -> its decisions, 0 or 1, [N, K] or [K] for all images, in place of those that it would take; where a
+            layer gate does not let it run they are 0 all the same. A step of an LSTM that is forced is left out. The hardware forces
+            all gates or none, so there its state does not matter then.
 
     Returns:
         Result.
@@ -183,6 +184,9 @@ def run_planes(
     forced = _forced(graph, mode, forced or {}, len(planes))
     stations = run_layers(graph.executed(mode, forced), settings, planes, requantise, forced, mode not in graph.ungated)
     del stations[IMAGE]
+    for gate in graph.gates:
+        if gate.name in forced and gate.when:
+            stations[gate.name] = stations[gate.name] * stations[gate.when]
     decisions = {} if mode in graph.ungated else {gate.name: stations[gate.name] for gate in graph.gates}
     logits = stations[graph.layers[-1].name]
     return Result(stations, logits, logits.argmax(axis=1), decisions)

@@ -22,6 +22,7 @@ from flow.graph.layers import (
     Setting,
     stored_size,
 )
+from flow.graph.lstm import Lstm, Rescale
 
 GROUP_COUNTS = (1, 2, 4, 8, 16)
 MODE_NAMES = ("full", "1/2", "1/4", "1/8", "1/16")
@@ -81,7 +82,8 @@ def random_resnet(
     return LayerGraph(f"random{seed}", layers, modes)
 
 
-GATE_KINDS = ("channel", "layer", "both", "pooled", "each")
+GATE_KINDS = ("channel", "layer", "both", "pooled", "each", "ddi")
+HIDDEN = 10
 
 
 def random_gated(
@@ -97,7 +99,8 @@ def random_gated(
         kinds: of which every block gets one in turn: "channel", a convolution of stride 2 and a gate that masks both of the block's
             convolutions; "layer", a gate of one decision on the sums of what the block reads, which skips it; "both", a layer gate
             and a channel gate that it skips too; "pooled", a gate on those sums that masks both convolutions; "each", a 1×1
-            bottleneck, two convolutions and a gate for each of the two, the second of which read the first's masked output.
+            bottleneck, two convolutions and a gate for each of the two, the second of which read the first's masked output; "recurrent",
+            a step of an LSTM that skips the block; "ddi", such a step and a channel gate that it skips too.
 
     Returns:
         LayerGraph with the modes full, 1/2, 1/4, 1/8 and 1/16, and each of them "ungated".
@@ -132,6 +135,20 @@ def random_gated(
         layers.append(Layer(name, "gate", weight, input=source.name, bias=np.zeros(outputs, np.int64), when=when))
         return name
 
+    lstm = Lstm(
+        rng.integers(-127, 128, (4 * HIDDEN, 2 * HIDDEN)),
+        rng.integers(-50000, 50000, 4 * HIDDEN),
+        Rescale.of(1 / 300),
+        rng.integers(-127, 128, HIDDEN),
+        0,
+    )
+
+    def step(name, source):
+        weight = rng.integers(-127, 128, (HIDDEN, source.out_channels))
+        bias = np.zeros(HIDDEN, np.int64)
+        layers.append(Layer(name, "lstm", weight, input=source.name, bias=bias, rescale=Rescale(0, 1), lstm=lstm))
+        return name
+
     def channel(name, source, outputs, when):
         return gate(f"{name}.linear", conv(f"{name}.conv", source, source.out_channels, 3, 2, pool=True, when=when), outputs, when)
 
@@ -147,7 +164,9 @@ def random_gated(
             source, outputs = plain[layer.input], layer.out_channels
             if this in ("layer", "both"):
                 when = gate(f"{block}.layer_gate", source, 1)
-            if this in ("channel", "both"):
+            if this in ("recurrent", "ddi"):
+                when = step(f"{block}.step", source)
+            if this in ("channel", "both", "ddi"):
                 mask = channel(f"{block}.channel_gate", source, outputs, when)
             elif this == "pooled":
                 mask = gate(f"{block}.pooled_gate", source, outputs)
@@ -162,12 +181,32 @@ def random_gated(
     calibrate([replace(layer, mask=None, when=None) for layer in layers], {"full": {}}, images, rng)
     modes = plain.modes | {f"{mode} ungated": settings for mode, settings in plain.modes.items()}
     graph = LayerGraph(f"gated{seed}", layers, modes, ungated=frozenset(modes) - frozenset(plain.modes))
+    _centre_steps(graph, images)
     for layer in graph.gates:
+        if layer.kind == "lstm":
+            continue
         sources = run(graph, images, "full").stations[layer.input]
         scores = multiply(layer, sources)
         low, high = np.sort(scores, axis=0)[[3, 4]]
         layer.bias = np.where(rng.random(layer.out_channels) < 0.2, -high - 1, -(low + high) // 2)
     return graph
+
+
+def _centre_steps(graph, images):
+    """Let the projections of an LSTM's steps differ from image to image, and the steps say yes about half and half."""
+    steps = [layer for layer in graph.gates if layer.kind == "lstm"]
+    if not steps:
+        return
+    stations, scores = run(graph, images, "full ungated").stations, []
+    lstm, state = steps[0].lstm, steps[0].lstm.start(len(images))
+    for step in steps:
+        projected = multiply(step, stations[step.input])
+        step.bias, step.rescale = -np.rint(projected.mean(axis=0)).astype(np.int64), Rescale.of(500 / projected.std(axis=0).mean())
+        _, state = lstm.step(step.rescale(multiply(step, stations[step.input])), state)
+        scores.append(lstm.score(state))
+    centred = replace(lstm, output_bias=-int(np.median(scores)))
+    for step in steps:
+        step.lstm = centred
 
 
 def calibrate(layers: list[Layer], modes: dict[str, dict[str, Setting]], planes: np.ndarray, rng: np.random.Generator) -> None:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flow.atomic import check_space, make_folder
+from flow.engine.interface import load_interface
+from flow.engine.recurrent import ENTRY
 from flow.errors import GatefoldError
 from flow.kept import kept
 from flow.synth.mapping import SOFT_MULTIPLIER, uses_dsp
@@ -210,8 +212,9 @@ def write_memories(folder: Path, parameters: dict[str, int]) -> None:
     shapes = {f"weights_{column}": (get["WEIGHT_DEPTH"], 9) for column in range(4)} | {
         "requant": (get["REQUANT_DEPTH"], 54),
         "fc_weights": (get["FC_DEPTH"], 8 * get["V"]),
-        "fc_bias": (get["CLASSES"], 32),
-        "program": (get["MODES"] * get["LAYERS"], 128),
+        "fc_bias": (get.get("BIASES", get["CLASSES"]), 32),
+        "program": (get["MODES"] * get["LAYERS"], load_interface().descriptor_width),
+        "recurrent": (get.get("STEPS", 0), sum(ENTRY)),
         "tables": (64 * get["LAYERS"], 10),
         "rom": (get["DEPTH"], get["WIDTH"]),
     }

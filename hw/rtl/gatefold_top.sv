@@ -38,6 +38,9 @@ module gatefold_top #(
   /// Channels of the widest gate's mask at most, a power of two (0: no gates), and decisions of all gates.
   parameter int unsigned GATES         = 0,
   parameter int unsigned DECISIONS     = 0,
+  /// Hidden units of the layer gates' LSTM (0: none), and entries of its table.
+  parameter int unsigned HIDDEN        = 0,
+  parameter int unsigned STEPS         = 2,
   /// Words of the weight, requantisation and vector weight memories.
   parameter int unsigned WEIGHT_DEPTH  = 4096,
   parameter int unsigned REQUANT_DEPTH = 512,
@@ -176,6 +179,8 @@ module gatefold_top #(
     .MASK         (MASK != 0),
     .GATES        (GATES),
     .DECISIONS    (DECISIONS),
+    .HIDDEN       (HIDDEN),
+    .STEPS        (STEPS),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),

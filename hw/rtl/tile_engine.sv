@@ -32,6 +32,8 @@ module tile_engine
     parameter bit          MASK          = 0,     /// maps are smaller than they are stored
     parameter int unsigned GATES         = 0,     /// channels of the widest gate's mask at most, a power of two; 0: no gates
     parameter int unsigned DECISIONS     = 0,     /// decisions of all gates, which the record carries
+    parameter int unsigned HIDDEN        = 0,     /// hidden units of the layer gates' LSTM; 0: no LSTM
+    parameter int unsigned STEPS         = 2,     /// entries of its table: two, and one for each step
     parameter int unsigned WEIGHT_DEPTH  = 4096,  /// kernels
     parameter int unsigned REQUANT_DEPTH = 512,   /// scale and bias pairs
     parameter int unsigned FC_DEPTH      = 64,    /// words of V fully connected weights
@@ -386,11 +388,35 @@ module tile_engine
         .channel(drain[DONE].out), .base(pool_base), .pixels(segment), .fourfold(layer_pools), .raddr(pool_addr), .rdata(pool_data)
     );
 
-    engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(POOL_WIDTH)) vector (
-        .clk, .rst_n, .start(linear_start), .in_count(layer.in_count), .out_count(layer.out_count),
-        .weight_base(layer.weight_base), .bias_base(layer.requant_base), .pool_base, .pool_addr, .pool_data,
-        .logit_valid, .logit_index, .logit, .best, .done(linear_done)
+    // What the vector unit does for this layer: one product, or those of a step of an LSTM.
+    wire                vector_start, vector_done, decides, from_state;
+    wire  [8:0]         in_count, out_count;
+    wire  [16:0]        weight_base;
+    wire  [14:0]        bias_base;
+    wire  [V-1:0][15:0] state;
+    // For a step alone.
+    // verilator lint_off UNUSEDSIGNAL
+    wire  [8:0]         vector_word;
+    // verilator lint_on UNUSEDSIGNAL
+    engine_vector #(
+        .V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(POOL_WIDTH), .STATE(HIDDEN != 0)
+    ) vector (
+        .clk, .rst_n, .start(vector_start), .in_count, .out_count, .weight_base, .bias_base, .pool_base, .pool_addr, .pool_data,
+        .from_state, .state, .word(vector_word), .logit_valid, .logit_index, .logit, .best, .done(vector_done)
     );
+    if (HIDDEN != 0) begin : recurrent
+        engine_recurrent #(.V(V), .HIDDEN(HIDDEN), .STEPS(STEPS)) steps (
+            .clk, .rst_n, .finish, .layer, .start(linear_start), .vector_start, .in_count, .out_count, .weight_base, .bias_base,
+            .from_state, .word(vector_word), .state, .logit_valid, .logit_index, .logit, .vector_done, .decides
+        );
+    end else begin : not_recurrent
+        assign vector_start = linear_start;
+        assign {in_count, out_count, weight_base, bias_base} =
+            {layer.in_count, layer.out_count, layer.weight_base, layer.requant_base};
+        assign {from_state, state} = '0;
+        assign decides = 1'b1;
+    end
+    assign linear_done = vector_done && decides;
 
     // For gates alone.
     // verilator lint_off UNUSEDSIGNAL
@@ -401,7 +427,7 @@ module tile_engine
         logic [14:0] first, number;
         always_ff @(posedge clk) first <= layer.requant_base - 15'(CLASSES);
         engine_decide #(.DECISIONS(DECISIONS)) decide (
-            .clk, .rst_n, .host(gate_host), .layer_gate(layer.layer_gate), .valid(logit_valid && layer.kind == KIND_GATE),
+            .clk, .rst_n, .host(gate_host), .layer_gate(layer.layer_gate), .valid(logit_valid && layer.kind == KIND_GATE && decides),
             .index(logit_index), .first, .sum(logit), .decided(decision_valid), .decided_index(decision_index), .number, .decision
         );
         engine_decisions #(.DECISIONS(DECISIONS)) memory (

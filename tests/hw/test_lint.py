@@ -30,6 +30,10 @@ SHAPES = {
     "masked": ({"TABLES": 1, "MASK": 1, "R": 32, "PLANES": 4, "IMAGE_SIZE": 16}, False),
     "small": ({"P": 32, "R": 8, "PE": 1, "MODES": 1, "V": 8}, True),
     "gates": ({"GATES": 64, "DECISIONS": 82, "BIASES": 92, "POOL_WIDTH": 14, "POOL_DEPTH": 10, "MASK": 1}, False),
+    "recurrent": (
+        {"GATES": 16, "DECISIONS": 3, "BIASES": 80, "POOL_WIDTH": 14, "HIDDEN": 10, "STEPS": 5, "V": 4, "POOL_DEPTH": 2},
+        False,
+    ),
     "gates_one_mode": ({"GATES": 16, "DECISIONS": 3, "BIASES": 13, "POOL_WIDTH": 14, "MODES": 1, "P": 32, "R": 16, "PE": 1}, True),
 }
 

@@ -11,7 +11,7 @@ from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
 from flow.finn.steps import LAYER_STEPS, NetworkConfig, convert, parse_qonnx
 from flow.graph.integer import run
-from flow.graph.random_graph import random_gated
+from flow.graph.random_graph import GATE_KINDS, random_gated
 from flow.models import create, initialise
 
 IMAGES = 8
@@ -42,6 +42,7 @@ def same_layers(ours, theirs):
         assert layer.shuffle == other.shuffle or layer.out_channels == 16  # which is the identity
         assert np.array_equal(layer.weight, other.weight)
         assert layer.bias is None or np.array_equal(layer.bias, other.bias)
+        assert layer.rescale == other.rescale and (layer.lstm is None or layer.lstm.same(other.lstm))
         assert sorted(layer.affine) == sorted(other.affine)
         for setting, pair in layer.affine.items():
             assert np.array_equal(pair, other.affine[setting])
@@ -105,8 +106,9 @@ def test_from_pytorch_to_layer_nodes():
 
 
 def test_every_kind_of_gate(tmp_path):
-    """Layer gates with and without channel gates, gates on the sums of a map that others read, and a gate for each convolution."""
-    graph, images = random_gated(2, (16, 16, 32), (2, 2, 1)), pictures(2)
+    """Layer gates with and without channel gates, gates on the sums of a map that others read, a gate for each convolution, and steps of
+    an LSTM."""
+    graph, images = random_gated(2, (16, 16, 32), (2, 2, 2), (*GATE_KINDS[1:], "ddi")), pictures(2)
     check_qonnx(graph, images, ["full", "1/4", "full ungated"])
     export(graph).save(str(tmp_path / "gated.onnx"))
     nodes = gatefold_finn.read_network(tmp_path / "gated.onnx")
