@@ -23,7 +23,7 @@ def test_finns_builder_makes_the_same_engine(tmp_path, monkeypatch):
     monkeypatch.setenv("XILINX_VIVADO", str(tmp_path / "Vivado" / "2024.2"))
     steps = [*gatefold_finn.LAYER_STEPS, *gatefold_finn.ENGINE_STEPS]
     config = DataflowBuildConfig(output_dir=str(tmp_path / "out"), synth_clk_period_ns=10.0, generate_outputs=[], steps=steps)
-    for name in ("engine", "pixels", "modes", "folder"):
+    for name in ("folding", "pixels", "modes", "folder"):
         setattr(config, name, getattr(gatefold_finn.NetworkConfig(), name))
     assert build_dataflow_cfg(str(path), config) == 0
     theirs = ModelWrapper(str(tmp_path / "out" / "intermediate_models" / "step_map_to_engine.onnx"))
