@@ -65,7 +65,9 @@ class EngineConfig:
         gates: channels of the widest gate's mask at most, a power of two from 16 on; 0 without gates.
         decisions: decisions of all gates.
         hidden: hidden units of the layer gates' LSTM; 0 without one.
-        steps: entries of its table: two, and one for each step.
+        factors: of squeeze-and-excitation at most, a power of two; 0 without it.
+        inner: its hidden units at most.
+        products: entries of the table of products, of either: two at least.
         biases: of the classifier and all gates.
         pool_depth: words of V pooled sums.
     """
@@ -97,7 +99,9 @@ class EngineConfig:
     gates: int
     decisions: int
     hidden: int
-    steps: int
+    factors: int
+    inner: int
+    products: int
     biases: int
     pool_depth: int
 

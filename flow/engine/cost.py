@@ -26,6 +26,8 @@ LINEAR_OVERHEAD = 11
 """Cycles of the vector unit's pipeline."""
 STEP_WAITS = 30
 """Cycles of a step of an LSTM between its three products: 12 until projections are there, 18 until hidden values are."""
+EXCITE_WAITS = 16
+"""The same of squeeze-and-excitation: 12 until hidden units are there, 4 until factors are."""
 FRAME_OVERHEAD = 3
 """Cycles of a frame's start and end, counted with the layer that reads the image."""
 
@@ -113,6 +115,8 @@ def vector_cycles(layer: Layer, config: Engine) -> int:
     if layer.kind == "lstm":
         hidden = layer.out_channels
         cycles += (4 * hidden + 1) * -(-2 * hidden // config.v) + STEP_WAITS
+    elif layer.kind == "excite":
+        cycles += layer.in_channels * -(-layer.out_channels // config.v) + EXCITE_WAITS
     return cycles
 
 

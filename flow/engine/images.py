@@ -4,7 +4,7 @@
     requant.mem                     54 bits: {bias 29, scale 25}
     fc_weights.mem, fc_bias.mem     V·8 bits and 32 bits, of the classifier and then of the gates
     program.mem                     descriptors
-    recurrent.mem                   of an LSTM: 53 bits for each product, see `flow.engine.recurrent`
+    products.mem                    of an LSTM and of squeeze-and-excitation: 53 bits for each product, see `flow.engine.products`
     tables.mem                      where layers have tables: 64 words of 10 bits for each, {residual 6, code 4}
 
 Kernel word: tap t = 3·ky + kx in bits 4t+3…4t, two's complement; a 1×1 kernel is the centre tap, t = 4. Its
@@ -19,8 +19,8 @@ import numpy as np
 
 from flow.engine.interface import load_interface
 from flow.engine.plan import Plan, residual_values
+from flow.engine.products import ENTRY
 from flow.engine.program import program_words
-from flow.engine.recurrent import ENTRY
 from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT, Requantisation, Requantisations
 from flow.errors import GatefoldError
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, SUM_VALUES, Layer, LayerGraph
@@ -103,9 +103,9 @@ def bias_image(graph: LayerGraph, plan: Plan, on: bool = False) -> str:
     Args:
         on: with biases that switch everything on which gates decide.
     """
-    rows = list(plan.steps.bias_rows) if plan.steps else []
+    rows = list(plan.products.bias_rows)
     for layer in graph.layers:
-        if layer.kind != "conv":
+        if layer.name in plan.biases:
             values = [layer.lstm.output_bias] if layer.kind == "lstm" else layer.bias
             rows.append((plan.biases[layer.name], [LARGEST_BIAS] * layer.decisions if on and layer.decisions else values))
     biases = [0] * plan.config.biases
@@ -121,7 +121,7 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     requants = [0] * config.requant_depth
     vectors = [0] * config.fc_depth
     products = [(plan.weights[layer.name], layer.weight) for layer in graph.layers if layer.kind in ("linear", "gate")]
-    for first, weight in products + (plan.steps.weight_rows if plan.steps else []):
+    for first, weight in products + plan.products.weight_rows:
         rows = fc_words(weight, config.v)
         vectors[first : first + len(rows)] = rows
     for layer in graph.layers:
@@ -141,8 +141,8 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     images["requant.mem"] = _text(requants, SCALE_BITS + BIAS_BITS, config.requant_depth)
     images["fc_weights.mem"] = _text(vectors, 8 * config.v, config.fc_depth)
     images["fc_bias.mem"] = bias_image(graph, plan)
-    if plan.steps:
-        images["recurrent.mem"] = _text(plan.steps.words(), sum(ENTRY), config.steps)
+    if config.hidden or config.factors:
+        images["products.mem"] = _text(plan.products.words(), sum(ENTRY), config.products)
     if config.tables:
         tables = [word for layer in graph.layers[:-1] for word in table_words(layer)]
         images["tables.mem"] = _text(tables, 10, SUM_VALUES * config.layers)

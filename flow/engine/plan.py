@@ -16,7 +16,7 @@ import numpy as np
 
 from flow.engine.config import EngineConfig, Folding
 from flow.engine.interface import load_interface
-from flow.engine.recurrent import FIRST_STEP, Steps, check_step, place_steps, steps_of
+from flow.engine.products import KINDS, Products, check_excited, check_products, place_products, several
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAP_SIZES, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph, Setting
@@ -62,7 +62,7 @@ class Plan:
         requants: (layer name, setting) -> first requantisation entry.
         biases: name of the classifier or of a gate -> its first bias; behind the classifier's they are one for each decision.
         sums: name of a convolution -> first word of its sums of pixels, for those that are read.
-        steps: where the constants of the LSTM of layer gates lie, or None.
+        products: where the constants of layers that are several products lie.
     """
 
     folding: Folding
@@ -73,7 +73,7 @@ class Plan:
     requants: dict[tuple[str, Setting], int]
     biases: dict[str, int]
     sums: dict[str, int]
-    steps: Steps | None
+    products: Products
 
 
 def record_decisions(graph: LayerGraph, decisions: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -130,8 +130,10 @@ def _check_supported(graph):
             source = by_name.get(layer.input)
             if source is None or not source.pool:
                 _refuse(layer, "needs a global pool before it; pool its input")
-        if layer.kind == "lstm":
-            check_step(graph, layer)
+        if layer.kind in KINDS:
+            check_products(graph, layer)
+        if layer.excite:
+            check_excited(layer)
         if layer.kind != "conv":
             continue
         if layer.kernel not in (1, 3):
@@ -218,6 +220,7 @@ def _features(graph, folding, sums):
     convolutions = [layer for layer in graph.layers if layer.kind == "conv"]
     first = convolutions[0]
     shifts = [shift for shift, _ in first.weight_digits()]
+    exciting = [layer for layer in graph.layers if layer.kind == "excite"]
     pools = {layer.pool2 for layer in convolutions}
     bits = max(accumulator_bits(layer, groups) for layer in convolutions for groups in graph.used_groups(layer))
     wide = min(max(bits, ACCUMULATOR_BITS), WIDE_ACCUMULATOR_BITS)  # more is refused with the requantisation
@@ -238,6 +241,8 @@ def _features(graph, folding, sums):
         gates=_power_of_two(max([SIXTEENTHS, *(gate.decisions for gate in graph.gates)])) if graph.gates else 0,
         decisions=sum(gate.decisions for gate in graph.gates),
         hidden=max((layer.out_channels for layer in graph.layers if layer.kind == "lstm"), default=0),
+        factors=_power_of_two(max((layer.in_channels for layer in exciting), default=0)) if exciting else 0,
+        inner=max((layer.out_channels for layer in exciting), default=0),
     )
 
 
@@ -349,7 +354,7 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     requants, requant_words = {}, 0
     biases, bias_count, fc_words = {}, 0, 0
     for layer in (graph.layers[-1], *graph.layers[:-1]):
-        if layer.kind != "conv":
+        if layer.kind not in ("conv", "excite"):
             biases[layer.name] = bias_count
             bias_count += layer.decisions or layer.out_channels
         if layer.kind in ("linear", "gate"):
@@ -359,13 +364,11 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
             continue
         weights[layer.name] = weight_words
         weight_words += layer.out_channels * input_count(layer)
-        for setting in graph.used_settings(layer):
+        for setting in () if layer.excite else graph.used_settings(layer):
             requants[layer.name, setting] = requant_words
             requant_words += layer.out_channels
 
-    steps = None
-    if features["hidden"]:
-        steps, fc_words, bias_count = place_steps(steps_of(graph), folding.v, fc_words, bias_count)
+    products, fc_words, bias_count = place_products(several(graph), folding.v, fc_words, bias_count)
 
     _check_sizes(graph, stream_words, inner_words + buffers, weight_words, requant_words)
     config = EngineConfig(
@@ -385,10 +388,10 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         classes=graph.classes,
         biases=bias_count,
         pool_depth=max(2, sum_words),
-        steps=len(steps.weights) if steps else FIRST_STEP,
+        products=max(2, len(products.weights)),
         **features,
     )
-    return Plan(folding, config, maps, residuals, weights, requants, biases, sums, steps)
+    return Plan(folding, config, maps, residuals, weights, requants, biases, sums, products)
 
 
 def _check_sizes(graph, stream_words, m_words, weight_words, requant_words):

@@ -2,11 +2,12 @@
 
 from flow.engine.interface import load_interface
 from flow.engine.plan import M, Place, Plan, input_count, stored_size
+from flow.engine.products import FACTOR_SHIFTS
 from flow.engine.requant import Requantisations
 from flow.errors import GatefoldError
 from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM, Layer, LayerGraph
 
-CONV, LINEAR, GATE = 0, 1, 2
+CONV, LINEAR, GATE, EXCITE = 0, 1, 2, 3
 SIZE_CODE = {8: 0, 16: 1, 32: 2}
 POOL2_CODE = {None: 0, MAX: 1, SUM: 2}
 
@@ -42,11 +43,13 @@ def descriptor_fields(
     groups = graph.groups(mode, layer)
     if layer.kind != "conv":
         return {
-            "kind": GATE if layer.decisions else LINEAR,
-            **({"recurrent": 1, "dst_base": plan.steps.entries[layer.name]} if layer.kind == "lstm" else {}),
+            "kind": EXCITE if layer.kind == "excite" else GATE if layer.decisions else LINEAR,
+            "recurrent": layer.kind == "lstm",
+            "dst_base": plan.products.entries.get(layer.name, 0),
+            "src_base": _factor_shift(graph, layer) if layer.kind == "excite" else 0,
             "layer_gate": layer.name in graph.layer_gates,
             "skip": skip,
-            "requant_base": plan.biases[layer.name],
+            "requant_base": plan.biases.get(layer.name, 0),
             "pool_base": plan.sums[layer.input],
             "last": last,
             "in_count": layer.in_channels,
@@ -84,7 +87,6 @@ def descriptor_fields(
         "size": SIZE_CODE[stored_size(layer.conv_size)],
         "keep": layer.conv_size < stored_size(layer.conv_size),
         "pool2": POOL2_CODE[layer.pool2],
-        "fine": table[layer.name, graph.setting(mode, layer)].fine,
         "src": source.memory,
         "src_base": source.base,
         "dst": target.memory,
@@ -100,9 +102,23 @@ def descriptor_fields(
         "out_per_group": layer.out_channels // groups,
         "shuffle": (layer.out_channels // SHUFFLE_GROUPS).bit_length() - 1 if layer.shuffle else 0,
         "weight_base": plan.weights[layer.name],
-        "requant_base": plan.requants[layer.name, graph.setting(mode, layer)],
-        "prescale": table[layer.name, graph.setting(mode, layer)].prescale,
+        **_requantisation(graph, plan, table, mode, layer),
     }
+
+
+def _requantisation(graph, plan, table, mode, layer):
+    """Fields of a convolution's entries; in place of them factors, which begin at 0, times accumulators that count 16 times."""
+    if layer.excite:
+        return {"excite": 1, "prescale": 1}
+    constants = table[layer.name, graph.setting(mode, layer)]
+    requant_base = plan.requants[layer.name, graph.setting(mode, layer)]
+    return {"requant_base": requant_base, "prescale": constants.prescale, "fine": constants.fine}
+
+
+def _factor_shift(graph, layer):
+    """By how much the factors of an "excite" layer are shifted up to be scales of the convolution that reads them."""
+    (reader,) = (other for other in graph.layers if other.excite == layer.name)
+    return FACTOR_SHIFTS[-1] - reader.factor_shift
 
 
 def program_words(graph: LayerGraph, plan: Plan, table: Requantisations, length: int | None = None) -> list[int]:

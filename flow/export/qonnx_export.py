@@ -10,7 +10,8 @@ all with scale 1, zero point 0 and rounding half to even, and where the layer sh
 Reshape -> Transpose -> Reshape. The head is GlobalAveragePool, Flatten, Mul by the number of pixels, MatMul and Add; the output
 is the integer logits. A gate is such a head whose Add is followed by GreaterOrEqual with 0, [N, K] of bool; where a layer gate
 comes before, And with its decision. A step of an LSTM is one node (`flow.export.lstm_step`) whose score goes into such a
-comparison. What is decided of a map is a selection behind its quantiser, for FINN moves factors about, and a
+comparison. Squeeze-and-excitation is a node that makes factors of sums and one that multiplies accumulators by them
+(`flow.export.excite_step`). What is decided of a map is a selection behind its quantiser, for FINN moves factors about, and a
 decision is none:
 
     Where(Unsqueeze(decisions), map, the residual, or 0 without one)
@@ -33,6 +34,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.basic import qonnx_make_model
 
 from flow.export import metadata
+from flow.export.excite_step import excite_attributes
 from flow.export.lstm_step import DOMAIN, step_attributes
 from flow.graph.layers import IMAGE, SHUFFLE_GROUPS, LayerGraph
 
@@ -87,6 +89,10 @@ def _convolution(build, layer, stored, setting):
         dilations=[1, 1],
         group=1,
     )
+    if layer.excite:
+        return build.node(
+            "Excited", [out, stored[layer.excite]], f"{name}.out", layer=name, domain=DOMAIN, shift=layer.factor_shift
+        )
     scale, offset = layer.affine[setting]
     shape = (1, layer.out_channels, 1, 1)
     out = build.node("Mul", [out, build.constant(f"{name}.A", scale.reshape(shape))], f"{name}.scaled")
@@ -168,6 +174,10 @@ def export(graph: LayerGraph, batch: int = 1) -> ModelWrapper:
     for layer in graph.layers:
         if layer.kind == "conv":
             stored[layer.name] = _convolution(build, layer, stored, graph.setting(FULL, layer))
+        elif layer.kind == "excite":
+            sums = _pooled(build, layer.name, graph[layer.input], stored[layer.input])
+            attributes = excite_attributes(layer)
+            stored[layer.name] = build.node("Excite", [sums], f"{layer.name}.factors", layer.name, domain=DOMAIN, **attributes)
         elif layer.kind == "lstm":
             stored[layer.name], state = _step(build, graph, layer, stored, state)
             states[state] = [batch, 2 * layer.lstm.hidden]

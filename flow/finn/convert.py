@@ -9,13 +9,14 @@ from qonnx.util.basic import qonnx_make_model
 
 from flow.engine.config import Folding
 from flow.errors import GatefoldError
+from flow.export.excite_step import excite_attributes
 from flow.export.lstm_step import step_attributes
 from flow.finn.folding import attribute_values
 from flow.finn.layers import initializers
 from flow.graph.layers import IMAGE, LayerGraph, Setting
 
 DOMAIN = "finn.custom_op.fpgadataflow"
-OPS = ("SwitchableConv", "SwitchableLinear", "SwitchableGate", "SwitchableStep")
+OPS = ("SwitchableConv", "SwitchableLinear", "SwitchableGate", "SwitchableStep", "SwitchableExcite")
 
 
 def build_layer_graph(graph: LayerGraph, folding: Folding | None = None, frames: int = 1) -> ModelWrapper:
@@ -70,7 +71,9 @@ class _Builder:
 
     def run(self):
         for layer in self.graph.layers:
-            {"conv": self._conv, "linear": self._linear, "gate": self._gate, "lstm": self._step}[layer.kind](layer)
+            {"conv": self._conv, "linear": self._linear, "gate": self._gate, "lstm": self._step, "excite": self._excite}[
+                layer.kind
+            ](layer)
         first, last = self.graph.layers[0], self.graph.layers[-1]
         image = [self.frames, first.in_size, first.in_size, first.in_channels]
         self.shapes[IMAGE] = image
@@ -108,11 +111,13 @@ class _Builder:
             steps = np.stack([layer.thresholds[setting] for setting in settings])
             inputs.append(self._constant(f"{name}.thresholds", steps, "INT32"))
             attributes["steps"] = steps.shape[2]
+        elif layer.excite:
+            settings, attributes["factor_shift"] = [Setting(groups) for groups in layer.group_counts], layer.factor_shift
         else:
             for index, table in enumerate("AB"):
                 values = np.stack([layer.affine[setting][index] for setting in settings])
                 inputs.append(self._constant(f"{name}.{table}", values, "FLOAT32"))
-        inputs += [self._tensor(source) for source in (layer.residual, layer.mask, layer.when) if source]
+        inputs += [self._tensor(source) for source in (layer.residual, layer.mask, layer.when, layer.excite) if source]
         for key in ("clamp", "residual_table", "sum_table", "pool2", "valid", "reach"):
             if (value := getattr(layer, key)) is not None:
                 attributes[key] = value.tolist() if isinstance(value, np.ndarray) else value
@@ -126,7 +131,7 @@ class _Builder:
             "SwitchableConv", layer, inputs, self._tensor(name), shape, "UINT16" if layer.pool else "UINT4",
             out_channels=layer.out_channels, kernel=layer.kernel, stride=layer.stride, in_size=layer.in_size,
             out_size=layer.out_size, image=int(layer.input == IMAGE), residual=int(layer.residual is not None),
-            mask=int(layer.mask is not None), when=int(layer.when is not None), gate=int(layer.gate),
+            mask=int(layer.mask is not None), when=int(layer.when is not None), excite=int(layer.excite is not None), gate=int(layer.gate),
             shuffle=int(layer.shuffle), pool=int(layer.pool), settings=[setting.code for setting in settings], weight_type="INT8" if wide else "INT4", **attributes,
         )  # fmt: skip
 
@@ -155,6 +160,13 @@ class _Builder:
         self._node(
             "SwitchableGate", layer, inputs, self._tensor(layer.name), [self.frames, layer.out_channels], "BINARY",
             decisions=layer.out_channels, size=0 if source.pool else source.out_size, when=int(layer.when is not None),
+        )  # fmt: skip
+
+    def _excite(self, layer):
+        source = self.graph[layer.input]
+        self._node(
+            "SwitchableExcite", layer, [self._tensor(layer.input)], self._tensor(layer.name), [self.frames, layer.in_channels], "INT16",
+            size=0 if source.pool else source.out_size, **excite_attributes(layer),
         )  # fmt: skip
 
     def _step(self, layer):

@@ -102,6 +102,13 @@ class State:
 
 
 @dataclass
+class Factors:
+    """What the layer `layer` of kind "excite" makes."""
+
+    layer: Layer
+
+
+@dataclass
 class Decisions:
     """What the gate `layer` decides on `count` things."""
 
@@ -113,5 +120,5 @@ class Decisions:
 class Scaled:
     """Integers of one kind, times a scale."""
 
-    what: Map | Accumulators | Open | Pooled | Logits | Score | State | Decisions
+    what: Map | Accumulators | Open | Pooled | Logits | Score | State | Factors | Decisions
     scale: float = 1.0

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flow.errors import GatefoldError
+from flow.graph.excite import excited, factors
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, Layer, LayerGraph, Setting, shuffle_slots
 
 
@@ -231,12 +232,15 @@ def run_layers(
         mask, when = (stations[name] if gated and name else None for name in (layer.mask, layer.when))
         if layer.kind == "conv":
             residual = stations[layer.residual] if layer.residual else None
-            stations[layer.name] = convolve(layer, settings[layer.name], inputs, residual, mask, when, requantise)
+            made = stations[layer.excite] if layer.excite else None
+            stations[layer.name] = convolve(layer, settings[layer.name], inputs, residual, mask, when, requantise, made)
         elif layer.kind == "gate":
             stations[layer.name] = decide(layer, inputs, when)
         elif layer.kind == "lstm":
             projected = layer.rescale(multiply(layer, inputs))
             stations[layer.name], state = layer.lstm.step(projected, state or layer.lstm.start(len(images)))
+        elif layer.kind == "excite":
+            stations[layer.name] = factors(layer, pixel_sums(inputs))
         else:
             stations[layer.name] = multiply(layer, inputs)
     return stations
@@ -250,25 +254,32 @@ def convolve(
     mask: np.ndarray | None = None,
     when: np.ndarray | None = None,
     requantise: Requantise = levels,
+    factor: np.ndarray | None = None,
 ) -> np.ndarray:
     """Station of a convolution.
 
     Args:
         inputs, residual: stored maps [N, C, H, W].
         mask: [N, Co], and when: [N, 1], what is computed, 0 or 1; None: all.
+        factor: [N, Co], of a layer with `excite`.
     """
     if mask is None and when is not None:
         mask = np.ones((1, layer.out_channels))
     kept = None if mask is None else (mask if when is None else mask * when).astype(bool)
-    level = requantise(layer, setting, accumulate(layer, setting.groups, inputs))
+    acc = accumulate(layer, setting.groups, inputs)
+    level = excited(acc, factor, layer.factor_shift) if layer.excite else requantise(layer, setting, acc)
     out = finish(layer, level, residual, kept)
     return out.sum(axis=(2, 3), dtype=np.int64) if layer.pool else out
 
 
 def multiply(layer: Layer, inputs: np.ndarray) -> np.ndarray:
     """weight @ sums + bias of a classifier or gate, int64 [N, K]; of a map [N, C, H, W] it takes the sums over the pixels."""
-    sums = inputs.sum(axis=(2, 3), dtype=np.int64) if inputs.ndim == 4 else inputs.astype(np.int64)
-    return sums @ layer.weight.T + layer.bias
+    return pixel_sums(inputs) @ layer.weight.T + layer.bias
+
+
+def pixel_sums(inputs: np.ndarray) -> np.ndarray:
+    """Sums over the pixels, int64 [N, C], of a map [N, C, H, W] or of sums."""
+    return inputs.sum(axis=(2, 3), dtype=np.int64) if inputs.ndim == 4 else inputs.astype(np.int64)
 
 
 def decide(layer: Layer, inputs: np.ndarray, when: np.ndarray | None = None) -> np.ndarray:

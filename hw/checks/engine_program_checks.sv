@@ -84,7 +84,7 @@ module engine_program_checks
         for (int unsigned later = now + 1; later < MODES * LAYERS && !at.last; later++) begin
             at = layer_at(later);
             if (at.kind == KIND_CLASSIFIER) return 1'b0;
-            if (at.kind == KIND_GATE) continue;
+            if (at.kind != KIND_CONV) continue;
             if (destroys(now, later, source(at)) || (at.residual && destroys(now, later, residual(at)))) return 1'b1;
         end
         return 1'b0;

@@ -15,7 +15,7 @@ package engine_pkg;
     typedef enum logic [1:0] {POOL_NONE = 2'd0, POOL_MAX = 2'd1, POOL_SUM = 2'd2} pool2_e;
 
     // What a layer's descriptor is for.
-    typedef enum logic [1:0] {KIND_CONV = 2'd0, KIND_CLASSIFIER = 2'd1, KIND_GATE = 2'd2} kind_e;
+    typedef enum logic [1:0] {KIND_CONV = 2'd0, KIND_CLASSIFIER = 2'd1, KIND_GATE = 2'd2, KIND_EXCITE = 2'd3} kind_e;
 
     // One cycle of the sequencer. `valid` is low in a cycle that only waits for the requantisers.
     typedef struct packed {
@@ -48,6 +48,14 @@ package engine_pkg;
         logic [7:0]         forced_word;
         logic [31:0]        forced_bits;
     } gate_host_t;
+
+    // Constants of one product of a layer that is several.
+    typedef struct packed {
+        logic [16:0] weight_base;
+        logic [14:0] bias_base;
+        logic [5:0]  shift;
+        logic [14:0] multiplier;
+    } products_t;
 
     // What an accumulator does with a sum.
     typedef struct packed {

@@ -6,11 +6,12 @@
 `default_nettype none
 
 module engine_recurrent
+    import engine_pkg::*;
     import gatefold_pkg::*;
 #(
     parameter int unsigned V      = 16,
     parameter int unsigned HIDDEN = 10,
-    parameter int unsigned STEPS  = 3,  /// entries of the constants' table: of the gates, of the deciding sum, of each projection
+    parameter int unsigned PRODUCTS = 3,  /// entries of the constants' table: of the gates, of the deciding sum, of each projection
     localparam int unsigned INPUTS = 2 * HIDDEN, WORDS = (INPUTS + V - 1) / V,
     localparam int unsigned AW = (WORDS == 1) ? 1 : $clog2(WORDS), LV = $clog2(V), UW = $clog2(HIDDEN)
 ) (
@@ -43,16 +44,10 @@ module engine_recurrent
     typedef enum logic [1:0] {PROJECT, GATES, OUTPUT} phase_e;
     phase_e phase;
     logic   next;
-    typedef struct packed {
-        logic [16:0] weight_base;
-        logic [14:0] bias_base;
-        logic [5:0]  shift;
-        logic [14:0] multiplier;
-    } constants_t;
-    localparam int unsigned SW = $clog2(STEPS);
-    constants_t table_words[STEPS];
-    initial $readmemh("recurrent.mem", table_words);
-    wire constants_t now = table_words[(phase == PROJECT) ? SW'(layer.dst_base) : (phase == GATES) ? SW'(0) : SW'(1)];
+    products_t now;
+    engine_products #(.PRODUCTS(PRODUCTS)) constants (
+        .entry((phase == PROJECT) ? layer.dst_base : (phase == GATES) ? 8'd0 : 8'd1), .now
+    );
     logic [14:0] multiplier;
     logic [5:0]  shift;
 

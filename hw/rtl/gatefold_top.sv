@@ -38,9 +38,13 @@ module gatefold_top #(
   /// Channels of the widest gate's mask at most, a power of two (0: no gates), and decisions of all gates.
   parameter int unsigned GATES         = 0,
   parameter int unsigned DECISIONS     = 0,
-  /// Hidden units of the layer gates' LSTM (0: none), and entries of its table.
+  /// Hidden units of the layer gates' LSTM (0: none).
   parameter int unsigned HIDDEN        = 0,
-  parameter int unsigned STEPS         = 2,
+  /// Factors of squeeze-and-excitation at most, a power of two (0: none), and its hidden units.
+  parameter int unsigned FACTORS       = 0,
+  parameter int unsigned INNER         = 0,
+  /// Entries of the table of products of either.
+  parameter int unsigned PRODUCTS      = 2,
   /// Words of the weight, requantisation and vector weight memories.
   parameter int unsigned WEIGHT_DEPTH  = 4096,
   parameter int unsigned REQUANT_DEPTH = 512,
@@ -180,7 +184,9 @@ module gatefold_top #(
     .GATES        (GATES),
     .DECISIONS    (DECISIONS),
     .HIDDEN       (HIDDEN),
-    .STEPS        (STEPS),
+    .FACTORS      (FACTORS),
+    .INNER        (INNER),
+    .PRODUCTS     (PRODUCTS),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),

@@ -31,8 +31,12 @@ SHAPES = {
     "small": ({"P": 32, "R": 8, "PE": 1, "MODES": 1, "V": 8}, True),
     "gates": ({"GATES": 64, "DECISIONS": 82, "BIASES": 92, "POOL_WIDTH": 14, "POOL_DEPTH": 10, "MASK": 1}, False),
     "recurrent": (
-        {"GATES": 16, "DECISIONS": 3, "BIASES": 80, "POOL_WIDTH": 14, "HIDDEN": 10, "STEPS": 5, "V": 4, "POOL_DEPTH": 2},
+        {"GATES": 16, "DECISIONS": 3, "BIASES": 80, "POOL_WIDTH": 14, "HIDDEN": 10, "PRODUCTS": 5, "V": 4, "POOL_DEPTH": 2},
         False,
+    ),
+    "exciting": (
+        {"GATES": 64, "DECISIONS": 82, "BIASES": 99, "POOL_WIDTH": 14, "FACTORS": 32, "INNER": 4, "PRODUCTS": 12, "MASK": 1},
+        True,
     ),
     "gates_one_mode": ({"GATES": 16, "DECISIONS": 3, "BIASES": 13, "POOL_WIDTH": 14, "MODES": 1, "P": 32, "R": 16, "PE": 1}, True),
 }

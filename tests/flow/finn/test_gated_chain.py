@@ -16,7 +16,7 @@ from flow.models import create, initialise
 
 IMAGES = 8
 FIELDS = (
-    "name", "kind", "stride", "in_size", "out_size", "input", "residual", "pool", "mask", "when", "gate", "pool2", "valid", "group_counts"
+    "name", "kind", "stride", "in_size", "out_size", "input", "residual", "pool", "mask", "when", "gate", "pool2", "valid", "group_counts", "excite", "factor_shift"
 )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ def same_layers(ours, theirs):
         assert np.array_equal(layer.weight, other.weight)
         assert layer.bias is None or np.array_equal(layer.bias, other.bias)
         assert layer.rescale == other.rescale and (layer.lstm is None or layer.lstm.same(other.lstm))
+        assert layer.expand is None or layer.expand.same(other.expand)
         assert sorted(layer.affine) == sorted(other.affine)
         for setting, pair in layer.affine.items():
             assert np.array_equal(pair, other.affine[setting])

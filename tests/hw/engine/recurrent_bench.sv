@@ -4,7 +4,7 @@
 module recurrent_bench
     import gatefold_pkg::*;
 #(
-    parameter int unsigned V = 4, HIDDEN = 5, STEPS = 4, DEPTH = 64, BIASES = 32, POOL_DEPTH = 2
+    parameter int unsigned V = 4, HIDDEN = 5, PRODUCTS = 4, DEPTH = 64, BIASES = 32, POOL_DEPTH = 2
 ) (
     input  wire                clk,
     input  wire                rst_n,
@@ -38,7 +38,7 @@ module recurrent_bench
         .clk, .rst_n, .start(vector_start), .in_count(inputs), .out_count(outputs), .weight_base, .bias_base, .pool_base('0),
         .pool_addr, .pool_data, .from_state, .state, .word, .logit_valid, .logit_index, .logit(score), .best(), .done(vector_done)
     );
-    engine_recurrent #(.V(V), .HIDDEN(HIDDEN), .STEPS(STEPS)) steps (
+    engine_recurrent #(.V(V), .HIDDEN(HIDDEN), .PRODUCTS(PRODUCTS)) steps (
         .clk, .rst_n, .finish, .layer, .start, .vector_start, .in_count(inputs), .out_count(outputs), .weight_base, .bias_base,
         .from_state, .word, .state, .logit_valid, .logit_index, .logit(score), .vector_done, .decides
     );

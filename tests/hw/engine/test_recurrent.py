@@ -8,7 +8,7 @@ from rtl import pack, step, unit
 
 from flow.engine.cost import LINEAR_OVERHEAD, Unplanned, vector_cycles
 from flow.engine.images import fc_words
-from flow.engine.recurrent import place_steps
+from flow.engine.products import place_products
 from flow.graph.layers import Layer
 from flow.graph.lstm import LIMIT, Lstm, Rescale
 from flow.simulation.library import Model
@@ -80,7 +80,7 @@ def steps(lanes):
         Layer(f"step{number}", "lstm", rng.integers(-127, 128, (HIDDEN, CHANNELS)), bias=rng.integers(-99999, 0, HIDDEN),
               rescale=Rescale.of(factor), lstm=lstm) for number, factor in enumerate((0.01, 0.003))
     ]  # fmt: skip
-    return layers, *place_steps(layers, lanes, 1, 2)
+    return layers, *place_products(layers, lanes, 1, 2)
 
 
 def run_steps(lanes, folder):
@@ -92,9 +92,9 @@ def run_steps(lanes, folder):
         weights[first : first + len(made)] = made
     for first, row in placed.bias_rows:
         values[first : first + len(row)] = row.tolist()
-    for name, rows, bits in (("fc_weights", weights, 8 * lanes), ("fc_bias", values, 32), ("recurrent", placed.words(), 53)):
+    for name, rows, bits in (("fc_weights", weights, 8 * lanes), ("fc_bias", values, 32), ("products", placed.words(), 53)):
         (folder / f"{name}.mem").write_text("".join(f"{int(row) & (1 << bits) - 1:x}\n" for row in rows))
-    sizes = {"V": lanes, "HIDDEN": HIDDEN, "STEPS": 4, "DEPTH": words, "BIASES": biases}
+    sizes = {"V": lanes, "HIDDEN": HIDDEN, "PRODUCTS": 4, "DEPTH": words, "BIASES": biases}
     rng, lstm = np.random.default_rng(1), layers[0].lstm
     with Model(
         unit("recurrent_bench", folder, "recurrent_bench.sv", **sizes), folder=folder, clock="clk", reset="rst_n", random_reset=3
