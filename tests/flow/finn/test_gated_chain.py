@@ -11,7 +11,7 @@ from flow.export.modes import ApplyMode
 from flow.export.qonnx_export import export
 from flow.finn.steps import LAYER_STEPS, NetworkConfig, convert, parse_qonnx
 from flow.graph.integer import run
-from flow.graph.random_graph import GATE_KINDS, random_gated
+from flow.graph.random_graph import random_gated
 from flow.models import create, initialise
 
 IMAGES = 8
@@ -107,9 +107,9 @@ def test_from_pytorch_to_layer_nodes():
 
 
 def test_every_kind_of_gate(tmp_path):
-    """Layer gates with and without channel gates, gates on the sums of a map that others read, a gate for each convolution, and steps of
-    an LSTM."""
-    graph, images = random_gated(2, (16, 16, 32), (2, 2, 2), (*GATE_KINDS[1:], "ddi")), pictures(2)
+    """Layer gates with and without channel gates, gates on the sums of a map that others read, a gate for each convolution, steps of
+    an LSTM, and squeeze-and-excitation."""
+    graph, images = random_gated(2, (16, 16, 32), (2, 2, 2), ("both", "pooled", "each", "ddi", "ddi", "acs")), pictures(2)
     check_qonnx(graph, images, ["full", "1/4", "full ungated"])
     export(graph).save(str(tmp_path / "gated.onnx"))
     nodes = gatefold_finn.read_network(tmp_path / "gated.onnx")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rtl import pack, step, unit
+from rtl import faulty, pack, step, unit
 
 from flow.engine.cost import LINEAR_OVERHEAD, Unplanned, vector_cycles
 from flow.engine.images import fc_words
@@ -146,15 +146,7 @@ def test_steps_of_frames(lanes, tmp_path):
     ],
 )
 def test_a_fault_is_found(module, old, new, tmp_path, monkeypatch):
-    import rtl
-
-    sources = rtl.accelerator_sources(tmp_path)
-    changed = tmp_path / f"{module}.sv"
-    text = next(file for file in sources if file.stem == module).read_text()
-    assert text.count(old) == 1
-    changed.write_text(text.replace(old, new))
-    replaced = [changed if file.stem == module else file for file in sources]
-    monkeypatch.setattr(rtl, "accelerator_sources", lambda folder: replaced)
+    faulty(module, old, new, tmp_path, monkeypatch)
     with pytest.raises(AssertionError):
         for words in (1, 2):
             test_cells_and_hidden_values(words, tmp_path)
