@@ -28,6 +28,7 @@ KINDS = {
     "layer": "layer gate on pooled sums",
     "recurrent": "DDI's LSTM layer gate",
     "ddi": "DDI's LSTM and channel gates",
+    "acs": "ACS, 8 channels wide",
 }
 SHARES = (0.3, 0.5, 0.7)
 FULL, PLAIN = "full", "full ungated"

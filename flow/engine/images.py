@@ -8,7 +8,7 @@
     tables.mem                      where layers have tables: 64 words of 10 bits for each, {residual 6, code 4}
 
 Kernel word: tap t = 3·ky + kx in bits 4t+3…4t, two's complement; a 1×1 kernel is the centre tap, t = 4. Its
-address is weight_base + o·Ci + i, where i is the channel slot as stored. The first layer's i goes through passes over all planes:
+address is weight_base + o·stride + i, where i is the channel slot as stored (`flow.engine.plan.kernel_stride`). The first layer's i goes through passes over all planes:
 the digits of its weights that count 16 times with the upper nibbles, then with the lower ones, the others with the upper ones,
 then with the lower ones (see `Layer.weight_digits`); with weights of 4 bits these are the upper and the lower nibbles of R, G, B.
 
@@ -18,7 +18,7 @@ Tables: word w has what residual code w % 16 is worth, and the lowest level with
 import numpy as np
 
 from flow.engine.interface import load_interface
-from flow.engine.plan import Plan, residual_values
+from flow.engine.plan import Plan, kernel_stride, residual_values
 from flow.engine.products import ENTRY
 from flow.engine.program import program_words
 from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT, Requantisation, Requantisations
@@ -127,9 +127,12 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     for layer in graph.layers:
         if layer.kind != "conv":
             continue
-        base = plan.weights[layer.name]
-        words = kernel_words(layer)
-        kernels[base : base + len(words)] = words
+        words = kernel_words(layer).reshape(layer.out_channels, -1)
+        outputs, inputs = np.indices(words.shape)
+        groups = graph.used_groups(layer)[0]  # none of fewer groups
+        kept = outputs * groups // layer.out_channels == inputs * groups // words.shape[1]
+        places = plan.weights[layer.name] + outputs * kernel_stride(graph, layer) + inputs
+        kernels[places[kept]] = words[kept]
     for (name, setting), base in plan.requants.items():
         words = requant_words(table[name, setting], graph[name].level_range[0] if config.tables else 0)
         requants[base : base + len(words)] = words

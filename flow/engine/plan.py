@@ -100,6 +100,18 @@ def input_count(layer: Layer) -> int:
     return layer.in_channels * (2 * len(layer.weight_digits()) if layer.input == IMAGE else 1)
 
 
+def kernel_stride(graph: LayerGraph, layer: Layer) -> int:
+    """Words from a kernel of one output to the same input's kernel of the next. In a gate's convolution that always has the same groups only
+    kernels within a group are kept: output o and input i at o·stride + i all the same, since every group begins a group's inputs later."""
+    groups = graph.used_groups(layer)
+    return layer.in_channels // groups[0] if layer.gate and len(groups) == 1 else input_count(layer)
+
+
+def kernel_count(graph: LayerGraph, layer: Layer) -> int:
+    """Words of a convolution's kernels."""
+    return (layer.out_channels - 1) * kernel_stride(graph, layer) + input_count(layer)
+
+
 def _refuse(layer, why):
     raise GatefoldError(f"layer {layer.name} {why}.")
 
@@ -350,7 +362,7 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     maps, residuals, stream_words, inner_words = _place_maps(graph)
     buffers = 2 * image_words(features["planes"], features["image_size"])
 
-    weights, weight_words = {}, 0
+    weights, weight_words, kernels = {}, 0, {}
     requants, requant_words = {}, 0
     biases, bias_count, fc_words = {}, 0, 0
     for layer in (graph.layers[-1], *graph.layers[:-1]):
@@ -362,8 +374,12 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
             fc_words += layer.out_channels * -(-layer.in_channels // folding.v)
         if layer.kind != "conv":
             continue
-        weights[layer.name] = weight_words
-        weight_words += layer.out_channels * input_count(layer)
+        key = layer.excite and (layer.weight.shape, layer.weight.tobytes())  # what leaves maps as they are is the same in all gates
+        weights[layer.name] = kernels.get(key, weight_words)
+        if key not in kernels:
+            weight_words += kernel_count(graph, layer)
+        if key:
+            kernels[key] = weights[layer.name]
         for setting in () if layer.excite else graph.used_settings(layer):
             requants[layer.name, setting] = requant_words
             requant_words += layer.out_channels

@@ -1,7 +1,7 @@
 """The engine's program: one descriptor per layer and mode."""
 
 from flow.engine.interface import load_interface
-from flow.engine.plan import M, Place, Plan, input_count, stored_size
+from flow.engine.plan import M, Place, Plan, input_count, kernel_stride, stored_size
 from flow.engine.products import FACTOR_SHIFTS
 from flow.engine.requant import Requantisations
 from flow.errors import GatefoldError
@@ -95,7 +95,7 @@ def descriptor_fields(
         "residual": layer.residual is not None,
         "pool": layer.name in plan.sums,
         "discard": layer.pool,
-        "in_count": inputs,
+        "in_count": kernel_stride(graph, layer),
         "out_count": layer.out_channels,
         "groups": groups,
         "in_per_group": inputs // groups,

@@ -35,6 +35,10 @@ module engine_program_checks
         logic [31:0] count;
     } map_t;
 
+    function automatic logic [8:0] inputs_of(descriptor_t at);
+        return (MODES == 1) ? at.in_count : 9'(at.in_per_group * at.groups);
+    endfunction
+
     function automatic logic [31:0] words_of(logic [8:0] channels, logic [1:0] size);
         case (size)
             SIZE_8: return (32'(channels) + 1) / 2;
@@ -47,7 +51,7 @@ module engine_program_checks
     function automatic map_t source(descriptor_t at);
         source.in_m = at.src;
         source.first = 32'(at.src_base);
-        source.count = words_of(at.image ? 9'(2 * PLANES) : at.in_count, at.size + 2'(at.stride2 && !at.keep));
+        source.count = words_of(at.image ? 9'(2 * PLANES) : inputs_of(at), at.size + 2'(at.stride2 && !at.keep));
         if (at.image) source.count = source.count * IMAGE_BUFFERS;
     endfunction
 

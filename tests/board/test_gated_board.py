@@ -15,7 +15,7 @@ from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.plan import record_decisions
 from flow.graph.integer import run
 from flow.paths import build_root
-from flow.training.checkpoint import save_model
+from flow.training.checkpoint import SHIPPED, load_model, save_model
 
 IMAGES = 32
 
@@ -167,3 +167,24 @@ def test_gates_that_do_not_exist(program, build, gated):
     for options in (("--gate", "maybe"), ("--gate", "force:"), ("--gate-threshold", 1 << 31)):
         done = program("--board-dir", gated[0], *options)
         assert done.code == 2 and done.err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network, modes", [("resnet8", "full,full ungated"), ("resnet20", "full,1/4,full ungated")])
+def test_the_shipped_acs_networks(program, pictures, tmp_path, network, modes):
+    """Squeeze-and-excitation and dynamic groups, on trained weights: gates on, off and forced."""
+    path, images = pictures
+    weights, folder = SHIPPED / f"{network}-acs.safetensors", build_root() / "test" / f"{network}-acs"
+    assert main(["build", network, "--checkpoint", str(weights), "--modes", modes, "--output", str(folder)]) == 0
+    contents, model = json.loads((folder / "deploy" / "modes.json").read_text()), load_model(weights)
+    built = folder / "deploy", built_graph(folder, contents), EngineConfig.of(contents["parameters"])
+    answer = ask(program, built[0], "--images", path)
+    check(answer, built, images, ["full"] * IMAGES)
+    with torch.no_grad():
+        assert answer["logits"] == model.integer_logits(images).tolist()
+    check(ask(program, built[0], "--images", path, "--gate", "off"), built, images, ["full ungated"] * IMAGES)
+    forced = {gate.name: np.random.default_rng(1).integers(0, 2, gate.decisions) for gate in built[1].gates}
+    file = tmp_path / "forced.json"
+    file.write_text(json.dumps({name: mask.tolist() for name, mask in forced.items()}))
+    answer = ask(program, built[0], "--images", path, "--gate", f"force:{file}", "--mode", "full", count=4)
+    check(answer, built, images[:4], ["full"] * 4, forced)
