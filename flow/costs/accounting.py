@@ -40,7 +40,8 @@ class Accounting:
             raise GatefoldError(f"There is no cost unit '{unit}'; choose one of {', '.join(UNITS)}.")
         self.model = model
         self.unit = unit
-        self.engine = Unplanned.of(folding or Folding())
+        folding = folding or Folding()
+        self.engine = Unplanned.of(folding, pack=int(folding.quarters))
         gates = model.gate_layers() if hasattr(model, "gate_layers") else []
         self._specs = {spec.name: spec for spec in [*model.layers(), *gates]}
 

@@ -20,6 +20,11 @@ def layer_cycles(spec: LayerSpec, active: Activity, config: cost.Engine) -> Tens
     """
     if spec.kind != "conv":
         return active.inputs.new_tensor([cost.linear_cycles(spec.in_channels, spec.out_channels, config)])
+    if config.pack and packs(spec):
+        inputs = active.inputs.sum(1)
+        return (
+            cost.packed_cycles(inputs, spec.out_channels, config, _at_least) + cost.packed_overhead(config) + cost.overhead(config)
+        )
     image = spec.input == IMAGE
     inputs = active.inputs * (cost.nibble_passes(config) if image else 1)
     total = inputs.clamp(min=cost.tuple_wait(config.pe, config)) * active.outputs / config.pe
@@ -27,6 +32,17 @@ def layer_cycles(spec: LayerSpec, active: Activity, config: cost.Engine) -> Tens
         exact = cost.group_cycles(inputs.detach().round(), active.outputs.detach().round(), config, _at_least)
         total = exact + (total - total.detach())
     return cost.block_count(spec.out_size, config) * total.sum(1) + cost.overhead(config, image)
+
+
+def packs(spec: LayerSpec) -> bool:
+    """`flow.engine.cost.packs` of a network's or gate's layer."""
+    return (
+        spec.name.startswith("gates.")
+        and (spec.kind, spec.pool, spec.stride) == ("conv", True, 2)
+        and spec.in_size <= 8
+        and spec.group_counts == (1,)
+        and spec.out_channels % (cost.QUARTERS * 2) == 0
+    )
 
 
 def _at_least(inputs: Tensor, least: int) -> Tensor:

@@ -27,6 +27,11 @@ class Folding:
     mult_dsp: int = 0
     requant_dsp: int = 1
 
+    @property
+    def quarters(self) -> bool:
+        """Whether each quarter of the lanes can work on outputs of its own."""
+        return self.p == 64 and self.pe == 2 and self.r == 64
+
     def __post_init__(self):
         for name, allowed in (
             ("p", (32, 64)),
@@ -68,6 +73,7 @@ class EngineConfig:
         factors: of squeeze-and-excitation at most, a power of two; 0 without it.
         inner: its hidden units at most.
         products: entries of the table of products, of either: two at least.
+        pack: kernels that each quarter of the lanes has of its own, for gates on 4×4 pixels (`flow.engine.cost.packs`); 0 for none.
         biases: of the classifier and all gates.
         pool_depth: words of V pooled sums.
     """
@@ -102,6 +108,7 @@ class EngineConfig:
     factors: int
     inner: int
     products: int
+    pack: int
     biases: int
     pool_depth: int
 

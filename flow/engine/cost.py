@@ -28,6 +28,8 @@ STEP_WAITS = 30
 """Cycles of a step of an LSTM between its three products: 12 until projections are there, 18 until hidden values are."""
 EXCITE_WAITS = 16
 """The same of squeeze-and-excitation: 12 until hidden units are there, 4 until factors are."""
+QUARTERS = 4
+"""Outputs that take the place of one where 4×4 pixels are only summed: one for each quarter of the lanes."""
 FRAME_OVERHEAD = 3
 """Cycles of a frame's start and end, counted with the layer that reads the image."""
 
@@ -45,6 +47,7 @@ class Unplanned(Folding):
     tables: int = 0
     pool2: int = 0
     gates: int = 0
+    pack: int = 0
 
     @classmethod
     def of(cls, folding: Folding, **features: int) -> Self:
@@ -87,6 +90,31 @@ def group_cycles(inputs: Counts, outputs: Counts, config: Engine, at_least: Call
     return pairs * at_least(inputs, tuple_wait(2, config)) + single * at_least(inputs, tuple_wait(1, config))
 
 
+def packs(layer: Layer) -> bool:
+    """Whether each quarter of the lanes works on outputs of its own in a convolution, in an engine that can (`EngineConfig.pack`): in a
+    gate's, where maps of 8×8 pixels become sums over 4×4.
+    """
+    return (
+        layer.kind == "conv"
+        and layer.gate
+        and layer.pool
+        and (layer.stride, layer.in_size) == (2, 8)
+        and layer.residual is None
+        and layer.group_counts == (1,)
+        and layer.out_channels % (2 * QUARTERS) == 0
+    )
+
+
+def packed_cycles(inputs: Counts, outputs: int, config: Engine, at_least: Callable[[Counts, int], Counts] = max) -> Counts:
+    """Cycles of a layer's only block where quarters of the lanes have outputs of their own, as in `group_cycles`."""
+    return outputs // (QUARTERS * config.pe) * at_least(inputs, QUARTERS * config.pe)
+
+
+def packed_overhead(config: Engine) -> int:
+    """Cycles that such a layer takes beside those of another: its last tuple's way out."""
+    return (QUARTERS - 1) * config.pe
+
+
 def block_count(size: int, config: Engine) -> int:
     """Blocks of a map of size × size pixels; one of fewer than 8 rows fills what it is stored in."""
     return max(size, 8) ** 2 // config.p
@@ -124,6 +152,9 @@ def layer_cost(layer: Layer, groups: int, config: Engine) -> LayerCost:
     """What `layer` costs with `groups` groups on the engine `config`, but for waiting for its tables."""
     if layer.kind != "conv":
         return LayerCost(vector_cycles(layer, config), 0)
+    if config.pack and packs(layer):
+        cycles = packed_cycles(layer.in_channels, layer.out_channels, config) + packed_overhead(config) + overhead(config)
+        return LayerCost(cycles, layer.out_channels // (QUARTERS * config.pe) * layer.in_channels)
     image = layer.input == IMAGE
     inputs = layer.in_channels * (nibble_passes(config) if image else 1) // groups
     outputs = layer.out_channels // groups

@@ -94,10 +94,16 @@ def gated_costs(
             continue
         passes = cost.nibble_passes(config) if image else 1
         blocks = cost.block_count(layer.conv_size, config)
-        running = blocks * sum(group_cycles(passes * i, o, config) for i, o in groups)
-        tiles = blocks * sum(-(-o // config.pe) * passes * i for i, o in groups)
-        end = taken + running + cost.overhead(config)
+        last = 0
+        if config.pack and cost.packs(layer):
+            ((i, o),) = groups
+            running, last = cost.packed_cycles(i, o, config), cost.packed_overhead(config)
+            tiles = o // (cost.QUARTERS * config.pe) * i
+        else:
+            running = blocks * sum(group_cycles(passes * i, o, config) for i, o in groups)
+            tiles = blocks * sum(-(-o // config.pe) * passes * i for i, o in groups)
+        end = taken + running + last + cost.overhead(config)
         costs[layer.name] = cost.LayerCost(end - began, tiles)
         began = now = end
-        asked = taken + running + 1 + PREPARED
+        asked = taken + running + last + 1 + PREPARED
     return costs

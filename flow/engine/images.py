@@ -1,6 +1,7 @@
 """Memory images: the text files that $readmemh loads into the engine's memories, one hexadecimal word a line.
 
     weights_0.mem … weights_3.mem   column j holds bits 9j+8…9j of the 36-bit kernel word
+    weights_0_1.mem … weights_3_3.mem   the same of what the second to the fourth quarter of the lanes have of their own, where they do
     requant.mem                     54 bits: {bias 29, scale 25}
     fc_weights.mem, fc_bias.mem     V·8 bits and 32 bits, of the classifier and then of the gates
     program.mem                     descriptors
@@ -8,7 +9,8 @@
     tables.mem                      where layers have tables: 64 words of 10 bits for each, {residual 6, code 4}
 
 Kernel word: tap t = 3·ky + kx in bits 4t+3…4t, two's complement; a 1×1 kernel is the centre tap, t = 4. Its
-address is weight_base + o·stride + i, where i is the channel slot as stored (`flow.engine.plan.kernel_stride`). The first layer's i goes through passes over all planes:
+address is weight_base + o·stride + i, where i is the channel slot as stored (`flow.engine.plan.kernel_stride`). Where quarters of the lanes
+have kernels of their own (`flow.engine.cost.packs`), output o lies in memory o mod 4 at weight_base + ⌊o / 4⌋·Ci + i. The first layer's i goes through passes over all planes:
 the digits of its weights that count 16 times with the upper nibbles, then with the lower ones, the others with the upper ones,
 then with the lower ones (see `Layer.weight_digits`); with weights of 4 bits these are the upper and the lower nibbles of R, G, B.
 
@@ -17,6 +19,7 @@ Tables: word w has what residual code w % 16 is worth, and the lowest level with
 
 import numpy as np
 
+from flow.engine.cost import QUARTERS, packs
 from flow.engine.interface import load_interface
 from flow.engine.plan import Plan, kernel_stride, residual_values
 from flow.engine.products import ENTRY
@@ -117,7 +120,7 @@ def bias_image(graph: LayerGraph, plan: Plan, on: bool = False) -> str:
 def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict[str, str]:
     """File name -> text of every memory image of a graph, its plan and its constants."""
     config = plan.config
-    kernels = np.zeros(config.weight_depth, np.uint64)
+    kernels = np.zeros((QUARTERS, config.weight_depth), np.uint64)
     requants = [0] * config.requant_depth
     vectors = [0] * config.fc_depth
     products = [(plan.weights[layer.name], layer.weight) for layer in graph.layers if layer.kind in ("linear", "gate")]
@@ -127,19 +130,24 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     for layer in graph.layers:
         if layer.kind != "conv":
             continue
-        words = kernel_words(layer).reshape(layer.out_channels, -1)
+        base, words = plan.weights[layer.name], kernel_words(layer).reshape(layer.out_channels, -1)
+        if config.pack and packs(layer):
+            quarters = words.reshape(-1, QUARTERS, layer.in_channels).swapaxes(0, 1).reshape(QUARTERS, -1)
+            kernels[:, base : base + quarters.shape[1]] = quarters
+            continue
         outputs, inputs = np.indices(words.shape)
         groups = graph.used_groups(layer)[0]  # none of fewer groups
         kept = outputs * groups // layer.out_channels == inputs * groups // words.shape[1]
-        places = plan.weights[layer.name] + outputs * kernel_stride(graph, layer) + inputs
-        kernels[places[kept]] = words[kept]
+        places = base + outputs * kernel_stride(graph, layer) + inputs
+        kernels[0, places[kept]] = words[kept]
     for (name, setting), base in plan.requants.items():
         words = requant_words(table[name, setting], graph[name].level_range[0] if config.tables else 0)
         requants[base : base + len(words)] = words
     mask = np.uint64((1 << COLUMN_BITS) - 1)
     images = {
-        f"weights_{j}.mem": _text(kernels >> np.uint64(COLUMN_BITS * j) & mask, COLUMN_BITS, config.weight_depth)
-        for j in range(COLUMNS)
+        f"weights_{j}{f'_{q}' if q else ''}.mem": _text(kernels[q, :depth] >> np.uint64(COLUMN_BITS * j) & mask, COLUMN_BITS, depth)
+        for q, depth in enumerate([config.weight_depth, *[config.pack] * (QUARTERS - 1)])
+        for j in range(COLUMNS if depth else 0)
     }
     images["requant.mem"] = _text(requants, SCALE_BITS + BIAS_BITS, config.requant_depth)
     images["fc_weights.mem"] = _text(vectors, 8 * config.v, config.fc_depth)

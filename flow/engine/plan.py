@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flow.engine.config import EngineConfig, Folding
+from flow.engine.cost import QUARTERS, packs
 from flow.engine.interface import load_interface
 from flow.engine.products import KINDS, Products, check_excited, check_products, place_products, several
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
@@ -362,7 +363,12 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     maps, residuals, stream_words, inner_words = _place_maps(graph)
     buffers = 2 * image_words(features["planes"], features["image_size"])
 
-    weights, weight_words, kernels = {}, 0, {}
+    packed = [layer for layer in graph.layers if packs(layer)] if folding.quarters and _quarters_free(graph) else []
+    weights, weight_words, alike = {}, 0, {}
+    for layer in packed:  # at the same addresses in all of the four memories
+        weights[layer.name] = weight_words
+        weight_words += layer.out_channels // QUARTERS * layer.in_channels
+    pack = weight_words
     requants, requant_words = {}, 0
     biases, bias_count, fc_words = {}, 0, 0
     for layer in (graph.layers[-1], *graph.layers[:-1]):
@@ -375,11 +381,13 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         if layer.kind != "conv":
             continue
         key = layer.excite and (layer.weight.shape, layer.weight.tobytes())  # what leaves maps as they are is the same in all gates
-        weights[layer.name] = kernels.get(key, weight_words)
-        if key not in kernels:
+        if key in alike:
+            weights[layer.name] = alike[key]
+        elif layer.name not in weights:
+            weights[layer.name] = weight_words
             weight_words += kernel_count(graph, layer)
         if key:
-            kernels[key] = weights[layer.name]
+            alike[key] = weights[layer.name]
         for setting in () if layer.excite else graph.used_settings(layer):
             requants[layer.name, setting] = requant_words
             requant_words += layer.out_channels
@@ -397,6 +405,7 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         m_depth=_power_of_two(inner_words + buffers),
         image_base=inner_words,
         weight_depth=_multiple(weight_words, 1024),
+        pack=_multiple(pack, 1024),
         requant_depth=_multiple(requant_words, 512),
         fc_depth=fc_words,
         modes=len(graph.modes),
@@ -408,6 +417,12 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         **features,
     )
     return Plan(folding, config, maps, residuals, weights, requants, biases, sums, products)
+
+
+def _quarters_free(graph):
+    """Whether the quarters of the lanes have outputs of their own in every layer whose descriptor looks like one in which they do."""
+    alike = [layer for layer in graph.layers if layer.kind == "conv" and layer.pool and (layer.stride, layer.in_size) == (2, 8)]
+    return all(packs(layer) for layer in alike)
 
 
 def _check_sizes(graph, stream_words, m_words, weight_words, requant_words):

@@ -1,5 +1,6 @@
 """The engine's program: one descriptor per layer and mode."""
 
+from flow.engine.cost import QUARTERS, packs
 from flow.engine.interface import load_interface
 from flow.engine.plan import M, Place, Plan, input_count, kernel_stride, stored_size
 from flow.engine.products import FACTOR_SHIFTS
@@ -41,6 +42,7 @@ def descriptor_fields(
         skip: see `skipped`.
     """
     groups = graph.groups(mode, layer)
+    outputs = layer.out_channels // (QUARTERS if plan.config.pack and packs(layer) else 1)
     if layer.kind != "conv":
         return {
             "kind": EXCITE if layer.kind == "excite" else GATE if layer.decisions else LINEAR,
@@ -96,10 +98,10 @@ def descriptor_fields(
         "pool": layer.name in plan.sums,
         "discard": layer.pool,
         "in_count": kernel_stride(graph, layer),
-        "out_count": layer.out_channels,
+        "out_count": outputs,
         "groups": groups,
         "in_per_group": inputs // groups,
-        "out_per_group": layer.out_channels // groups,
+        "out_per_group": outputs // groups,
         "shuffle": (layer.out_channels // SHUFFLE_GROUPS).bit_length() - 1 if layer.shuffle else 0,
         "weight_base": plan.weights[layer.name],
         **_requantisation(graph, plan, table, mode, layer),

@@ -209,15 +209,20 @@ def write_memories(folder: Path, parameters: dict[str, int]) -> None:
     """Memory images of the right size. Their contents are random: constant ones would be optimised away."""
     get = {"V": 16, "WEIGHT_DEPTH": 4096, "REQUANT_DEPTH": 512, "FC_DEPTH": 64, "MODES": 5, "LAYERS": 16, "CLASSES": 10}
     get |= {"DEPTH": 512, "WIDTH": 128} | parameters
-    shapes = {f"weights_{column}": (get["WEIGHT_DEPTH"], 9) for column in range(4)} | {
-        "requant": (get["REQUANT_DEPTH"], 54),
-        "fc_weights": (get["FC_DEPTH"], 8 * get["V"]),
-        "fc_bias": (get.get("BIASES", get["CLASSES"]), 32),
-        "program": (get["MODES"] * get["LAYERS"], load_interface().descriptor_width),
-        "products": (get.get("PRODUCTS", 0), sum(ENTRY)),
-        "tables": (64 * get["LAYERS"], 10),
-        "rom": (get["DEPTH"], get["WIDTH"]),
-    }
+    quarters = {f"weights_{column}_{quarter}": (get.get("PACK", 0), 9) for column in range(4) for quarter in range(1, 4)}
+    shapes = (
+        {f"weights_{column}": (get["WEIGHT_DEPTH"], 9) for column in range(4)}
+        | (quarters if get.get("PACK") else {})
+        | {
+            "requant": (get["REQUANT_DEPTH"], 54),
+            "fc_weights": (get["FC_DEPTH"], 8 * get["V"]),
+            "fc_bias": (get.get("BIASES", get["CLASSES"]), 32),
+            "program": (get["MODES"] * get["LAYERS"], load_interface().descriptor_width),
+            "products": (get.get("PRODUCTS", 0), sum(ENTRY)),
+            "tables": (64 * get["LAYERS"], 10),
+            "rom": (get["DEPTH"], get["WIDTH"]),
+        }
+    )
     chance = random.Random(0)
     for name, (words, width) in shapes.items():
         digits = -(-width // 4)

@@ -8,7 +8,8 @@
 //
 // With GATES a layer may have lists of its active outputs and inputs (`engine_masks`). Outputs and inputs then are positions in
 // them, a group has as many of either as are active, a tuple that waits for the requantisers does so before its tiles, and groups without active outputs do not happen (`engine_groups`). A tuple
-// without active inputs takes one blank tile. A gate is a step of the program; where a layer gate says no, its descriptor, and that of
+// without active inputs takes one blank tile. Where a packed layer has four outputs in the place of one (`engine_lanes`), so has its
+// descriptor, and their tuples take as long as eight outputs need on the way out. A gate is a step of the program; where a layer gate says no, its descriptor, and that of
 // the shortcut if there is one, says how many of the next ones are skipped.
 //
 // The first layer reads the image's nibbles. A weight w = 16 * sum of HIGH_DIGITS kernels + sum of LOW_DIGITS kernels
@@ -32,6 +33,7 @@ module engine_sequencer
     parameter int unsigned HIGH_DIGITS = 0,  /// kernels of the first layer that count 16 times
     parameter int unsigned LOW_DIGITS  = 1,
     parameter bit          GATES       = 0,
+    parameter bit          PACK        = 0,  /// with packed layers; needs GATES
     localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS)
 ) (
     input  wire                       clk,
@@ -46,6 +48,7 @@ module engine_sequencer
     input  wire  descriptor_t         program_data,   /// two cycles after program_addr
     output descriptor_t               layer,
     output logic                      side,           /// the layer works on 16x4 blocks
+    output logic                      packs,          /// quarters of the lanes work on outputs of their own
     output logic                      buffer,         /// image buffer of this frame
     // tiles
     output tile_t                     tile,           /// its outputs are positions where the layer has a list
@@ -81,7 +84,9 @@ module engine_sequencer
 );
     localparam logic [8:0] ONE = 9'(P / R);  // cycles that an output needs on the way out
     localparam logic [1:0][8:0] LEAST = {ONE + ONE, ONE};  // tuples of one output (0), of two (1)
+    localparam logic [8:0] PACKED_LEAST = 9'(4 * PE);
     localparam int unsigned DRAIN = LATENCY + PE * P / R - 1;
+    localparam int unsigned PACKED_DRAIN = DRAIN + 3 * PE;
     localparam logic [5:0] BLOCK_HEIGHT = 6'(P / 8);
 
     typedef enum logic [2:0] {IDLE, FETCH, FETCHED, LOAD, RUN, DRAINING, LINEAR, FINISH} state_e;
@@ -121,7 +126,7 @@ module engine_sequencer
         logic [8:0]      hold;        // cycles of a tuple before its first tile
         logic [8:0]      in_base, in_count, out_count;
     } begin_t;
-    function automatic begin_t begin_of(input group_t of);
+    function automatic begin_t begin_of(input group_t of, input logic quarters);
         begin_t found;
         logic [8:0] length, least;
         found.in_count = of.in_count;
@@ -132,7 +137,7 @@ module engine_sequencer
         found.one_input = of.in_count <= 9'd1;
         found.blank = of.in_count == 9'd0;
         for (int unsigned i = 0; i < 2; i++) begin
-            least = LEAST[GATES ? PE - 1 : i];
+            least = (PACK && quarters) ? PACKED_LEAST : LEAST[GATES ? PE - 1 : i];
             length = (of.in_count > least) ? of.in_count : least;
             found.one_cycle[i] = length == 9'd1;
             found.less_two[i] = length - 9'd2;
@@ -151,6 +156,8 @@ module engine_sequencer
     wire conv = program_data.kind == KIND_CONV;
     wire begins = conv && !no_group;
     wire take = state == LOAD && tables_ready && (conv ? group_ready : program_data.kind != KIND_CLASSIFIER || record_ready);
+    // A layer that only sums 4x4 pixels.
+    wire new_packs = PACK && program_data.discard && program_data.keep && program_data.stride2 && program_data.size == SIZE_8;
     if (GATES) begin : listed
         begin_t after;
         logic   filled;
@@ -160,7 +167,7 @@ module engine_sequencer
         assign no_group = groups_empty;
         assign groups_advance = (groups_ready && !filled) || (take && begins) || (state == RUN && group_end);
         always_ff @(posedge clk) begin
-            if (groups_advance) after <= begin_of(next_group);
+            if (groups_advance) after <= begin_of(next_group, state == RUN ? packs : new_packs);
             if ((take && begins) || (state == RUN && group_end)) here <= after;
             filled <= rst_n && !groups_prepare && (filled || groups_ready);
             groups_prepare <= rst_n && (state == FETCHED || (state == DRAINING && wait_count == 6'(DRAIN - 2)));
@@ -174,7 +181,7 @@ module engine_sequencer
             in_base: '0,
             in_count: (MODES == 1) ? program_data.in_count : program_data.in_per_group,
             out_count: (MODES == 1) ? program_data.out_count : program_data.out_per_group
-        });
+        }, 1'b0);
         always_ff @(posedge clk) if (state == LOAD) all <= first;
         assign here = all;
         assign there = all;
@@ -263,7 +270,7 @@ module engine_sequencer
                     end
                 RUN: begin
                     if (active && !(GATES && here.blank)) tiles <= tiles + 32'd1;
-                    wait_count <= 6'(DRAIN);
+                    wait_count <= packs ? 6'(PACKED_DRAIN) : 6'(DRAIN);
                     if (layer_end) state <= DRAINING;
                 end
                 DRAINING: begin
@@ -284,6 +291,7 @@ module engine_sequencer
 
         if (state == LOAD) begin
             side <= new_side;
+            packs <= new_packs;
             one_block <= new_row;
             k <= '0;
             in_base <= first.in_base;
@@ -359,6 +367,9 @@ module engine_sequencer
 
     if (PE != 1 && PE != 2) begin : bad_pe
         $error("engine_sequencer: PE must be 1 or 2");
+    end
+    if (PACK && !(GATES && P == R)) begin : bad_pack
+        $error("engine_sequencer: PACK needs GATES and as many requantisers as lanes");
     end
     if (LAYERS != 2 ** $clog2(LAYERS)) begin : bad_layers
         $error("engine_sequencer: LAYERS must be a power of two");

@@ -4,7 +4,7 @@
 //
 // A word is R/8 segments of eight pixels, consecutive in lane order. In an 8-wide block segment s is row s; in a
 // 16x4 block segments 4..7 are the right halves of rows 0..3. Rows lie in bank (row mod 16), rows of 8-row maps eight
-// banks higher for odd channels.
+// banks higher for odd channels. With PACK, rows of eight pixels are written twice beside each other.
 //
 // Behind a 2x2 pool the map is half as large, but not below 8, and so is what a word writes: half segments, of every second
 // row. Where the map keeps its 8 rows, the first word of a channel also writes zeros over what it does not fill.
@@ -20,6 +20,7 @@ module engine_write_back
     parameter int unsigned R = 64,
     parameter int unsigned DELAY = 4,  /// at least 4
     parameter bit          POOL  = 0,  /// with 2x2 pools: writes half chunks
+    parameter bit          PACK  = 0,  /// for `engine_align` with `packed`
     localparam int unsigned U = R / 8,  // segments per word
     localparam int unsigned HALVES = POOL ? 2 : 1
 ) (
@@ -146,7 +147,7 @@ module engine_write_back
             localparam int unsigned BELOW = b % HEIGHT, BESIDE = (4 * c + b % 4) % HEIGHT;
             wire in_rows = (HEIGHT == 8 && !side_q) ? written.top[3] == 1'(b / 8) : written.top[3:2] == 2'(b / 4);
             wire in_word = written.word == (side_q ? 4'(BESIDE / U) : 4'(BELOW / U));
-            wire in_chunk = (side_q && !pool_q) ? c < 2 : written.chunk == 2'(c);
+            wire in_chunk = (side_q && !pool_q) ? c < 2 : written.chunk == 2'(c) || (PACK && c == 1 && out_size == SIZE_8);
             wire [31:0] pixels = (side_q && !pool_q && c < 2) ? segment[BESIDE%U] : segment[BELOW%U];
             for (genvar h = 0; h < HALVES; h++) begin : half
                 localparam int unsigned BITS = 32 / HALVES;

@@ -45,6 +45,8 @@ module gatefold_top #(
   parameter int unsigned INNER         = 0,
   /// Entries of the table of products of either.
   parameter int unsigned PRODUCTS      = 2,
+  /// Kernels that each quarter of the lanes has of its own, for gates on 4x4 pixels (0: none).
+  parameter int unsigned PACK          = 0,
   /// Words of the weight, requantisation and vector weight memories.
   parameter int unsigned WEIGHT_DEPTH  = 4096,
   parameter int unsigned REQUANT_DEPTH = 512,
@@ -187,6 +189,7 @@ module gatefold_top #(
     .FACTORS      (FACTORS),
     .INNER        (INNER),
     .PRODUCTS     (PRODUCTS),
+    .PACK         (PACK),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),

@@ -36,6 +36,7 @@ module tile_engine
     parameter int unsigned FACTORS       = 0,     /// of squeeze-and-excitation at most, a power of two; 0: none
     parameter int unsigned INNER         = 0,     /// its hidden units at most
     parameter int unsigned PRODUCTS      = 2,     /// entries of the table of products, of either
+    parameter int unsigned PACK          = 0,     /// kernels that each quarter of the lanes has of its own, for gates; 0: none
     parameter int unsigned WEIGHT_DEPTH  = 4096,  /// kernels
     parameter int unsigned REQUANT_DEPTH = 512,   /// scale and bias pairs
     parameter int unsigned FC_DEPTH      = 64,    /// words of V fully connected weights
@@ -61,7 +62,7 @@ module tile_engine
     input  wire         m_axis_tready
 );
     localparam int unsigned U = R / 8, WORDS = P / R;
-    localparam bit          POOL = POOL2 != 0;
+    localparam bit          POOL = POOL2 != 0, PACKED = PACK != 0;
     localparam int unsigned CHUNKS = POOL ? 8 : 4;
     // Stages: of finished accumulators, of the address of their requantisation, of the pixels before and after a pool.
     localparam int unsigned ACC = 9, REQUANT = ACC - 2, CODE = ACC + (TABLES ? 7 : 5), DONE = CODE + (POOL ? 2 : 0);
@@ -77,7 +78,7 @@ module tile_engine
     descriptor_t program_data;
     always_ff @(posedge clk) program_data <= descriptor_t'(program_word);
 
-    wire         image_valid, image_buffer, image_release, buffer, side;
+    wire         image_valid, image_buffer, image_release, buffer, side, packs;
     wire  [7:0]  image_mode, mode;
     // A descriptor's fields have several users, inside and outside of this module.
     // verilator lint_off UNUSEDSIGNAL
@@ -117,10 +118,10 @@ module tile_engine
 
     engine_sequencer #(
         .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE - 1 + (GATES != 0 ? 3 : 0)),
-        .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .GATES(GATES != 0)
+        .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .GATES(GATES != 0), .PACK(PACKED)
     ) sequencer (
         .clk, .rst_n, .image_valid, .image_mode, .image_buffer, .image_release,
-        .program_addr, .program_data, .layer, .side, .buffer,
+        .program_addr, .program_data, .layer, .side, .packs, .buffer,
         .tile(tile_at), .tile_in(tile_in_at), .tile_kernel(kernel_at), .tile_y(tile_y_at), .tile_x(tile_x_at), .weight_addr(weight_addr_at),
         .tables_ready, .tables_start, .tables_next,
         .groups_prepare, .groups_advance, .groups_ready, .groups_empty, .next_group, .gate_start, .list_start, .decision,
@@ -222,20 +223,22 @@ module tile_engine
     end
 
     wire [P-1:0][35:0]  taps;
-    wire [PE-1:0][35:0] kernel;
-    engine_align #(.P(P)) align (
-        .clk, .x_rows, .m_rows, .from_m(layer.src), .stride2(layer.stride2), .side, .size_in,
+    wire  [(PACKED ? 4 : 1)-1:0][PE-1:0][35:0] kernel;
+    engine_align #(.P(P), .PACK(PACKED)) align (
+        .clk, .x_rows, .m_rows, .from_m(layer.src), .stride2(layer.stride2), .side, .packs(packs), .size_in,
         .rotation(rotation2), .y(y2), .x(x2), .taps
     );
-    engine_weights #(.PE(PE), .DEPTH(WEIGHT_DEPTH)) weights (.clk, .addr(weight_addr), .blank(stage[2].blank), .kernel);
+    engine_weights #(.PE(PE), .DEPTH(WEIGHT_DEPTH), .PACK(PACK)) weights (
+        .clk, .addr(weight_addr), .blank(stage[2].blank), .packs(packs), .kernel
+    );
 
     wire [PE*P-1:0][ACC_WIDTH-1:0] acc;
-    engine_lanes #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .MULT_DSP(MULT_DSP)) lanes (
+    engine_lanes #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .MULT_DSP(MULT_DSP), .PACK(PACKED)) lanes (
         .clk, .taps, .kernel_early(kernel),
         .control('{valid: stage[ACC-2].valid, first: stage[ACC-2].first, shift: stage[ACC-2].shift}), .acc
     );
 
-    // ---- finished tuples: R accumulators a cycle, from the address of their requantisation on
+    // ---- finished tuples: R accumulators a cycle, from the address of their requantisation on; of packed tuples a quarter of them
     drain_t         leads;
     drain_t [DONE:REQUANT+1] drain;  // by stage
     logic   [4:0]   drain_left;
@@ -244,33 +247,38 @@ module tile_engine
     wire    [3:0]   next_word = drain[REQUANT+1].word + 4'd1;
     always_comb
         if (arrives)
-            leads = '{valid: 1'b1, out: stage[REQUANT].out, word: '0, y: stage[REQUANT].y, x: stage[REQUANT].x};
+            leads = '{
+                valid: 1'b1, out: packs ? {stage[REQUANT].out[6:0], 2'b00} : stage[REQUANT].out, word: '0,
+                y: stage[REQUANT].y, x: stage[REQUANT].x
+            };
         else begin
             leads = drain[REQUANT+1];
             leads.valid = drain_left != '0;
-            leads.word = (next_word == 4'(WORDS)) ? '0 : next_word;
-            if (next_word == 4'(WORDS)) leads.out = second;
+            leads.word = (next_word == 4'(WORDS) && !packs) ? '0 : next_word;
+            if (packs) leads.out = drain[REQUANT+1].out + 9'd1;
+            else if (next_word == 4'(WORDS)) leads.out = second;
         end
     always_ff @(posedge clk) begin
         if (!rst_n) drain_left <= '0;
-        else if (arrives) drain_left <= stage[REQUANT].pair ? 5'(2 * WORDS - 1) : 5'(WORDS - 1);
+        else if (arrives) drain_left <= packs ? (stage[REQUANT].pair ? 5'd7 : 5'd3) : stage[REQUANT].pair ? 5'(2 * WORDS - 1) : 5'(WORDS - 1);
         else if (drain_left != '0) drain_left <= drain_left - 5'd1;
         if (arrives) second <= stage[REQUANT].second;
         drain <= {drain[DONE-1:REQUANT+1], leads};
         if (!rst_n) for (int unsigned d = REQUANT + 1; d <= DONE; d++) drain[d].valid <= 1'b0;
     end
 
-    // Its address: that of the tuple's first output, the one before, or that of the second output.
+    // Its address: that of the tuple's first output, the one before, or that of the second output; of packed tuples the next one.
     // As wide as a descriptor's address; the memory has REQUANT_DEPTH entries.
     // verilator lint_off UNUSEDSIGNAL
     logic [14:0] first_entry, second_entry, entry, entry_after, requant_addr;
     // verilator lint_on UNUSEDSIGNAL
-    always_comb requant_addr = arrives ? first_entry : next_word == 4'(WORDS) ? entry_after : entry;
+    always_comb requant_addr = arrives ? first_entry : (packs || next_word == 4'(WORDS)) ? entry_after : entry;
     always_ff @(posedge clk) begin
-        first_entry <= layer.requant_base + 15'(stage[REQUANT-1].out);
+        first_entry <= layer.requant_base + (packs ? 15'({stage[REQUANT-1].out, 2'b00}) : 15'(stage[REQUANT-1].out));
         second_entry <= layer.requant_base + 15'(stage[REQUANT-1].second);
         entry <= requant_addr;
-        if (arrives) entry_after <= second_entry;
+        if (packs) entry_after <= requant_addr + 15'd1;
+        else if (arrives) entry_after <= second_entry;
     end
     wire signed [SCALE_WIDTH-1:0] scale;
     wire signed [BIAS_WIDTH-1:0]  bias;
@@ -280,7 +288,9 @@ module tile_engine
     );
 
     wire [R-1:0][ACC_WIDTH-1:0] acc_word;
-    engine_drain #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .R(R)) leaving (.clk, .load(stage[ACC].last), .prescale(layer.prescale), .acc, .word(acc_word));
+    engine_drain #(.P(P), .PE(PE), .ACC_WIDTH(ACC_WIDTH), .R(R), .PACK(PACKED)) leaving (
+        .clk, .load(stage[ACC].last), .first_stays(packs && !drain[ACC].word[2]), .prescale(layer.prescale), .acc, .word(acc_word)
+    );
 
     localparam int unsigned OFFSET_WIDTH = BIAS_WIDTH + (ACC_WIDTH > 18 ? FINE_BITS : 0);
     wire signed [OFFSET_WIDTH-1:0] offset;
@@ -293,7 +303,7 @@ module tile_engine
     wire [R-1:0] on_map;  // with stage CODE - 1
     if (MASK) begin : masked
         engine_mask #(.R(R)) mask (
-            .clk, .drain(drain[CODE-3]), .side, .rows(layer.rows), .columns(layer.columns), .on_map
+            .clk, .drain(drain[CODE-3]), .side, .packs(packs), .rows(layer.rows), .columns(layer.columns), .on_map
         );
     end else begin : unmasked
         assign on_map = '1;
@@ -374,7 +384,7 @@ module tile_engine
     end
     wire layer_pools = POOL && layer.pool2 != POOL_NONE;
 
-    engine_write_back #(.P(P), .R(R), .DELAY(DONE - ACC - 1), .POOL(POOL)) write_back (
+    engine_write_back #(.P(P), .R(R), .DELAY(DONE - ACC - 1), .POOL(POOL), .PACK(PACKED)) write_back (
         .clk, .rst_n, .drain(drain[ACC]), .to_m(layer.dst), .discard(layer.discard), .size(layer.size), .pooled(layer_pools), .side,
         .shuffle(layer.shuffle), .base(layer.dst_base),
         .raddr(residual_addr), .rows(x_rows), .residual, .segment,
@@ -387,7 +397,7 @@ module tile_engine
     wire [$clog2(POOL_DEPTH)-1:0]  pool_addr;
     wire [V-1:0][POOL_WIDTH-1:0]   pool_data;
     engine_pool #(.R(R), .V(V), .DEPTH(POOL_DEPTH), .POOL_WIDTH(POOL_WIDTH)) pool (
-        .clk, .valid(drain[DONE].valid && layer.pool), .first(drain[DONE].word == '0 && drain[DONE].y == '0 && drain[DONE].x == '0),
+        .clk, .valid(drain[DONE].valid && layer.pool), .first((drain[DONE].word == '0 || packs) && drain[DONE].y == '0 && drain[DONE].x == '0),
         .channel(drain[DONE].out), .base(pool_base), .pixels(segment), .fourfold(layer_pools), .raddr(pool_addr), .rdata(pool_data)
     );
 
@@ -467,6 +477,9 @@ module tile_engine
     end
     if (HIDDEN != 0 && FACTORS != 0) begin : bad_products
         $error("tile_engine: an engine has an LSTM or squeeze-and-excitation");
+    end
+    if (PACK != 0 && !(GATES != 0 && MASK && P == 64 && PE == 2 && R == 64)) begin : bad_pack
+        $error("tile_engine: PACK needs GATES, MASK, 64 lanes and requantisers, and two outputs per tile");
     end
     if (POOL2[1] && !TABLES) begin : bad_pool2
         $error("tile_engine: pools of sums need TABLES");

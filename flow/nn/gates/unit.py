@@ -1,5 +1,7 @@
 """Building blocks of the convolutional gates."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -79,5 +81,6 @@ class ConvGate(nn.Module):
         for name in self.convolutions:
             specs.append(getattr(self, name).spec(name, size, source))
             size, source = specs[-1].out_size, name
+        specs[-1] = replace(specs[-1], pool=True)
         linear = self.linear
         return [*specs, LayerSpec("linear", "linear", linear.in_features, linear.out_features, 1, 1, 1, 1, (1,), source)]

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from flow.costs import cycles
+from flow.costs.activity import activity
+from flow.engine.config import Folding
+from flow.engine.cost import Unplanned, layer_cost, packs
 from flow.export.from_model import layer_graph
 from flow.export.gate_groups import arrange
 from flow.graph.integer import run
 from flow.graph.layers import Setting, shuffle_slots
 from flow.models import create, initialise
 from flow.nn.dynamic_group import DynamicGroupConv2d
+from flow.nn.trace import Use
 
 KINDS = ("layer", "ddi", "channel", "ffgate-1", "ffgate-2", "acs-gn", "acs-gn-4", "acs")
 MODES = ("full", "1/4", "1/16")
@@ -195,3 +200,17 @@ def test_steps_of_an_lstm():
     ):
         assert graph[layer].when == "gates.layer.stage2_block1"
     assert graph["stage2.block1.shortcut"].when is None
+
+
+@pytest.mark.parametrize("kind", ["channel", "ffgate-2", "acs-gn"])
+def test_training_counts_cycles_of_packed_layers_as_the_engine_does(kind):
+    model = create("resnet20", gates=kind)
+    graph = layer_graph(model)
+    config = Unplanned.of(Folding(), pack=1)
+    specs = {name: spec for name, spec in model.exact_gate_layers().items() if spec.kind == "conv"}
+    packed = {layer.name for layer in graph.layers if packs(layer)}
+    assert packed == {name for name, spec in specs.items() if cycles.packs(spec)}
+    assert bool(packed) == (kind != "acs-gn")
+    for name in packed:
+        counted = cycles.layer_cycles(specs[name], activity(specs[name], Use(name, 1)), config)
+        assert counted.item() == layer_cost(graph[name], 1, config).cycles
