@@ -36,7 +36,7 @@ module engine_program_checks
     } map_t;
 
     function automatic logic [8:0] inputs_of(descriptor_t at);
-        return (MODES == 1) ? at.in_count : 9'(at.in_per_group * at.groups);
+        return (MODES == 1) ? at.in_count : at.in_per_group * 9'(at.groups);
     endfunction
 
     function automatic logic [31:0] words_of(logic [8:0] channels, logic [1:0] size);
