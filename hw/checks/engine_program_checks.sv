@@ -35,8 +35,9 @@ module engine_program_checks
         logic [31:0] count;
     } map_t;
 
+    // Where kernels are kept within groups alone, a row of them is as long as a group.
     function automatic logic [8:0] inputs_of(descriptor_t at);
-        return (MODES == 1) ? at.in_count : at.in_per_group * 9'(at.groups);
+        return (MODES != 1 && at.in_count == at.in_per_group) ? at.in_per_group * 9'(at.groups) : at.in_count;
     endfunction
 
     function automatic logic [31:0] words_of(logic [8:0] channels, logic [1:0] size);
