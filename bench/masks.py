@@ -28,12 +28,12 @@ def main():
 
     folding = choose(find_board(args.board), dsp=not args.no_dsp)
     modes = plan(random_resnet(), folding).config.parameters()
-    gates = plan(random_gated(kinds=("channel",)), folding).config.parameters()
+    gates = plan(random_gated(kinds=("channel",), blocks=(1, 1, 2)), folding).config.parameters()
     engines = {
         "modes": modes,
         "one_mode": {**modes, "MODES": 1},
         "gates": gates,
-        "no_gates": {**gates, "GATES": 0, "DECISIONS": 0},
+        "no_gates": {**gates, "GATES": 0, "DECISIONS": 0, "PACK": 0},
     }
     result = {}
     with Console(stderr=True).status(f"yosys synthesises {len(engines)} engines, some minutes each ..."):

@@ -57,9 +57,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--method",
-        choices=("wenet", "ddi", "energynet", "acs", "usnet"),
+        choices=("wenet", "ddi", "energynet", "acs", "pooled", "usnet"),
         default="wenet",
-        help="group modes (wenet, usnet) or gates (ddi, energynet, acs); --full-epochs to --samples are options of wenet "
+        help="group modes (wenet, usnet) or gates (ddi, energynet, acs, pooled); --full-epochs to --samples are options of wenet "
         "(default: %(default)s)",
     )
     parser.add_argument(

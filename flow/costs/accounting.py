@@ -40,9 +40,9 @@ class Accounting:
             raise GatefoldError(f"There is no cost unit '{unit}'; choose one of {', '.join(UNITS)}.")
         self.model = model
         self.unit = unit
-        folding = folding or Folding()
-        self.engine = Unplanned.of(folding, pack=int(folding.quarters))
         gates = model.gate_layers() if hasattr(model, "gate_layers") else []
+        folding = folding or Folding()
+        self.engine = Unplanned.of(folding, gates=int(bool(gates)), pack=int(folding.quarters))
         self._specs = {spec.name: spec for spec in [*model.layers(), *gates]}
 
     @property

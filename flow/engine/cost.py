@@ -86,6 +86,8 @@ def group_cycles(inputs: Counts, outputs: Counts, config: Engine, at_least: Call
         inputs, outputs: its active channels.
         at_least: of (inputs, least), their larger one.
     """
+    if config.gates:  # a tuple with one output may follow one with two, so it takes as long at least
+        return -(-outputs // config.pe) * at_least(inputs, tuple_wait(config.pe, config))
     pairs, single = (outputs // 2, outputs % 2) if config.pe == 2 else (0, outputs)
     return pairs * at_least(inputs, tuple_wait(2, config)) + single * at_least(inputs, tuple_wait(1, config))
 

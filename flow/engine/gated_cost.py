@@ -47,11 +47,6 @@ def active_groups(layer: Layer, groups: int, inputs: np.ndarray, outputs: np.nda
     return [(int(i), int(o)) for i, o in counts if o]
 
 
-def group_cycles(inputs: int, outputs: int, config: EngineConfig) -> int:
-    """Cycles of one group in one block: a tuple with one output may follow one with two, so it takes as long at least."""
-    return -(-outputs // config.pe) * max(inputs, cost.tuple_wait(config.pe, config))
-
-
 def gated_costs(
     graph: LayerGraph, mode: str, config: EngineConfig, decisions: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, cost.LayerCost]:
@@ -100,10 +95,27 @@ def gated_costs(
             running, last = cost.packed_cycles(i, o, config), cost.packed_overhead(config)
             tiles = o // (cost.QUARTERS * config.pe) * i
         else:
-            running = blocks * sum(group_cycles(passes * i, o, config) for i, o in groups)
+            running = blocks * sum(cost.group_cycles(passes * i, o, config) for i, o in groups)
             tiles = blocks * sum(-(-o // config.pe) * passes * i for i, o in groups)
         end = taken + running + last + cost.overhead(config)
         costs[layer.name] = cost.LayerCost(end - began, tiles)
         began = now = end
         asked = taken + running + last + 1 + PREPARED
     return costs
+
+
+def gate_worth(graph: LayerGraph, mode: str, config: EngineConfig) -> dict[str, tuple[int, int]]:
+    """Gate's name -> (cycles of its layers, cycles that a frame takes less where it alone says no to everything); none in a mode
+    without gates.
+    """
+    if mode in graph.ungated:
+        return {}
+    on = {gate.name: np.ones(gate.decisions, np.uint8) for gate in graph.gates}
+    costs = gated_costs(graph, mode, config, on)
+    names, whole = {layer.name for layer in graph.executed(mode)}, sum(cost.cycles for cost in costs.values())
+    worth = {}
+    for gate in on:
+        own = names - {layer.name for layer in graph.executed(mode, forced=[gate])}
+        off = gated_costs(graph, mode, config, on | {gate: np.zeros_like(on[gate])})
+        worth[gate] = sum(costs[name].cycles for name in own), whole - sum(cost.cycles for cost in off.values())
+    return worth

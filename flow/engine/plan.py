@@ -147,6 +147,13 @@ def _check_supported(graph):
             check_products(graph, layer)
         if layer.excite:
             check_excited(layer)
+        source = by_name.get(layer.input)
+        dropped = source and not source.residual and (source.mask or source.when not in (None, layer.when))
+        if layer.kind != "conv" and dropped:
+            _refuse(
+                layer,
+                f"reads the sums of {source.name}, which keeps none of dropped outputs; read a convolution that adds a residual",
+            )
         if layer.kind != "conv":
             continue
         if layer.kernel not in (1, 3):

@@ -17,6 +17,7 @@ from flow.nn.gates.acs import STATIC_GROUPS
 from flow.nn.gates.acs_gating import AcsGates, FeedForwardGates
 from flow.nn.gates.decision import ByProbability, Judge
 from flow.nn.gates.gating import MGL2S, BlockShape, Decision, Gates, rename
+from flow.nn.gates.pooled import PooledGate
 from flow.nn.gates.skipnet import FFGate1, FFGate2
 from flow.nn.layers import Residual
 from flow.nn.modes import MODES
@@ -26,6 +27,7 @@ GATES: dict[str, Callable[[list[BlockShape]], Gates]] = {
     "ddi": MGL2S,
     "layer": lambda blocks: MGL2S(blocks, channel=False),
     "channel": lambda blocks: MGL2S(blocks, layer=False),
+    "pooled": lambda blocks: MGL2S(blocks, layer=False, kind=PooledGate),
     "energynet": lambda blocks: MGL2S(blocks, channel=False),
     "iadi": lambda blocks: MGL2S(blocks, layer=False),
     "acs": AcsGates,

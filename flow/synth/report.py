@@ -194,7 +194,9 @@ def contents(design: Design, estimate: Estimate | None = None, timing: Timing | 
         estimate), advice (sentences); timing (None, or what flow.synth.timing.contents says);
         modes.<name>.{cycles_model,cycles_rtl,frames_per_s,latency_ms,accuracy,layers,layers_rtl}: cycles of a frame by
         the formula and, None before a build, as simulated; the rate is that of the simulated cycles where there are any;
-        layers, layers_rtl: layer name -> cycles by the formula and, None before a build, as simulated.
+        layers, layers_rtl: layer name -> cycles by the formula and, None before a build, as simulated;
+        gates: gate's name -> {own, saves}, cycles by the formula: those of its layers, and those that a frame takes less where it
+        alone says no to everything.
     """
     board = design.board
     resources = {kind: _entry(getattr(estimate.total, kind) if estimate else None, getattr(board, kind)) for kind in KINDS}
@@ -232,8 +234,15 @@ def _mode(design, name):
         "latency_ms": cycles / (design.board.clock_mhz * 1e3),
         "accuracy": design.accuracy.get(name),
         "layers": {layer: cost.cycles for layer, cost in mode_costs(design.graph, name, design.config).items()},
+        "gates": _gates(design, name),
         "layers_rtl": {layer.name: layers.get(layer.name) for layer in design.graph.executed(name)},
     }
+
+
+def _gates(design, name):
+    from flow.engine.gated_cost import gate_worth
+
+    return {gate: {"own": own, "saves": saves} for gate, (own, saves) in gate_worth(design.graph, name, design.config).items()}
 
 
 def advice(resources: dict[str, dict], config: EngineConfig, smaller: Sequence[tuple[list[str], float]] = ()) -> list[str]:
@@ -301,6 +310,8 @@ def show(report: dict, console: "Console") -> None:
     if report["timing"]:
         _show_timing(report["timing"], console, Table)
     console.print(_layer_table(report, Table))
+    if any(mode["gates"] for mode in report["modes"].values()):
+        console.print(_gate_table(report, Table))
     console.print(_mode_table(report, Table))
 
 
@@ -364,9 +375,22 @@ def _number(value, form="{:,}"):
 def _layer_table(report, table_type):
     modes = list(report["modes"].values())
     table = table_type("layer", "", *(_figures(name) for name in report["modes"]), title="Cycles per layer")
-    for layer in modes[0]["layers"]:
-        table.add_row(layer, "formula", *(_number(mode["layers"][layer]) for mode in modes))
-        table.add_row("", "simulated", *(_number(mode["layers_rtl"][layer]) for mode in modes))
+    for layer in max((mode["layers"] for mode in modes), key=len):  # a mode without gates has fewer
+        table.add_row(layer, "formula", *(_number(mode["layers"].get(layer)) for mode in modes))
+        table.add_row("", "simulated", *(_number(mode["layers_rtl"].get(layer)) for mode in modes))
+    return table
+
+
+def _gate_table(report, table_type):
+    modes = {name: mode for name, mode in report["modes"].items() if mode["gates"]}
+    title = "Cycles of gates, by the formula: their own, and what a frame saves where one says no to everything"
+    table = table_type("gate", "", *(_figures(name) for name in modes), title=title)
+    for gate in next(iter(modes.values()))["gates"]:
+        table.add_row(gate, "own", *(f"{mode['gates'][gate]['own']:,}" for mode in modes.values()))
+        table.add_row("", "saves", *(f"{mode['gates'][gate]['saves']:,}" for mode in modes.values()))
+    table.add_section()
+    shares = (sum(gate["own"] for gate in mode["gates"].values()) / mode["cycles_model"] for mode in modes.values())
+    table.add_row("all, of a frame", "own", *(f"{share:.1%}" for share in shares))
     return table
 
 

@@ -1,5 +1,6 @@
 """Gates of a whole network: what the network asks them, and MGL2S of DDI as one answer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from flow.nn.gates.channel import ChannelGate
 from flow.nn.gates.decision import Judge
 from flow.nn.gates.recurrent import LayerGate
+from flow.nn.gates.unit import ConvGate
 from flow.nn.gates.uses import gate_uses
 from flow.nn.spec import LayerSpec
 from flow.nn.trace import Use
@@ -123,12 +125,15 @@ class MGL2S(Gates):
     Args:
         blocks: see ``Gates``.
         layer, channel: which gates there are. The layer gate alone is EnergyNet's.
+        kind: class of the channel gates.
     """
 
-    def __init__(self, blocks: list[BlockShape], layer: bool = True, channel: bool = True):
+    def __init__(
+        self, blocks: list[BlockShape], layer: bool = True, channel: bool = True, kind: Callable[[int, int], ConvGate] = ChannelGate
+    ):
         super().__init__(blocks)
         self.layer = LayerGate([block.in_channels for block in blocks]) if layer else None
-        gates = {block.key: ChannelGate(block.in_channels, block.channels) for block in blocks} if channel else {}
+        gates = {block.key: kind(block.in_channels, block.channels) for block in blocks} if channel else {}
         self.channel = nn.ModuleDict(gates)
 
     def layers(self) -> list[LayerSpec]:

@@ -49,6 +49,7 @@ class ConvGate(nn.Module):
 
     Args:
         out_features: K.
+        in_features: C, of a gate without convolutions.
         convolutions: ``GateConv`` by their names, in order.
 
     Attributes:
@@ -57,12 +58,13 @@ class ConvGate(nn.Module):
 
     exact = True
 
-    def __init__(self, out_features: int, **convolutions: GateConv):
+    def __init__(self, out_features: int, in_features: int | None = None, **convolutions: GateConv):
         super().__init__()
         for name, conv in convolutions.items():
             self.add_module(name, conv)
+            in_features = conv.conv.out_channels
         self.convolutions = tuple(convolutions)
-        self.linear = SwitchableLinear(conv.conv.out_channels, out_features, switchable=False)
+        self.linear = SwitchableLinear(in_features, out_features, switchable=False)
         nn.init.constant_(self.linear.bias, INITIAL_BIAS)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,6 +83,6 @@ class ConvGate(nn.Module):
         for name in self.convolutions:
             specs.append(getattr(self, name).spec(name, size, source))
             size, source = specs[-1].out_size, name
-        specs[-1] = replace(specs[-1], pool=True)
+        specs[-1:] = [replace(spec, pool=True) for spec in specs[-1:]]
         linear = self.linear
         return [*specs, LayerSpec("linear", "linear", linear.in_features, linear.out_features, 1, 1, 1, 1, (1,), source)]

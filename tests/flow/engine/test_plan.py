@@ -20,7 +20,7 @@ from flow.engine.stream import frame_beats
 from flow.errors import GatefoldError
 from flow.export.from_model import layer_graph
 from flow.graph.layers import Layer, LayerGraph
-from flow.graph.random_graph import random_plain, random_resnet
+from flow.graph.random_graph import random_gated, random_plain, random_resnet
 
 
 @pytest.fixture(scope="module")
@@ -334,3 +334,15 @@ def test_fewer_modes_leave_the_rest_of_a_network_as_it_is():
     fewer = keep_modes(graph, list(graph.modes)[:1])
     assert graph.image is not None and (fewer.image, fewer.class_order) == (graph.image, graph.class_order)
     assert fewer.layers is graph.layers and list(fewer.modes) == list(graph.modes)[:1]
+
+
+def test_sums_of_dropped_outputs_are_refused():
+    graph = random_gated(seed=0, kinds=("pooled",), blocks=(1, 1, 1))
+    gate = next(layer for layer in graph.gates if layer.name.startswith("stage2"))
+    conv1 = next(layer for layer in graph.layers if layer.name == "stage1.block1.conv1")
+    assert conv1.mask and gate.in_channels == conv1.out_channels
+    gate.input = conv1.name
+    with pytest.raises(
+        GatefoldError, match=f"layer {gate.name} reads the sums of {conv1.name}, which keeps none of dropped outputs"
+    ):
+        plan(graph)

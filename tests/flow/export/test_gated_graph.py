@@ -16,7 +16,7 @@ from flow.models import create, initialise
 from flow.nn.dynamic_group import DynamicGroupConv2d
 from flow.nn.trace import Use
 
-KINDS = ("layer", "ddi", "channel", "ffgate-1", "ffgate-2", "acs-gn", "acs-gn-4", "acs")
+KINDS = ("layer", "ddi", "channel", "pooled", "ffgate-1", "ffgate-2", "acs-gn", "acs-gn-4", "acs")
 MODES = ("full", "1/4", "1/16")
 
 

@@ -238,6 +238,14 @@ def test_the_engine_of_a_network_with_gates(tmp_path, capsys):
         f"gates.channel.stage{stage}_block1.{part}" for stage in (1, 2, 3) for part in ("conv", "linear")
     }
     assert gated["cycles_model"] > plain["cycles_model"]  # everything switched on, and the gates
+    own = {gate: sum(gated["layers"][gate.replace("linear", part)] for part in ("conv", "linear")) for gate in gated["gates"]}
+    assert {gate: cycles["own"] for gate, cycles in gated["gates"].items()} == own and not plain["gates"]
+    block = gated["layers"]["stage1.block1.conv1"] + gated["layers"]["stage1.block1.conv2"]
+    saves = gated["gates"]["gates.channel.stage1_block1.linear"]["saves"]
+    assert 0.95 * block < saves < block
+    assert main(["report", "resnet8", "--checkpoint", str(weights), "--no-synthesis"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{own['gates.channel.stage1_block1.linear']:,}" in shown and f"{saves:,}" in shown
 
 
 def test_gates_that_the_engine_lacks_are_told(tmp_path, capsys):
@@ -245,5 +253,5 @@ def test_gates_that_the_engine_lacks_are_told(tmp_path, capsys):
     save_model(models.initialise(models.create("resnet8", gates="acs", exits=True), 1), weights, {})
     assert main(["report", "resnet8", "--checkpoint", str(weights), "--no-synthesis", "--json"]) == 0
     contents = json.loads(capsys.readouterr().out)
-    assert "cannot run layer gates.conv1.stage1_block1" in contents["lacks"] and contents["parameters"]["GATES"] == 0
+    assert "cannot run layer exits.stage1_block1" in contents["lacks"] and contents["parameters"]["GATES"] == 0
     assert list(contents["modes"]) == ["full", "1/2", "1/4", "1/8", "1/16"]
