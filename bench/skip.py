@@ -26,6 +26,9 @@ KINDS = {
     "pooled": "linear gate on pooled sums",
     "each": "ACS-GN, 8 channels wide",
     "layer": "layer gate on pooled sums",
+    "recurrent": "DDI's LSTM layer gate",
+    "ddi": "DDI's LSTM and channel gates",
+    "acs": "ACS, 8 channels wide",
 }
 SHARES = (0.3, 0.5, 0.7)
 FULL, PLAIN = "full", "full ungated"
@@ -36,7 +39,7 @@ def products(graph: LayerGraph, mode: str, decisions: dict[str, np.ndarray]) -> 
     counts = {}
     for layer in executed(graph, mode, decisions):
         if layer.kind != "conv":
-            counts[layer.name] = layer.weight.size
+            counts[layer.name] = layer.weight.size + (layer.lstm.weight.size + layer.lstm.hidden if layer.lstm else 0)
             continue
         gated, source = mode not in graph.ungated, graph.masked_source(layer)
         outputs = decisions[layer.mask].sum() if gated and layer.mask else layer.out_channels
@@ -52,7 +55,7 @@ def measure(graph: LayerGraph, config: EngineConfig, share: float, frames: int, 
     base_work = sum(products(graph, PLAIN, {}).values())
     cycles, work, gate_cycles, gate_work = [], [], [], []
     for _ in range(frames):
-        decisions = {gate.name: (rng.random(gate.out_channels) >= share).astype(np.uint8) for gate in graph.gates}
+        decisions = {gate.name: (rng.random(gate.decisions) >= share).astype(np.uint8) for gate in graph.gates}
         costs = {name: cost.cycles for name, cost in mode_costs(graph, FULL, config, decisions).items()}
         macs = products(graph, FULL, decisions)
         cycles.append(sum(costs.values()))
@@ -81,12 +84,12 @@ def main():
     if args.json:
         print(json.dumps(result))
         return
-    print(f"{'':36} skipped  cycles saved  work saved  gates  of work  cycles / work    net")
+    print(f"{'':38} skipped  cycles saved  work saved  gates  of work  cycles / work    net")
     for name, rows in result.items():
         network, kind = name.split()
         for row in rows:
             print(
-                f"{network:9} {KINDS[kind]:26} {row['skipped']:>7.0%}  {row['cycles_saved']:>12.1%}  {row['work_saved']:>10.1%}  "
+                f"{network:9} {KINDS[kind]:28} {row['skipped']:>7.0%}  {row['cycles_saved']:>12.1%}  {row['work_saved']:>10.1%}  "
                 f"{row['gates']:>5.1%}  {row['gates_of_work']:>7.1%}  {row['ratio']:>13.3f}  {row['net']:>5.3f}"
             )
 

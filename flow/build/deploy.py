@@ -101,7 +101,7 @@ def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
                 "exit": layer.exit,
             }
         )
-    gates = [{"name": gate.name, "count": gate.out_channels, "layer": gate.name in graph.layer_gates} for gate in graph.gates]
+    gates = [{"name": gate.name, "count": gate.decisions, "layer": gate.name in graph.layer_gates} for gate in graph.gates]
     return {"gates": gates, "layers": layers}
 
 

@@ -197,11 +197,9 @@ def _of_network(request):
         from flow.engine.compile import keep_modes
         from flow.engine.plan import plan
         from flow.engine.select import check_fit
-        from flow.export import qonnx_export
         from flow.export.from_model import layer_graph
 
         graph = layer_graph(model)
-        qonnx_export.check(graph)
         graph = keep_modes(graph, request.modes) if request.modes else graph
         check_fit(graph, plan(graph, request.folding), request.board)
 

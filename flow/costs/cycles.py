@@ -13,7 +13,9 @@ from flow.nn.spec import LayerSpec
 def layer_cycles(spec: LayerSpec, active: Activity, config: cost.Engine) -> Tensor:
     """Cycles of one layer that runs, float64 [N] or [1].
 
-    On hard decisions this is what the engine takes. Its gradient, and its value for decisions between 0 and 1, are those of
+    On hard decisions this is what the engine takes, but for the LSTM of layer gates, whose three layers are one step there and take 9
+    cycles more, and for ACS' gates: squeeze-and-excitation takes 5 more and a convolution that multiplies by its factors, and groups
+    of one channel are scheduled in pairs. Its gradient, and its value for decisions between 0 and 1, are those of
     the formula with a tuple that may hold a fraction of PE outputs.
     """
     if spec.kind != "conv":

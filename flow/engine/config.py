@@ -70,6 +70,10 @@ class EngineConfig:
         gates: channels of the widest gate's mask at most, a power of two from 16 on; 0 without gates.
         decisions: decisions of all gates.
         exits: early exits; 0 without.
+        hidden: hidden units of the layer gates' LSTM; 0 without one.
+        factors: of squeeze-and-excitation at most, a power of two; 0 without it.
+        inner: its hidden units at most.
+        products: entries of the table of products, of either: two at least.
         pack: kernels that each quarter of the lanes has of its own, for gates on 4×4 pixels (`flow.engine.cost.packs`); 0 for none.
         biases: of the classifier, all gates and all exits.
         pool_depth: words of V pooled sums.
@@ -102,6 +106,10 @@ class EngineConfig:
     gates: int
     decisions: int
     exits: int
+    hidden: int
+    factors: int
+    inner: int
+    products: int
     pack: int
     biases: int
     pool_depth: int

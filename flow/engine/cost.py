@@ -31,6 +31,10 @@ EXIT_JUMP = 1 + FETCH
 """Cycles to pass an exit whose branch is not computed."""
 EXIT_LOOK = 2
 """Cycles of an exit whose logits are looked at, behind its classifier."""
+STEP_WAITS = 30
+"""Cycles of a step of an LSTM between its three products: 12 until projections are there, 18 until hidden values are."""
+EXCITE_WAITS = 16
+"""The same of squeeze-and-excitation: 12 until hidden units are there, 4 until factors are."""
 QUARTERS = 4
 """Outputs that take the place of one where 4×4 pixels are only summed: one for each quarter of the lanes."""
 FRAME_OVERHEAD = 3
@@ -142,10 +146,21 @@ def linear_cycles(inputs: int, outputs: int, config: Engine) -> int:
     return outputs * -(-inputs // config.v) + LINEAR_OVERHEAD
 
 
+def vector_cycles(layer: Layer, config: Engine) -> int:
+    """Cycles of a layer of the vector unit."""
+    cycles = linear_cycles(layer.in_channels, layer.out_channels, config)
+    if layer.kind == "lstm":
+        hidden = layer.out_channels
+        cycles += (4 * hidden + 1) * -(-2 * hidden // config.v) + STEP_WAITS
+    elif layer.kind == "excite":
+        cycles += layer.in_channels * -(-layer.out_channels // config.v) + EXCITE_WAITS
+    return cycles
+
+
 def layer_cost(layer: Layer, groups: int, config: Engine) -> LayerCost:
     """What `layer` costs with `groups` groups on the engine `config`, but for waiting for its tables."""
     if layer.kind != "conv":
-        return LayerCost(linear_cycles(layer.in_channels, layer.out_channels, config), 0)
+        return LayerCost(vector_cycles(layer, config), 0)
     if config.pack and packs(layer):
         cycles = packed_cycles(layer.in_channels, layer.out_channels, config) + packed_overhead(config) + overhead(config)
         return LayerCost(cycles, layer.out_channels // (QUARTERS * config.pe) * layer.in_channels)

@@ -61,7 +61,7 @@ def gated_costs(
     """
     course = course or Course(Halting.nowhere(len(graph.exits)))
     gated = mode not in graph.ungated
-    decisions = decisions or {gate.name: np.ones(gate.out_channels, np.uint8) for gate in graph.gates}
+    decisions = decisions or {gate.name: np.ones(gate.decisions, np.uint8) for gate in graph.gates}
     costs: dict[str, cost.LayerCost] = {}
     now = 0  # cycle in which the sequencer first looks at a layer's descriptor
     asked = 0  # cycle in which the layer's groups are looked for
@@ -75,7 +75,7 @@ def gated_costs(
                 asked = now
                 continue
         if layer.kind != "conv":
-            end = now + cost.linear_cycles(layer.in_channels, layer.out_channels, config)
+            end = now + cost.vector_cycles(layer, config)
             if layer.exit:
                 course.end(layer)
                 end += cost.EXIT_LOOK * course.looks

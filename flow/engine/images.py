@@ -5,11 +5,12 @@
     requant.mem                     54 bits: {bias 29, scale 25}
     fc_weights.mem, fc_bias.mem     V·8 bits and 32 bits, of the classifier and then of the gates
     program.mem                     descriptors
+    products.mem                    of an LSTM and of squeeze-and-excitation: 53 bits for each product, see `flow.engine.products`
     tables.mem                      where layers have tables: 64 words of 10 bits for each, {residual 6, code 4}
 
 Kernel word: tap t = 3·ky + kx in bits 4t+3…4t, two's complement; a 1×1 kernel is the centre tap, t = 4. Its
-address is weight_base + o·Ci + i, where i is the channel slot as stored. Where quarters of the lanes have kernels of their own
-(`flow.engine.cost.packs`), output o lies in memory o mod 4 at weight_base + ⌊o / 4⌋·Ci + i. The first layer's i goes through passes over all planes:
+address is weight_base + o·stride + i, where i is the channel slot as stored (`flow.engine.plan.kernel_stride`). Where quarters of the lanes
+have kernels of their own (`flow.engine.cost.packs`), output o lies in memory o mod 4 at weight_base + ⌊o / 4⌋·Ci + i. The first layer's i goes through passes over all planes:
 the digits of its weights that count 16 times with the upper nibbles, then with the lower ones, the others with the upper ones,
 then with the lower ones (see `Layer.weight_digits`); with weights of 4 bits these are the upper and the lower nibbles of R, G, B.
 
@@ -20,7 +21,8 @@ import numpy as np
 
 from flow.engine.cost import QUARTERS, packs
 from flow.engine.interface import load_interface
-from flow.engine.plan import Plan, residual_values
+from flow.engine.plan import Plan, kernel_stride, residual_values
+from flow.engine.products import ENTRY
 from flow.engine.program import program_words
 from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT, Requantisation, Requantisations
 from flow.errors import GatefoldError
@@ -78,11 +80,11 @@ def table_words(layer: Layer) -> list[int]:
     return [(int(worth[w % len(worth)]) & SUM_VALUES - 1) << 4 | int(codes[w]) for w in sums]
 
 
-def fc_words(layer: Layer, lanes: int) -> list[int]:
+def fc_words(weight: np.ndarray, lanes: int) -> list[int]:
     """Words of the vector unit: word k·⌈Cin/V⌉ + j has input j·V + v in bits 8v+7…8v."""
-    classes, inputs = layer.weight.shape
+    classes, inputs = weight.shape
     padded = np.zeros((classes, -(-inputs // lanes) * lanes), np.int64)
-    padded[:, :inputs] = layer.weight
+    padded[:, :inputs] = weight
     rows = padded.reshape(-1, lanes)
     return [sum((int(value) & 0xFF) << 8 * lane for lane, value in enumerate(row)) for row in rows]
 
@@ -104,12 +106,14 @@ def bias_image(graph: LayerGraph, plan: Plan, on: bool = False) -> str:
     Args:
         on: with biases that switch everything on which gates decide.
     """
-    biases = [0] * plan.config.biases
+    rows = list(plan.products.bias_rows)
     for layer in graph.layers:
-        if layer.kind != "conv":
-            first = plan.biases[layer.name]
-            values = [LARGEST_BIAS] * len(layer.bias) if on and layer.kind == "gate" else layer.bias
-            biases[first : first + len(layer.bias)] = (int(value) & 0xFFFFFFFF for value in values)
+        if layer.name in plan.biases:
+            values = [layer.lstm.output_bias] if layer.kind == "lstm" else layer.bias
+            rows.append((plan.biases[layer.name], [LARGEST_BIAS] * layer.decisions if on and layer.decisions else values))
+    biases = [0] * plan.config.biases
+    for first, values in rows:
+        biases[first : first + len(values)] = (int(value) & 0xFFFFFFFF for value in values)
     return _text(biases, 32, plan.config.biases)
 
 
@@ -119,18 +123,23 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     kernels = np.zeros((QUARTERS, config.weight_depth), np.uint64)
     requants = [0] * config.requant_depth
     vectors = [0] * config.fc_depth
+    products = [(plan.weights[layer.name], layer.weight) for layer in graph.layers if layer.kind in ("linear", "gate")]
+    for first, weight in products + plan.products.weight_rows:
+        rows = fc_words(weight, config.v)
+        vectors[first : first + len(rows)] = rows
     for layer in graph.layers:
         if layer.kind != "conv":
-            rows, first = fc_words(layer, config.v), plan.weights[layer.name]
-            vectors[first : first + len(rows)] = rows
             continue
-        base = plan.weights[layer.name]
-        words = kernel_words(layer)
+        base, words = plan.weights[layer.name], kernel_words(layer).reshape(layer.out_channels, -1)
         if config.pack and packs(layer):
             quarters = words.reshape(-1, QUARTERS, layer.in_channels).swapaxes(0, 1).reshape(QUARTERS, -1)
             kernels[:, base : base + quarters.shape[1]] = quarters
-        else:
-            kernels[0, base : base + len(words)] = words
+            continue
+        outputs, inputs = np.indices(words.shape)
+        groups = graph.used_groups(layer)[0]  # none of fewer groups
+        kept = outputs * groups // layer.out_channels == inputs * groups // words.shape[1]
+        places = base + outputs * kernel_stride(graph, layer) + inputs
+        kernels[0, places[kept]] = words[kept]
     for (name, setting), base in plan.requants.items():
         words = requant_words(table[name, setting], graph[name].level_range[0] if config.tables else 0)
         requants[base : base + len(words)] = words
@@ -143,6 +152,8 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
     images["requant.mem"] = _text(requants, SCALE_BITS + BIAS_BITS, config.requant_depth)
     images["fc_weights.mem"] = _text(vectors, 8 * config.v, config.fc_depth)
     images["fc_bias.mem"] = bias_image(graph, plan)
+    if config.hidden or config.factors:
+        images["products.mem"] = _text(plan.products.words(), sum(ENTRY), config.products)
     if config.tables:
         tables = [word for layer in graph.layers[:-1] for word in table_words(layer)]
         images["tables.mem"] = _text(tables, 10, SUM_VALUES * config.layers)

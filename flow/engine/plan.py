@@ -18,6 +18,7 @@ import numpy as np
 from flow.engine.config import EngineConfig, Folding
 from flow.engine.cost import QUARTERS, packs
 from flow.engine.interface import load_interface
+from flow.engine.products import KINDS, Products, check_excited, check_products, place_products, several
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
 from flow.errors import GatefoldError
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAP_SIZES, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph, Setting
@@ -65,8 +66,9 @@ class Plan:
         residuals: layer name -> place of the map that it adds, for those that add one.
         weights: layer name -> first word in the weight memory (of the classifier and of gates: in the vector unit's).
         requants: (layer name, setting) -> first requantisation entry.
-        biases: name of the classifier or of a gate -> its first bias.
+        biases: name of the classifier or of a gate -> its first bias; behind the classifier's they are one for each decision.
         sums: name of a convolution -> first word of its sums of pixels, for those that are read.
+        products: where the constants of layers that are several products lie.
     """
 
     folding: Folding
@@ -77,6 +79,7 @@ class Plan:
     requants: dict[tuple[str, Setting], int]
     biases: dict[str, int]
     sums: dict[str, int]
+    products: Products
 
 
 def record_decisions(graph: LayerGraph, decisions: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -85,7 +88,7 @@ def record_decisions(graph: LayerGraph, decisions: Mapping[str, np.ndarray]) -> 
     Args:
         decisions: gate's name -> 0 or 1 [K]; of gates that are not there they are 0.
     """
-    bits = [np.asarray(decisions.get(gate.name, np.zeros(gate.out_channels)), np.uint8) for gate in graph.gates]
+    bits = [np.asarray(decisions.get(gate.name, np.zeros(gate.decisions)), np.uint8) for gate in graph.gates]
     return np.concatenate([np.zeros(0, np.uint8), *bits])
 
 
@@ -101,6 +104,18 @@ def map_words(channels: int, size: int) -> int:
 def input_count(layer: Layer) -> int:
     """Inputs of a layer as the engine counts them: kernels of one output, in the first layer one for each plane, nibble and digit."""
     return layer.in_channels * (2 * len(layer.weight_digits()) if layer.input == IMAGE else 1)
+
+
+def kernel_stride(graph: LayerGraph, layer: Layer) -> int:
+    """Words from a kernel of one output to the same input's kernel of the next. In a gate's convolution that always has the same groups only
+    kernels within a group are kept: output o and input i at o·stride + i all the same, since every group begins a group's inputs later."""
+    groups = graph.used_groups(layer)
+    return layer.in_channels // groups[0] if layer.gate and len(groups) == 1 else input_count(layer)
+
+
+def kernel_count(graph: LayerGraph, layer: Layer) -> int:
+    """Words of a convolution's kernels."""
+    return (layer.out_channels - 1) * kernel_stride(graph, layer) + input_count(layer)
 
 
 def _refuse(layer, why):
@@ -137,11 +152,10 @@ def _check_supported(graph):
             source = by_name.get(layer.input)
             if source is None or not source.pool:
                 _refuse(layer, "needs a global pool before it; pool its input")
-        if layer.kind == "lstm":
-            _refuse(
-                layer,
-                "is a step of an LSTM, which the engine lacks; train the network with channel gates or feed-forward layer gates",
-            )
+        if layer.kind in KINDS:
+            check_products(graph, layer)
+        if layer.excite:
+            check_excited(layer)
         source = by_name.get(layer.input)
         dropped = source and not source.residual and (source.mask or source.when not in (None, layer.when))
         if layer.kind != "conv" and dropped:
@@ -237,6 +251,7 @@ def _features(graph, folding, sums):
     convolutions = [layer for layer in graph.layers if layer.kind == "conv"]
     first = convolutions[0]
     shifts = [shift for shift, _ in first.weight_digits()]
+    exciting = [layer for layer in graph.layers if layer.kind == "excite"]
     pools = {layer.pool2 for layer in convolutions}
     bits = max(accumulator_bits(layer, groups) for layer in convolutions for groups in graph.used_groups(layer))
     wide = min(max(bits, ACCUMULATOR_BITS), WIDE_ACCUMULATOR_BITS)  # more is refused with the requantisation
@@ -255,8 +270,11 @@ def _features(graph, folding, sums):
         pool2=(MAX in pools) + 2 * (SUM in pools),
         mask=int(any(needs_mask(layer) for layer in convolutions)),
         exits=len(graph.exits),
-        gates=_power_of_two(max([SIXTEENTHS, *(len(gate.weight) for gate in graph.gates)])) if graph.gates else 0,
-        decisions=sum(len(layer.weight) for layer in graph.gates),
+        gates=_power_of_two(max([SIXTEENTHS, *(gate.decisions for gate in graph.gates)])) if graph.gates else 0,
+        decisions=sum(gate.decisions for gate in graph.gates),
+        hidden=max((layer.out_channels for layer in graph.layers if layer.kind == "lstm"), default=0),
+        factors=_power_of_two(max((layer.in_channels for layer in exciting), default=0)) if exciting else 0,
+        inner=max((layer.out_channels for layer in exciting), default=0),
     )
 
 
@@ -381,7 +399,7 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     buffers = 2 * image_words(features["planes"], features["image_size"])
 
     packed = [layer for layer in graph.layers if packs(layer)] if graph.gates and folding.quarters and _quarters_free(graph) else []
-    weights, weight_words = {}, 0
+    weights, weight_words, alike = {}, 0, {}
     for layer in packed:  # at the same addresses in all of the four memories
         weights[layer.name] = weight_words
         weight_words += layer.out_channels // QUARTERS * layer.in_channels
@@ -391,17 +409,27 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     # The decisions' numbers are those of their biases behind the classifier's, so the exits' come last.
     order = sorted(graph.layers[:-1], key=lambda layer: layer.kind == "linear")
     for layer in (graph.layers[-1], *order):
-        if layer.kind != "conv":
-            biases[layer.name], weights[layer.name] = bias_count, fc_words
-            bias_count += layer.out_channels
+        if layer.kind not in ("conv", "excite"):
+            biases[layer.name] = bias_count
+            bias_count += layer.decisions or layer.out_channels
+        if layer.kind in ("linear", "gate"):
+            weights[layer.name] = fc_words
             fc_words += layer.out_channels * -(-layer.in_channels // folding.v)
+        if layer.kind != "conv":
             continue
-        if layer.name not in weights:
+        key = layer.excite and (layer.weight.shape, layer.weight.tobytes())  # what leaves maps as they are is the same in all gates
+        if key in alike:
+            weights[layer.name] = alike[key]
+        elif layer.name not in weights:
             weights[layer.name] = weight_words
-            weight_words += layer.out_channels * input_count(layer)
-        for setting in graph.used_settings(layer):
+            weight_words += kernel_count(graph, layer)
+        if key:
+            alike[key] = weights[layer.name]
+        for setting in () if layer.excite else graph.used_settings(layer):
             requants[layer.name, setting] = requant_words
             requant_words += layer.out_channels
+
+    products, fc_words, bias_count = place_products(several(graph), folding.v, fc_words, bias_count)
 
     _check_sizes(graph, stream_words, inner_words + buffers, weight_words, requant_words)
     config = EngineConfig(
@@ -422,9 +450,10 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         classes=graph.classes,
         biases=bias_count,
         pool_depth=max(2, sum_words),
+        products=max(2, len(products.weights)),
         **features,
     )
-    return Plan(folding, config, maps, residuals, weights, requants, biases, sums)
+    return Plan(folding, config, maps, residuals, weights, requants, biases, sums, products)
 
 
 def _quarters_free(graph):

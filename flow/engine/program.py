@@ -2,12 +2,13 @@
 
 from flow.engine.cost import QUARTERS, packs
 from flow.engine.interface import load_interface
-from flow.engine.plan import M, Place, Plan, input_count, stored_size
+from flow.engine.plan import M, Place, Plan, input_count, kernel_stride, stored_size
+from flow.engine.products import FACTOR_SHIFTS
 from flow.engine.requant import Requantisations
 from flow.errors import GatefoldError
 from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM, Layer, LayerGraph
 
-CONV, LINEAR, GATE = 0, 1, 2
+CONV, LINEAR, GATE, EXCITE = 0, 1, 2, 3
 SIZE_CODE = {8: 0, 16: 1, 32: 2}
 POOL2_CODE = {None: 0, MAX: 1, SUM: 2}
 
@@ -21,7 +22,7 @@ def skipped(layers: list[Layer]) -> dict[str, int]:
     counts, gate = {}, None
     for index, layer in enumerate(layers):
         decided = {other.when for other in layers[index + 1 :]}
-        gate = layer.name if layer.kind == "gate" and layer.name in decided else gate
+        gate = layer.name if layer.decisions and layer.name in decided else gate
         if gate is None or layer.when == gate:
             continue
         run = 0
@@ -49,10 +50,13 @@ def descriptor_fields(
     outputs = layer.out_channels // (QUARTERS if plan.config.pack and packs(layer) else 1)
     if layer.kind != "conv":
         return {
-            "kind": GATE if layer.kind == "gate" else LINEAR,
+            "kind": EXCITE if layer.kind == "excite" else GATE if layer.decisions else LINEAR,
+            "recurrent": layer.kind == "lstm",
+            "dst_base": plan.products.entries.get(layer.name, 0),
+            "src_base": _factor_shift(graph, layer) if layer.kind == "excite" else 0,
             "layer_gate": layer.name in graph.layer_gates,
             "skip": skip,
-            "requant_base": plan.biases[layer.name],
+            "requant_base": plan.biases.get(layer.name, 0),
             "pool_base": plan.sums[layer.input],
             "last": last,
             "in_count": layer.in_channels,
@@ -60,7 +64,7 @@ def descriptor_fields(
             "groups": 1,
             "in_per_group": layer.in_channels,
             "out_per_group": layer.out_channels,
-            "weight_base": plan.weights[layer.name],
+            "weight_base": plan.weights.get(layer.name, 0),
         }
     image = layer.input == IMAGE
     inputs = input_count(layer)
@@ -92,7 +96,6 @@ def descriptor_fields(
         "size": SIZE_CODE[stored_size(layer.conv_size)],
         "keep": layer.conv_size < stored_size(layer.conv_size),
         "pool2": POOL2_CODE[layer.pool2],
-        "fine": table[layer.name, graph.setting(mode, layer)].fine,
         "src": source.memory,
         "src_base": source.base,
         "dst": target.memory,
@@ -101,16 +104,30 @@ def descriptor_fields(
         "residual": layer.residual is not None,
         "pool": layer.name in plan.sums,
         "discard": layer.pool,
-        "in_count": inputs,
+        "in_count": kernel_stride(graph, layer),
         "out_count": outputs,
         "groups": groups,
         "in_per_group": inputs // groups,
         "out_per_group": outputs // groups,
         "shuffle": (layer.out_channels // SHUFFLE_GROUPS).bit_length() - 1 if layer.shuffle else 0,
         "weight_base": plan.weights[layer.name],
-        "requant_base": plan.requants[layer.name, graph.setting(mode, layer)],
-        "prescale": table[layer.name, graph.setting(mode, layer)].prescale,
+        **_requantisation(graph, plan, table, mode, layer),
     }
+
+
+def _requantisation(graph, plan, table, mode, layer):
+    """Fields of a convolution's entries; in place of them factors, which begin at 0, times accumulators that count 16 times."""
+    if layer.excite:
+        return {"excite": 1, "prescale": 1}
+    constants = table[layer.name, graph.setting(mode, layer)]
+    requant_base = plan.requants[layer.name, graph.setting(mode, layer)]
+    return {"requant_base": requant_base, "prescale": constants.prescale, "fine": constants.fine}
+
+
+def _factor_shift(graph, layer):
+    """By how much the factors of an "excite" layer are shifted up to be scales of the convolution that reads them."""
+    (reader,) = (other for other in graph.layers if other.excite == layer.name)
+    return FACTOR_SHIFTS[-1] - reader.factor_shift
 
 
 def program_words(graph: LayerGraph, plan: Plan, table: Requantisations, length: int | None = None) -> list[int]:

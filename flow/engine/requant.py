@@ -283,7 +283,7 @@ def requantise(graph: LayerGraph) -> Requantisations:
     """Constants of every convolution in every setting that a mode uses; `check_matched` tells whether they are usable."""
     table = {}
     for layer in graph.layers:
-        if layer.kind == "conv":
+        if layer.kind == "conv" and not layer.excite:
             for setting in graph.used_settings(layer):
                 table[layer.name, setting] = requantise_layer(layer, setting)
     return table

@@ -42,7 +42,10 @@ def smaller_selections(graph: LayerGraph, layout: Plan, board: Board) -> list[tu
     found = []
     for names in (["full", "1/4"], ["full"]):
         if len(names) < len(graph.modes) and all(name in graph.modes for name in names):
-            need = block_memories(plan(keep_modes(graph, names), layout.folding).config)
+            try:
+                need = block_memories(plan(keep_modes(graph, names), layout.folding).config)
+            except GatefoldError:  # one mode alone, where gates have groups
+                continue
             if need < block_memories(layout.config) and need <= board.bram36:
                 found.append((names, need))
     return found

@@ -31,8 +31,7 @@ def layer_graph(model: "nn.Module") -> LayerGraph:
     foreign = next((spec.name for spec in model.gate_layers() if spec.name not in exact), None)
     if foreign:
         raise GatefoldError(
-            f"The engine cannot run layer {foreign}: it has no squeeze-and-excitation yet; give weights of "
-            f"{model.name} without them."
+            f"The engine cannot run layer {foreign}, which has no integers; give weights of {model.name} without it."
         )
     modes = _modes(model)
     layers = []

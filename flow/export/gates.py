@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flow.export.gate_groups import MOST, arrange, scheduled
+from flow.graph.excite import Expand
 from flow.graph.layers import MAP_SIZES, MAX, WEIGHT_MAX, Layer, Setting, shuffle_slots
-from flow.models.integer_gates import gate_integers, recurrent_integers
+from flow.models.integer_gates import EXCITED_WEIGHT, excite_integers, gate_integers, recurrent_integers
+from flow.nn.dynamic_group import DynamicGroupConv2d
 
 if TYPE_CHECKING:
     from torch import nn
 
     from flow.nn.batchnorm import SwitchableBatchNorm2d
     from flow.nn.gates.gating import BlockGates
-
-POOL_GROUPS = 16
-"""At most, of the convolution that does nothing but carry a 2x2 maximum."""
 
 
 def decided_by(model: "nn.Module", layer: str) -> tuple[str | None, str | None]:
@@ -92,19 +92,28 @@ def _gate(model: "nn.Module", gate: str, when: str | None = None) -> Iterator[tu
         pool.gate, pool.when = True, when
         yield pool, pool.group_counts[0]
     read = pool.name if specs[0].max_pool else source.name
+    order, groups_of = _arrangement(model, specs)
     for spec in specs:
+        if spec.name.endswith(".reduce"):
+            continue
+        if spec.name.endswith(".expand"):
+            excite, applied = _excite(model, gates, spec.name.rpartition(".")[0], read, order, when)
+            yield excite, 1
+            yield applied, applied.group_counts[0]
+            read = applied.name
+            continue
         integers = gate_integers(model, gates, spec.name)
-        weight = integers.weight
+        weight = _ordered(integers.weight, order, spec, read != source.name)
         if read == source.name:
-            weight = np.empty_like(integers.weight)
-            weight[:, slots] = integers.weight
+            weight[:, slots] = weight.copy()
         if spec.kind == "linear":
             yield Layer(spec.name, "gate", weight, input=read, bias=integers.bias, when=when), 1
         else:
-            (groups,) = spec.group_counts
+            groups = groups_of.get(spec.name) or spec.group_counts[0]
             layer = _convolution(spec.name, weight, spec.stride, spec.in_size, groups, read)
             layer.gate, layer.when = True, when
-            layer.affine, layer.pool = {Setting(groups): integers.affine(1)}, spec is specs[-2]
+            constants = tuple(table if order is None else table[order] for table in integers.affine(1))
+            layer.affine, layer.pool = {Setting(groups): constants}, spec is specs[-2]
             yield layer, groups
         read = spec.name
 
@@ -151,6 +160,38 @@ def statistics(model: "nn.Module", name: str) -> Iterator["SwitchableBatchNorm2d
         norm.ungated = before
 
 
+def _arrangement(model, specs):
+    """(order of the channels between a gate's convolutions or None for their own, group counts by name) where it has dynamic groups."""
+    units = {spec.name: getattr(model.get_submodule(spec.name), "conv", None) for spec in specs}
+    dynamic = {name: conv for name, conv in units.items() if isinstance(conv, DynamicGroupConv2d)}
+    if not dynamic:
+        return None, {}
+    order, counts = arrange(*dynamic.values())
+    return order, dict(zip(dynamic, counts, strict=True))
+
+
+def _ordered(weight, order, spec, behind):
+    """Weights of a layer of a gate whose maps have another order of channels; `behind`: it reads one of them."""
+    if order is not None and spec.kind == "conv":
+        weight = weight[order]
+    return weight[:, order] if order is not None and behind else weight.copy()
+
+
+def _excite(model, gates, name, source, order, when):
+    """Squeeze-and-excitation of the map that the layer `source` of a gate makes: its factors, and the convolution that multiplies it."""
+    reduce, rescale, expand, shift = excite_integers(model, gates, name)
+    ordered = Expand(expand.weight[order], expand.bias[order], expand.rescale)
+    layer = Layer(
+        name, "excite", reduce.weight[:, order], input=source, bias=reduce.bias, rescale=rescale, expand=ordered, when=when
+    )
+    channels = len(order)
+    weight = EXCITED_WEIGHT * np.eye(channels, dtype=np.int64)[:, :, None, None]
+    applied = _convolution(f"{name}.output", weight, 1, gates[source].out_size, scheduled(channels, channels), source)
+    applied.gate, applied.when = True, when
+    applied.excite, applied.factor_shift = name, shift
+    return layer, applied
+
+
 def _convolution(name, weight, stride, size, groups, source):
     """A convolution of maps of `size` pixels; smaller maps than the engine stores lie at the upper left."""
     out = -(-size // stride)
@@ -162,7 +203,7 @@ def _convolution(name, weight, stride, size, groups, source):
 def _max_pool(name: str, source: str, channels: int, size: int) -> Layer:
     """A 2x2 maximum, which the engine has behind a convolution only: behind one that leaves the map as it is, seven times every code
     by a seventh."""
-    groups = gcd(channels, POOL_GROUPS)
+    groups = scheduled(gcd(channels, MOST), channels)
     weight = WEIGHT_MAX * np.eye(channels, dtype=np.int64)[:, :, None, None]
     layer = _convolution(name, weight, 1, size, groups, source)
     half = size // 2

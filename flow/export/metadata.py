@@ -42,7 +42,7 @@ def read(model: ModelWrapper, key: str, default: Any = None) -> Any:
 
 def layer_entry(layer: Layer) -> dict[str, Any]:
     """What `gatefold.layers` says of a layer; every float32 is written so that it is read as the same one."""
-    if layer.kind == "gate":
+    if layer.decisions or layer.kind == "excite":
         return {}
     if layer.kind == "linear":
         return {"logit_scale": float(layer.logit_scale)}

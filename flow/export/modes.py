@@ -41,8 +41,8 @@ class ApplyMode(Transformation):
         for conv in [node for node in model.graph.node if node.op_type == "Conv"]:
             setting = modes[self.mode].get(conv.doc_string, Setting())
             _group_weights(model, conv, setting.groups)
-            constants = metadata.affine_of(layers[conv.doc_string])[setting]
-            for node, value in zip(_affine_nodes(model, conv), constants, strict=True):
+            affine = metadata.affine_of(layers[conv.doc_string])
+            for node, value in zip(_affine_nodes(model, conv), affine[setting], strict=True) if affine else ():
                 model.set_initializer(node.input[1], value.reshape(1, -1, 1, 1))
         if self.mode in metadata.read(model, "ungated", []):
             _remove_gates(model)

@@ -9,7 +9,9 @@ One convolution becomes
 all with scale 1, zero point 0 and rounding half to even, and where the layer shuffles its channels
 Reshape -> Transpose -> Reshape. The head is GlobalAveragePool, Flatten, Mul by the number of pixels, MatMul and Add; the output
 is the integer logits. A gate is such a head whose Add is followed by GreaterOrEqual with 0, [N, K] of bool; where a layer gate
-comes before, And with its decision. What is decided of a map is a selection behind its quantiser, for FINN moves factors about, and a
+comes before, And with its decision. A step of an LSTM is one node (`flow.export.lstm_step`) whose score goes into such a
+comparison. Squeeze-and-excitation is a node that makes factors of sums and one that multiplies accumulators by them
+(`flow.export.excite_step`). What is decided of a map is a selection behind its quantiser, for FINN moves factors about, and a
 decision is none:
 
     Where(Unsqueeze(decisions), map, the residual, or 0 without one)
@@ -32,12 +34,13 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.basic import qonnx_make_model
 
-from flow.errors import GatefoldError
 from flow.export import metadata
+from flow.export.excite_step import excite_attributes
+from flow.export.lstm_step import DOMAIN, step_attributes
 from flow.graph.layers import IMAGE, SHUFFLE_GROUPS, LayerGraph
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
-OPSETS = [helper.make_opsetid("", 13), helper.make_opsetid(QUANT_DOMAIN, 1)]
+OPSETS = [helper.make_opsetid("", 13), helper.make_opsetid(QUANT_DOMAIN, 1), helper.make_opsetid(DOMAIN, 1)]
 LOGITS = "logits"
 FULL = "full"
 BRANCH_BITS = 5
@@ -87,6 +90,10 @@ def _convolution(build, layer, stored, setting):
         dilations=[1, 1],
         group=1,
     )
+    if layer.excite:
+        return build.node(
+            "Excited", [out, stored[layer.excite]], f"{name}.out", layer=name, domain=DOMAIN, shift=layer.factor_shift
+        )
     scale, offset = layer.affine[setting]
     shape = (1, layer.out_channels, 1, 1)
     out = build.node("Mul", [out, build.constant(f"{name}.A", scale.reshape(shape))], f"{name}.scaled")
@@ -142,13 +149,16 @@ def _linear(build, graph, layer, stored):
     return build.node("And", [decision, stored[layer.when]], f"{name}.decision")
 
 
-def check(graph: LayerGraph) -> None:
-    """Raise GatefoldError, naming the layer, where a graph has what QONNX files cannot say."""
-    step = next((layer for layer in graph.layers if layer.kind == "lstm"), None)
-    if step:
-        raise GatefoldError(
-            f"Layer {step.name} of {graph.name} is a step of an LSTM, which QONNX files cannot say yet; choose other gates."
-        )
+def _step(build, graph, layer, stored, state):
+    """A step of an LSTM behind `state`, which is None or the tensor that the one before left."""
+    name = layer.name
+    inputs = [_pooled(build, name, graph[layer.input], stored[layer.input]), *([state] if state else [])]
+    score, left = outputs = [f"{name}.score", f"{name}.state"]
+    node = helper.make_node(
+        "LstmStep", inputs, outputs, name=f"{name}/LstmStep", doc_string=name, domain=DOMAIN, **step_attributes(layer)
+    )
+    build.nodes.append(node)
+    return build.node("GreaterOrEqual", [score, build.constant(f"{name}.zero", np.float32(0))], f"{name}.decision"), left
 
 
 def export(graph: LayerGraph, batch: int = 1) -> ModelWrapper:
@@ -159,16 +169,19 @@ def export(graph: LayerGraph, batch: int = 1) -> ModelWrapper:
 
     Returns:
         The model with all shapes inferred; input "image" [N, 3, 32, 32], output "logits" [N, K] and those of exits.
-
-    Raises:
-        GatefoldError: a gate is an LSTM.
     """
-    check(graph)
-    build = _Builder()
+    build, state, states = _Builder(), None, {}
     stored = {IMAGE: IMAGE}
     for layer in graph.layers:
         if layer.kind == "conv":
             stored[layer.name] = _convolution(build, layer, stored, graph.setting(FULL, layer))
+        elif layer.kind == "excite":
+            sums = _pooled(build, layer.name, graph[layer.input], stored[layer.input])
+            attributes = excite_attributes(layer)
+            stored[layer.name] = build.node("Excite", [sums], f"{layer.name}.factors", layer.name, domain=DOMAIN, **attributes)
+        elif layer.kind == "lstm":
+            stored[layer.name], state = _step(build, graph, layer, stored, state)
+            states[state] = [batch, 2 * layer.lstm.hidden]
         else:
             stored[layer.name] = _linear(build, graph, layer, stored)
     first = graph.layers[0]
@@ -180,6 +193,8 @@ def export(graph: LayerGraph, batch: int = 1) -> ModelWrapper:
     model = ModelWrapper(qonnx_make_model(helper.make_graph(build.nodes, graph.name, [image], outputs), opset_imports=OPSETS))
     for name, value in build.initializers.items():
         model.set_initializer(name, value)
+    for name, shape in states.items():
+        model.set_tensor_shape(name, shape)
     model.set_tensor_datatype(IMAGE, DataType["UINT8"])
     layers = {layer.name: metadata.layer_entry(layer) for layer in graph.layers}
     metadata.write(

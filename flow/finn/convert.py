@@ -9,12 +9,14 @@ from qonnx.util.basic import qonnx_make_model
 
 from flow.engine.config import Folding
 from flow.errors import GatefoldError
+from flow.export.excite_step import excite_attributes
+from flow.export.lstm_step import step_attributes
 from flow.finn.folding import attribute_values
 from flow.finn.layers import initializers
 from flow.graph.layers import IMAGE, LayerGraph, Setting
 
 DOMAIN = "finn.custom_op.fpgadataflow"
-OPS = ("SwitchableConv", "SwitchableLinear", "SwitchableGate")
+OPS = ("SwitchableConv", "SwitchableLinear", "SwitchableGate", "SwitchableStep", "SwitchableExcite")
 
 
 def build_layer_graph(graph: LayerGraph, folding: Folding | None = None, frames: int = 1) -> ModelWrapper:
@@ -69,7 +71,9 @@ class _Builder:
 
     def run(self):
         for layer in self.graph.layers:
-            {"conv": self._conv, "linear": self._linear, "gate": self._gate}[layer.kind](layer)
+            {"conv": self._conv, "linear": self._linear, "gate": self._gate, "lstm": self._step, "excite": self._excite}[
+                layer.kind
+            ](layer)
         first, last = self.graph.layers[0], self.graph.layers[-1]
         image = [self.frames, first.in_size, first.in_size, first.in_channels]
         self.shapes[IMAGE] = image
@@ -91,11 +95,11 @@ class _Builder:
         self.constants[name], self.datatypes[name] = value, datatype
         return name
 
-    def _node(self, op, layer, inputs, output, shape, datatype, **attributes):
+    def _node(self, op, layer, inputs, output, shape, datatype, more=(), **attributes):
         settings = [self.graph.setting(mode, layer).code for mode in self.graph.modes]
         self.nodes.append(
             helper.make_node(
-                op, inputs, [output], name=layer.name, domain=DOMAIN, backend="fpgadataflow", layer=layer.name, position=len(self.nodes),
+                op, inputs, [output, *more], name=layer.name, domain=DOMAIN, backend="fpgadataflow", layer=layer.name, position=len(self.nodes),
                 mode_names=list(self.graph.modes), mode_settings=settings, numInputVectors=self.frames,
                 in_channels=layer.in_channels, **self.ungated, **self.folding, **attributes,
             )
@@ -110,11 +114,13 @@ class _Builder:
             steps = np.stack([layer.thresholds[setting] for setting in settings])
             inputs.append(self._constant(f"{name}.thresholds", steps, "INT32"))
             attributes["steps"] = steps.shape[2]
+        elif layer.excite:
+            settings, attributes["factor_shift"] = [Setting(groups) for groups in layer.group_counts], layer.factor_shift
         else:
             for index, table in enumerate("AB"):
                 values = np.stack([layer.affine[setting][index] for setting in settings])
                 inputs.append(self._constant(f"{name}.{table}", values, "FLOAT32"))
-        inputs += [self._tensor(source) for source in (layer.residual, layer.mask, layer.when) if source]
+        inputs += [self._tensor(source) for source in (layer.residual, layer.mask, layer.when, layer.excite) if source]
         for key in ("clamp", "residual_table", "sum_table", "pool2", "valid", "reach"):
             if (value := getattr(layer, key)) is not None:
                 attributes[key] = value.tolist() if isinstance(value, np.ndarray) else value
@@ -128,7 +134,8 @@ class _Builder:
             "SwitchableConv", layer, inputs, self._tensor(name), shape, "UINT16" if layer.pool else "UINT4",
             out_channels=layer.out_channels, kernel=layer.kernel, stride=layer.stride, in_size=layer.in_size,
             out_size=layer.out_size, image=int(layer.input == IMAGE), residual=int(layer.residual is not None),
-            mask=int(layer.mask is not None), when=int(layer.when is not None), gate=int(layer.gate), exit=layer.exit or "",
+            mask=int(layer.mask is not None), when=int(layer.when is not None), excite=int(layer.excite is not None), gate=int(layer.gate),
+            exit=layer.exit or "",
             shuffle=int(layer.shuffle), pool=int(layer.pool), settings=[setting.code for setting in settings], weight_type="INT8" if wide else "INT4", **attributes,
         )  # fmt: skip
 
@@ -157,6 +164,24 @@ class _Builder:
         self._node(
             "SwitchableGate", layer, inputs, self._tensor(layer.name), [self.frames, layer.out_channels], "BINARY",
             decisions=layer.out_channels, size=0 if source.pool else source.out_size, when=int(layer.when is not None),
+        )  # fmt: skip
+
+    def _excite(self, layer):
+        source = self.graph[layer.input]
+        self._node(
+            "SwitchableExcite", layer, [self._tensor(layer.input)], self._tensor(layer.name), [self.frames, layer.in_channels], "INT16",
+            size=0 if source.pool else source.out_size, **excite_attributes(layer),
+        )  # fmt: skip
+
+    def _step(self, layer):
+        before = next((node for node in reversed(self.nodes) if node.op_type == "SwitchableStep"), None)
+        inputs = [self._tensor(layer.input), *([before.output[1]] if before else [])]
+        source, state = self.graph[layer.input], f"{layer.name}.state"
+        self.shapes[state], self.datatypes[state] = [self.frames, 2 * layer.out_channels], "INT16"
+        attributes = step_attributes(layer)
+        self._node(
+            "SwitchableStep", layer, inputs, self._tensor(layer.name), [self.frames, 1], "BINARY", [state],
+            size=0 if source.pool else source.out_size, **attributes,
         )  # fmt: skip
 
     @staticmethod

@@ -10,6 +10,8 @@ order; each finds, by the kind of integers that it reads, which part of a layer 
     Add             of an open layer and a stored map, or of two open layers, the shallower of which is stored: the residual
     Reshape, Transpose, Reshape  behind a layer: its channel shuffle
     GlobalAveragePool, Reshape or Flatten, MatMul, Mul, Add     the classifier, that of an early exit, or a gate
+    LstmStep        behind a global average pool: a step of the LSTM of layer gates
+    Excite, Excited behind a global average pool: the factors of squeeze-and-excitation; on accumulators: what multiplies by them
     GreaterOrEqual, And     the decisions of a gate, which does not run where another gate says so
     Unsqueeze, Where        behind a layer: the decision on its channels, or on the whole of it
 
@@ -20,12 +22,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import get_by_name
 
 from flow.engine.config import Folding
+from flow.export.excite_step import excite_layer
+from flow.export.lstm_step import step_layer
 from flow.finn.convert import build_layer_graph
-from flow.finn.integers import Accumulators, Decisions, Logits, Map, Open, Pooled, Scaled, refuse, title
+from flow.finn.integers import Accumulators, Decisions, Factors, Logits, Map, Open, Pooled, Scaled, Score, State, refuse, title
 from flow.finn.overlay import overlay
 from flow.finn.pixels import Pixels, image_input
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SHUFFLE_GROUPS, SUM, SUM_VALUES, Layer, LayerGraph, Setting
@@ -143,14 +148,14 @@ class _Walk:
         if made.awaits is not None:
             refuse(made.awaits, f"makes sums that {title(reader)} reads without a quantiser of at most 4 bits between; put a "
                                 "QuantReLU or QuantIdentity behind it")  # fmt: skip
-        if not layer.thresholds:
+        if not layer.thresholds and not layer.excite:
             refuse(made.node, "is not followed by a quantiser of at most 4 bits; put a QuantReLU or QuantIdentity behind it")
-        if layer.residual is None:
+        if layer.residual is None and not layer.excite:
             count = layer.thresholds[Setting()].shape[1]
             if count > ACTIVATION_MAX:
                 refuse(made.node, f"is quantised to {count + 1} values; the engine stores 16: use activations of 2 to 4 bits")
             layer.clamp = (0, count)
-        else:
+        elif layer.residual:
             _simplify(layer, made.added.out_max)
         self.layers.append(layer)
         _, height, width = made.shape
@@ -417,12 +422,52 @@ class _Walk:
 
     def _greaterorequal(self, node):
         found, zero = self._read(node, self._dynamic(node)), self._constant(node)
-        if not isinstance(found.what, Logits) or zero is None or zero.any() or self._dynamic(node):
+        if not isinstance(found.what, (Logits, Score)) or zero is None or zero.any() or self._dynamic(node):
             refuse(node, "compares what is no output of a linear layer with zero, which is all that decides in the engine")
+        if isinstance(found.what, Score):
+            self.values[node.output[0]] = Scaled(Decisions(found.what.layer, 1))
+            return
         made = found.what
         layer = self._linear(made, found.scale, "gate")
         layer.bias = np.floor(layer.bias).astype(np.int64)
         self.values[node.output[0]] = Scaled(Decisions(layer, len(made.weight)))
+
+    def _several(self, node, make):
+        """The layer that `make` makes of a node which reads sums over the pixels of a map."""
+        found = self._read(node)
+        pooled, layer = found.what, make(title(node), getCustomOp(node).get_nodeattr)
+        if not isinstance(pooled, Pooled) or pooled.zero or found.scale != pooled.pixels:
+            refuse(node, "reads something else than the sums over the pixels of a map, times one; export the network again")
+        if layer.in_channels != pooled.channels:
+            refuse(node, f"takes {layer.in_channels} channels of a map that has {pooled.channels}")
+        layer.input = pooled.layer
+        self.layers.append(layer)
+        return layer
+
+    def _excite(self, node):
+        self.values[node.output[0]] = Scaled(Factors(self._several(node, excite_layer)))
+
+    def _excited(self, node):
+        acc, made = (self._read(node, index) for index in (0, 1))
+        if (
+            not (isinstance(acc.what, Accumulators) and isinstance(made.what, Factors) and self._alone(node))
+            or (acc.scale, made.scale) != (1, 1)
+            or acc.what.offset.any()
+            or acc.what.pool2
+        ):
+            refuse(node, "multiplies something else than the accumulators of a convolution by factors; export the network again")
+        layer = acc.what.layer
+        layer.excite, layer.factor_shift = made.what.layer.name, getCustomOp(node).get_nodeattr("shift")
+        self.values[node.output[0]] = Scaled(Open(acc.what.node, layer, acc.what.shape, acc.what.depth))
+
+    def _lstmstep(self, node):
+        before = next((each for each in reversed(self.layers) if each.kind == "lstm"), None)
+        state = self._read(node, 1).what if len(node.input) > 1 else None
+        if (state.layer if isinstance(state, State) else state) is not before:
+            refuse(node, "does not go on from the state of the step before it; the engine has one LSTM for all steps")
+        layer = self._several(node, step_layer)
+        for tensor, made in zip(node.output, (Score(layer), State(layer)), strict=False):
+            self.values[tensor] = Scaled(made)
 
     def _and(self, node):
         gate, when = (self._read(node, index).what for index in (0, 1))

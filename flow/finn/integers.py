@@ -88,6 +88,27 @@ class Logits:
 
 
 @dataclass
+class Score:
+    """What the step `layer` of an LSTM decides by."""
+
+    layer: Layer
+
+
+@dataclass
+class State:
+    """What the step `layer` of an LSTM leaves."""
+
+    layer: Layer
+
+
+@dataclass
+class Factors:
+    """What the layer `layer` of kind "excite" makes."""
+
+    layer: Layer
+
+
+@dataclass
 class Decisions:
     """What the gate `layer` decides on `count` things."""
 
@@ -99,5 +120,5 @@ class Decisions:
 class Scaled:
     """Integers of one kind, times a scale."""
 
-    what: Map | Accumulators | Open | Pooled | Logits | Decisions
+    what: Map | Accumulators | Open | Pooled | Logits | Score | State | Factors | Decisions
     scale: float = 1.0

@@ -17,7 +17,11 @@ from qonnx.core.modelwrapper import ModelWrapper
 from flow.engine.cost import Unplanned, layer_cost
 from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
 from flow.engine.plan import needs_tables
+from flow.export.excite_step import TYPES as EXCITE_TYPES
+from flow.export.excite_step import excite_layer
+from flow.export.lstm_step import TYPES, run_step, step_layer
 from flow.finn.folding import attribute_types, folding_of
+from flow.graph.excite import factors
 from flow.graph.integer import convolve, decide, multiply
 from flow.graph.layers import IMAGE, ImageInput, Layer, Setting
 
@@ -123,7 +127,8 @@ class SwitchableConv(SwitchableLayer):
            or with `steps` thresholds alone, INT32 [G, Co, steps].
         next: with `residual`, the map [N, Ho, Wo, Co] that is added before the last clamp or the sum table.
         next: with `mask`, the decisions [N, Co] of a SwitchableGate on the output channels.
-        last: with `when`, the decision [N, 1] on the whole layer.
+        next: with `when`, the decision [N, 1] on the whole layer.
+        last: with `excite`, the factors [N, Co] of a SwitchableExcite, in place of inputs 2 and 3.
 
     Output: [N, Ho, Wo, Co], UINT4, in channel slots (shuffled where `shuffle` is set: channel a·n' + b in slot
     b·16 + a); with `pool` the sums over all pixels, [N, Co], UINT16.
@@ -145,6 +150,8 @@ class SwitchableConv(SwitchableLayer):
             "residual": ("i", False, 0, {0, 1}),
             "mask": ("i", False, 0, {0, 1}),
             "when": ("i", False, 0, {0, 1}),
+            "excite": ("i", False, 0, {0, 1}),
+            "factor_shift": ("i", False, 8),
             "gate": ("i", False, 0, {0, 1}),
             "exit": ("s", False, ""),
             "shuffle": ("i", False, 0, {0, 1}),
@@ -173,7 +180,7 @@ class SwitchableConv(SwitchableLayer):
         described = [
             ((count, size, size, inputs), DataType["UINT8" if self.get_nodeattr("image") else "UINT4"]),
             ((outputs, inputs, kernel, kernel), self.weight_datatype()),
-            *([((*table, steps), DataType["INT32"])] if steps else [(table, DataType["FLOAT32"])] * 2),
+            *([((*table, steps), DataType["INT32"])] if steps else [(table, DataType["FLOAT32"])] * self._tables()),
         ]
         if self.get_nodeattr("residual"):
             described.append(((count, out_size, out_size, outputs), DataType["UINT4"]))
@@ -181,11 +188,17 @@ class SwitchableConv(SwitchableLayer):
             described.append(((count, outputs), DataType["BINARY"]))
         if self.get_nodeattr("when"):
             described.append(((count, 1), DataType["BINARY"]))
+        if self.get_nodeattr("excite"):
+            described.append(((count, outputs), DataType["INT16"]))
         return described
 
+    def _tables(self):
+        """Inputs that requantise."""
+        return 0 if self.get_nodeattr("excite") else 1 if self.get_nodeattr("steps") else 2
+
     def sources(self) -> dict[str, str]:
-        """What the node reads beside constants: "input", "residual", "mask" and "when", as far as there are some, to its tensor."""
-        names = [name for name in ("residual", "mask", "when") if self.get_nodeattr(name)]
+        """What the node reads beside constants: "input", "residual", "mask", "when" and "excite", as far as there are some, to its tensor."""
+        names = [name for name in ("residual", "mask", "when", "excite") if self.get_nodeattr(name)]
         inputs = self.onnx_node.input
         return {"input": inputs[0], **dict(zip(names, inputs[len(inputs) - len(names) :], strict=True))}
 
@@ -219,7 +232,7 @@ class SwitchableConv(SwitchableLayer):
             tensors: input name -> array, for the weights and the requantisation.
             sources: names of the layers that make what is read, as `sources` has it; in part.
         """
-        weight, *tables = self.onnx_node.input[1 : 3 if self.get_nodeattr("steps") else 4]
+        weight, *tables = self.onnx_node.input[1 : 2 + self._tables()]
         layer = self._layer(np.rint(tensors[weight]).astype(np.int64))
         for name, maker in sources.items():
             setattr(layer, name, maker)
@@ -227,7 +240,7 @@ class SwitchableConv(SwitchableLayer):
         if len(tables) == 1:
             steps = np.rint(tensors[tables[0]]).astype(np.int64)
             layer.thresholds = {setting: steps[row] for row, setting in rows}
-        else:
+        elif tables:
             layer.affine = {setting: tuple(tensors[name][row].astype(np.float32) for name in tables) for row, setting in rows}
         return layer
 
@@ -248,6 +261,7 @@ class SwitchableConv(SwitchableLayer):
             tuple(sorted({setting.groups for setting in self._settings()})),
             input=IMAGE if self.get_nodeattr("image") else "before",
             residual="added" if self.get_nodeattr("residual") else None,
+            excite="factors" if self.get_nodeattr("excite") else None, factor_shift=self.get_nodeattr("factor_shift"),
             mask="mask" if self.get_nodeattr("mask") else None, when="when" if self.get_nodeattr("when") else None,
             gate=bool(self.get_nodeattr("gate")), exit=self.get_nodeattr("exit") or None, shuffle=bool(self.get_nodeattr("shuffle")), pool=bool(self.get_nodeattr("pool")),
             clamp=tuple(clamp) or None, valid=tuple(valid) or None, pool2=self.get_nodeattr("pool2") or None,
@@ -261,7 +275,8 @@ class SwitchableConv(SwitchableLayer):
         if layer.residual:
             residual = np.rint(context[self.sources()["residual"]]).astype(np.int64).transpose(0, 3, 1, 2)
         inputs = np.rint(context[node.input[0]]).astype(np.int64).transpose(0, 3, 1, 2)
-        out = convolve(layer, self.setting(), inputs, residual, *self._decisions(context))
+        factor = np.rint(context[self.sources()["excite"]]).astype(np.int64) if layer.excite else None
+        out = convolve(layer, self.setting(), inputs, residual, *self._decisions(context), factor=factor)
         context[node.output[0]] = (out if layer.pool else out.transpose(0, 2, 3, 1)).astype(np.float32)
 
 
@@ -402,6 +417,139 @@ class SwitchableGate(SwitchableLayer):
         _, when = self._decisions(context)
         made = decide(self.to_layer(context), inputs, when) if self.gated() else np.ones(self.get_normal_output_shape())
         context[self.onnx_node.output[0]] = made.astype(np.float32)
+
+
+@register_custom_op
+class SwitchableStep(SwitchableLayer):
+    """A step of the LSTM of layer gates, on the engine's vector unit; `flow.graph.lstm` defines it.
+
+    Inputs:
+        0: sums [N, C], UINT16, or with `size` the map [N, H, W, C], UINT4, whose sums over the pixels it reads.
+        1: state [N, 2H], INT16, that the step before left; absent in the first.
+
+    Outputs: the decision [N, 1], BINARY, which is 1 in a mode without gates, and the state.
+
+    Its integers are attributes, those of `flow.export.lstm_step`.
+    """
+
+    def get_nodeattr_types(self) -> dict[str, tuple]:
+        return {
+            **super().get_nodeattr_types(),
+            **TYPES,
+            "in_channels": ("i", True, 0),
+            "size": ("i", False, 0),
+            "mask": ("i", False, 0, {0}),
+            "when": ("i", False, 0, {0}),
+        }
+
+    def weight_datatype(self) -> BaseDataType:
+        return DataType["INT8"]
+
+    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
+        return DataType["INT16" if ind else "UINT4" if self.get_nodeattr("size") else "UINT16"]
+
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
+        return DataType["INT16" if ind else "BINARY"]
+
+    def infer_node_datatype(self, model: ModelWrapper) -> None:
+        for index, output in enumerate(self.onnx_node.output):
+            model.set_tensor_datatype(output, self.get_output_datatype(index))
+
+    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
+        count, inputs, size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_channels", "size"))
+        if ind:
+            return (count, 2 * self.get_nodeattr("hidden"))
+        return (count, size, size, inputs) if size else (count, inputs)
+
+    def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
+        return (self.get_nodeattr("numInputVectors"), 2 * self.get_nodeattr("hidden") if ind else 1)
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """Those of the projection; what all steps share is counted with the first."""
+        lanes, hidden = self.get_nodeattr("V"), self.get_nodeattr("hidden")
+        words = hidden * -(-self.get_nodeattr("in_channels") // lanes)
+        shared = (4 * hidden + 1) * -(-2 * hidden // lanes) if len(self.onnx_node.input) == 1 else 0
+        return rom_blocks(words + shared, 8 * lanes)
+
+    def shape_only(self) -> Layer:
+        """The layer itself."""
+        return step_layer(self.get_nodeattr("layer"), self.get_nodeattr)
+
+    def sources(self) -> dict[str, str]:
+        """What the node reads beside the state: "input" to its tensor."""
+        return {"input": self.onnx_node.input[0]}
+
+    def to_layer(self, tensors: Mapping[str, np.ndarray], **sources: str) -> Layer:
+        """As that of SwitchableLinear."""
+        layer = self.shape_only()
+        for name, maker in sources.items():
+            setattr(layer, name, maker)
+        return layer
+
+    def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
+        """Integer-exact execution by the compiler's reference."""
+        sums, *state = (context[name] for name in self.onnx_node.input)
+        sums = sums.sum(axis=(1, 2)) if sums.ndim == 4 else sums
+        score, left = run_step(self.shape_only(), sums, state[0] if state else None)
+        decided = score >= 0 if self.gated() else np.ones_like(score)
+        for tensor, value in zip(self.onnx_node.output, (decided, left), strict=True):
+            context[tensor] = value.astype(np.float32)
+
+
+@register_custom_op
+class SwitchableExcite(SwitchableLayer):
+    """Factors of squeeze-and-excitation, on the engine's vector unit; `flow.graph.excite` defines them.
+
+    Input: sums [N, C], UINT16, or with `size` the map [N, H, W, C], UINT4, whose sums over the pixels it reads.
+
+    Output: factors [N, C], 0…256, INT16.
+
+    Its integers are attributes, those of `flow.export.excite_step`.
+    """
+
+    def get_nodeattr_types(self) -> dict[str, tuple]:
+        return {**super().get_nodeattr_types(), **EXCITE_TYPES, "in_channels": ("i", True, 0), "size": ("i", False, 0)}
+
+    def weight_datatype(self) -> BaseDataType:
+        return DataType["INT8"]
+
+    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
+        return DataType["UINT4" if self.get_nodeattr("size") else "UINT16"]
+
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
+        return DataType["INT16"]
+
+    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
+        count, inputs, size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_channels", "size"))
+        return (count, size, size, inputs) if size else (count, inputs)
+
+    def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
+        return (self.get_nodeattr("numInputVectors"), self.get_nodeattr("in_channels"))
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        lanes, hidden, channels = (self.get_nodeattr(name) for name in ("V", "hidden", "in_channels"))
+        return rom_blocks(hidden * -(-channels // lanes) + channels * -(-hidden // lanes), 8 * lanes)
+
+    def shape_only(self) -> Layer:
+        """The layer itself."""
+        return excite_layer(self.get_nodeattr("layer"), self.get_nodeattr)
+
+    def sources(self) -> dict[str, str]:
+        """What the node reads: "input" to its tensor."""
+        return {"input": self.onnx_node.input[0]}
+
+    def to_layer(self, tensors: Mapping[str, np.ndarray], **sources: str) -> Layer:
+        """As that of SwitchableLinear."""
+        layer = self.shape_only()
+        for name, maker in sources.items():
+            setattr(layer, name, maker)
+        return layer
+
+    def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
+        """Integer-exact execution by the compiler's reference."""
+        sums = np.rint(context[self.onnx_node.input[0]]).astype(np.int64)
+        sums = sums.sum(axis=(1, 2)) if sums.ndim == 4 else sums
+        context[self.onnx_node.output[0]] = factors(self.shape_only(), sums).astype(np.float32)
 
 
 def initializers(model: ModelWrapper) -> dict[str, np.ndarray]:

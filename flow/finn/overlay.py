@@ -45,7 +45,8 @@ def overlay(graph: LayerGraph, model: ModelWrapper) -> tuple[LayerGraph, dict[st
                 layer.logit_scale = entry["logit_scale"]
             elif layer.kind == "conv":
                 layer.group_counts = tuple(entry["group_counts"])
-                remarks[layer.name] = _constants(layer, metadata.affine_of(entry), modes["full"].get(layer.name, Setting()))
+                if not layer.excite:
+                    remarks[layer.name] = _constants(layer, metadata.affine_of(entry), modes["full"].get(layer.name, Setting()))
         layers = [graph[name] for name in described]
         return replace(graph, layers=layers, modes=modes, ungated=frozenset(metadata.read(model, "ungated", []))), remarks
     except (KeyError, ValueError, TypeError, AttributeError) as error:

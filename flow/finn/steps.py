@@ -31,7 +31,7 @@ from flow.finn.streamline import module_name, step_convert_to_finn, step_streaml
 OPERATORS = {
     "Quant", "Conv", "BatchNormalization", "Relu", "Add", "Sub", "Mul", "Div", "MaxPool", "AveragePool", "GlobalAveragePool",
     "ReduceMean", "Reshape", "Flatten", "Squeeze", "Gemm", "MatMul", "Identity", "Dropout", "Constant", "Transpose", "Unsqueeze", "Cast",
-    "Shape", "Gather", "Concat", "Trunc", "GreaterOrEqual", "And", "Where",
+    "Shape", "Gather", "Concat", "Trunc", "GreaterOrEqual", "And", "Where", "LstmStep", "Excite", "Excited",
 }  # fmt: skip
 """What Brevitas' exports of networks that may fit consist of; shapes are computed by the last ones."""
 PARTS = "convolutions, batch norm, QuantReLU, QuantIdentity, 2x2 and global pools, additions and one linear layer"

@@ -26,6 +26,10 @@ def check_gates(graph: "LayerGraph") -> None:
             _check_gate(layer, where)
         if layer.kind == "lstm":
             _check_lstm(layer, where, seen)
+        if layer.kind == "excite":
+            _check_excite(layer, where)
+        if layer.excite:
+            _check_excited(layer, where, seen.get(layer.excite))
         if layer.kind != "conv" and (layer.mask or layer.gate):
             raise GatefoldError(f"{where} has a mask or belongs to a gate, which only a convolution can; leave that out")
         if layer.kind == "linear" and layer.when:
@@ -71,6 +75,29 @@ def _check_lstm(layer: "Layer", where: str, seen: dict[str, "Layer"]) -> None:
         raise GatefoldError(f"{where} has another LSTM than {other.name}; give all steps the same")
 
 
+def _check_excite(layer: "Layer", where: str) -> None:
+    shape = (layer.in_channels, layer.out_channels)
+    if layer.expand is None or layer.rescale is None or layer.bias is None or layer.expand.weight.shape != shape:
+        raise GatefoldError(f"{where} needs a rescaling, and weights [{shape[0]}, {shape[1]}] from its hidden units to factors")
+    if max(np.abs(layer.weight).max(), np.abs(layer.expand.weight).max()) > WEIGHT_MAX:
+        raise GatefoldError(f"{where} has weights beyond {WEIGHT_MAX}, which a gate's are not")
+    if layer.when:
+        raise GatefoldError(f"{where} makes factors in every frame; leave out its {layer.when}")
+
+
+def _check_excited(layer: "Layer", where: str, source: "Layer | None") -> None:
+    """A convolution of a gate whose levels nothing but factors make."""
+    if source is None or source.kind != "excite":
+        raise GatefoldError(f"{where} is multiplied by {layer.excite}, which is no excite layer before it; reorder the layers")
+    if source.in_channels != layer.out_channels:
+        raise GatefoldError(
+            f"{where} has {layer.out_channels} channels and {source.name} {source.in_channels} factors; fix the model"
+        )
+    own = layer.residual or layer.pool2 or layer.clamp or layer.sum_table is not None or layer.affine or layer.thresholds
+    if layer.kind != "conv" or not layer.gate or layer.when or own:
+        raise GatefoldError(f"{where} is multiplied by factors; it is a convolution of a gate with nothing else behind it")
+
+
 def _check_decision(graph: "LayerGraph", where: str, role: str, name: str, outputs: int, seen: dict[str, "Layer"]) -> None:
     """A gate that comes before, and decides on as many things as there are."""
     if name not in graph or not graph[name].decisions:
@@ -102,9 +129,9 @@ def _check_dropped(graph: "LayerGraph", layer: "Layer", where: str) -> None:
 def _check_readers(graph: "LayerGraph") -> None:
     """What belongs to a gate has no other readers, and has some."""
     for layer in graph.layers:
-        if not layer.gate:
+        if not layer.gate and layer.kind != "excite":
             continue
-        readers = [other for other in graph.layers if layer.name in (other.input, other.residual)]
+        readers = [other for other in graph.layers if layer.name in (other.input, other.residual, other.excite)]
         other = next((each.name for each in readers if not each.decides), None)
         where = f"layer {layer.name} of {graph.name}"
         if other:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flow.errors import GatefoldError
+from flow.graph.excite import excited, factors
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SUM, SUM_VALUES, Layer, LayerGraph, Setting, shuffle_slots
 
 
@@ -142,8 +143,9 @@ def run(
         mode: name of one of the graph's modes.
         requantise: function (layer, setting, acc [N, Co, H, W]) -> levels before the clamp; the definition unless given
             (`flow.engine.requant` has the hardware's integer one).
-        forced: gate's name -> its decisions, 0 or 1, [N, K] or [K] for all images, in place of those that it would take. A step of
-            an LSTM that is forced is left out.
+        forced: gate's name -> its decisions, 0 or 1, [N, K] or [K] for all images, in place of those that it would take; where a
+            layer gate does not let it run they are 0 all the same. A step of an LSTM that is forced is left out. The hardware forces
+            all gates or none, so there its state does not matter then.
 
     Returns:
         Result.
@@ -185,6 +187,9 @@ def run_planes(
     forced = _forced(graph, mode, forced or {}, len(planes))
     stations = run_layers(graph.executed(mode, forced), settings, planes, requantise, forced, mode not in graph.ungated)
     del stations[IMAGE]
+    for gate in graph.gates:
+        if gate.name in forced and gate.when:
+            stations[gate.name] = stations[gate.name] * stations[gate.when]
     decisions = {} if mode in graph.ungated else {gate.name: stations[gate.name] for gate in graph.gates}
     logits = stations[graph.layers[-1].name]
     exits = {exit.name: stations[exit.name] for exit in graph.exits}
@@ -230,12 +235,15 @@ def run_layers(
         mask, when = (stations[name] if gated and name else None for name in (layer.mask, layer.when))
         if layer.kind == "conv":
             residual = stations[layer.residual] if layer.residual else None
-            stations[layer.name] = convolve(layer, settings[layer.name], inputs, residual, mask, when, requantise)
+            made = stations[layer.excite] if layer.excite else None
+            stations[layer.name] = convolve(layer, settings[layer.name], inputs, residual, mask, when, requantise, made)
         elif layer.kind == "gate":
             stations[layer.name] = decide(layer, inputs, when)
         elif layer.kind == "lstm":
             projected = layer.rescale(multiply(layer, inputs))
             stations[layer.name], state = layer.lstm.step(projected, state or layer.lstm.start(len(images)))
+        elif layer.kind == "excite":
+            stations[layer.name] = factors(layer, pixel_sums(inputs))
         else:
             stations[layer.name] = multiply(layer, inputs)
     return stations
@@ -249,25 +257,32 @@ def convolve(
     mask: np.ndarray | None = None,
     when: np.ndarray | None = None,
     requantise: Requantise = levels,
+    factor: np.ndarray | None = None,
 ) -> np.ndarray:
     """Station of a convolution.
 
     Args:
         inputs, residual: stored maps [N, C, H, W].
         mask: [N, Co], and when: [N, 1], what is computed, 0 or 1; None: all.
+        factor: [N, Co], of a layer with `excite`.
     """
     if mask is None and when is not None:
         mask = np.ones((1, layer.out_channels))
     kept = None if mask is None else (mask if when is None else mask * when).astype(bool)
-    level = requantise(layer, setting, accumulate(layer, setting.groups, inputs))
+    acc = accumulate(layer, setting.groups, inputs)
+    level = excited(acc, factor, layer.factor_shift) if layer.excite else requantise(layer, setting, acc)
     out = finish(layer, level, residual, kept)
     return out.sum(axis=(2, 3), dtype=np.int64) if layer.pool else out
 
 
 def multiply(layer: Layer, inputs: np.ndarray) -> np.ndarray:
     """weight @ sums + bias of a classifier or gate, int64 [N, K]; of a map [N, C, H, W] it takes the sums over the pixels."""
-    sums = inputs.sum(axis=(2, 3), dtype=np.int64) if inputs.ndim == 4 else inputs.astype(np.int64)
-    return sums @ layer.weight.T + layer.bias
+    return pixel_sums(inputs) @ layer.weight.T + layer.bias
+
+
+def pixel_sums(inputs: np.ndarray) -> np.ndarray:
+    """Sums over the pixels, int64 [N, C], of a map [N, C, H, W] or of sums."""
+    return inputs.sum(axis=(2, 3), dtype=np.int64) if inputs.ndim == 4 else inputs.astype(np.int64)
 
 
 def decide(layer: Layer, inputs: np.ndarray, when: np.ndarray | None = None) -> np.ndarray:

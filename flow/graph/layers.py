@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flow.errors import GatefoldError
+from flow.graph.excite import Expand
 from flow.graph.exits import check_exits
 from flow.graph.gates import check_gates
 from flow.graph.lstm import Lstm, Rescale
@@ -77,9 +78,10 @@ class Layer:
     Attributes:
         name: e.g. "stage1.block1.conv1".
         kind: "conv", "linear", "gate", or "lstm": a gate of one decision, whose projection `rescale(weight @ sums + bias)` is what
-            the frame's LSTM reads next (`flow.graph.lstm`); all such layers of a graph share it and its state, in their order.
+            the frame's LSTM reads next (`flow.graph.lstm`); all such layers of a graph share it and its state, in their order. Or
+            "excite": `rescale(weight @ sums + bias)` are codes of hidden units, of which `expand` makes factors (`flow.graph.excite`).
         weight: int64, [Co, Ci, k, k] with k = 1 or 3 for a convolution (padding k // 2), [K, C] for the classifier and for a
-            gate (−127…127), [H, C] for the projection of an LSTM.
+            gate (−127…127), [H, C] for the projection of an LSTM, [J, C] for J hidden units of an "excite".
             Input index i is the channel slot as stored, after the producer's shuffle.
         stride: 1 or 2.
         in_size, out_size: height = width of the stored maps in pixels; a layer halves its map (not below 8) for a stride of 2
@@ -104,7 +106,9 @@ class Layer:
         mask: of a convolution, name of the gate whose decision k says whether output channel k (before the shuffle) is computed.
         when: of a convolution or gate, name of a gate of one decision, which says whether the layer runs. Of a gate that does not
             run all decisions are 0.
-        rescale, lstm: of an "lstm".
+        rescale: of an "lstm" or "excite"; lstm, expand: of either.
+        excite, factor_shift: of a convolution of a gate, name of the "excite" layer by whose factors its accumulators are multiplied,
+            in place of a requantisation: level = round half up(acc · factor / 2^factor_shift).
         gate: the convolution belongs to a gate: only gates and other such convolutions read it.
         exit: name of the classifier of the early exit that a convolution or that classifier itself belongs to, or None. A branch's layers
             follow one another, and only they read its convolutions.
@@ -137,6 +141,9 @@ class Layer:
     exit: str | None = None
     rescale: Rescale | None = None
     lstm: Lstm | None = None
+    expand: Expand | None = None
+    excite: str | None = None
+    factor_shift: int = 8
 
     @property
     def decisions(self) -> int:
@@ -146,7 +153,7 @@ class Layer:
     @property
     def decides(self) -> bool:
         """Whether the layer is a gate or belongs to one, so that a mode without gates does not run it."""
-        return self.gate or self.decisions > 0
+        return self.gate or self.decisions > 0 or self.kind == "excite"
 
     @property
     def out_channels(self) -> int:
@@ -323,9 +330,10 @@ class LayerGraph:
         """
         needed, layers = set(), []
         for layer in reversed(self.layers):
-            if layer.decides and (mode in self.ungated or layer.name in forced or layer.gate and layer.name not in needed):
+            unread = not layer.decisions and layer.name not in needed
+            if layer.decides and (mode in self.ungated or layer.name in forced or unread):
                 continue
-            needed.update((layer.input, layer.residual))
+            needed.update((layer.input, layer.residual, layer.excite))
             layers.append(layer)
         return layers[::-1]
 
@@ -386,8 +394,8 @@ def check(graph: LayerGraph) -> None:
         for source in (layer.input, layer.residual):
             if source not in (None, IMAGE) and source not in seen:
                 raise GatefoldError(f"{where} reads {source}, which does not come before it; reorder the layers")
-        if layer.kind not in ("conv", "linear", "gate", "lstm"):
-            raise GatefoldError(f"{where} is a {layer.kind}; only conv, linear, gate and lstm layers are supported")
+        if layer.kind not in ("conv", "linear", "gate", "lstm", "excite"):
+            raise GatefoldError(f"{where} is a {layer.kind}; only conv, linear, gate, lstm and excite layers are supported")
         source = seen.get(layer.input)
         if source is not None and source.out_channels != layer.in_channels:
             raise GatefoldError(
@@ -400,7 +408,7 @@ def check(graph: LayerGraph) -> None:
                     "choose a smaller group count"
                 )
         for setting in graph.used_settings(layer):
-            if layer.kind == "conv" and setting not in layer.settings:
+            if layer.kind == "conv" and not layer.excite and setting not in layer.settings:
                 raise GatefoldError(
                     f"{where} has no batch norm for {setting.groups} groups (it has {sorted({each.groups for each in layer.settings})}); train that group count"
                 )

@@ -78,8 +78,11 @@ class Lstm:
         enter, forget, candidate, leave = np.split(self.rescale(sums), 4, axis=1)
         cell = _product(sigmoid(forget) * cell + sigmoid(enter) * tanh(candidate))
         hidden = _product(sigmoid(leave) * tanh(cell))
-        score = hidden @ self.output + self.output_bias
-        return (score >= 0).astype(np.uint8)[:, None], (hidden, cell)
+        return (self.score((hidden, cell)) >= 0).astype(np.uint8)[:, None], (hidden, cell)
+
+    def score(self, state: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """What a step that leaves this state decides by, int64 [N]."""
+        return state[0] @ self.output + self.output_bias
 
 
 def _product(values: np.ndarray) -> np.ndarray:

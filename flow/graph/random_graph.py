@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from flow.graph.excite import Expand
 from flow.graph.integer import affine, multiply, run, run_layers
 from flow.graph.layers import (
     ACTIVATION_MAX,
@@ -22,6 +23,7 @@ from flow.graph.layers import (
     Setting,
     stored_size,
 )
+from flow.graph.lstm import Lstm, Rescale
 
 GROUP_COUNTS = (1, 2, 4, 8, 16)
 MODE_NAMES = ("full", "1/2", "1/4", "1/8", "1/16")
@@ -81,7 +83,9 @@ def random_resnet(
     return LayerGraph(f"random{seed}", layers, modes)
 
 
-GATE_KINDS = ("channel", "layer", "both", "pooled", "each")
+GATE_KINDS = ("channel", "layer", "both", "pooled", "each", "ddi", "acs")
+HIDDEN = 10
+WEIGHT_SPREAD = 73  # of weights from −127 to 127
 
 
 def random_gated(
@@ -97,14 +101,16 @@ def random_gated(
         kinds: of which every block gets one in turn: "channel", a convolution of stride 2 and a gate that masks both of the block's
             convolutions; "layer", a gate of one decision on the sums of what the block reads, which skips it; "both", a layer gate
             and a channel gate that it skips too; "pooled", a gate on those sums that masks both convolutions; "each", a 1×1
-            bottleneck, two convolutions and a gate for each of the two, the second of which read the first's masked output.
+            bottleneck, two convolutions and a gate for each of the two, the second of which read the first's masked output; "recurrent",
+            a step of an LSTM that skips the block; "ddi", such a step and a channel gate that it skips too; "acs", "each" with convolutions
+            in groups and squeeze-and-excitation between them.
 
     Returns:
         LayerGraph with the modes full, 1/2, 1/4, 1/8 and 1/16, and each of them "ungated".
     """
     plain = random_resnet(seed, widths, blocks, classes)
     rng = np.random.default_rng([seed, 1])
-    layers, kind = [], iter(kinds * len(plain.layers))
+    layers, kind, grouped_layers = [], iter(kinds * len(plain.layers)), {}
 
     def conv(name, source, outputs, kernel=3, stride=1, **more):
         weight = np.clip(np.rint(rng.normal(scale=3, size=(outputs, source.out_channels, kernel, kernel))), -7, 7)
@@ -132,8 +138,42 @@ def random_gated(
         layers.append(Layer(name, "gate", weight, input=source.name, bias=np.zeros(outputs, np.int64), when=when))
         return name
 
+    lstm = Lstm(
+        rng.integers(-127, 128, (4 * HIDDEN, 2 * HIDDEN)),
+        rng.integers(-50000, 50000, 4 * HIDDEN),
+        Rescale.of(1 / 300),
+        rng.integers(-127, 128, HIDDEN),
+        0,
+    )
+
+    def step(name, source):
+        weight = rng.integers(-127, 128, (HIDDEN, source.out_channels))
+        bias = np.zeros(HIDDEN, np.int64)
+        layers.append(Layer(name, "lstm", weight, input=source.name, bias=bias, rescale=Rescale(0, 1), lstm=lstm))
+        return name
+
     def channel(name, source, outputs, when):
         return gate(f"{name}.linear", conv(f"{name}.conv", source, source.out_channels, 3, 2, pool=True, when=when), outputs, when)
+
+    def excite(name, source):
+        sums = 5 * source.out_size**2 * WEIGHT_SPREAD * source.out_channels**0.5  # about as large as they are
+        reduce, expand = (rng.integers(-127, 128, shape) for shape in ((4, source.out_channels), (source.out_channels, 4)))
+        bias = rng.integers(-round(sums / 2), round(sums), 4)
+        expand = Expand(expand, rng.integers(-300, 300, source.out_channels), Rescale.of(0.7))
+        layers.append(Layer(name, "excite", reduce, input=source.name, bias=bias, rescale=Rescale.of(9 / sums), expand=expand))
+        weight = 4 * np.eye(source.out_channels, dtype=np.int64)[:, :, None, None]
+        applied = conv(f"{name}.output", source, source.out_channels, 1, excite=name, factor_shift=int(rng.integers(9, 12)))
+        applied.weight = weight
+        return applied
+
+    def grouped(layer):
+        layer.group_counts, grouped_layers[layer.name] = (4,), Setting(4)
+        return layer
+
+    def acs(name, source, outputs):
+        first = grouped(conv(f"{name}.conv1", conv(f"{name}.bottleneck", source, 8, 1), 8, 3, 2))
+        second = conv(f"{name}.conv2", grouped(excite(f"{name}.excite", first)), 8, pool=True)
+        return gate(f"{name}.linear", grouped(second), outputs)
 
     def each(name, source, outputs):
         squeezed = conv(f"{name}.conv1", conv(f"{name}.bottleneck", source, 8, 1), 8, 3, 2)
@@ -147,22 +187,28 @@ def random_gated(
             source, outputs = plain[layer.input], layer.out_channels
             if this in ("layer", "both"):
                 when = gate(f"{block}.layer_gate", source, 1)
-            if this in ("channel", "both"):
+            if this in ("recurrent", "ddi"):
+                when = step(f"{block}.step", source)
+            if this in ("channel", "both", "ddi"):
                 mask = channel(f"{block}.channel_gate", source, outputs, when)
             elif this == "pooled":
                 mask = gate(f"{block}.pooled_gate", source, outputs)
-            elif this == "each":
-                mask = each(f"{block}.gate1", source, outputs)
-        if part == "conv2" and this == "each":
-            mask = each(f"{block}.gate2", plain[layer.input], outputs)
+            elif this in ("each", "acs"):
+                mask = {"each": each, "acs": acs}[this](f"{block}.gate1", source, outputs)
+        if part == "conv2" and this in ("each", "acs"):
+            mask = {"each": each, "acs": acs}[this](f"{block}.gate2", plain[layer.input], outputs)
         if part in ("conv1", "conv2"):
             layer.mask, layer.when = mask, when
         layers.append(layer)
     images = rng.integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
-    calibrate([replace(layer, mask=None, when=None) for layer in layers], {"full": {}}, images, rng)
+    calibrate([replace(layer, mask=None, when=None) for layer in layers], {"full": grouped_layers}, images, rng)
+    plain.modes = {mode: {**settings, **grouped_layers} for mode, settings in plain.modes.items()}
     modes = plain.modes | {f"{mode} ungated": settings for mode, settings in plain.modes.items()}
     graph = LayerGraph(f"gated{seed}", layers, modes, ungated=frozenset(modes) - frozenset(plain.modes))
+    _centre_steps(graph, images)
     for layer in graph.gates:
+        if layer.kind == "lstm":
+            continue
         sources = run(graph, images, "full").stations[layer.input]
         scores = multiply(layer, sources)
         low, high = np.sort(scores, axis=0)[[3, 4]]
@@ -213,6 +259,23 @@ def with_exits(plain: LayerGraph, blocks: tuple[str, ...], seed: int = 0) -> Lay
     first = next(iter(modes))
     calibrate([replace(layer, mask=None, when=None) for layer in layers], {first: modes[first]}, images, rng)
     return LayerGraph(f"{plain.name}exits", layers, modes, ungated=plain.ungated)
+
+
+def _centre_steps(graph, images):
+    """Let the projections of an LSTM's steps differ from image to image, and the steps say yes about half and half."""
+    steps = [layer for layer in graph.gates if layer.kind == "lstm"]
+    if not steps:
+        return
+    stations, scores = run(graph, images, "full ungated").stations, []
+    lstm, state = steps[0].lstm, steps[0].lstm.start(len(images))
+    for step in steps:
+        projected = multiply(step, stations[step.input])
+        step.bias, step.rescale = -np.rint(projected.mean(axis=0)).astype(np.int64), Rescale.of(500 / projected.std(axis=0).mean())
+        _, state = lstm.step(step.rescale(multiply(step, stations[step.input])), state)
+        scores.append(lstm.score(state))
+    centred = replace(lstm, output_bias=-int(np.median(scores)))
+    for step in steps:
+        step.lstm = centred
 
 
 def calibrate(layers: list[Layer], modes: dict[str, dict[str, Setting]], planes: np.ndarray, rng: np.random.Generator) -> None:

@@ -2,16 +2,22 @@
 weights and integer bias, and decisions that compare an integer with zero."""
 
 from collections.abc import Mapping
+from math import log2
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flow.graph.lstm import ONE, Lstm, Rescale
+from flow.graph.excite import Expand, excited, factors
+from flow.graph.layers import ACTIVATION_MAX, Layer
+from flow.graph.lstm import FRACTION, ONE, Lstm, Rescale
 from flow.models.integer import IntegerConv, IntegerGate, IntegerLinear, convolve_exactly, requantise
 from flow.nn.gates.decision import ByProbability, where_executed
 from flow.nn.spec import LayerSpec
+
+EXCITED_WEIGHT = 4
+"""Of the convolution that leaves a map as it is while factors multiply it: a power of two, with which the shift is one that the engine has."""
 
 
 def gate_integers(model: nn.Module, gates: Mapping[str, LayerSpec], name: str) -> IntegerConv | IntegerLinear:
@@ -23,11 +29,34 @@ def gate_integers(model: nn.Module, gates: Mapping[str, LayerSpec], name: str) -
     spec, unit = gates[name], model.get_submodule(name)
     if spec.kind == "conv":
         return IntegerConv(unit.conv, unit.norm, map_scale(model, gates, spec.input), unit.activation.scale)
+    if name.endswith((".reduce", ".expand")):
+        return IntegerLinear(unit, _input_scale(model, gates, spec))
     source = gates.get(spec.input) or next(layer for layer in model.layers() if layer.name == spec.input)
     unit_scale = map_scale(model, gates, spec.input) / source.out_size**2
     if name.startswith("exits."):
         return IntegerLinear(unit, unit_scale)
     return IntegerGate(unit, unit_scale, model.gates.threshold)
+
+
+def excite_integers(model: nn.Module, gates: Mapping[str, LayerSpec], name: str) -> tuple[IntegerLinear, Rescale, Expand, int]:
+    """Hidden units of a gate's squeeze-and-excitation, from sums, their rescaling to codes, what makes factors of these, and the shift of
+    what multiplies ``EXCITED_WEIGHT`` times the codes of its map by them.
+
+    Args:
+        model: a ``Network``; gates: its ``exact_gate_layers``; name: of its ``SqueezeExcite``.
+    """
+    unit, source = model.get_submodule(name), gates[f"{name}.reduce"].input
+    reduce, expand = (gate_integers(model, gates, f"{name}.{part}") for part in ("reduce", "expand"))
+    ratio = log2(map_scale(model, gates, source) / unit.output.scale / EXCITED_WEIGHT)  # a whole number: scales are powers of two
+    made = Expand(expand.weight, expand.bias, Rescale.of(expand.logit_scale * ONE))
+    return reduce, Rescale.of(reduce.logit_scale / unit.hidden.scale), made, FRACTION - round(ratio)
+
+
+def _input_scale(model, gates, spec):
+    """One unit of what a linear layer of squeeze-and-excitation reads: sums, or codes of hidden units."""
+    if spec.name.endswith(".expand"):
+        return model.get_submodule(spec.name.rpartition(".")[0]).hidden.scale
+    return map_scale(model, gates, spec.input) / gates[spec.input].out_size ** 2
 
 
 def recurrent_integers(model: nn.Module, name: str, source: str) -> tuple[IntegerLinear, Rescale, Lstm]:
@@ -49,6 +78,8 @@ def recurrent_integers(model: nn.Module, name: str, source: str) -> tuple[Intege
 
 def map_scale(model: nn.Module, gates: Mapping[str, LayerSpec], source: str) -> float:
     """One unit of the map that a layer of the network or of a gate makes."""
+    if source.endswith(".excite.expand"):
+        return model.get_submodule(source.rpartition(".")[0]).output.scale
     return model.get_submodule(source).activation.scale if source in gates else model.output_scale(source)
 
 
@@ -93,8 +124,9 @@ class ByIntegers:
                 if executed is None
                 else where_executed(executed, made, lambda runs: self._layer(spec, runs))
             )
-            if self.stations is not None:
-                self.stations[spec.name] = made.cpu().numpy().astype(np.int64)
+            if self.stations is not None and not spec.name.endswith(".reduce"):
+                station = spec.name.replace(".excite.expand", ".excite.output")
+                self.stations[station] = made.cpu().numpy().astype(np.int64)
         return made
 
     def recurrent(self, name: str, block: str, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -108,6 +140,10 @@ class ByIntegers:
         return torch.from_numpy(decisions[:, 0]).to(x), state
 
     def _layer(self, spec: LayerSpec, x: Tensor) -> Tensor:
+        if spec.name.endswith(".reduce"):
+            return x  # with what it makes factors for
+        if spec.name.endswith(".expand"):
+            return self._excited(spec.name.rpartition(".")[0], x)
         integers = gate_integers(self.model, self.gates, spec.name)
         if spec.kind == "conv":
             acc = convolve_exactly(self.model.get_submodule(spec.name).conv, x, integers.weight)
@@ -116,3 +152,12 @@ class ByIntegers:
         weight, bias = (torch.from_numpy(value).to(sums) for value in (integers.weight, integers.bias))
         made = sums @ weight.t() + bias
         return (made >= 0).to(x) if isinstance(integers, IntegerGate) else made
+
+    def _excited(self, name, x):
+        reduce, rescale, expand, shift = excite_integers(self.model, self.gates, name)
+        layer = Layer(name, "excite", reduce.weight, bias=reduce.bias, rescale=rescale, expand=expand)
+        codes = x.cpu().numpy().astype(np.int64)
+        made = factors(layer, codes.sum(axis=(2, 3)))
+        if self.stations is not None:
+            self.stations[name] = made
+        return torch.from_numpy(np.clip(excited(EXCITED_WEIGHT * codes, made, shift), 0, ACTIVATION_MAX)).to(x)

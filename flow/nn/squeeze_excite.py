@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from flow.nn import fixed_point
 from flow.nn.linear import SwitchableLinear
 from flow.nn.quantisers import Activation
 from flow.nn.spec import LayerSpec
@@ -18,10 +19,14 @@ class SqueezeExcite(nn.Module):
     """Scales each channel of a non-negative map [N, C, H, W] by a number 0..1 computed from the means of all channels.
 
     s = sigmoid(W_2 relu(W_1 mean(x))), hidden units C/16, at least 4; the result is quantised to 4 bits again.
+
+    Args:
+        fixed: where the network is quantised, s is fixed point in units of 1/256, as ``flow.graph.excite`` defines it.
     """
 
-    def __init__(self, channels: int, reduction: int = REDUCTION):
+    def __init__(self, channels: int, reduction: int = REDUCTION, fixed: bool = False):
         super().__init__()
+        self.fixed, self.quantised = fixed, True
         hidden = max(channels // reduction, LEAST_HIDDEN)
         self.reduce = SwitchableLinear(channels, hidden, switchable=False)
         nn.init.kaiming_normal_(self.reduce.weight)
@@ -32,7 +37,10 @@ class SqueezeExcite(nn.Module):
 
     def excitation(self, x: Tensor) -> Tensor:
         """Scales [N, C] in 0..1."""
-        return torch.sigmoid(self.expand(self.hidden(self.reduce(x.mean((2, 3))))))
+        scores = self.expand(self.hidden(self.reduce(x.mean((2, 3)))))
+        if self.fixed and self.quantised:
+            return fixed_point.sigmoid(fixed_point.fixed(scores))
+        return torch.sigmoid(scores)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.output(x * self.excitation(x)[:, :, None, None])

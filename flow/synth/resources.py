@@ -20,6 +20,7 @@ from pathlib import Path
 
 from flow.atomic import check_space, make_folder
 from flow.engine.interface import load_interface
+from flow.engine.products import ENTRY
 from flow.errors import GatefoldError
 from flow.kept import kept
 from flow.synth.mapping import SOFT_MULTIPLIER, uses_dsp
@@ -217,6 +218,7 @@ def write_memories(folder: Path, parameters: dict[str, int]) -> None:
             "fc_weights": (get["FC_DEPTH"], 8 * get["V"]),
             "fc_bias": (get.get("BIASES", get["CLASSES"]), 32),
             "program": (get["MODES"] * get["LAYERS"], load_interface().descriptor_width),
+            "products": (get.get("PRODUCTS", 0), sum(ENTRY)),
             "tables": (64 * get["LAYERS"], 10),
             "rom": (get["DEPTH"], get["WIDTH"]),
         }

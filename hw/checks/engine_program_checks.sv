@@ -35,6 +35,11 @@ module engine_program_checks
         logic [31:0] count;
     } map_t;
 
+    // Where kernels are kept within groups alone, a row of them is as long as a group.
+    function automatic logic [8:0] inputs_of(descriptor_t at);
+        return (MODES != 1 && at.in_count == at.in_per_group) ? at.in_per_group * 9'(at.groups) : at.in_count;
+    endfunction
+
     function automatic logic [31:0] words_of(logic [8:0] channels, logic [1:0] size);
         case (size)
             SIZE_8: return (32'(channels) + 1) / 2;
@@ -47,7 +52,7 @@ module engine_program_checks
     function automatic map_t source(descriptor_t at);
         source.in_m = at.src;
         source.first = 32'(at.src_base);
-        source.count = words_of(at.image ? 9'(2 * PLANES) : at.in_count, at.size + 2'(at.stride2 && !at.keep));
+        source.count = words_of(at.image ? 9'(2 * PLANES) : inputs_of(at), at.size + 2'(at.stride2 && !at.keep));
         if (at.image) source.count = source.count * IMAGE_BUFFERS;
     endfunction
 
@@ -84,7 +89,7 @@ module engine_program_checks
         for (int unsigned later = now + 1; later < MODES * LAYERS && !at.last; later++) begin
             at = layer_at(later);
             if (at.kind == KIND_CLASSIFIER) return 1'b0;
-            if (at.kind == KIND_GATE) continue;
+            if (at.kind != KIND_CONV) continue;
             if (destroys(now, later, source(at)) || (at.residual && destroys(now, later, residual(at)))) return 1'b1;
         end
         return 1'b0;

@@ -106,7 +106,8 @@ module engine_sequencer_checks
     end
 
     always_ff @(posedge clk) if (on && tile.valid) begin
-        inputs: assert (tile_in < layer.in_count || tile.blank)
+        inputs: assert (tile_in < layer.in_count || tile.blank || (GATES && layer.in_count == layer.in_per_group  // kept within groups
+                        && 32'(tile_in) < 32'(layer.in_per_group) * 32'(layer.groups)))
             else $fatal(1, "a tile of input %0d lies outside its layer", tile_in);
         order: assert (tile.first == !open && (tile.first || (tile_in == expected && tile.out == tuple.out
                        && tile.pair == tuple.pair && tile.y == tuple.y && tile.x == tuple.x)))

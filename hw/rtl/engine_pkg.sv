@@ -15,7 +15,7 @@ package engine_pkg;
     typedef enum logic [1:0] {POOL_NONE = 2'd0, POOL_MAX = 2'd1, POOL_SUM = 2'd2} pool2_e;
 
     // What a layer's descriptor is for.
-    typedef enum logic [1:0] {KIND_CONV = 2'd0, KIND_CLASSIFIER = 2'd1, KIND_GATE = 2'd2} kind_e;
+    typedef enum logic [1:0] {KIND_CONV = 2'd0, KIND_CLASSIFIER = 2'd1, KIND_GATE = 2'd2, KIND_EXCITE = 2'd3} kind_e;
 
     // One cycle of the sequencer. `valid` is low in a cycle that only waits for the requantisers.
     typedef struct packed {
@@ -59,6 +59,14 @@ package engine_pkg;
         logic [31:0] value;
     } exit_host_t;
 
+    // Constants of one product of a layer that is several.
+    typedef struct packed {
+        logic [16:0] weight_base;
+        logic [14:0] bias_base;
+        logic [5:0]  shift;
+        logic [14:0] multiplier;
+    } products_t;
+
     // What an accumulator does with a sum.
     typedef struct packed {
         logic valid;
@@ -84,6 +92,21 @@ package engine_pkg;
             2'd2: return {weight[3], weight, 1'b0};
             default: return triple;
         endcase
+    endfunction
+    // Sigmoid and tanh of the LSTM of layer gates in units of 1/256: lines whose slopes are powers of two (flow/graph/lstm.py).
+    function automatic logic [8:0] sigmoid(logic signed [16:0] x);
+        logic [16:0] size;
+        logic [8:0]  line;
+        size = x[16] ? -x : x;
+        line = (size >= 17'd1280) ? 9'd256 :
+               (size >= 17'd608) ? 9'd216 + {3'd0, size[10:5]} :
+               (size >= 17'd256) ? 9'd160 + {2'd0, size[9:3]} : 9'd128 + {3'd0, size[7:2]};
+        return x[16] ? 9'd256 - line : line;
+    endfunction
+
+    // 2 sigmoid(2x) - 1, of sigmoid(2x).
+    function automatic logic signed [9:0] tanh_of(logic [8:0] made);
+        return $signed({made, 1'b0}) - 10'sd256;
     endfunction
 endpackage
 

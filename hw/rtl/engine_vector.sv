@@ -12,7 +12,9 @@ module engine_vector
     parameter int unsigned POOL_DEPTH = 4,   /// words of V inputs
     parameter int unsigned BIASES     = 10,
     parameter int unsigned POOL_WIDTH = 10,  /// bits of an input, unsigned
-    parameter bit          MARGIN     = 0    /// the margin of the best logit is wanted
+    parameter bit          MARGIN     = 0,   /// the margin of the best logit is wanted
+    parameter bit          STATE      = 0,   /// inputs may come from the state of an LSTM too
+    localparam int unsigned INPUT_WIDTH = STATE ? 16 : POOL_WIDTH + 1  // signed
 ) (
     input  wire                            clk,
     input  wire                            rst_n,
@@ -30,6 +32,12 @@ module engine_vector
     // verilator lint_on UNUSEDSIGNAL
     output logic [$clog2(POOL_DEPTH)-1:0]  pool_addr,
     input  wire  [V-1:0][POOL_WIDTH-1:0]   pool_data,   /// one cycle after pool_addr
+    // For the state alone.
+    // verilator lint_off UNUSEDSIGNAL
+    input  wire                            from_state,
+    input  wire  [V-1:0][15:0]             state,       /// signed, one cycle after word
+    // verilator lint_on UNUSEDSIGNAL
+    output logic [8:0]                     word,        /// of the inputs
     output logic                           logit_valid,
     output logic [8:0]                     logit_index,
     output logic signed [31:0]             logit,
@@ -44,7 +52,7 @@ module engine_vector
     // Cycle 0: addresses.
     logic          running;
     logic [AW-1:0] weight_addr;
-    logic [8:0]    word, out;
+    logic [8:0]    out;
     logic [8:0]    words_less, outs_less;  // less one; the counts stand still from the start on
     wire           last_word = word == words_less;
     wire           last_out = out == outs_less;
@@ -83,15 +91,15 @@ module engine_vector
     step_t [STEPS:1] steps;
     // verilator lint_on UNUSEDSIGNAL
     logic [V*8-1:0]             weight_q;
-    logic [V-1:0][POOL_WIDTH-1:0] pool_q;
-    logic signed [V-1:0][POOL_WIDTH+8:0] product, product_q;
-    logic signed [FOURS-1:0][POOL_WIDTH+10:0] four, four_q;
+    logic signed [V-1:0][INPUT_WIDTH-1:0] input_q;
+    logic signed [V-1:0][INPUT_WIDTH+7:0] product, product_q;
+    logic signed [FOURS-1:0][INPUT_WIDTH+9:0] four, four_q;
     logic signed [31:0] sum, acc, total;
     logic [31:0] bias;
     always_comb begin
         four = '0;
         total = '0;
-        for (int unsigned v = 0; v < V; v++) four[v/4] = four[v/4] + (POOL_WIDTH + 11)'($signed(product_q[v]));
+        for (int unsigned v = 0; v < V; v++) four[v/4] = four[v/4] + (INPUT_WIDTH + 10)'($signed(product_q[v]));
         for (int unsigned f = 0; f < FOURS; f++) total += 32'($signed(four_q[f]));
     end
     // As wide as a descriptor's address; there are BIASES.
@@ -104,9 +112,10 @@ module engine_vector
         steps[STEPS:2] <= steps[STEPS-1:1];
         if (!rst_n) for (int unsigned s = 1; s <= STEPS; s++) steps[s].valid <= 1'b0;
         weight_q <= weight_word;
-        pool_q <= pool_data;
-        for (int unsigned v = 0; v < V; v++)
-            product[v] <= $signed(weight_q[8*v+:8]) * $signed({1'b0, pool_q[v]});
+        for (int unsigned v = 0; v < V; v++) begin
+            input_q[v] <= (STATE && from_state) ? INPUT_WIDTH'(state[v]) : INPUT_WIDTH'(pool_data[v]);
+            product[v] <= $signed(weight_q[8*v+:8]) * $signed(input_q[v]);
+        end
         product_q <= product;
         four_q <= four;
         sum <= total;

@@ -40,6 +40,13 @@ module gatefold_top #(
   parameter int unsigned DECISIONS     = 0,
   /// Early exits (0: none).
   parameter int unsigned EXITS         = 0,
+  /// Hidden units of the layer gates' LSTM (0: none).
+  parameter int unsigned HIDDEN        = 0,
+  /// Factors of squeeze-and-excitation at most, a power of two (0: none), and its hidden units.
+  parameter int unsigned FACTORS       = 0,
+  parameter int unsigned INNER         = 0,
+  /// Entries of the table of products of either.
+  parameter int unsigned PRODUCTS      = 2,
   /// Kernels that each quarter of the lanes has of its own, for gates on 4x4 pixels (0: none).
   parameter int unsigned PACK          = 0,
   /// Words of the weight, requantisation and vector weight memories.
@@ -184,6 +191,10 @@ module gatefold_top #(
     .GATES        (GATES),
     .DECISIONS    (DECISIONS),
     .EXITS        (EXITS),
+    .HIDDEN       (HIDDEN),
+    .FACTORS      (FACTORS),
+    .INNER        (INNER),
+    .PRODUCTS     (PRODUCTS),
     .PACK         (PACK),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),

@@ -33,6 +33,10 @@ module tile_engine
     parameter int unsigned GATES         = 0,     /// channels of the widest gate's mask at most, a power of two; 0: no gates
     parameter int unsigned DECISIONS     = 0,     /// decisions of all gates, which the record carries
     parameter int unsigned EXITS         = 0,     /// early exits; 0: none
+    parameter int unsigned HIDDEN        = 0,     /// hidden units of the layer gates' LSTM; 0: no LSTM
+    parameter int unsigned FACTORS       = 0,     /// of squeeze-and-excitation at most, a power of two; 0: none
+    parameter int unsigned INNER         = 0,     /// its hidden units at most
+    parameter int unsigned PRODUCTS      = 2,     /// entries of the table of products, of either
     parameter int unsigned PACK          = 0,     /// kernels that each quarter of the lanes has of its own, for gates; 0: none
     parameter int unsigned WEIGHT_DEPTH  = 4096,  /// kernels
     parameter int unsigned REQUANT_DEPTH = 512,   /// scale and bias pairs
@@ -299,8 +303,9 @@ module tile_engine
     end
     wire signed [SCALE_WIDTH-1:0] scale;
     wire signed [BIAS_WIDTH-1:0]  bias;
-    engine_requant_memory #(.DEPTH(REQUANT_DEPTH)) requant_memory (
-        .clk, .addr(requant_addr[REQUANT_AW-1:0]), .scale, .bias
+    wire [SCALE_WIDTH-2:0] factor;
+    engine_requant_memory #(.DEPTH(REQUANT_DEPTH), .EXCITE(FACTORS != 0)) requant_memory (
+        .clk, .addr(requant_addr[REQUANT_AW-1:0]), .excite(layer.excite), .factor, .scale, .bias
     );
 
     wire [R-1:0][ACC_WIDTH-1:0] acc_word;
@@ -417,11 +422,47 @@ module tile_engine
         .channel(drain[DONE].out), .base(pool_base), .pixels(segment), .fourfold(layer_pools), .raddr(pool_addr), .rdata(pool_data)
     );
 
-    engine_vector #(.V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(POOL_WIDTH), .MARGIN(EXITS != 0)) vector (
-        .clk, .rst_n, .start(linear_start), .in_count(layer.in_count), .out_count(layer.out_count),
-        .weight_base(layer.weight_base), .bias_base(layer.requant_base), .pool_base, .pool_addr, .pool_data,
-        .logit_valid, .logit_index, .logit, .best, .margin, .done(linear_done)
+    // What the vector unit does for this layer: one product, or several one after the other.
+    wire                vector_start, vector_done, decides, excited, from_state;
+    wire  [8:0]         in_count, out_count;
+    wire  [16:0]        weight_base;
+    wire  [14:0]        bias_base;
+    wire  [V-1:0][15:0] state;
+    // For several products alone.
+    // verilator lint_off UNUSEDSIGNAL
+    wire  [8:0]         vector_word;
+    // verilator lint_on UNUSEDSIGNAL
+    engine_vector #(
+        .V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(POOL_WIDTH), .MARGIN(EXITS != 0),
+        .STATE(HIDDEN != 0 || FACTORS != 0)
+    ) vector (
+        .clk, .rst_n, .start(vector_start), .in_count, .out_count, .weight_base, .bias_base, .pool_base, .pool_addr, .pool_data,
+        .from_state, .state, .word(vector_word), .logit_valid, .logit_index, .logit, .best, .margin, .done(vector_done)
     );
+    if (HIDDEN != 0) begin : recurrent
+        engine_recurrent #(.V(V), .HIDDEN(HIDDEN), .PRODUCTS(PRODUCTS)) steps (
+            .clk, .rst_n, .finish, .layer, .start(linear_start), .vector_start, .in_count, .out_count, .weight_base, .bias_base,
+            .from_state, .word(vector_word), .state, .logit_valid, .logit_index, .logit, .vector_done, .decides
+        );
+        assign {excited, factor} = '0;
+    end else if (FACTORS != 0) begin : exciting
+        localparam int unsigned FW = $clog2(FACTORS);
+        wire excites;
+        engine_excite #(.V(V), .INNER(INNER), .FACTORS(FACTORS), .PRODUCTS(PRODUCTS)) excitation (
+            .clk, .rst_n, .layer, .start(linear_start), .vector_start, .in_count, .out_count, .weight_base, .bias_base,
+            .from_state, .word(vector_word), .state, .logit_valid, .logit_index, .logit, .excites, .done(excited),
+            .factor_addr(FW'(requant_addr)), .factor
+        );
+        assign decides = !excites;
+    end else begin : one_product
+        assign vector_start = linear_start;
+        assign {in_count, out_count, weight_base, bias_base} =
+            {layer.in_count, layer.out_count, layer.weight_base, layer.requant_base};
+        assign {from_state, state} = '0;
+        assign decides = 1'b1;
+        assign {excited, factor} = '0;
+    end
+    assign linear_done = (vector_done && decides) || excited;
 
     // For gates alone.
     // verilator lint_off UNUSEDSIGNAL
@@ -432,7 +473,7 @@ module tile_engine
         logic [14:0] first, number;
         always_ff @(posedge clk) first <= layer.requant_base - 15'(CLASSES);
         engine_decide #(.DECISIONS(DECISIONS)) decide (
-            .clk, .rst_n, .host(gate_host), .layer_gate(layer.layer_gate), .valid(logit_valid && layer.kind == KIND_GATE),
+            .clk, .rst_n, .host(gate_host), .layer_gate(layer.layer_gate), .valid(logit_valid && layer.kind == KIND_GATE && decides),
             .index(logit_index), .first, .sum(logit), .decided(decision_valid), .decided_index(decision_index), .number, .decision
         );
         engine_decisions #(.DECISIONS(DECISIONS)) memory (
@@ -443,7 +484,7 @@ module tile_engine
     end
 
     engine_record #(.CLASSES(CLASSES), .DECISIONS(DECISIONS)) record (
-        .clk, .rst_n, .logit_valid(logit_valid && (GATES == 0 || layer.kind != KIND_GATE)), .logit_index, .logit, .decisions_addr, .decisions, .finish, .mode, .exit, .best, .cycles, .tiles,
+        .clk, .rst_n, .logit_valid(logit_valid && (GATES == 0 || layer.kind == KIND_CLASSIFIER)), .logit_index, .logit, .decisions_addr, .decisions, .finish, .mode, .exit, .best, .cycles, .tiles,
         .ready(record_ready), .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 
@@ -458,6 +499,9 @@ module tile_engine
     end
     if (EXITS != 0 && TABLES) begin : bad_exits
         $error("tile_engine: layers of an engine with exits have no tables");
+    end
+    if (HIDDEN != 0 && FACTORS != 0) begin : bad_products
+        $error("tile_engine: an engine has an LSTM or squeeze-and-excitation");
     end
     if (PACK != 0 && !(GATES != 0 && MASK && P == 64 && PE == 2 && R == 64)) begin : bad_pack
         $error("tile_engine: PACK needs GATES, MASK, 64 lanes and requantisers, and two outputs per tile");

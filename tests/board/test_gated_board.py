@@ -15,22 +15,33 @@ from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.plan import record_decisions
 from flow.graph.integer import run
 from flow.paths import build_root
-from flow.training.checkpoint import save_model
+from flow.training.checkpoint import SHIPPED, load_model, save_model
 
 IMAGES = 32
 
 
 @pytest.fixture(scope="module")
 def model():
-    """resnet8 with DDI's channel gates, exits that no frame takes here, and random weights; the gates' biases are spread, so that they
-    differ from picture to picture."""
+    """resnet8 with DDI's gates, LSTM and channel gates, exits that no frame takes here, and random weights; the gates' biases are
+    spread, so that they differ from picture to picture."""
     torch.set_num_threads(1)
-    model = models.initialise(models.create("resnet8", gates="channel", exits=True, ungated=True), 3)
+    model = models.initialise(models.create("resnet8", gates="ddi", exits=True, ungated=True), 3)
     generator = torch.Generator().manual_seed(1)
     for name, parameter in model.gates.named_parameters():
         if name.endswith("linear.bias"):
             parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
-    return model.eval()
+    spread_projections(model.eval())
+    return model
+
+
+def spread_projections(model):
+    """Let what the LSTM reads lie around zero, on random pictures, and differ from picture to picture."""
+    stations = model.integer_stations(np.random.default_rng(1).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8))
+    for channels, source in ((16, "stem"), (32, "stage2.block1.conv2")):
+        project = getattr(model.gates.layer, f"project{channels}")
+        averages = torch.from_numpy(stations[source].mean(axis=(2, 3)) * model.output_scale(source)).float()
+        project.weight.data *= 50
+        project.bias.data = -(averages @ project.weight.data.t()).mean(dim=0)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +79,7 @@ def check(answer, gated, images, modes, forced=None):
         decisions = {name: bits[0] for name, bits in result.decisions.items()}
         assert answer["logits"][frame] == result.logits[0].tolist()
         for gate in graph.gates:
-            expected = decisions.get(gate.name, np.zeros(gate.out_channels))
+            expected = decisions.get(gate.name, np.zeros(gate.decisions))
             assert answer["decisions"][gate.name][frame] == expected.tolist()
         cost = frame_cost(graph, mode, config, decisions)
         assert (answer["tiles"][frame], answer["frame_cycles"][frame]) == (cost.tiles, cost.cycles)
@@ -100,7 +111,7 @@ def test_forced_decisions(program, gated, pictures, bits, tmp_path):
     path, images = pictures
     rng, forced = np.random.default_rng(1), {}
     for gate in gated[1].gates:
-        k = gate.out_channels
+        k = gate.decisions
         forced[gate.name] = {
             "none": np.zeros(k), "all": np.ones(k), "one": np.arange(k) == k - 1, "alternating": np.arange(k) % 2,
             "a group empty": np.arange(k) * 4 // k != 1, "random": rng.integers(0, 2, k),
@@ -116,8 +127,10 @@ def test_a_threshold_moves_decisions(program, gated, pictures):
     path, images = pictures
     _, graph, _ = gated
     usual = ask(program, gated[0], "--images", path)
-    fewer = ask(program, gated[0], "--images", path, "--gate-threshold", 1 << 30)
-    more = ask(program, gated[0], "--images", path, "--gate-threshold", -(1 << 31))
+    fewer, more = (
+        ask(program, gated[0], "--images", path, "--gate-threshold", least, "--layer-threshold", least)
+        for least in (1 << 30, -(1 << 31))
+    )
     gates = [gate.name for gate in graph.gates]
     assert not any(np.any(fewer["decisions"][name]) for name in gates)
     assert all(np.all(more["decisions"][name]) for name in gates)
@@ -135,8 +148,8 @@ def test_a_threshold_moves_decisions(program, gated, pictures):
         ("{", "holds no decisions"),
         ("{}", "says None of the gate"),
         ('{"no": 1}', "forces 'no', which is no gate"),
-        ('{"gates.channel.stage1_block1.linear": [1, 0]}', "says [1, 0] of the gate"),
-        ('{"gates.channel.stage1_block1.linear": 2}', "says 2 of the gate"),
+        ('{"gates.layer.stage1_block1": [1, 0]}', "says [1, 0] of the gate"),
+        ('{"gates.layer.stage1_block1": 2}', "says 2 of the gate"),
     ],
 )
 def test_what_is_no_decision_is_refused(program, gated, contents, saying, tmp_path):
@@ -154,3 +167,24 @@ def test_gates_that_do_not_exist(program, build, gated):
     for options in (("--gate", "maybe"), ("--gate", "force:"), ("--gate-threshold", 1 << 31)):
         done = program("--board-dir", gated[0], *options)
         assert done.code == 2 and done.err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network, modes", [("resnet8", "full,full ungated"), ("resnet20", "full,1/4,full ungated")])
+def test_the_shipped_acs_networks(program, pictures, tmp_path, network, modes):
+    """Squeeze-and-excitation and dynamic groups, on trained weights: gates on, off and forced."""
+    path, images = pictures
+    weights, folder = SHIPPED / f"{network}-acs.safetensors", build_root() / "test" / f"{network}-acs"
+    assert main(["build", network, "--checkpoint", str(weights), "--modes", modes, "--output", str(folder)]) == 0
+    contents, model = json.loads((folder / "deploy" / "modes.json").read_text()), load_model(weights)
+    built = folder / "deploy", built_graph(folder, contents), EngineConfig.of(contents["parameters"])
+    answer = ask(program, built[0], "--images", path)
+    check(answer, built, images, ["full"] * IMAGES)
+    with torch.no_grad():
+        assert answer["logits"] == model.integer_logits(images).tolist()
+    check(ask(program, built[0], "--images", path, "--gate", "off"), built, images, ["full ungated"] * IMAGES)
+    forced = {gate.name: np.random.default_rng(1).integers(0, 2, gate.decisions) for gate in built[1].gates}
+    file = tmp_path / "forced.json"
+    file.write_text(json.dumps({name: mask.tolist() for name, mask in forced.items()}))
+    answer = ask(program, built[0], "--images", path, "--gate", f"force:{file}", "--mode", "full", count=4)
+    check(answer, built, images[:4], ["full"] * 4, forced)

@@ -32,6 +32,14 @@ SHAPES = {
     "gates": ({"GATES": 64, "DECISIONS": 82, "BIASES": 92, "POOL_WIDTH": 14, "POOL_DEPTH": 10, "MASK": 1}, False),
     "exits": ({"EXITS": 3, "BIASES": 40, "POOL_DEPTH": 8, "MASK": 1, "POOL2": 1}, False),
     "gates_and_an_exit": ({"GATES": 64, "DECISIONS": 82, "EXITS": 1, "BIASES": 102, "POOL_DEPTH": 14, "MASK": 1, "POOL2": 1}, True),
+    "recurrent": (
+        {"GATES": 16, "DECISIONS": 3, "BIASES": 80, "POOL_WIDTH": 14, "HIDDEN": 10, "PRODUCTS": 5, "V": 4, "POOL_DEPTH": 2},
+        False,
+    ),
+    "exciting": (
+        {"GATES": 64, "DECISIONS": 82, "BIASES": 99, "POOL_WIDTH": 14, "FACTORS": 32, "INNER": 4, "PRODUCTS": 12, "MASK": 1},
+        True,
+    ),
     "gates_one_mode": ({"GATES": 16, "DECISIONS": 3, "BIASES": 13, "POOL_WIDTH": 14, "MODES": 1, "P": 32, "R": 16, "PE": 1}, True),
 }
 

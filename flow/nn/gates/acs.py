@@ -33,14 +33,9 @@ class AcsGate(ConvGate):
         width = width or 1 << (max(out_channels // 2, 1).bit_length() - 1)
         grouped = dynamic or groups is not None
         bottleneck, conv1 = GateConv.dense(in_channels, width, 1), self._conv(width, 2, grouped, groups)
-        excite = SqueezeExcite(width) if dynamic else None
+        excite = SqueezeExcite(width, fixed=True) if dynamic else None
         super().__init__(out_channels, bottleneck=bottleneck, conv1=conv1, conv2=self._conv(width, 1, grouped, groups))
         self.excite = excite
-
-    @property
-    def exact(self) -> bool:
-        """See ``ConvGate``."""
-        return self.excite is None
 
     @staticmethod
     def _conv(width: int, stride: int, grouped: bool, groups: int | None) -> GateConv:

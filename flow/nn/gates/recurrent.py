@@ -4,31 +4,12 @@ Fig. 2a)."""
 import torch
 from torch import Tensor, nn
 
-from flow.graph.lstm import FRACTION, LIMIT, ONE, SEGMENTS
+from flow.nn import fixed_point
 from flow.nn.gates.unit import INITIAL_BIAS
 from flow.nn.linear import SwitchableLinear
 from flow.nn.spec import LayerSpec
 
 HIDDEN = 10
-
-
-def _fixed(x: Tensor) -> Tensor:
-    """Rounded to units of 1/256 and saturated, with the gradient of x."""
-    return x + (torch.floor(x * ONE + 0.5).clamp(-LIMIT, LIMIT) / ONE - x).detach()
-
-
-def _sigmoid(x: Tensor) -> Tensor:
-    """That of ``flow.graph.lstm``, of multiples of 1/256, with the gradient of its segments."""
-    size, made = x.abs(), torch.zeros_like(x)
-    for start, shift, added in reversed(SEGMENTS):
-        line = size * (0.5**shift if shift < FRACTION else 0.0) + added / ONE
-        line = line + (torch.floor(line * ONE) / ONE - line).detach()
-        made = torch.where(size >= start / ONE, line, made)
-    return torch.where(x < 0, 1 - made, made)
-
-
-def _tanh(x: Tensor) -> Tensor:
-    return 2 * _sigmoid(2 * x) - 1
 
 
 class LayerGate(nn.Module):
@@ -71,7 +52,11 @@ class LayerGate(nn.Module):
             zeros = x.new_zeros(x.shape[0], HIDDEN)
             state = zeros, zeros
         hidden, cell = state
-        fixed, sigmoid, tanh = (_fixed, _sigmoid, _tanh) if self.quantised else (nn.Identity(), torch.sigmoid, torch.tanh)
+        fixed, sigmoid, tanh = (
+            (fixed_point.fixed, fixed_point.sigmoid, fixed_point.tanh)
+            if self.quantised
+            else (nn.Identity(), torch.sigmoid, torch.tanh)
+        )
         projected = fixed(getattr(self, f"project{x.shape[1]}")(x.mean((2, 3))))
         enter, forget, candidate, leave = fixed(self.lstm(torch.cat([projected, hidden], 1))).chunk(4, 1)
         cell = fixed(sigmoid(forget) * cell + sigmoid(enter) * tanh(candidate))

@@ -53,7 +53,7 @@ class ConvGate(nn.Module):
         convolutions: ``GateConv`` by their names, in order.
 
     Attributes:
-        exact: whether the hardware's integers are defined for it (docs/decisions/020): it is a chain of its layers.
+        exact: whether the hardware's integers are defined for it (docs/decisions/020): a chain of its layers, with squeeze-and-excitation in it or not.
     """
 
     exact = True

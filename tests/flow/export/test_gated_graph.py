@@ -8,15 +8,15 @@ from flow.costs import cycles
 from flow.costs.activity import activity
 from flow.engine.config import Folding
 from flow.engine.cost import Unplanned, layer_cost, packs
-from flow.errors import GatefoldError
 from flow.export.from_model import layer_graph
-from flow.export.qonnx_export import export
+from flow.export.gate_groups import arrange
 from flow.graph.integer import run
 from flow.graph.layers import Setting, shuffle_slots
 from flow.models import create, initialise
+from flow.nn.dynamic_group import DynamicGroupConv2d
 from flow.nn.trace import Use
 
-KINDS = ("layer", "ddi", "channel", "pooled", "ffgate-1", "ffgate-2", "acs-gn", "acs-gn-4")
+KINDS = ("layer", "ddi", "channel", "pooled", "ffgate-1", "ffgate-2", "acs-gn", "acs-gn-4", "acs")
 MODES = ("full", "1/4", "1/16")
 
 
@@ -140,10 +140,46 @@ def test_resnet38():
     check(model, layer_graph(model), pictures, "full")
 
 
-@pytest.mark.parametrize("kind, layer", [("acs", r"gates.conv1.stage1_block1.bottleneck")])
-def test_gates_without_integers_are_named(kind, layer):
-    with pytest.raises(GatefoldError, match=f"cannot run layer {layer}: .* give weights of resnet8 without them"):
-        layer_graph(create("resnet8", gates=kind))
+@pytest.mark.parametrize("seed", range(3))
+def test_dynamic_groups_are_grouped_convolutions(seed):
+    """Whatever was learned, nothing is connected beyond a group, and the gates decide as in PyTorch."""
+    model, pictures, generator = gated("acs"), images(4), torch.Generator().manual_seed(seed)
+    for name, parameter in model.gates.named_parameters():
+        if name.endswith("conv.gate"):
+            parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
+    centre_gates(model, pictures)
+    graph, stations = layer_graph(model), model.integer_stations(pictures)
+    got = run(graph, pictures.transpose(0, 3, 1, 2), "full")
+    assert np.array_equal(stations["classifier"], got.logits)
+    assert all(np.array_equal(stations[name], rows) for name, rows in got.decisions.items())
+    counts = [graph.groups("full", layer) for layer in graph.layers if layer.gate and layer.kernel == 3]
+    assert len(set(counts)) > 2
+    for layer in graph.layers:
+        if layer.gate:
+            rest, groups = layer.weight.copy(), graph.groups("full", layer)
+            per_out, per_in = layer.out_channels // groups, layer.in_channels // groups
+            for number in range(groups):
+                rest[number * per_out : (number + 1) * per_out, number * per_in : (number + 1) * per_in] = 0
+            assert not rest.any(), layer.name
+
+
+def test_one_order_of_channels_serves_two_groupings():
+    """Where one's bits are among the other's both have their own group counts, else the coarser one has those that they share."""
+
+    def conv(*gate):
+        made = DynamicGroupConv2d(16, 3)
+        made.gate.data = torch.tensor(gate, dtype=torch.float32)
+        return made
+
+    order, groups = arrange(conv(1, -1, 1, 1), conv(-1, -1, 1, -1))
+    assert groups == (2, 8) and order[:8].tolist() == [number for number in order if not number & 4][:8]
+    assert {frozenset(order[at : at + 2].tolist()) for at in range(0, 16, 2)} == {
+        frozenset((n, n | 2)) for n in range(16) if not n & 2
+    }
+    assert arrange(conv(1, -1, 1, -1), conv(-1, -1, 1, 1))[1] == (4, 2)  # they share the second bit
+    assert arrange(conv(-1, -1, -1, -1), conv(1, 1, 1, 1))[1] == (8, 1)  # sixteen groups of one would take longer
+    order, groups = arrange(*[DynamicGroupConv2d(16, 3, groups=4)] * 2)
+    assert order.tolist() == list(range(16)) and groups == (4, 4)
 
 
 def test_steps_of_an_lstm():
@@ -164,8 +200,6 @@ def test_steps_of_an_lstm():
     ):
         assert graph[layer].when == "gates.layer.stage2_block1"
     assert graph["stage2.block1.shortcut"].when is None
-    with pytest.raises(GatefoldError, match="Layer gates.layer.stage1_block1 of resnet8 is a step of an LSTM, which QONNX"):
-        export(graph)
 
 
 @pytest.mark.parametrize("kind", ["channel", "ffgate-2", "acs-gn"])

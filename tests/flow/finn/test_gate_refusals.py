@@ -85,6 +85,61 @@ def test_what_is_no_gate_is_refused(streamlined, edit, words):
     assert str(error.value).startswith("Node ") and "\n" not in str(error.value)
 
 
+@pytest.fixture(scope="module")
+def several():
+    """Two blocks: steps of an LSTM, and squeeze-and-excitation."""
+    data = export(random_gated(1, (16, 16, 16), (3, 0, 0), ("recurrent", "recurrent", "acs"))).model.SerializeToString()
+    return convert(parse_qonnx(data, "gated"), LAYER_STEPS[:-1], NetworkConfig())
+
+
+def forgets(model):
+    del model.get_nodes_by_op_type("LstmStep")[1].input[1]
+
+
+def remembers_a_map(model):
+    step = model.get_nodes_by_op_type("LstmStep")[1]
+    step.input[1] = step.input[0]
+
+
+def averages(model):
+    model.set_initializer(model.find_producer(model.get_nodes_by_op_type("LstmStep")[0].input[0]).input[1], np.float32(1))
+
+
+def factors_of_codes(model):
+    node = model.get_nodes_by_op_type("Excited")[0]
+    node.input[0] = model.find_producer(node.input[0]).input[0]
+
+
+def other_channels(model):
+    node = model.get_nodes_by_op_type("Excite")[0]
+    for attribute in node.attribute:
+        if attribute.name == "channels":
+            attribute.i = 4
+        elif attribute.name in ("weight", "expand_weight"):
+            del attribute.ints[16:]
+        elif attribute.name == "expand_bias":
+            del attribute.ints[4:]
+
+
+@pytest.mark.parametrize(
+    "edit, words",
+    [
+        (forgets, "does not go on from the state of the step before it"),
+        (remembers_a_map, "does not go on from the state of the step before it"),
+        (averages, "reads something else than the sums over the pixels of a map"),
+        (factors_of_codes, "multiplies something else than the accumulators of a convolution by factors"),
+        (other_channels, "takes 4 channels of a map that has 8"),
+    ],
+)
+def test_products_that_the_engine_lacks_are_refused(several, edit, words):
+    model = copy.deepcopy(several)
+    assert len(recognise(copy.deepcopy(model)).gates) == 4
+    edit(model)
+    with pytest.raises(GatefoldError, match=words) as error:
+        recognise(model)
+    assert str(error.value).startswith("Node ") and "\n" not in str(error.value)
+
+
 def test_gates_without_metadata_are_found_by_their_connections(streamlined):
     graph = recognise(streamlined)
     gates = {gate.name: gate.when for gate in graph.gates}

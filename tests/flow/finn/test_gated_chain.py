@@ -16,7 +16,7 @@ from flow.models import create, initialise
 
 IMAGES = 8
 FIELDS = (
-    "name", "kind", "stride", "in_size", "out_size", "input", "residual", "pool", "mask", "when", "gate", "pool2", "valid", "group_counts"
+    "name", "kind", "stride", "in_size", "out_size", "input", "residual", "pool", "mask", "when", "gate", "pool2", "valid", "group_counts", "excite", "factor_shift"
 )  # fmt: skip
 
 
@@ -42,6 +42,8 @@ def same_layers(ours, theirs):
         assert layer.shuffle == other.shuffle or layer.out_channels == 16  # which is the identity
         assert np.array_equal(layer.weight, other.weight)
         assert layer.bias is None or np.array_equal(layer.bias, other.bias)
+        assert layer.rescale == other.rescale and (layer.lstm is None or layer.lstm.same(other.lstm))
+        assert layer.expand is None or layer.expand.same(other.expand)
         assert sorted(layer.affine) == sorted(other.affine)
         for setting, pair in layer.affine.items():
             assert np.array_equal(pair, other.affine[setting])
@@ -105,8 +107,9 @@ def test_from_pytorch_to_layer_nodes():
 
 
 def test_every_kind_of_gate(tmp_path):
-    """Layer gates with and without channel gates, gates on the sums of a map that others read, and a gate for each convolution."""
-    graph, images = random_gated(2, (16, 16, 32), (2, 2, 1)), pictures(2)
+    """Layer gates with and without channel gates, gates on the sums of a map that others read, a gate for each convolution, steps of
+    an LSTM, and squeeze-and-excitation."""
+    graph, images = random_gated(2, (16, 16, 32), (2, 2, 2), ("both", "pooled", "each", "ddi", "ddi", "acs")), pictures(2)
     check_qonnx(graph, images, ["full", "1/4", "full ungated"])
     export(graph).save(str(tmp_path / "gated.onnx"))
     nodes = gatefold_finn.read_network(tmp_path / "gated.onnx")

@@ -108,7 +108,7 @@ def test_zero_decides_to_run():
 
 
 def all_gates(graph, value):
-    return {gate.name: np.full(gate.out_channels, value) for gate in graph.gates}
+    return {gate.name: np.full(gate.decisions, value) for gate in graph.gates}
 
 
 @pytest.mark.parametrize("mode", ["full", "1/4"])
@@ -151,6 +151,10 @@ def test_a_skipped_layer_does_not_decide_on_channels(graph, images):
     got = run(graph, images, "full", forced={both.when: np.array([[0], [1], [0]])})
     assert got.decisions[both.name].any(axis=1).tolist() == [False, True, False]
     assert got.stations[both.input].any(axis=1).tolist() == [False, True, False]
+    given = run(graph, images, "full", forced={both.when: np.array([[0], [1], [0]]), both.name: np.ones(32, int)})
+    assert (
+        given.decisions[both.name].all(axis=1).tolist() == given.decisions[both.name].any(axis=1).tolist() == [False, True, False]
+    )
 
 
 def test_forced_decisions_need_no_gates(graph, images):

@@ -12,7 +12,7 @@ from flow.models.integer_gates import gate_integers
 from flow.models.requantisation import MULTIPLIER_LIMIT, limit_multipliers
 from flow.nn.linear import SwitchableLinear
 
-KINDS = ("channel", "pooled", "ffgate-1", "ffgate-2", "acs-gn", "acs-gn-4")
+KINDS = ("channel", "pooled", "ffgate-1", "ffgate-2", "acs-gn", "acs-gn-4", "acs")
 
 
 @pytest.fixture(scope="module")

@@ -275,5 +275,5 @@ def test_gates_that_the_engine_lacks_are_told(tmp_path, capsys):
     save_model(models.initialise(models.create("resnet8", gates="acs", exits=True), 1), weights, {})
     assert main(["report", "resnet8", "--checkpoint", str(weights), "--no-synthesis", "--json"]) == 0
     contents = json.loads(capsys.readouterr().out)
-    assert "cannot run layer gates.conv1.stage1_block1" in contents["lacks"] and contents["parameters"]["GATES"] == 0
+    assert "cannot run layer exits.stage1_block1" in contents["lacks"] and contents["parameters"]["GATES"] == 0
     assert list(contents["modes"]) == ["full", "1/2", "1/4", "1/8", "1/16"]

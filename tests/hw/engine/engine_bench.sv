@@ -9,7 +9,7 @@ module engine_bench
     parameter int unsigned LAYERS = 16, CLASSES = 10, MULT_DSP = 0, POOL_DEPTH = 4, BIASES = CLASSES,
     parameter int unsigned PLANES = 3, IMAGE_SIZE = 32, HIGH_DIGITS = 0, LOW_DIGITS = 1, ACC_WIDTH = 18, POOL_WIDTH = 10,
     parameter int unsigned TABLES = 0, POOL2 = 0, MASK = 0, REQUANT_DSP = 1, GATES = 0, DECISIONS = 0, PACK = 0,
-    parameter int unsigned EXITS = 0
+    parameter int unsigned EXITS = 0, HIDDEN = 0, FACTORS = 0, INNER = 0, PRODUCTS = 2
 ) (
     input  wire         ap_clk,
     input  wire         ap_rst_n,
@@ -50,7 +50,8 @@ module engine_bench
         .MODES(MODES), .LAYERS(LAYERS), .CLASSES(CLASSES), .MULT_DSP(MULT_DSP),
         .PLANES(PLANES), .IMAGE_SIZE(IMAGE_SIZE), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .ACC_WIDTH(ACC_WIDTH),
         .POOL_WIDTH(POOL_WIDTH), .TABLES(TABLES != 0), .POOL2(POOL2), .MASK(MASK != 0), .REQUANT_DSP(REQUANT_DSP != 0),
-        .GATES(GATES), .DECISIONS(DECISIONS), .PACK(PACK), .BIASES(BIASES), .EXITS(EXITS)
+        .GATES(GATES), .DECISIONS(DECISIONS), .PACK(PACK), .HIDDEN(HIDDEN), .FACTORS(FACTORS), .INNER(INNER), .PRODUCTS(PRODUCTS),
+        .BIASES(BIASES), .EXITS(EXITS)
     ) engine (
         .clk(ap_clk), .rst_n(ap_rst_n), .gate_host, .exit_host, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .m_axis_tdata, .m_axis_tvalid, .m_axis_tready

@@ -40,7 +40,7 @@ def stream(model, graph, modes, planes, pauses, seed=0):
     interface, indices = load_interface(), list(graph.modes)
     beats = np.concatenate([frame_beats(image, indices.index(mode)) for image, mode in zip(planes, modes, strict=True)])
     beats = np.asarray(beats, dtype="<u8").view(np.uint8).reshape(-1, 8)
-    decisions = sum(gate.out_channels for gate in graph.gates)
+    decisions = sum(gate.decisions for gate in graph.gates)
     size = interface.record_words(graph.classes, decisions)
     result = model.stream(
         {"s_axis": beats}, {"m_axis": len(modes) * size // 2},

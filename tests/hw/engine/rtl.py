@@ -40,3 +40,14 @@ def unpack(word, count, width, signed=False):
     """The inverse of `pack`: a list of `count` integers."""
     values = [word >> width * i & (1 << width) - 1 for i in range(count)]
     return [v - (1 << width) if signed and v >> width - 1 else v for v in values]
+
+
+def faulty(module, old, new, folder, monkeypatch):
+    """Let `unit` compile what it finds with `new` in the place of `old`, which is in the module once."""
+    sources = accelerator_sources(folder)
+    changed = folder / f"{module}.sv"
+    text = next(file for file in sources if file.stem == module).read_text()
+    assert text.count(old) == 1
+    changed.write_text(text.replace(old, new))
+    replaced = [changed if file.stem == module else file for file in sources]
+    monkeypatch.setattr("rtl.accelerator_sources", lambda folder: replaced)

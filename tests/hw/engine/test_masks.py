@@ -2,7 +2,7 @@
 kernel, completes each active output once, and nothing else."""
 
 import pytest
-from rtl import unit
+from rtl import faulty, unit
 
 from flow.simulation.library import Model, RtlSimError
 
@@ -38,15 +38,7 @@ def test_every_mask(groups, tmp_path):
     ],
 )
 def test_a_fault_is_found(module, old, new, tmp_path, monkeypatch):
-    import rtl
-
-    sources = rtl.accelerator_sources(tmp_path)
-    changed = tmp_path / f"{module}.sv"
-    text = next(file for file in sources if file.stem == module).read_text()
-    assert text.count(old) == 1
-    changed.write_text(text.replace(old, new))
-    replaced = [changed if file.stem == module else file for file in sources]
-    monkeypatch.setattr(rtl, "accelerator_sources", lambda folder: replaced)
+    faulty(module, old, new, tmp_path, monkeypatch)
     with bench(tmp_path) as model:
         model.write("mode", 2)
         model.reset()
