@@ -162,7 +162,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.claim import claim, discard, refuse_to_replace
     from flow.data import load_training
     from flow.data.dataset import MIRRORED
-    from flow.models import create, name_of
+    from flow.models import create, equipment, name_of
     from flow.paths import train_folder
     from flow.training import distributed
     from flow.training.evaluate import image_size
@@ -176,6 +176,10 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"The learning rate {args.lr} is not a positive number; give --lr 0.1, for example.")
     if args.threads:
         torch.set_num_threads(args.threads)
+    base, options = equipment(args.model)
+    if options:
+        method = args.model.rpartition("-")[2]
+        raise GatefoldError(f"{args.model} is {base} with gates; train it as `gatefold train {base} --method {method}`.")
     size = image_size(create(args.model))  # refuses an unknown name before a folder is made for it
     name = name_of(args.model)
     method = _method(args)
