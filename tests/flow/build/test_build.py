@@ -211,8 +211,8 @@ def test_simulate_refuses_parts_of_different_builds(build, tmp_path, capsys):
         (["build", "resnet8", "--untrained", "--modes", "full,1/3"], "mode '1/3'; resnet8 has full"),
         (["build", "resnet8", "--checkpoint", "missing.safetensors"], "missing.safetensors"),
         (
-            ["build", "resnet8", "--checkpoint", str(SHIPPED / "resnet8-ddi.safetensors")],
-            "cannot run layer exits.stage1_block1.conv1",
+            ["build", "resnet8", "--checkpoint", str(SHIPPED / "resnet8-acs.safetensors")],
+            "cannot run layer gates.conv1.stage1_block1.bottleneck",
         ),
         (["build", "densenet41", "--untrained"], "cannot run densenet41, which has no integer model"),
         (["build", "resnet8", "--untrained", "--r", "24"], "R = 24 is not possible"),
