@@ -166,7 +166,7 @@ module engine_sequencer
     wire conv = program_data.kind == KIND_CONV;
     wire begins = conv && !no_group;
     wire pass_over, linear_end, stop;  // see below
-    wire take = state == LOAD && !pass_over && tables_ready && (conv ? group_ready : program_data.kind != KIND_CLASSIFIER || record_ready);
+    wire take = state == LOAD && tables_ready && !pass_over && (conv ? group_ready : program_data.kind != KIND_CLASSIFIER || record_ready);
     // A layer that only sums 4x4 pixels.
     wire new_packs = PACK && program_data.discard && program_data.keep && program_data.stride2 && program_data.size == SIZE_8;
     if (GATES) begin : listed
