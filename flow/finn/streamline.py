@@ -58,7 +58,7 @@ def step_convert_to_finn(model: ModelWrapper, cfg: object) -> ModelWrapper:
         if node.op_type == "Quant" and model.get_initializer(node.input[0]) is None
     }
     linear = [node.doc_string for node in _by_structure(model, "Gemm", "MatMul")]
-    model = model.transform(ConvertQONNXtoFINN()).transform(FoldConstants())
+    model = model.transform(FoldIntegerWeights()).transform(ConvertQONNXtoFINN()).transform(FoldConstants())
     for tensor, title in titles.items():  # nodes that are replaced keep their output, unless an addition of zeros goes behind them
         node = model.find_producer(tensor)
         while node is not None and node.op_type in ("Mul", "Add"):
@@ -81,6 +81,26 @@ def step_streamline(model: ModelWrapper, cfg: object) -> ModelWrapper:
     for op, known in titles.items():
         _retitle(model, op, known)
     return model
+
+
+class FoldIntegerWeights(Transformation):
+    """Quantisers of weights that are integers already, which they leave as they are, become the integers' type, all at once: FINN
+    infers every shape of the network anew for each."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        for node in model.get_nodes_by_op_type("Quant"):
+            values = [model.get_initializer(name) for name in node.input]
+            quantiser = getCustomOp(node)
+            if any(value is None for value in values) or values[1].size != 1 or float(values[1].flat[0]) != 1:
+                continue
+            made = {node.output[0]: None, **dict(zip(node.input, values, strict=True))}
+            quantiser.execute_node(made, model.graph)
+            if np.array_equal(made[node.output[0]], values[0]):
+                weight, output, datatype = values[0], node.output[0], quantiser.get_integer_datatype(model)
+                model.graph.node.remove(node)
+                model.set_initializer(output, weight)
+                model.set_tensor_datatype(output, datatype)
+        return model, False
 
 
 class ChannelsFirst(Transformation):

@@ -170,12 +170,12 @@ def test_gates_that_do_not_exist(program, build, gated):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network, modes", [("resnet8", "full,full ungated"), ("resnet20", "full,1/4,full ungated")])
-def test_the_shipped_acs_networks(program, pictures, tmp_path, network, modes):
+@pytest.mark.timeout(1800)
+def test_the_shipped_acs_network(program, pictures, tmp_path):
     """Squeeze-and-excitation and dynamic groups, on trained weights: gates on, off and forced."""
     path, images = pictures
-    weights, folder = SHIPPED / f"{network}-acs.safetensors", build_root() / "test" / f"{network}-acs"
-    assert main(["build", network, "--checkpoint", str(weights), "--modes", modes, "--output", str(folder)]) == 0
+    weights, folder = SHIPPED / "resnet8-acs.safetensors", build_root() / "test" / "resnet8-acs"
+    assert main(["build", "resnet8", "--checkpoint", str(weights), "--output", str(folder)]) == 0
     contents, model = json.loads((folder / "deploy" / "modes.json").read_text()), load_model(weights)
     built = folder / "deploy", built_graph(folder, contents), EngineConfig.of(contents["parameters"])
     answer = ask(program, built[0], "--images", path)
