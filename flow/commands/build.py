@@ -86,9 +86,11 @@ def pixels_of(args: argparse.Namespace) -> "Pixels | None":
             raise GatefoldError(
                 f"--{name} cannot be {','.join(f'{number:g}' for number in numbers)}; give {'' if name == 'mean' else 'positive '}numbers."
             )
-    from flow.finn.pixels import Pixels
+    if not given:
+        return None
+    from flow.finn.pixels import Pixels  # FINN takes seconds to load
 
-    return Pixels(**given) if given else None
+    return Pixels(**given)
 
 
 def _numbers(text):
