@@ -76,6 +76,7 @@ def test_requantiser_is_one_dsp():
     assert total.dsp == 1 and total.bram36 == 0 and total.lut < 100
 
 
+@pytest.mark.slow
 def test_without_dsp_blocks_a_requantiser_is_made_of_luts():
     total = estimate({"REQUANT_DSP": 0}, top="engine_requantiser").total
     # Four products of six or seven bits, which hw/shell/soft_multiplier.v makes, and their sum.
@@ -90,6 +91,7 @@ def test_feature_memory_is_lut_memory():
     assert next(unit for unit in seen.units if unit.name == "engine_bank").count == 16
 
 
+@pytest.mark.slow
 def test_tables_are_lut_memory_with_three_readers():
     """Three pixels share the write port of a RAM64M: 32 LUTs for two copies of four bits, and the choice of the copy."""
     total = estimate({"READERS": 12, "DEPTH": 64, "WIDTH": 4}, top="engine_table").total
@@ -98,11 +100,13 @@ def test_tables_are_lut_memory_with_three_readers():
     assert estimate({"READERS": 12, "DEPTH": 16, "WIDTH": 6}, top="engine_table").total.lut <= 12 * 4 + 4
 
 
+@pytest.mark.slow
 def test_tables_are_block_memory_once():
     total = estimate({"LAYERS": 16}, top="engine_table_loader").total
     assert 2 * total.bram36 == rom_blocks(TABLE_WORDS * 16, TABLE_BITS) == 1
 
 
+@pytest.mark.slow
 def test_a_wide_requantiser_is_two_dsps():
     assert estimate({"TABLES": 1}, top="engine_requantiser").total.dsp == 1
     assert estimate({"TABLES": 1, "ACC_WIDTH": 21}, top="engine_requantiser").total.dsp == WIDE_DSPS

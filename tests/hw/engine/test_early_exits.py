@@ -107,7 +107,7 @@ def test_frames_stop_where_the_host_says(kind, tmp_path):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["plain", "gated"])
+@pytest.mark.parametrize("kind", [pytest.param("plain", marks=pytest.mark.slow), "gated"])
 def test_cycles_per_layer_of_frames_that_stop_early(kind, tmp_path):
     graph = graphs(kind)
     library, ((layout, table),) = prepare([graph], SIZE, tmp_path)

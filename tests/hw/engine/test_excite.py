@@ -67,21 +67,24 @@ def run_layers(lanes, folder):
     assert len(seen) > 20
 
 
-@pytest.mark.parametrize("lanes", [4, 16])
+@pytest.mark.parametrize("lanes", [4, pytest.param(16, marks=pytest.mark.slow)])
 def test_factors(lanes, tmp_path):
     run_layers(lanes, tmp_path)
 
 
+FAULTS = [
+    ("engine_excite", "value[15] ? 4'd0", "value[15] ? 4'd15"),
+    ("engine_excite", "(|value[14:4]) ? 4'd15", "(|value[14:5]) ? 4'd15"),
+    ("engine_excite", "layer.dst_base + 8'(expand)", "layer.dst_base"),
+    ("engine_excite", "expand ? layer.in_count : layer.out_count;", "layer.out_count;"),
+    ("engine_excite", "next <= rst_n && last && !expand;", "next <= rst_n && value_valid && value_index == '0 && !expand;"),
+    ("engine_excite", "if (made_valid) factors[made_at]", "if (made_valid) factors[made_at + 1'b1]"),
+]
+
+
 @pytest.mark.parametrize(
     "module, old, new",
-    [
-        ("engine_excite", "value[15] ? 4'd0", "value[15] ? 4'd15"),
-        ("engine_excite", "(|value[14:4]) ? 4'd15", "(|value[14:5]) ? 4'd15"),
-        ("engine_excite", "layer.dst_base + 8'(expand)", "layer.dst_base"),
-        ("engine_excite", "expand ? layer.in_count : layer.out_count;", "layer.out_count;"),
-        ("engine_excite", "next <= rst_n && last && !expand;", "next <= rst_n && value_valid && value_index == '0 && !expand;"),
-        ("engine_excite", "if (made_valid) factors[made_at]", "if (made_valid) factors[made_at + 1'b1]"),
-    ],
+    [pytest.param(*fault, marks=[] if fault is FAULTS[0] else pytest.mark.slow) for fault in FAULTS],
 )
 def test_a_fault_is_found(module, old, new, tmp_path, monkeypatch):
     faulty(module, old, new, tmp_path, monkeypatch)

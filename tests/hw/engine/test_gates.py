@@ -26,7 +26,9 @@ def expected_record(graph, layout, table, image, mode):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", GATE_KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in ("ddi", "acs", "pooled") else pytest.mark.slow) for kind in GATE_KINDS]
+)
 def test_every_kind_of_gate_in_every_mode(kind, tmp_path):
     graph = random_gated(seed=4, kinds=(kind,), blocks=(1, 1, 2))
     library, ((layout, table),) = prepare([graph], SIZE, tmp_path)

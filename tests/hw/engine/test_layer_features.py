@@ -53,7 +53,7 @@ def test_features(case, tmp_path):
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize("steps", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_networks_of_one_and_two_convolutions(steps, tmp_path):
     """They leave a feature memory empty, and their images of 32 rows begin at even words all the same."""
     graph = random_plain(3, (1, 32, 32), tables=False, pools=False, steps=steps)

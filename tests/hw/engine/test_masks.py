@@ -28,14 +28,17 @@ def test_every_mask(groups, tmp_path):
             assert model.read("masks") > before, "no frame ends"
 
 
+FAULTS = [
+    ("engine_groups", "rest == '0) ? alive : rest", "rest == '0) ? alive : left"),
+    ("engine_list", "if (keep) any[number[3:0]] <= 1'b1;", "any[number[3:0]] <= 1'b1;"),
+    ("engine_channels", "in_list ? in_channel : kernel_at", "kernel_at"),
+    ("engine_masks", "last_channel = out_count - 9'd1;", "last_channel = out_count - 9'd2;"),
+]
+
+
 @pytest.mark.parametrize(
     "module, old, new",
-    [
-        ("engine_groups", "rest == '0) ? alive : rest", "rest == '0) ? alive : left"),
-        ("engine_list", "if (keep) any[number[3:0]] <= 1'b1;", "any[number[3:0]] <= 1'b1;"),
-        ("engine_channels", "in_list ? in_channel : kernel_at", "kernel_at"),
-        ("engine_masks", "last_channel = out_count - 9'd1;", "last_channel = out_count - 9'd2;"),
-    ],
+    [pytest.param(*fault, marks=[] if fault is FAULTS[0] else pytest.mark.slow) for fault in FAULTS],
 )
 def test_a_fault_is_found(module, old, new, tmp_path, monkeypatch):
     faulty(module, old, new, tmp_path, monkeypatch)

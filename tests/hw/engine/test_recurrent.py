@@ -126,24 +126,27 @@ def run_steps(lanes, folder):
             step(model, finish=0)
 
 
-@pytest.mark.parametrize("lanes", [4, 16, 32])
+@pytest.mark.parametrize("lanes", [16, *(pytest.param(lanes, marks=pytest.mark.slow) for lanes in (4, 32))])
 def test_steps_of_frames(lanes, tmp_path):
     run_steps(lanes, tmp_path)
 
 
+FAULTS = [
+    ("engine_recurrent", "if (!rst_n || finish) begin", "if (!rst_n) begin"),
+    ("engine_recurrent", "{half ^ made, ", "{half, "),
+    ("engine_recurrent", "else if (stepped) half <= !half;", "else if (projected) half <= !half;"),
+    ("engine_recurrent", "next <= rst_n && (projected || stepped);", "next <= rst_n && (stepped || (made && unit == '0));"),
+    ("engine_cell", "localparam int unsigned WAIT = 3;", "localparam int unsigned WAIT = 2;"),
+    ("engine_cell", "if (summed) cell_value", "cell_value"),
+    ("engine_cell", "whole > 19'sd32767", "whole > 19'sd65535"),
+    ("engine_rescale", "{shifted[16], shifted[16:0]} + 18'd1", "{shifted[16], shifted[16:0]}"),
+    ("engine_pkg", "size >= 17'd608", "size >= 17'd600"),
+]
+
+
 @pytest.mark.parametrize(
     "module, old, new",
-    [
-        ("engine_recurrent", "if (!rst_n || finish) begin", "if (!rst_n) begin"),
-        ("engine_recurrent", "{half ^ made, ", "{half, "),
-        ("engine_recurrent", "else if (stepped) half <= !half;", "else if (projected) half <= !half;"),
-        ("engine_recurrent", "next <= rst_n && (projected || stepped);", "next <= rst_n && (stepped || (made && unit == '0));"),
-        ("engine_cell", "localparam int unsigned WAIT = 3;", "localparam int unsigned WAIT = 2;"),
-        ("engine_cell", "if (summed) cell_value", "cell_value"),
-        ("engine_cell", "whole > 19'sd32767", "whole > 19'sd65535"),
-        ("engine_rescale", "{shifted[16], shifted[16:0]} + 18'd1", "{shifted[16], shifted[16:0]}"),
-        ("engine_pkg", "size >= 17'd608", "size >= 17'd600"),
-    ],
+    [pytest.param(*fault, marks=[] if fault is FAULTS[0] else pytest.mark.slow) for fault in FAULTS],
 )
 def test_a_fault_is_found(module, old, new, tmp_path, monkeypatch):
     faulty(module, old, new, tmp_path, monkeypatch)
