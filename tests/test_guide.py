@@ -121,7 +121,7 @@ def test_what_else_can_be_done_with_the_class(walk, monkeypatch, capsys):
         and main(["evaluate", "mynet.py:Net", "--checkpoint", "gated/Net.safetensors", "--data", "pictures", "--count", "4"]) == 0
     )
     assert "skip ratio" in capsys.readouterr().out
-    assert plan(layer_graph(gated)).config.factors == 16
+    assert plan(layer_graph(gated)).config.factors == 32
 
 
 def test_the_class_is_verified_from_brevitas_to_rtl(walk, monkeypatch, capsys):

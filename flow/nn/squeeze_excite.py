@@ -11,6 +11,8 @@ from flow.nn.spec import LayerSpec
 REDUCTION = 16
 # Few-channel gates would be left with one hidden unit.
 LEAST_HIDDEN = 4
+# Codes times factors often lie in the middle of two codes, where the hardware rounds up: far less than what lies between two products.
+HALF_UP = 1 + 2**-20
 # The means of a map are small against the first scale of a quantiser: without it most hidden units would start at 0 and stay.
 INITIAL_BIAS = 0.5
 
@@ -43,7 +45,8 @@ class SqueezeExcite(nn.Module):
         return torch.sigmoid(scores)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.output(x * self.excitation(x)[:, :, None, None])
+        scaled = x * self.excitation(x)[:, :, None, None]
+        return self.output(scaled * HALF_UP if self.fixed and self.quantised else scaled)
 
     def layers(self, source: str) -> list[LayerSpec]:
         """Its two linear layers; ``source`` is the layer that makes the map."""

@@ -113,9 +113,7 @@ def load_model(name_or_path: str | Path, network: str | None = None) -> nn.Modul
     path = _weights_path(name_or_path)
     if not path.exists():
         remedy = (
-            f"make them with `{_train(path.stem)}` and name them with --checkpoint"
-            if _is_model(name_or_path)
-            else "check the path"
+            f"make them with `{_train(path.stem)}` and name them with --checkpoint" if _is_model(name_or_path) else "check the path"
         )
         raise GatefoldError(f"There are no trained weights {'of ' + path.stem if is_users(path.stem) else path}; {remedy}.")
     record = read_record(path)

@@ -31,7 +31,6 @@ from flow.graph.random_graph import random_resnet
 from flow.paths import build_root
 from flow.simulation.simulator import Simulator
 from flow.simulation.toolchain import verilator_root
-from flow.training.checkpoint import SHIPPED
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
 
@@ -210,10 +209,6 @@ def test_simulate_refuses_parts_of_different_builds(build, tmp_path, capsys):
         (["build", "resnet8", "--untrained", "--board", "arty"], "no board 'arty'; choose one of pynq-z1"),
         (["build", "resnet8", "--untrained", "--modes", "full,1/3"], "mode '1/3'; resnet8 has full"),
         (["build", "resnet8", "--checkpoint", "missing.safetensors"], "missing.safetensors"),
-        (
-            ["build", "resnet8", "--checkpoint", str(SHIPPED / "resnet8-acs.safetensors")],
-            "cannot run layer gates.conv1.stage1_block1.bottleneck",
-        ),
         (["build", "densenet41", "--untrained"], "cannot run densenet41, which has no integer model"),
         (["build", "resnet8", "--untrained", "--r", "24"], "R = 24 is not possible"),
         (["build", "resnet8", "--untrained", "--p", "0"], "P = 0 is not possible"),

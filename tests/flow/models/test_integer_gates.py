@@ -8,7 +8,7 @@ import torch
 
 from flow.models import create, initialise
 from flow.models.integer import IntegerGate
-from flow.models.integer_gates import gate_integers
+from flow.models.integer_gates import ByIntegers, gate_integers
 from flow.models.requantisation import MULTIPLIER_LIMIT, limit_multipliers
 from flow.nn.linear import SwitchableLinear
 
@@ -110,3 +110,19 @@ def test_a_skipped_block_does_not_decide_on_channels(images):
             station = stations[f"gates.channel.{key}.{part}"]
             assert not station[~runs].any()
     assert 0 < sum(count for _, count in computed) < 3 * len(images)
+
+
+@pytest.mark.parametrize("gate", ["conv1.stage1_block1", "conv2.stage3_block1"])
+def test_squeeze_and_excitation_in_training_is_the_hardwares(gate):
+    """Code by code, products in the middle of two codes too."""
+    model = initialise(create("resnet8", gates="acs"), 3).eval()
+    unit, spec = model.get_submodule(f"gates.{gate}"), model.exact_gate_layers()[f"gates.{gate}.conv1"]
+    rng = np.random.default_rng(0)
+    shape = (16, spec.out_channels, spec.out_size, spec.out_size)
+    codes = torch.from_numpy(rng.integers(0, 16, shape) * (rng.random(shape) < 0.5)).float()
+    with torch.no_grad():
+        trained = unit.excite(codes * unit.conv1.activation.scale) / unit.excite.output.scale
+    stations = {}
+    judge = ByIntegers(model, stations)
+    made = judge._excited(f"gates.{gate}.excite", codes)
+    assert torch.equal(trained, made) and len(np.unique(stations[f"gates.{gate}.excite"])) > 10
