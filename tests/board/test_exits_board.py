@@ -39,10 +39,10 @@ def model():
 
 @pytest.fixture(scope="module")
 def built(model, tmp_path_factory):
-    """(deploy folder, modes.json, layer graph, EngineConfig) of its build, which `test_gated_board` has too."""
+    """(deploy folder, modes.json, layer graph, EngineConfig) of its build."""
     weights = tmp_path_factory.mktemp("weights") / "exits.safetensors"
     save_model(model, weights, {"data": "cifar10"})
-    folder = build_root() / "test" / "gated"
+    folder = build_root() / "test" / "exits"
     assert (
         main(["build", "resnet8", "--checkpoint", str(weights), "--modes", f"{MODES},full ungated", "--output", str(folder)]) == 0
     )
