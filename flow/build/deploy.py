@@ -28,7 +28,7 @@ from flow.data.cifar10 import CLASSES
 from flow.engine.boards import Board
 from flow.engine.compile import build_hash, with_hash
 from flow.engine.config import EngineConfig
-from flow.engine.cost import QUARTERS, block_count, frame_cost, mode_costs, packs
+from flow.engine.cost import block_count, frame_cost, mode_costs, quarters_of
 from flow.engine.frame import exit_cycles
 from flow.engine.interface import INTERFACE_FILE, load_interface
 from flow.engine.plan import input_count
@@ -92,7 +92,7 @@ def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
                 "blocks": block_count(layer.conv_size, config),
                 "inputs": input_count(layer),
                 "outputs": layer.out_channels,
-                "per_tile": config.pe * (QUARTERS if config.pack and packs(layer) else 1),
+                "per_tile": config.pe * quarters_of(layer, config),
                 "shuffle": layer.shuffle,
                 "mask": layer.mask,
                 "when": layer.when,

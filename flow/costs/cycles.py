@@ -6,7 +6,7 @@ from torch import Tensor
 
 from flow.costs.activity import Activity
 from flow.engine import cost
-from flow.graph.layers import IMAGE
+from flow.graph.layers import IMAGE, MAP_SIZES
 from flow.nn.spec import LayerSpec
 
 
@@ -20,29 +20,20 @@ def layer_cycles(spec: LayerSpec, active: Activity, config: cost.Engine) -> Tens
     """
     if spec.kind != "conv":
         return active.inputs.new_tensor([cost.linear_cycles(spec.in_channels, spec.out_channels, config)])
-    if config.pack and packs(spec):
-        inputs = active.inputs.sum(1)
-        return (
-            cost.packed_cycles(inputs, spec.out_channels, config, _at_least) + cost.packed_overhead(config) + cost.overhead(config)
-        )
+    quarters = cost.QUARTERS if config.pack and packs(spec) else 1
     image = spec.input == IMAGE
     inputs = active.inputs * (cost.nibble_passes(config) if image else 1)
-    total = inputs.clamp(min=cost.tuple_wait(config.pe, config)) * active.outputs / config.pe
+    total = inputs.clamp(min=quarters * cost.tuple_wait(config.pe, config)) * active.outputs / (quarters * config.pe)
     if active.hard:
-        exact = cost.group_cycles(inputs.detach().round(), active.outputs.detach().round(), config, _at_least)
+        exact = cost.group_cycles(inputs.detach().round(), active.outputs.detach().round(), config, _at_least, quarters)
         total = exact + (total - total.detach())
-    return cost.block_count(spec.out_size, config) * total.sum(1) + cost.overhead(config, image)
+    return cost.block_count(spec.out_size, config) * total.sum(1) + cost.overhead(config, image, quarters)
 
 
 def packs(spec: LayerSpec) -> bool:
     """`flow.engine.cost.packs` of a network's, gate's or exit's layer."""
-    return (
-        spec.name.startswith(("gates.", "exits."))
-        and (spec.kind, spec.pool, spec.stride) == ("conv", True, 2)
-        and spec.in_size <= 8
-        and spec.group_counts == (1,)
-        and spec.out_channels % (cost.QUARTERS * 2) == 0
-    )
+    own = spec.name.startswith(("gates.", "exits.")) and spec.kind == "conv" and spec.pool
+    return own and cost.packs_shape(max(spec.in_size, MAP_SIZES[0]), spec.stride, spec.out_channels, spec.group_counts)
 
 
 def _at_least(inputs: Tensor, least: int) -> Tensor:

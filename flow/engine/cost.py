@@ -86,15 +86,18 @@ def tuple_wait(outputs: int, config: Engine) -> int:
     return max(-(-config.p * outputs // config.r), 1)
 
 
-def group_cycles(inputs: Counts, outputs: Counts, config: Engine, at_least: Callable[[Counts, int], Counts] = max) -> Counts:
+def group_cycles(
+    inputs: Counts, outputs: Counts, config: Engine, at_least: Callable[[Counts, int], Counts] = max, quarters: int = 1
+) -> Counts:
     """Cycles of one group in one block.
 
     Args:
         inputs, outputs: its active channels.
         at_least: of (inputs, least), their larger one.
+        quarters: see `quarters_of`.
     """
-    if config.gates:  # a tuple with one output may follow one with two, so it takes as long at least
-        return -(-outputs // config.pe) * at_least(inputs, tuple_wait(config.pe, config))
+    if config.gates or quarters > 1:  # a tuple with one output may follow one with two, so it takes as long at least
+        return -(-outputs // (quarters * config.pe)) * at_least(inputs, quarters * tuple_wait(config.pe, config))
     pairs, single = (outputs // 2, outputs % 2) if config.pe == 2 else (0, outputs)
     return pairs * at_least(inputs, tuple_wait(2, config)) + single * at_least(inputs, tuple_wait(1, config))
 
@@ -103,25 +106,18 @@ def packs(layer: Layer) -> bool:
     """Whether each quarter of the lanes works on outputs of its own in a convolution, in an engine that can (`EngineConfig.pack`): in one of
     a gate or an exit, where maps of 8×8 pixels become sums over 4×4.
     """
-    return (
-        layer.kind == "conv"
-        and (layer.gate or layer.exit is not None)
-        and layer.pool
-        and (layer.stride, layer.in_size) == (2, 8)
-        and layer.residual is None
-        and layer.group_counts == (1,)
-        and layer.out_channels % (2 * QUARTERS) == 0
-    )
+    own = layer.kind == "conv" and (layer.gate or layer.exit is not None) and layer.pool and layer.residual is None
+    return own and packs_shape(layer.in_size, layer.stride, layer.out_channels, layer.group_counts)
 
 
-def packed_cycles(inputs: Counts, outputs: int, config: Engine, at_least: Callable[[Counts, int], Counts] = max) -> Counts:
-    """Cycles of a layer's only block where quarters of the lanes have outputs of their own, as in `group_cycles`."""
-    return outputs // (QUARTERS * config.pe) * at_least(inputs, QUARTERS * config.pe)
+def packs_shape(in_size: int, stride: int, outputs: int, group_counts: tuple[int, ...]) -> bool:
+    """The part of `packs` that is about shapes."""
+    return (in_size, stride, group_counts) == (8, 2, (1,)) and outputs % (2 * QUARTERS) == 0
 
 
-def packed_overhead(config: Engine) -> int:
-    """Cycles that such a layer takes beside those of another: its last tuple's way out."""
-    return (QUARTERS - 1) * config.pe
+def quarters_of(layer: Layer, config: Engine) -> int:
+    """How many outputs take the place of one in a convolution: QUARTERS, or 1."""
+    return QUARTERS if config.pack and packs(layer) else 1
 
 
 def block_count(size: int, config: Engine) -> int:
@@ -129,11 +125,11 @@ def block_count(size: int, config: Engine) -> int:
     return max(size, 8) ** 2 // config.p
 
 
-def overhead(config: Engine, image: bool = False) -> int:
-    """Cycles of a convolution beside its tiles; `image` for the one that reads the image."""
+def overhead(config: Engine, image: bool = False, quarters: int = 1) -> int:
+    """Cycles of a convolution beside its tiles; `image` for the one that reads the image, `quarters` as in `quarters_of`."""
     stages = CONV_DRAIN + (TABLE_STAGES if config.tables else 0) + (POOL2_STAGES if config.pool2 else 0)
     stages += GATE_STAGES if config.gates else 0
-    return stages + config.pe * config.p // config.r + (FRAME_OVERHEAD if image else 0)
+    return stages + quarters * config.pe * config.p // config.r + (FRAME_OVERHEAD if image else 0)
 
 
 def nibble_passes(config: Engine) -> int:
@@ -161,15 +157,13 @@ def layer_cost(layer: Layer, groups: int, config: Engine) -> LayerCost:
     """What `layer` costs with `groups` groups on the engine `config`, but for waiting for its tables."""
     if layer.kind != "conv":
         return LayerCost(vector_cycles(layer, config), 0)
-    if config.pack and packs(layer):
-        cycles = packed_cycles(layer.in_channels, layer.out_channels, config) + packed_overhead(config) + overhead(config)
-        return LayerCost(cycles, layer.out_channels // (QUARTERS * config.pe) * layer.in_channels)
+    quarters = quarters_of(layer, config)
     image = layer.input == IMAGE
     inputs = layer.in_channels * (nibble_passes(config) if image else 1) // groups
     outputs = layer.out_channels // groups
     blocks = block_count(layer.conv_size, config)
-    cycles = blocks * groups * group_cycles(inputs, outputs, config) + overhead(config, image)
-    return LayerCost(cycles, blocks * groups * -(-outputs // config.pe) * inputs)
+    cycles = blocks * groups * group_cycles(inputs, outputs, config, quarters=quarters) + overhead(config, image, quarters)
+    return LayerCost(cycles, blocks * groups * -(-outputs // (quarters * config.pe)) * inputs)
 
 
 def mode_costs(

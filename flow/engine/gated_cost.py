@@ -105,18 +105,13 @@ def gated_costs(
             continue
         passes = cost.nibble_passes(config) if image else 1
         blocks = cost.block_count(layer.conv_size, config)
-        last = 0
-        if config.pack and cost.packs(layer):
-            ((i, o),) = groups
-            running, last = cost.packed_cycles(i, o, config), cost.packed_overhead(config)
-            tiles = o // (cost.QUARTERS * config.pe) * i
-        else:
-            running = blocks * sum(cost.group_cycles(passes * i, o, config) for i, o in groups)
-            tiles = blocks * sum(-(-o // config.pe) * passes * i for i, o in groups)
-        end = taken + running + last + cost.overhead(config)
+        quarters = cost.quarters_of(layer, config)
+        running = blocks * sum(cost.group_cycles(passes * i, o, config, quarters=quarters) for i, o in groups)
+        tiles = blocks * sum(-(-o // (quarters * config.pe)) * passes * i for i, o in groups)
+        end = taken + running + cost.overhead(config, quarters=quarters)
         costs[layer.name] = cost.LayerCost(end - began, tiles)
         began = now = end
-        asked = taken + running + last + 1 + PREPARED
+        asked = end - cost.overhead(config) + 1 + PREPARED
     return costs
 
 

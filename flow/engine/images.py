@@ -19,7 +19,7 @@ Tables: word w has what residual code w % 16 is worth, and the lowest level with
 
 import numpy as np
 
-from flow.engine.cost import QUARTERS, packs
+from flow.engine.cost import QUARTERS, quarters_of
 from flow.engine.interface import load_interface
 from flow.engine.plan import Plan, kernel_stride, residual_values
 from flow.engine.products import ENTRY
@@ -131,7 +131,7 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
         if layer.kind != "conv":
             continue
         base, words = plan.weights[layer.name], kernel_words(layer).reshape(layer.out_channels, -1)
-        if config.pack and packs(layer):
+        if quarters_of(layer, config) > 1:
             quarters = words.reshape(-1, QUARTERS, layer.in_channels).swapaxes(0, 1).reshape(QUARTERS, -1)
             kernels[:, base : base + quarters.shape[1]] = quarters
             continue

@@ -1,6 +1,6 @@
 """The engine's program: one descriptor per layer and mode."""
 
-from flow.engine.cost import QUARTERS, packs
+from flow.engine.cost import quarters_of
 from flow.engine.interface import load_interface
 from flow.engine.plan import M, Place, Plan, input_count, kernel_stride, stored_size
 from flow.engine.products import FACTOR_SHIFTS
@@ -47,7 +47,7 @@ def descriptor_fields(
         skip: see `skipped`, of the first layer of an exit's branch how many follow in that.
     """
     groups = graph.groups(mode, layer)
-    outputs = layer.out_channels // (QUARTERS if plan.config.pack and packs(layer) else 1)
+    outputs = layer.out_channels // quarters_of(layer, plan.config)
     if layer.kind != "conv":
         return {
             "kind": EXCITE if layer.kind == "excite" else GATE if layer.decisions else LINEAR,
