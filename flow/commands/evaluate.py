@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.data import load_test
     from flow.models import NAMES, create
     from flow.nn.modes import group_vector, mode_names
-    from flow.training.checkpoint import load_named, read_record
+    from flow.training.checkpoint import is_shipped, load_named, read_record
     from flow.training.evaluate import image_size, predict
     from flow.training.work import Work, exit_table
 
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         return _file(args)
     if pixels_of(args):
         raise GatefoldError(f"--mean, --deviation and --divisor belong to a QONNX file; {args.model} brings its own.")
-    if args.checkpoint is None and args.model not in NAMES:
+    if args.checkpoint is None and not (args.model in NAMES or is_shipped(args.model)):
         create(args.model)  # refuses an unknown name
         raise GatefoldError(f"No weights of {args.model} are shipped; give some with --checkpoint.")
     model = load_named(args.model, args.checkpoint)

@@ -91,6 +91,11 @@ def _weights_path(name_or_path: str | Path) -> Path:
     return path
 
 
+def is_shipped(name: str) -> bool:
+    """Whether there are trained weights of a network of that name in the folder of the shipped ones."""
+    return _is_model(name) and (SHIPPED / f"{name}.safetensors").exists()
+
+
 def _is_model(name):
     try:
         check_name(str(name))
