@@ -5,7 +5,8 @@ them on one set of lanes. Feature maps are [N, H, W, C] as everywhere in FINN, a
 producer's shuffle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from finn.custom_op.fpgadataflow import register_custom_op
@@ -19,7 +20,8 @@ from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
 from flow.engine.plan import needs_tables
 from flow.export.excite_step import TYPES as EXCITE_TYPES
 from flow.export.excite_step import excite_layer
-from flow.export.lstm_step import TYPES, run_step, step_layer
+from flow.export.lstm_step import TYPES as STEP_TYPES
+from flow.export.lstm_step import run_step, step_layer
 from flow.finn.folding import attribute_types, folding_of
 from flow.graph.excite import factors
 from flow.graph.integer import convolve, decide, multiply
@@ -419,34 +421,66 @@ class SwitchableGate(SwitchableLayer):
         context[self.onnx_node.output[0]] = made.astype(np.float32)
 
 
-@register_custom_op
-class SwitchableStep(SwitchableLayer):
-    """A step of the LSTM of layer gates, on the engine's vector unit; `flow.graph.lstm` defines it.
+class _SeveralProducts(SwitchableLayer):
+    """A layer of several products on the engine's vector unit that reads sums over the pixels of a map; its integers are attributes.
 
-    Inputs:
-        0: sums [N, C], UINT16, or with `size` the map [N, H, W, C], UINT4, whose sums over the pixels it reads.
-        1: state [N, 2H], INT16, that the step before left; absent in the first.
-
-    Outputs: the decision [N, 1], BINARY, which is 1 in a mode without gates, and the state.
-
-    Its integers are attributes, those of `flow.export.lstm_step`.
+    Input 0: sums [N, C], UINT16, or with `size` the map [N, H, W, C], UINT4, whose sums over the pixels it reads.
     """
 
+    TYPES: dict[str, tuple]
+    MAKE: Callable[[str, Callable[[str], Any]], Layer]
+    """From a name and the attributes to the layer."""
+
     def get_nodeattr_types(self) -> dict[str, tuple]:
-        return {
-            **super().get_nodeattr_types(),
-            **TYPES,
-            "in_channels": ("i", True, 0),
-            "size": ("i", False, 0),
-            "mask": ("i", False, 0, {0}),
-            "when": ("i", False, 0, {0}),
-        }
+        return {**super().get_nodeattr_types(), **self.TYPES, "in_channels": ("i", True, 0), "size": ("i", False, 0)}
 
     def weight_datatype(self) -> BaseDataType:
         return DataType["INT8"]
 
     def get_input_datatype(self, ind: int = 0) -> BaseDataType:
-        return DataType["INT16" if ind else "UINT4" if self.get_nodeattr("size") else "UINT16"]
+        return DataType["UINT4" if self.get_nodeattr("size") else "UINT16"]
+
+    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
+        count, inputs, size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_channels", "size"))
+        return (count, size, size, inputs) if size else (count, inputs)
+
+    def shape_only(self) -> Layer:
+        """The layer itself."""
+        return type(self).MAKE(self.get_nodeattr("layer"), self.get_nodeattr)
+
+    def sources(self) -> dict[str, str]:
+        """What the node reads beside a state: "input" to its tensor."""
+        return {"input": self.onnx_node.input[0]}
+
+    def to_layer(self, tensors: Mapping[str, np.ndarray], **sources: str) -> Layer:
+        """As that of SwitchableLinear."""
+        layer = self.shape_only()
+        for name, maker in sources.items():
+            setattr(layer, name, maker)
+        return layer
+
+    def sums(self, context: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What it reads, int64 [N, C]."""
+        sums = np.rint(context[self.onnx_node.input[0]]).astype(np.int64)
+        return sums.sum(axis=(1, 2)) if sums.ndim == 4 else sums
+
+
+@register_custom_op
+class SwitchableStep(_SeveralProducts):
+    """A step of the LSTM of layer gates; `flow.graph.lstm` defines it.
+
+    Input 1: state [N, 2H], INT16, that the step before left; absent in the first.
+
+    Outputs: the decision [N, 1], BINARY, which is 1 in a mode without gates, and the state.
+
+    Its integers are those of `flow.export.lstm_step`.
+    """
+
+    TYPES = {**STEP_TYPES, "mask": ("i", False, 0, {0}), "when": ("i", False, 0, {0})}
+    MAKE = step_layer
+
+    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
+        return DataType["INT16"] if ind else super().get_input_datatype()
 
     def get_output_datatype(self, ind: int = 0) -> BaseDataType:
         return DataType["INT16" if ind else "BINARY"]
@@ -456,10 +490,7 @@ class SwitchableStep(SwitchableLayer):
             model.set_tensor_datatype(output, self.get_output_datatype(index))
 
     def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        count, inputs, size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_channels", "size"))
-        if ind:
-            return (count, 2 * self.get_nodeattr("hidden"))
-        return (count, size, size, inputs) if size else (count, inputs)
+        return self.get_normal_output_shape(1) if ind else super().get_normal_input_shape()
 
     def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
         return (self.get_nodeattr("numInputVectors"), 2 * self.get_nodeattr("hidden") if ind else 1)
@@ -471,57 +502,29 @@ class SwitchableStep(SwitchableLayer):
         shared = (4 * hidden + 1) * -(-2 * hidden // lanes) if len(self.onnx_node.input) == 1 else 0
         return rom_blocks(words + shared, 8 * lanes)
 
-    def shape_only(self) -> Layer:
-        """The layer itself."""
-        return step_layer(self.get_nodeattr("layer"), self.get_nodeattr)
-
-    def sources(self) -> dict[str, str]:
-        """What the node reads beside the state: "input" to its tensor."""
-        return {"input": self.onnx_node.input[0]}
-
-    def to_layer(self, tensors: Mapping[str, np.ndarray], **sources: str) -> Layer:
-        """As that of SwitchableLinear."""
-        layer = self.shape_only()
-        for name, maker in sources.items():
-            setattr(layer, name, maker)
-        return layer
-
     def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
         """Integer-exact execution by the compiler's reference."""
-        sums, *state = (context[name] for name in self.onnx_node.input)
-        sums = sums.sum(axis=(1, 2)) if sums.ndim == 4 else sums
-        score, left = run_step(self.shape_only(), sums, state[0] if state else None)
+        state = [context[name] for name in self.onnx_node.input[1:]]
+        score, left = run_step(self.shape_only(), self.sums(context), state[0] if state else None)
         decided = score >= 0 if self.gated() else np.ones_like(score)
         for tensor, value in zip(self.onnx_node.output, (decided, left), strict=True):
             context[tensor] = value.astype(np.float32)
 
 
 @register_custom_op
-class SwitchableExcite(SwitchableLayer):
-    """Factors of squeeze-and-excitation, on the engine's vector unit; `flow.graph.excite` defines them.
-
-    Input: sums [N, C], UINT16, or with `size` the map [N, H, W, C], UINT4, whose sums over the pixels it reads.
+class SwitchableExcite(_SeveralProducts):
+    """Factors of squeeze-and-excitation; `flow.graph.excite` defines them.
 
     Output: factors [N, C], 0…256, INT16.
 
-    Its integers are attributes, those of `flow.export.excite_step`.
+    Its integers are those of `flow.export.excite_step`.
     """
 
-    def get_nodeattr_types(self) -> dict[str, tuple]:
-        return {**super().get_nodeattr_types(), **EXCITE_TYPES, "in_channels": ("i", True, 0), "size": ("i", False, 0)}
-
-    def weight_datatype(self) -> BaseDataType:
-        return DataType["INT8"]
-
-    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
-        return DataType["UINT4" if self.get_nodeattr("size") else "UINT16"]
+    TYPES = EXCITE_TYPES
+    MAKE = excite_layer
 
     def get_output_datatype(self, ind: int = 0) -> BaseDataType:
         return DataType["INT16"]
-
-    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
-        count, inputs, size = (self.get_nodeattr(name) for name in ("numInputVectors", "in_channels", "size"))
-        return (count, size, size, inputs) if size else (count, inputs)
 
     def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
         return (self.get_nodeattr("numInputVectors"), self.get_nodeattr("in_channels"))
@@ -530,26 +533,9 @@ class SwitchableExcite(SwitchableLayer):
         lanes, hidden, channels = (self.get_nodeattr(name) for name in ("V", "hidden", "in_channels"))
         return rom_blocks(hidden * -(-channels // lanes) + channels * -(-hidden // lanes), 8 * lanes)
 
-    def shape_only(self) -> Layer:
-        """The layer itself."""
-        return excite_layer(self.get_nodeattr("layer"), self.get_nodeattr)
-
-    def sources(self) -> dict[str, str]:
-        """What the node reads: "input" to its tensor."""
-        return {"input": self.onnx_node.input[0]}
-
-    def to_layer(self, tensors: Mapping[str, np.ndarray], **sources: str) -> Layer:
-        """As that of SwitchableLinear."""
-        layer = self.shape_only()
-        for name, maker in sources.items():
-            setattr(layer, name, maker)
-        return layer
-
     def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
         """Integer-exact execution by the compiler's reference."""
-        sums = np.rint(context[self.onnx_node.input[0]]).astype(np.int64)
-        sums = sums.sum(axis=(1, 2)) if sums.ndim == 4 else sums
-        context[self.onnx_node.output[0]] = factors(self.shape_only(), sums).astype(np.float32)
+        context[self.onnx_node.output[0]] = factors(self.shape_only(), self.sums(context)).astype(np.float32)
 
 
 def initializers(model: ModelWrapper) -> dict[str, np.ndarray]:
