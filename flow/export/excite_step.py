@@ -13,34 +13,23 @@ import numpy as np
 from onnx import GraphProto, NodeProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.base import CustomOp
 from qonnx.custom_op.registry import add_op_to_domain
 
-from flow.export.lstm_step import DOMAIN
+from flow.export.integer_operator import DOMAIN, IntegerOperator, product_attributes, product_of, product_types
 from flow.graph.excite import Expand, excited, factors
 from flow.graph.layers import ACTIVATION_MAX, Layer
-from flow.graph.lstm import Rescale
 
-TYPES = {
-    "channels": ("i", True, 0),
-    "hidden": ("i", True, 0),
-    "weight": ("ints", True, []),
-    "bias": ("ints", True, []),
-    "rescale": ("ints", True, []),
-    "expand_weight": ("ints", True, []),
-    "expand_bias": ("ints", True, []),
-    "expand_rescale": ("ints", True, []),
-}
-"""Attributes of Excite, as qonnx describes them. weight [J, C] and expand_weight [C, J] in rows, rescale (multiplier, shift)."""
+PREFIXES = ("", "expand_")
+TYPES = {"channels": ("i", True, 0), "hidden": ("i", True, 0)}
+TYPES |= {name: kind for prefix in PREFIXES for name, kind in product_types(prefix).items()}
+"""Attributes of Excite; weight is [J, C] and expand_weight [C, J]."""
 
 
 def excite_attributes(layer: Layer) -> dict[str, Any]:
     """The attributes of a layer of kind "excite"."""
     made = {"channels": layer.in_channels, "hidden": layer.out_channels}
-    for prefix, part in (("", layer), ("expand_", layer.expand)):
-        made[f"{prefix}weight"] = part.weight.reshape(-1).tolist()
-        made[f"{prefix}bias"] = part.bias.tolist()
-        made[f"{prefix}rescale"] = [part.rescale.multiplier, part.rescale.shift]
+    for prefix, part in zip(PREFIXES, (layer, layer.expand), strict=True):
+        made |= product_attributes(prefix, part.weight, part.bias, part.rescale)
     return made
 
 
@@ -51,19 +40,15 @@ def excite_layer(name: str, attribute: Callable[[str], Any]) -> Layer:
         attribute: from an attribute's name to its value.
     """
     channels, hidden = attribute("channels"), attribute("hidden")
-    parts = []
-    for prefix, shape in (("", (hidden, channels)), ("expand_", (channels, hidden))):
-        weight, bias = (np.array(attribute(f"{prefix}{part}"), np.int64) for part in ("weight", "bias"))
-        parts.append((weight.reshape(shape), bias, Rescale(*(int(value) for value in attribute(f"{prefix}rescale")))))
-    (weight, bias, rescale), expand = parts
+    shapes = (hidden, channels), (channels, hidden)
+    (weight, bias, rescale), expand = (product_of(*each, attribute) for each in zip(PREFIXES, shapes, strict=True))
     return Layer(name, "excite", weight, input="before", bias=bias, rescale=rescale, expand=Expand(*expand))
 
 
-class Excite(CustomOp):
-    """The operator, as qonnx executes it."""
+class Excite(IntegerOperator):
+    """From sums to factors."""
 
-    def get_nodeattr_types(self) -> dict[str, tuple]:
-        return TYPES
+    TYPES = TYPES
 
     def make_shape_compatible_op(self, model: ModelWrapper) -> NodeProto:
         return helper.make_node("Relu", self.onnx_node.input, self.onnx_node.output)
@@ -76,15 +61,11 @@ class Excite(CustomOp):
         layer = excite_layer(node.name, self.get_nodeattr)
         context[node.output[0]] = factors(layer, np.rint(context[node.input[0]]).astype(np.int64)).astype(np.float32)
 
-    def verify_node(self) -> None:
-        pass
 
+class Excited(IntegerOperator):
+    """From accumulators and factors to codes."""
 
-class Excited(CustomOp):
-    """The operator, as qonnx executes it."""
-
-    def get_nodeattr_types(self) -> dict[str, tuple]:
-        return {"shift": ("i", True, 0)}
+    TYPES = {"shift": ("i", True, 0)}
 
     def make_shape_compatible_op(self, model: ModelWrapper) -> NodeProto:
         return helper.make_node("Relu", self.onnx_node.input[:1], self.onnx_node.output)
@@ -96,9 +77,6 @@ class Excited(CustomOp):
         acc, factor = (np.rint(context[name]).astype(np.int64) for name in self.onnx_node.input)
         made = np.clip(excited(acc, factor, self.get_nodeattr("shift")), 0, ACTIVATION_MAX)
         context[self.onnx_node.output[0]] = made.astype(np.float32)
-
-    def verify_node(self) -> None:
-        pass
 
 
 for operator in (Excite, Excited):

@@ -21,26 +21,15 @@ import numpy as np
 from onnx import GraphProto, NodeProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.base import CustomOp
 from qonnx.custom_op.registry import add_op_to_domain
 
+from flow.export.integer_operator import DOMAIN, IntegerOperator, product_attributes, product_of, product_types
 from flow.graph.layers import Layer
-from flow.graph.lstm import Lstm, Rescale
+from flow.graph.lstm import Lstm
 
-DOMAIN = "gatefold"
-TYPES = {
-    "channels": ("i", True, 0),
-    "hidden": ("i", True, 0),
-    "weight": ("ints", True, []),
-    "bias": ("ints", True, []),
-    "rescale": ("ints", True, []),
-    "lstm_weight": ("ints", True, []),
-    "lstm_bias": ("ints", True, []),
-    "lstm_rescale": ("ints", True, []),
-    "score_weight": ("ints", True, []),
-    "score_bias": ("i", True, 0),
-}
-"""Attributes, as qonnx describes them. weight [H, C], lstm_weight [4H, 2H] and score_weight [H] in rows, rescale (multiplier, shift)."""
+TYPES = {"channels": ("i", True, 0), "hidden": ("i", True, 0), **product_types(""), **product_types("lstm_")}
+TYPES |= {"score_weight": ("ints", True, []), "score_bias": ("i", True, 0)}
+"""Attributes; weight is [H, C], lstm_weight [4H, 2H] and score_weight [H]."""
 
 
 def step_attributes(layer: Layer) -> dict[str, Any]:
@@ -49,12 +38,8 @@ def step_attributes(layer: Layer) -> dict[str, Any]:
     return {
         "channels": layer.in_channels,
         "hidden": lstm.hidden,
-        "weight": layer.weight.reshape(-1).tolist(),
-        "bias": layer.bias.tolist(),
-        "rescale": [layer.rescale.multiplier, layer.rescale.shift],
-        "lstm_weight": lstm.weight.reshape(-1).tolist(),
-        "lstm_bias": lstm.bias.tolist(),
-        "lstm_rescale": [lstm.rescale.multiplier, lstm.rescale.shift],
+        **product_attributes("", layer.weight, layer.bias, layer.rescale),
+        **product_attributes("lstm_", lstm.weight, lstm.bias, lstm.rescale),
         "score_weight": lstm.output.tolist(),
         "score_bias": lstm.output_bias,
     }
@@ -66,15 +51,11 @@ def step_layer(name: str, attribute: Callable[[str], Any]) -> Layer:
     Args:
         attribute: from an attribute's name to its value.
     """
-    arrays = {key: np.array(attribute(key), np.int64) for key in ("weight", "bias", "lstm_weight", "lstm_bias", "score_weight")}
-    rescale, lstm_rescale = (Rescale(*(int(value) for value in attribute(key))) for key in ("rescale", "lstm_rescale"))
     hidden = attribute("hidden")
-    lstm = Lstm(
-        arrays["lstm_weight"].reshape(4 * hidden, 2 * hidden), arrays["lstm_bias"], lstm_rescale, arrays["score_weight"],
-        int(attribute("score_bias")),
-    )  # fmt: skip
-    weight = arrays["weight"].reshape(hidden, attribute("channels"))
-    return Layer(name, "lstm", weight, input="before", bias=arrays["bias"], rescale=rescale, lstm=lstm)
+    weight, bias, rescale = product_of("", (hidden, attribute("channels")), attribute)
+    gates = product_of("lstm_", (4 * hidden, 2 * hidden), attribute)
+    lstm = Lstm(*gates, np.array(attribute("score_weight"), np.int64), int(attribute("score_bias")))
+    return Layer(name, "lstm", weight, input="before", bias=bias, rescale=rescale, lstm=lstm)
 
 
 def run_step(layer: Layer, sums: np.ndarray, state: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -86,11 +67,10 @@ def run_step(layer: Layer, sums: np.ndarray, state: np.ndarray | None) -> tuple[
     return lstm.score(after)[:, None], np.concatenate(after, axis=1)
 
 
-class LstmStep(CustomOp):
+class LstmStep(IntegerOperator):
     """The operator, as qonnx executes it."""
 
-    def get_nodeattr_types(self) -> dict[str, tuple]:
-        return TYPES
+    TYPES = TYPES
 
     def make_shape_compatible_op(self, model: ModelWrapper) -> NodeProto:
         node = self.onnx_node
@@ -105,9 +85,6 @@ class LstmStep(CustomOp):
         made = run_step(step_layer(self.onnx_node.name, self.get_nodeattr), inputs[0], inputs[1] if len(inputs) > 1 else None)
         for tensor, value in zip(self.onnx_node.output, made, strict=True):
             context[tensor] = value.astype(np.float32)
-
-    def verify_node(self) -> None:
-        pass
 
 
 add_op_to_domain(DOMAIN, LstmStep)

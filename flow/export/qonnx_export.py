@@ -36,7 +36,8 @@ from qonnx.util.basic import qonnx_make_model
 
 from flow.export import metadata
 from flow.export.excite_step import excite_attributes
-from flow.export.lstm_step import DOMAIN, step_attributes
+from flow.export.integer_operator import DOMAIN
+from flow.export.lstm_step import step_attributes
 from flow.graph.layers import IMAGE, SHUFFLE_GROUPS, LayerGraph
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
