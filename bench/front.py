@@ -21,7 +21,7 @@ from flow.engine.frame import frame_costs
 from flow.engine.plan import plan
 from flow.engine.select import choose
 from flow.export.from_model import layer_graph
-from flow.graph.exits import OFF, Halting, lead
+from flow.graph.exits import Halting
 from flow.graph.integer import Result, run
 from flow.graph.layers import LayerGraph
 from flow.training.checkpoint import load_model
@@ -47,11 +47,8 @@ def haltings(graph: LayerGraph, results: list[Result]) -> Iterator[tuple[str, Ha
     yield "", Halting.nowhere(count)
     for number in range(count):
         yield f", exit {number}", Halting.at(number, count)
-    if count:
-        leads = [np.concatenate([lead(result.exit_logits[name]) for result in results]) for name in results[0].exit_logits]
-        for share in SURE:
-            margins = tuple(int(np.quantile(found, share)) for found in leads)
-            yield f", sure of {1 - share:.0%}", Halting((OFF,) * count, margins)
+    for share in SURE if count else ():
+        yield f", sure of {1 - share:.0%}", Halting.sure([result.exit_logits for result in results], share)
 
 
 def points(name: str, images: np.ndarray, labels: np.ndarray) -> Iterator[Point]:

@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flow.build.bitstream import found
 from flow.build.deploy import LIBRARY, description, fill, read
 from flow.build.source import ORIGIN, Source, is_file, origin_of, source_of
@@ -23,7 +21,7 @@ from flow.engine.config import Folding
 from flow.engine.interface import INTERFACE_FILE
 from flow.engine.select import check_fit
 from flow.errors import GatefoldError
-from flow.graph.exits import OFF, Halting, lead
+from flow.graph.exits import Halting
 from flow.graph.integer import Result, picture_frames
 from flow.kept import clear, content_digest, replace_file, replace_folder
 
@@ -315,13 +313,5 @@ class Build:
                 for mode, cycles in seen(Halting.at(number, exits)).cycles.items():
                     whole.exits.setdefault(mode, []).append(cycles)
             if exits:
-                seen(_sure_of_half(list(results.values())))
+                seen(Halting.sure([result.exit_logits for result in results.values()], 0.5))
         return whole
-
-
-def _sure_of_half(results):
-    """The Halting that half of the frames meet at each exit by the margins of their logits."""
-    margins = [
-        int(np.median(np.concatenate([lead(result.exit_logits[name]) for result in results]))) for name in results[0].exit_logits
-    ]
-    return Halting((OFF,) * len(margins), tuple(margins))

@@ -46,6 +46,16 @@ class Halting:
         """All frames stop at one exit, or with `number == exits` at none."""
         return cls(tuple(0 if exit == number else OFF for exit in range(exits)), (OFF,) * exits)
 
+    @classmethod
+    def sure(cls, exit_logits: Sequence[Mapping[str, np.ndarray]], share: float) -> Self:
+        """Frames stop by their margins alone: at each exit a share of those whose logits are given does not.
+
+        Args:
+            exit_logits: of some batches, name of an exit's classifier -> int64 [N, K].
+        """
+        leads = [np.concatenate([lead(batch[name]) for batch in exit_logits]) for name in exit_logits[0]]
+        return cls((OFF,) * len(leads), tuple(int(np.quantile(found, share)) for found in leads))
+
 
 def lead(logits: np.ndarray) -> np.ndarray:
     """By how much the best logit leads the second: int64 [N, K] -> [N]."""

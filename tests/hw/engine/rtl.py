@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from flow.engine.sources import accelerator_sources
 from flow.simulation.compile import compile_model
 from flow.simulation.library import Model
@@ -51,3 +53,8 @@ def faulty(module, old, new, folder, monkeypatch):
     changed.write_text(text.replace(old, new))
     replaced = [changed if file.stem == module else file for file in sources]
     monkeypatch.setattr("rtl.accelerator_sources", lambda folder: replaced)
+
+
+def fault_cases(faults):
+    """Planted faults as cases of a test, those behind the first one slow."""
+    return [pytest.param(*fault, marks=[] if fault is faults[0] else pytest.mark.slow) for fault in faults]

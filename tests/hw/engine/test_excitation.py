@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from rtl import faulty, pack, step, unit
+from rtl import fault_cases, faulty, pack, step, unit
 
 from flow.engine.cost import LINEAR_OVERHEAD, Unplanned, vector_cycles
 from flow.engine.images import fc_words
@@ -82,10 +82,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "module, old, new",
-    [pytest.param(*fault, marks=[] if fault is FAULTS[0] else pytest.mark.slow) for fault in FAULTS],
-)
+@pytest.mark.parametrize("module, old, new", fault_cases(FAULTS))
 def test_a_fault_is_found(module, old, new, tmp_path, monkeypatch):
     faulty(module, old, new, tmp_path, monkeypatch)
     with pytest.raises(AssertionError):

@@ -2,7 +2,7 @@
 kernel, completes each active output once, and nothing else."""
 
 import pytest
-from rtl import faulty, unit
+from rtl import fault_cases, faulty, unit
 
 from flow.simulation.library import Model, RtlSimError
 
@@ -36,10 +36,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "module, old, new",
-    [pytest.param(*fault, marks=[] if fault is FAULTS[0] else pytest.mark.slow) for fault in FAULTS],
-)
+@pytest.mark.parametrize("module, old, new", fault_cases(FAULTS))
 def test_a_fault_is_found(module, old, new, tmp_path, monkeypatch):
     faulty(module, old, new, tmp_path, monkeypatch)
     with bench(tmp_path) as model:
