@@ -1,61 +1,28 @@
 """A network with channel gates and early exits, built and run on the simulated board: PyTorch, the layer graph and the board agree on 32
 images at every exit, by number, by cycles and by the margin of the logits; and what is no exit is refused."""
 
-import json
-
 import numpy as np
 import pytest
-import torch
-from test_gated_board import ask
+from equipped import IMAGES, MODES, ask, build_of, made
 
 from board.deploy import open_deploy
 from board.exits import halting_of
-from flow import models
-from flow.build.deploy import built_graph
-from flow.cli import main
-from flow.engine.config import EngineConfig
 from flow.engine.cost import frame_cost
 from flow.engine.frame import frame_record
 from flow.graph.exits import OFF, Course, Halting, lead
 from flow.graph.integer import run
-from flow.paths import build_root
-from flow.training.checkpoint import save_model
-
-IMAGES = 32
-MODES = "full,1/4"
 
 
 @pytest.fixture(scope="module")
 def model():
-    """resnet8 with DDI's channel gates, its exits and random weights; the gates' biases are spread."""
-    torch.set_num_threads(1)
-    model = models.initialise(models.create("resnet8", gates="channel", exits=True, ungated=True), 3)
-    generator = torch.Generator().manual_seed(1)
-    for name, parameter in model.gates.named_parameters():
-        if name.endswith("linear.bias"):
-            parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
-    return model.eval()
+    """With DDI's channel gates."""
+    return made("channel")
 
 
 @pytest.fixture(scope="module")
 def built(model, tmp_path_factory):
     """(deploy folder, modes.json, layer graph, EngineConfig) of its build."""
-    weights = tmp_path_factory.mktemp("weights") / "exits.safetensors"
-    save_model(model, weights, {"data": "cifar10"})
-    folder = build_root() / "test" / "exits"
-    assert (
-        main(["build", "resnet8", "--checkpoint", str(weights), "--modes", f"{MODES},full ungated", "--output", str(folder)]) == 0
-    )
-    contents = json.loads((folder / "deploy" / "modes.json").read_text())
-    return folder / "deploy", contents, built_graph(folder, contents), EngineConfig.of(contents["parameters"])
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    images = np.random.default_rng(11).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
-    path = tmp_path_factory.mktemp("pictures") / "x.npy"
-    np.save(path, images)
-    return path, images
+    return build_of(model, "exits", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

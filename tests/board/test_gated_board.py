@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from equipped import IMAGES, ask, build_of, made
 
-from flow import models
 from flow.build.deploy import built_graph
 from flow.cli import main
 from flow.engine.config import EngineConfig
@@ -15,22 +15,14 @@ from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.plan import record_decisions
 from flow.graph.integer import run
 from flow.paths import build_root
-from flow.training.checkpoint import SHIPPED, load_model, save_model
-
-IMAGES = 32
+from flow.training.checkpoint import SHIPPED, load_model
 
 
 @pytest.fixture(scope="module")
 def model():
-    """resnet8 with DDI's gates, LSTM and channel gates, exits that no frame takes here, and random weights; the gates' biases are
-    spread, so that they differ from picture to picture."""
-    torch.set_num_threads(1)
-    model = models.initialise(models.create("resnet8", gates="ddi", exits=True, ungated=True), 3)
-    generator = torch.Generator().manual_seed(1)
-    for name, parameter in model.gates.named_parameters():
-        if name.endswith("linear.bias"):
-            parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
-    spread_projections(model.eval())
+    """With DDI's gates, LSTM and channel gates; no frame takes its exits here."""
+    model = made("ddi")
+    spread_projections(model)
     return model
 
 
@@ -47,28 +39,8 @@ def spread_projections(model):
 @pytest.fixture(scope="module")
 def gated(model, tmp_path_factory):
     """(deploy folder, layer graph, EngineConfig) of its build."""
-    weights = tmp_path_factory.mktemp("weights") / "gated.safetensors"
-    save_model(model, weights, {"data": "cifar10"})
-    folder = build_root() / "test" / "gated"
-    assert (
-        main(["build", "resnet8", "--checkpoint", str(weights), "--modes", "full,1/4,full ungated", "--output", str(folder)]) == 0
-    )
-    contents = json.loads((folder / "deploy" / "modes.json").read_text())
-    return folder / "deploy", built_graph(folder, contents), EngineConfig.of(contents["parameters"])
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    images = np.random.default_rng(11).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
-    path = tmp_path_factory.mktemp("pictures") / "x.npy"
-    np.save(path, images)
-    return path, images
-
-
-def ask(program, deploy, *options, count=IMAGES):
-    done = program("--board-dir", deploy, "--count", count, "--json", *options)
-    assert done.code == 0, done.err
-    return json.loads(done.out)
+    deploy, _, graph, config = build_of(model, "gated", tmp_path_factory)
+    return deploy, graph, config
 
 
 def check(answer, gated, images, modes, forced=None):
