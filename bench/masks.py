@@ -1,10 +1,11 @@
-"""What group modes, gates and early exits cost: LUT and FF of the tile engine against the same engine without them.
+"""What group modes, gates, the LSTM of layer gates and early exits cost: LUT and FF of the tile engine against the same engine without them.
 
     .venv/bin/python bench/masks.py [--board pynq-z2] [--no-dsp] [--json]
 
 All are synthesised by yosys in this run, with the sizes of an untrained resnet8. The engine without modes has a program for the full
-network only and no group logic. The engine with gates has lists of active channels, decisions and the memories of DDI's channel gates; the
-one that it is compared with has these memories too, and no gates; likewise the engine with two early exits. Everything else is the same.
+network only and no group logic. The engine with gates has lists of active channels, decisions, the memories of DDI's channel gates and
+quarters of the lanes that work for themselves; the one that it is compared with has the common memories too, and no gates. Likewise the engine
+with an LSTM beside channel gates, and that with two early exits. Everything else is the same.
 """
 
 import argparse
@@ -18,7 +19,12 @@ from flow.engine.select import choose
 from flow.graph.random_graph import random_gated, random_resnet, with_exits
 from flow.synth.resources import estimate
 
-COSTS = {"cost": ("modes", "one_mode"), "gates_cost": ("gates", "no_gates"), "exits_cost": ("exits", "no_exits")}
+COSTS = {
+    "cost": ("modes", "one_mode"),
+    "gates_cost": ("gates", "no_gates"),
+    "lstm_cost": ("lstm", "no_lstm"),
+    "exits_cost": ("exits", "no_exits"),
+}
 
 
 def main():
@@ -31,12 +37,15 @@ def main():
     folding = choose(find_board(args.board), dsp=not args.no_dsp)
     modes = plan(random_resnet(), folding).config.parameters()
     gates = plan(random_gated(kinds=("channel",), blocks=(1, 1, 2)), folding).config.parameters()
+    lstm = plan(random_gated(kinds=("ddi",)), folding).config.parameters()
     exits = plan(with_exits(random_resnet(), ("stage1.block1", "stage2.block1")), folding).config.parameters()
     engines = {
         "modes": modes,
         "one_mode": {**modes, "MODES": 1},
         "gates": gates,
         "no_gates": {**gates, "GATES": 0, "DECISIONS": 0, "PACK": 0},
+        "lstm": lstm,
+        "no_lstm": {**lstm, "HIDDEN": 0},
         "exits": exits,
         "no_exits": {**exits, "EXITS": 0},
     }
