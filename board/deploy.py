@@ -24,9 +24,10 @@ from board.description import (
 from board.errors import BoardError
 from board.exits import Exit, Halting, computed, read_exits
 from board.gates import Gate, Work, executed_tiles, read_gates
+from board.network import read_network
 
 UNGATED = " ungated"  # behind the name of a mode: the same without gates
-NEEDED = ("accelerator.hwh", "accelerator.so", "interface.json", "samples.npz")
+NEEDED = ("accelerator.hwh", "accelerator.so", "interface.json", "network.bin", "samples.npz")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Deploy:
     Attributes:
         folder: where it lies.
         model, board, clock_mhz: of the build.
-        build_hash: first 32 bits of the build's SHA-256, as the hardware's register holds them.
+        engine_hash: first 32 bits of the engine's SHA-256, as the hardware's register holds them.
         classes: names of the classes.
         class_order: the class of each of the hardware's logits, int64 [classes].
         picture: Picture, what pictures it takes.
@@ -50,7 +51,7 @@ class Deploy:
     model: str
     board: str
     clock_mhz: float
-    build_hash: int
+    engine_hash: int
     classes: List[str]
     class_order: np.ndarray
     picture: Picture
@@ -80,6 +81,19 @@ class Deploy:
                 f"or run on a machine without a board to simulate."
             )
         return path
+
+    @property
+    def remedy(self) -> str:
+        """What helps where files do not belong together."""
+        return f"build again with: make bitstream MODEL={self.model}"
+
+    def network(self) -> np.ndarray:
+        """The network image, uint8 [bytes].
+
+        Raises:
+            BoardError: it is none, or one for another engine.
+        """
+        return read_network(self.folder / "network.bin", self.engine_hash, self.remedy)
 
     def layer_tiles(
         self, modes: List[Mode], decisions: np.ndarray, stopped: np.ndarray, halting: Optional[Halting] = None
@@ -178,7 +192,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         contents["model"],
         contents["board"],
         float(contents["clock_mhz"]),
-        int(contents["build_hash"][:8], 16),
+        int(contents["engine_hash"][:8], 16),
         contents["classes"],
         np.array(contents["class_order"] or range(len(contents["classes"]))),
         picture,
@@ -228,10 +242,6 @@ def _check_files(folder, files, remedy):
             raise BoardError(f"{path} is missing; {remedy}.")
         if _sha256(path) != digest:
             raise BoardError(f"{path} is damaged or of another build: its SHA-256 is not the one in modes.json; {remedy}.")
-    images = folder / "images"
-    for path in sorted(images.iterdir()) if images.is_dir() else ():
-        if f"images/{path.name}" not in files:
-            raise BoardError(f"{path} is no file of this build; remove it, or {remedy}.")
 
 
 def _sha256(path):

@@ -10,7 +10,7 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-FORMAT = 6
+FORMAT = 7
 PIXELS = 256  # values of a pixel
 BURST_BYTES = 128  # what the accelerator reads at a time
 SIZES = (8, 16, 32)  # of the planes that the accelerator reads
@@ -19,7 +19,7 @@ CLOCK_MHZ = (1, 1000)  # beyond what a PLL of the Zynq and its dividers can give
 REGISTERS = (
     "id",
     "version",
-    "build_hash",
+    "engine_hash",
     "config",
     "control",
     "status",
@@ -40,8 +40,8 @@ REGISTERS = (
 )
 FIELDS = {
     "config": ("modes", "classes", "record_words"),
-    "control": ("start", "reset"),
-    "status": ("busy", "done", "error", "error_code"),
+    "control": ("start", "reset", "load"),
+    "status": ("busy", "done", "error", "loaded", "error_code"),
     "irq": ("pending",),
     "forced": ("enable", "word"),
     "exits": ("enable", "mode"),
@@ -157,9 +157,10 @@ def check_description(contents: dict) -> None:
         need(is_text(contents.get(key)), f"modes.json: {key} is {_short(contents.get(key))}")
     clock = contents.get("clock_mhz")
     need(is_number(clock, *CLOCK_MHZ), f"modes.json: clock_mhz is {_short(clock)}, not {CLOCK_MHZ[0]} to {CLOCK_MHZ[1]}")
-    build_hash = contents.get("build_hash")
+    engine_hash = contents.get("engine_hash")
     need(
-        isinstance(build_hash, str) and re.fullmatch("[0-9a-f]{64}", build_hash), f"modes.json: build_hash is {_short(build_hash)}"
+        isinstance(engine_hash, str) and re.fullmatch("[0-9a-f]{64}", engine_hash),
+        f"modes.json: engine_hash is {_short(engine_hash)}",
     )
     need(isinstance(contents.get("parameters"), dict), "modes.json: parameters says nothing of the engine")
     classes = contents.get("classes")

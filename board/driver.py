@@ -1,4 +1,4 @@
-"""Driver of the accelerator: a batch of images in, result records out, through registers and DMA.
+"""Driver of the accelerator: a network in, then batches of images in and result records out, through registers and DMA.
 
 It speaks to PYNQ alone (`Overlay`, its `gatefold_0`, `allocate`), so it cannot tell a board from the simulated one.
 Registers, error codes and record words come from the deploy folder's interface.json.
@@ -13,7 +13,7 @@ from typing import Dict, Optional, Sequence, Tuple
 import numpy as np
 
 from board.deploy import Deploy
-from board.description import Mode
+from board.description import BURST_BYTES, Mode
 from board.errors import BoardError, reading
 from board.exits import Halting
 
@@ -54,14 +54,15 @@ class Batch:
 
 
 class Accelerator:
-    """The accelerator of a deploy folder, loaded onto the active device.
+    """The accelerator of a deploy folder, loaded onto the active device, and its network into it.
 
     Args:
         deploy: board.deploy.Deploy.
         bitstream: path of what the device loads (`deploy.bitstream`).
 
     Raises:
-        BoardError: the hardware is not the one of this folder, cannot be loaded, or is busy with a batch that was given up.
+        BoardError: the hardware is not the one of this folder, cannot be loaded or refuses the network, or is busy with a batch that was
+            given up.
     """
 
     def __init__(self, deploy: Deploy, bitstream: Path):
@@ -90,6 +91,39 @@ class Accelerator:
             )
         self._registers = getattr(self._overlay, INSTANCE)
         self._check_identity()
+        self.load(deploy.network())
+
+    def load(self, network: np.ndarray, timeout: float = 10.0) -> int:
+        """Load a network image in the place of the one before; returns the clock cycles that it took.
+
+        Args:
+            network: uint8 [bytes], whole bursts.
+            timeout: seconds after which the load counts as lost.
+
+        Raises:
+            BoardError: the accelerator is busy, refuses the image, or does not answer; it then holds no network.
+        """
+        self._begin()
+        buffer = self._buffer((len(network),), np.uint8)
+        buffer[:] = network
+        buffer.flush()
+        self._write("source", buffer.device_address)
+        self._write("frames", len(network) // BURST_BYTES)
+        try:
+            self._write("control", self._bit("control", "load"))
+            deadline = time.monotonic() + timeout
+            while self._field("status", "busy", status := self._read("status")):
+                if time.monotonic() > deadline:
+                    raise BoardError(
+                        f"the accelerator has not loaded its network within {timeout:g} s: its memory does not answer; power-cycle the board."
+                    )
+                time.sleep(POLL_SECONDS)
+            self._refused(status, "the network")
+        except BaseException:
+            _give_up(self, (buffer,))
+            raise
+        self._write("irq", self._bit("irq", "pending"))
+        return self._read("cycles")
 
     def run(
         self,
@@ -124,9 +158,7 @@ class Accelerator:
                 f"a batch of {pixels.dtype} {list(pixels.shape)} with {len(modes)} modes cannot run; "
                 f"give uint8 [N, {height}, {width}, {colours}] and N modes."
             )
-        _release()
-        if self._field("status", "busy"):
-            raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
+        self._begin()
         source = self._buffer((frames, picture.frame_bytes), np.uint8)
         mode_list = self._buffer((frames,), np.uint8)
         records = self._buffer((frames, self._record_words), np.uint32)
@@ -181,10 +213,10 @@ class Accelerator:
 
     def _check_identity(self):
         deploy = self._deploy
-        remedy = f"build again with: make bitstream MODEL={deploy.model}"
+        remedy = deploy.remedy
         if self._read("id") != int(deploy.interface["id"], 16):
             raise BoardError(f"the loaded hardware is no Gatefold accelerator (id {self._read('id'):#010x}); {remedy}.")
-        for name, expected in (("version", deploy.interface["version"]), ("build_hash", deploy.build_hash)):
+        for name, expected in (("version", deploy.interface["version"]), ("engine_hash", deploy.engine_hash)):
             value = self._read(name)
             if value != expected:
                 raise BoardError(
@@ -219,16 +251,25 @@ class Accelerator:
                     f"answer; power-cycle the board, or allow more with --timeout."
                 )
             time.sleep(POLL_SECONDS)
-        if self._field("status", "error", status):
-            code = self._field("status", "error_code", status)
-            name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
-            raise BoardError(
-                f"the accelerator refused the batch with {name} (code {code}); check the modes and build again with: make bitstream MODEL={self._deploy.model}."
-            )
+        self._refused(status, "the batch")
         done = self._read("frames_done")
         if not self._field("status", "done", status) or done != frames:
             raise BoardError(
                 f"the accelerator stopped after {done} of {frames} frames without an error; let no other program use it, and run again."
+            )
+
+    def _begin(self):
+        """Nothing is under way from here on."""
+        _release()
+        if self._field("status", "busy"):
+            raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
+
+    def _refused(self, status, what):
+        if self._field("status", "error", status):
+            code = self._field("status", "error_code", status)
+            name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
+            raise BoardError(
+                f"the accelerator refused {what} with {name} (code {code}); check the modes and {self._deploy.remedy}."
             )
 
     def _unpack(self, records, modes, halting, cycles):

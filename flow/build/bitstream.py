@@ -54,4 +54,4 @@ def found(build: Path, contents: dict[str, Any]) -> dict[str, Path]:
 
 
 def _hardware(contents):
-    return [contents[key] for key in ("build_hash", "board", "part", "clock_mhz")]
+    return [contents[key] for key in ("engine_hash", "board", "part", "clock_mhz")]

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flow.build.bitstream import found
-from flow.build.deploy import LIBRARY, description, fill, read
+from flow.build.deploy import LIBRARY, NETWORK, description, fill, read
 from flow.build.source import ORIGIN, Source, is_file, origin_of, source_of
 from flow.build.steps import LOCK, STAMPS, Report, Steps, code_digest, digest, exclusive
 from flow.build.verify import Verification, compare, layer_cycles
 from flow.engine.boards import Board
-from flow.engine.compile import build_hash, with_hash
+from flow.engine.compile import engine_hash, with_hash
 from flow.engine.config import Folding
+from flow.engine.images import widths
 from flow.engine.interface import INTERFACE_FILE
+from flow.engine.network import read_image
 from flow.engine.select import check_fit
 from flow.errors import GatefoldError
 from flow.graph.exits import Halting
@@ -125,11 +127,11 @@ class Build:
     """The steps of one build.
 
     Args:
-        folder: build folder; model.onnx (QONNX), layers.onnx and engine.onnx (FINN), origin, images/, rtl/, simulation/ and
+        folder: build folder; model.onnx (QONNX), layers.onnx and engine.onnx (FINN), origin, network.bin, rtl/, simulation/ and
             deploy/ lie in it.
 
     Attributes:
-        hash: the build hash, SHA-256 in hex, once `run` has got so far.
+        hash: the engine's hash, SHA-256 in hex, once `run` has got so far.
     """
 
     def __init__(self, request: Request, folder: str | Path, report: Report = lambda title: None):
@@ -191,11 +193,11 @@ class Build:
         deploy = self.folder / "deploy"
         samples = self.source.samples(graph.picture_shape, SAMPLES)
         bitstream = found(self.folder, contents)
-        parts = self.folder / "images", self.folder / "simulation" / LIBRARY
+        parts = self.folder / NETWORK, self.folder / "simulation" / LIBRARY
         self.steps.run(
             "deploy",
             "writing the deploy folder",
-            digest(self.source.digest, code_digest("build"), contents, parts[1]),
+            digest(self.source.digest, code_digest("build"), contents, *parts),
             [deploy],
             lambda: replace_folder(deploy, lambda part: fill(part, contents, *parts, samples, bitstream)),
         )
@@ -215,32 +217,31 @@ class Build:
         self.steps.run(finn, "converting to FINN nodes", finn_key, graphs, write)
 
     def _generate(self):
-        """Images, parameters and top of the node in engine.onnx, and the hash of them all."""
+        """Network image, parameters and top of the node in engine.onnx, and the engine's hash."""
         from flow.engine.sources import RTL, accelerator_sources
-        from flow.finn.accelerator import check_images, engine_node
+        from flow.finn.accelerator import check_memories, engine_node
         from flow.finn.steps import ACCELERATOR_STEPS, convert
 
-        folders = [self.folder / "images", self.folder / "rtl"]
+        network, rtl = made = [self.folder / NETWORK, self.folder / "rtl"]
         model = self._engine()
         self.node = engine_node(model)
         self.graph, layout = self.node.layout()
         self.config = layout.config
 
         def write():
-            with tempfile.TemporaryDirectory() as made:
-                config = replace(self.conversion.config, folder=Path(made))
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                config = replace(self.conversion.config, folder=folder)
                 convert(model, ACCELERATOR_STEPS, config, on_step=self.steps.report)
-                for folder in folders:
-                    replace_folder(
-                        folder, lambda part, name=folder.name: shutil.copytree(Path(made) / name, part, dirs_exist_ok=True)
-                    )
+                replace_folder(rtl, lambda part: shutil.copytree(folder / rtl.name, part, dirs_exist_ok=True))
+                replace_file(network, lambda part: shutil.copyfile(folder / network.name, part))
 
         key = digest(self.folder / ENGINE, code_digest("engine", "finn"), INTERFACE_FILE, *sorted(RTL.glob("*.sv")))
-        self.steps.run("images", "writing memory images", key, folders, write)
-        images = {path.name: path.read_text() for path in folders[0].iterdir()}
-        check_images(self.node, images)
-        self.sources = accelerator_sources(folders[1])
-        self.hash = build_hash(images, self.config.parameters(), self.sources)
+        self.steps.run("network", "writing the network image", key, made, write)
+        self.network = network.read_bytes()
+        check_memories(self.node, read_image(self.network, widths(self.config)))
+        self.sources = accelerator_sources(rtl)
+        self.hash = engine_hash(self.config.parameters(), self.sources)
         self.parameters = with_hash(self.config.parameters(), self.hash)
 
     def _simulate(self):
@@ -262,13 +263,13 @@ class Build:
             seen.layers = layer_cycles(
                 self.node.build(),
                 library,
-                self.folder / "images",
+                self.hash,
                 lambda layer: self.steps.report(f"measuring cycles of {layer}"),
             )
             replace_file(report, lambda part: part.write_text(json.dumps(asdict(seen), indent=1) + "\n"))
 
         title = "running the RTL in every mode against the integer model"
-        checks = digest(key, self.source.digest, code_digest("graph", "engine", "build"), library)
+        checks = digest(key, self.network, self.source.digest, code_digest("graph", "engine", "build"), library)
         self.steps.run("verification", title, checks, [report], verify)
         if self.request.mapped:
             self._simulate_mapped(key)
@@ -289,7 +290,7 @@ class Build:
 
         self.steps.run("mapped-simulator", "compiling the accelerator as synthesis takes it", key, [library], compile_mapped)
         title = "running it in every mode against the integer model"
-        checks = digest(key, self.source.digest, code_digest("graph", "engine", "build"), library)
+        checks = digest(key, self.network, self.source.digest, code_digest("graph", "engine", "build"), library)
         self.steps.run("mapped-verification", title, checks, [report], verify)
 
     def _compare(self, library, power_on=0):
@@ -302,7 +303,7 @@ class Build:
         pictures = self.source.samples(self.graph.picture_shape, len(modes))[1]
         planes, indices, exits = picture_frames(self.graph, pictures), [names.index(mode) for mode in modes], len(self.graph.exits)
         results: dict[str, Result] = {}
-        with Simulator(library, self.folder / "images", power_on) as simulator:
+        with Simulator(library, self.network, power_on) as simulator:
 
             def seen(halting=None):
                 records, _ = simulator.run(planes, indices, halting=halting)

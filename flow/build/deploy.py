@@ -2,7 +2,7 @@
 
     modes.json       what was built and the operating modes (see `description`)
     interface.json   registers, error codes, record layout
-    images/*.mem     memory images of the simulated accelerator
+    network.bin      the network image, which the accelerator loads (`flow.engine.network`)
     accelerator.so   the simulated accelerator (C interface: hw/sim/accelerator_sim.h)
     accelerator.hwh  the hardware handoff that PYNQ reads; a bitstream goes beside it as accelerator.bit
     samples.npz      x: uint8 [N, height, width, colours] sample images, names: [N]
@@ -26,7 +26,7 @@ from flow.build.samples import Samples
 from flow.build.verify import Verification
 from flow.data.cifar10 import CLASSES
 from flow.engine.boards import Board
-from flow.engine.compile import build_hash, with_hash
+from flow.engine.compile import engine_hash, with_hash
 from flow.engine.config import EngineConfig
 from flow.engine.cost import block_count, frame_cost, mode_costs, quarters_of
 from flow.engine.frame import exit_cycles
@@ -38,8 +38,9 @@ from flow.errors import GatefoldError
 from flow.graph.layers import LayerGraph
 from flow.kept import content_digest
 
-FORMAT = 6
+FORMAT = 7
 MODES = "modes.json"
+NETWORK = "network.bin"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
 BITSTREAM = "accelerator.bit"
@@ -118,14 +119,14 @@ def description(
     """The contents of modes.json, without `files` and `digest`.
 
     Args:
-        hardware_hash: the build hash, SHA-256 in hex; the hardware's register holds its first 32 bits.
+        hardware_hash: the engine's hash, SHA-256 in hex; the hardware's register holds its first 32 bits.
         graph_hashes: two, SHA-256 in hex of the QONNX file and of the graph of layer nodes that it was built from.
         record: what is known of the weights: `data`, `class_names`, `accuracy` (mode name -> 0…1); empty when untrained.
         trained: whether the weights are trained ones.
         verification: from running the RTL.
 
     Returns:
-        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, qonnx_hash, layers_hash,
+        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, engine_hash, qonnx_hash, layers_hash,
         interface_version, parameters, classes (names, in the network's order), class_order (the class of each of the
         hardware's logits, None where they are the same), logit_scale, image (see `image_description`), simulator (file name),
         and `modes`: a list in the order of the mode index, each with name, index, gates (whether they run), group_counts (layer -> n),
@@ -161,7 +162,7 @@ def description(
         "board": board.name,
         "part": board.part,
         "clock_mhz": board.clock_mhz,
-        "build_hash": hardware_hash,
+        "engine_hash": hardware_hash,
         "qonnx_hash": graph_hashes[0],
         "layers_hash": graph_hashes[1],
         "interface_version": load_interface().version,
@@ -177,17 +178,19 @@ def description(
     }
 
 
-def fill(folder: Path, contents: dict[str, Any], images: Path, library: Path, samples: Samples, bitstream: dict[str, Path]) -> None:
+def fill(
+    folder: Path, contents: dict[str, Any], network: Path, library: Path, samples: Samples, bitstream: dict[str, Path]
+) -> None:
     """Write a deploy folder; its modes.json comes last.
 
     Args:
         folder: empty folder.
         contents: what `description` returns.
-        images: folder of the memory images.
+        network: the network image.
         library: the simulation library.
         bitstream: file name -> path, what `flow.build.bitstream.found` has found.
     """
-    shutil.copytree(images, folder / "images")
+    shutil.copyfile(network, folder / NETWORK)
     shutil.copyfile(library, folder / LIBRARY)
     shutil.copyfile(INTERFACE_FILE, folder / "interface.json")
     write_hwh(folder / HANDOFF, part=contents["part"], clock_mhz=contents["clock_mhz"])
@@ -254,12 +257,11 @@ def built_graph(build: Path, contents: dict[str, Any]) -> LayerGraph:
     return layer_graph(ModelWrapper(str(path)))
 
 
-def hardware(folder: Path, contents: dict[str, Any], rtl: Path) -> tuple[dict[str, int], list[Path]]:
+def hardware(contents: dict[str, Any], rtl: Path) -> tuple[dict[str, int], list[Path]]:
     """Parameters and RTL files of a build, as they went into it.
 
     Args:
-        folder: deploy folder.
-        contents: what `read` returns of it.
+        contents: what `read` returns of a deploy folder.
         rtl: folder for the generated files, the package and the module `accelerator` with its parameters.
 
     Returns:
@@ -269,10 +271,9 @@ def hardware(folder: Path, contents: dict[str, Any], rtl: Path) -> tuple[dict[st
         GatefoldError: the sources have changed since.
     """
     sources = accelerator_sources(rtl)
-    images = {path.name: path.read_text() for path in (folder / "images").glob("*.mem")}
-    if build_hash(images, contents["parameters"], sources) != contents["build_hash"]:
+    if engine_hash(contents["parameters"], sources) != contents["engine_hash"]:
         raise GatefoldError(f"hw/ has changed since {contents['model']} was built; run `gatefold build {contents['model']}` again.")
-    parameters = with_hash(contents["parameters"], contents["build_hash"])
+    parameters = with_hash(contents["parameters"], contents["engine_hash"])
     write_text(rtl / f"{NAME}.sv", top_text(parameters))
     return parameters, sources
 

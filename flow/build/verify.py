@@ -1,7 +1,5 @@
 """The simulated accelerator against the integer model and the cycle model."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +10,7 @@ import numpy as np
 from flow.engine.compile import Compiled
 from flow.engine.config import EngineConfig
 from flow.engine.frame import frame_record
-from flow.engine.images import bias_image, program_image
+from flow.engine.images import bias_words
 from flow.engine.program import program_words
 from flow.errors import GatefoldError
 from flow.graph.exits import Halting
@@ -92,7 +90,7 @@ def compare(
 
 
 def layer_cycles(
-    compiled: Compiled, library: Path, images: Path, on_layer: Callable[[str], object] = lambda name: None
+    compiled: Compiled, library: Path, engine_hash: str, on_layer: Callable[[str], object] = lambda name: None
 ) -> dict[str, dict[str, int]]:
     """Simulated clock cycles in every mode of every layer but those of exits, which are passed.
 
@@ -101,7 +99,7 @@ def layer_cycles(
 
     Args:
         library: the simulation library.
-        images: folder of its memory images.
+        engine_hash: of the engine in it, SHA-256 in hex.
         on_layer: called with each layer's name.
 
     Returns:
@@ -114,20 +112,14 @@ def layer_cycles(
     names = {mode: [layer.name for layer in layers if not layer.exit] for mode, layers in programs.items()}
     black = np.zeros((1, first.in_size, first.in_size, first.in_channels), np.uint8)
     until = {mode: [0] for mode in graph.modes}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "images"
-        shutil.copytree(images, folder)
-        if graph.gates:
-            (folder / "fc_bias.mem").write_text(bias_image(graph, compiled.plan, on=True))
-        longest = max(programs.values(), key=len)
-        for count, layer in enumerate(longest, 1):
+    changed = {"fc_bias": bias_words(graph, compiled.plan, on=True)} if graph.gates else {}
+    with Simulator(library, compiled.image(engine_hash, **changed)) as simulator:
+        for count, layer in enumerate(max(programs.values(), key=len), 1):
             on_layer(layer.name)
-            words = program_words(graph, compiled.plan, compiled.table, length=count)
-            (folder / "program.mem").write_text(program_image(words))
+            simulator.load(compiled.program_image(engine_hash, program_words(graph, compiled.plan, compiled.table, length=count)))
             for index, mode in enumerate(graph.modes):
                 if count > len(programs[mode]) or programs[mode][count - 1].exit:
                     continue
-                with Simulator(library, folder) as simulator:
-                    (record,), _ = simulator.run(black, index)
+                (record,), _ = simulator.run(black, index)
                 until[mode].append(record["cycles"])
     return {mode: dict(zip(names[mode], np.diff(ends).tolist(), strict=True)) for mode, ends in until.items()}

@@ -194,7 +194,7 @@ def _summary(contents, folder, timing):
         "clock_mhz": contents["clock_mhz"],
         "estimated_mhz": timing.clock_mhz if timing else None,
         "trained": contents["trained"],
-        "build_hash": contents["build_hash"],
+        "engine_hash": contents["engine_hash"],
         "parameters": contents["parameters"],
         "modes": {
             mode["name"]: {

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Simulate; returns the exit code."""
     from rich.console import Console
 
-    from flow.build.deploy import built_graph, read
+    from flow.build.deploy import NETWORK, built_graph, read
     from flow.build.source import is_file, network_name, qonnx_digest
     from flow.build.verify import compare
     from flow.engine.compile import keep_modes
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             status.update(f"{args.model}: compiling a simulator with waveforms")
             library = _tracing_library(folder, contents)
             status.update(f"{args.model}: simulating {args.count} frames")
-        with Simulator(library, deploy / "images") as simulator:
+        with Simulator(library, (deploy / NETWORK).read_bytes()) as simulator:
             if args.trace:
                 simulator.trace(args.trace)
             records, cycles = simulator.run(picture_frames(graph, images), [names.index(mode) for mode in modes], args.stall)
@@ -158,5 +158,5 @@ def _tracing_library(folder, contents):
     from flow.simulation.accelerator import compile_accelerator
 
     work = folder / "simulation" / "trace"
-    parameters, sources = hardware(folder / "deploy", contents, work)
+    parameters, sources = hardware(contents, work)
     return compile_accelerator(work, work / "accelerator.so", parameters, sources, trace=True, jobs=os.cpu_count() or 1)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flow.engine.config import Folding
-from flow.engine.images import memory_images
+from flow.engine.images import network_memories, widths
 from flow.engine.interface import INTERFACE_FILE
+from flow.engine.network import network_image
 from flow.engine.plan import Plan, plan
 from flow.engine.requant import Requantisations, check_matched, requantise
 from flow.graph.layers import LayerGraph
@@ -20,13 +21,26 @@ class Compiled:
 
     Attributes:
         plan: `plan.config` holds the engine's parameters.
-        images: file name -> text of every memory image.
+        memories: name of a memory -> its words (`flow.engine.images`).
     """
 
     graph: LayerGraph
     plan: Plan
     table: Requantisations
-    images: dict[str, str]
+    memories: dict[str, list[int]]
+
+    def image(self, engine_hash: str, **changed: list[int]) -> bytes:
+        """The network image for an engine.
+
+        Args:
+            engine_hash: the engine's SHA-256 in hex.
+            changed: name of a memory -> words in the place of its own.
+        """
+        return network_image({**self.memories, **changed}, engine_hash, widths(self.plan.config))
+
+    def program_image(self, engine_hash: str, program: list[int]) -> bytes:
+        """A network image that writes another program, and nothing else."""
+        return network_image({"program": program}, engine_hash, widths(self.plan.config))
 
 
 def keep_modes(graph: LayerGraph, names: Iterable[str]) -> LayerGraph:
@@ -37,7 +51,7 @@ def keep_modes(graph: LayerGraph, names: Iterable[str]) -> LayerGraph:
 
 
 def compile_graph(graph: LayerGraph, folding: Folding | None = None, layout: Plan | None = None) -> Compiled:
-    """Plan, requantise and write the images of a layer graph.
+    """Plan, requantise and lay out the memories of a layer graph.
 
     Args:
         folding: the default where omitted.
@@ -49,35 +63,23 @@ def compile_graph(graph: LayerGraph, folding: Folding | None = None, layout: Pla
     layout = layout or plan(graph, folding)
     table = requantise(graph)
     check_matched(graph, table)
-    return Compiled(graph, layout, table, memory_images(graph, layout, table))
+    return Compiled(graph, layout, table, network_memories(graph, layout, table))
 
 
-def image_digest(images: dict[str, str]) -> str:
-    """SHA-256 (hex) of memory images: file name -> text."""
-    digest = hashlib.sha256()
-    for name, text in sorted(images.items()):
-        digest.update(f"{name}\0{text}\0".encode())
-    return digest.hexdigest()
-
-
-def build_hash(images: dict[str, str], parameters: dict[str, int], sources: Iterable[Path]) -> str:
-    """SHA-256 (hex) of all that makes the hardware what it is: images, parameters, interface and RTL.
+def engine_hash(parameters: dict[str, int], sources: Iterable[Path]) -> str:
+    """SHA-256 (hex) of all that makes the hardware what it is: parameters, interface and RTL.
 
     Args:
-        images: file name -> text of every memory image.
         parameters: EngineConfig.parameters().
         sources: paths of the RTL files.
     """
-    digest = hashlib.sha256()
-    for name, text in sorted(images.items()):
-        digest.update(f"{name}\0{text}\0".encode())
-    digest.update(json.dumps(parameters, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     digest.update(INTERFACE_FILE.read_bytes())
     for path in sources:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def with_hash(parameters: dict[str, int], build_hash: str) -> dict[str, int]:
-    """The parameters of the hardware with that of the register `build_hash`, the first 32 bits of the build hash."""
-    return {**parameters, "BUILD_HASH": int(build_hash[:8], 16)}
+def with_hash(parameters: dict[str, int], engine_hash: str) -> dict[str, int]:
+    """The parameters of the hardware with that of the register `engine_hash`, the first 32 bits of the engine's hash."""
+    return {**parameters, "ENGINE_HASH": int(engine_hash[:8], 16)}

@@ -1,12 +1,12 @@
-"""Memory images: the text files that $readmemh loads into the engine's memories, one hexadecimal word a line.
+"""What a network writes into the engine's memories (`flow.engine.network` makes one file of it).
 
-    weights_0.mem … weights_3.mem   column j holds bits 9j+8…9j of the 36-bit kernel word
-    weights_0_1.mem … weights_3_3.mem   the same of what the second to the fourth quarter of the lanes have of their own, where they do
-    requant.mem                     54 bits: {bias 29, scale 25}
-    fc_weights.mem, fc_bias.mem     V·8 bits and 32 bits, of the classifier and then of the gates
-    program.mem                     descriptors
-    products.mem                    of an LSTM and of squeeze-and-excitation: 53 bits for each product, see `flow.engine.products`
-    tables.mem                      where layers have tables: 64 words of 10 bits for each, {residual 6, code 4}
+    weights                  36-bit kernel words
+    weights_1 … weights_3    those that the second to the fourth quarter of the lanes have of their own, where they do
+    requant                  54 bits: {bias 29, scale 25}
+    fc_weights, fc_bias      V·8 bits and 32 bits, of the classifier and then of the gates
+    program                  descriptors
+    products                 of an LSTM and of squeeze-and-excitation: 53 bits for each product, see `flow.engine.products`
+    tables                   where layers have tables: 64 words of 10 bits for each, {residual 6, code 4}
 
 Kernel word: tap t = 3·ky + kx in bits 4t+3…4t, two's complement; a 1×1 kernel is the centre tap, t = 4. Its
 address is weight_base + o·stride + i, where i is the channel slot as stored (`flow.engine.plan.kernel_stride`). Where quarters of the lanes
@@ -19,8 +19,11 @@ Tables: word w has what residual code w % 16 is worth, and the lowest level with
 
 import numpy as np
 
+from flow.engine.config import EngineConfig
 from flow.engine.cost import QUARTERS, quarters_of
 from flow.engine.interface import load_interface
+from flow.engine.memories import TABLE_BITS
+from flow.engine.network import KERNEL_BITS
 from flow.engine.plan import Plan, kernel_stride, residual_values
 from flow.engine.products import ENTRY
 from flow.engine.program import program_words
@@ -28,8 +31,6 @@ from flow.engine.requant import BIAS_BITS, BIAS_SHIFT, SCALE_BITS, SHIFT, Requan
 from flow.errors import GatefoldError
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, SUM_VALUES, Layer, LayerGraph
 
-COLUMNS = 4
-COLUMN_BITS = 9
 TAPS = 9
 CENTRE = 4
 LARGEST_BIAS = 1 << 30
@@ -89,19 +90,16 @@ def fc_words(weight: np.ndarray, lanes: int) -> list[int]:
     return [sum((int(value) & 0xFF) << 8 * lane for lane, value in enumerate(row)) for row in rows]
 
 
-def _text(words, bits, depth):
-    digits = -(-bits // 4)
-    words = list(words) + [0] * (depth - len(words))
-    return "".join(f"{int(word):0{digits}x}\n" for word in words)
+def widths(config: EngineConfig) -> dict[str, int]:
+    """Name of a memory -> bits of its words, in the order in which a network image writes them."""
+    kernels = {f"weights_{quarter}" if quarter else "weights": KERNEL_BITS for quarter in range(QUARTERS)}
+    vectors = {"fc_weights": 8 * config.v, "fc_bias": 32}
+    rest = {"products": sum(ENTRY), "tables": TABLE_BITS, "program": load_interface().descriptor_width}
+    return {**kernels, "requant": SCALE_BITS + BIAS_BITS, **vectors, **rest}
 
 
-def program_image(words: list[int]) -> str:
-    """Text of program.mem."""
-    return _text(words, load_interface().descriptor_width, len(words))
-
-
-def bias_image(graph: LayerGraph, plan: Plan, on: bool = False) -> str:
-    """Text of fc_bias.mem.
+def bias_words(graph: LayerGraph, plan: Plan, on: bool = False) -> list[int]:
+    """Words of the memory fc_bias, unsigned.
 
     Args:
         on: with biases that switch everything on which gates decide.
@@ -114,15 +112,15 @@ def bias_image(graph: LayerGraph, plan: Plan, on: bool = False) -> str:
     biases = [0] * plan.config.biases
     for first, values in rows:
         biases[first : first + len(values)] = (int(value) & 0xFFFFFFFF for value in values)
-    return _text(biases, 32, plan.config.biases)
+    return biases
 
 
-def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict[str, str]:
-    """File name -> text of every memory image of a graph, its plan and its constants."""
+def network_memories(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict[str, list[int]]:
+    """Name of a memory -> its words, of a graph, its plan and its constants."""
     config = plan.config
     kernels = np.zeros((QUARTERS, config.weight_depth), np.uint64)
-    requants = [0] * config.requant_depth
-    vectors = [0] * config.fc_depth
+    requants, vectors = [0] * config.requant_depth, [0] * config.fc_depth
+    kernels_end = requants_end = 0
     products = [(plan.weights[layer.name], layer.weight) for layer in graph.layers if layer.kind in ("linear", "gate")]
     for first, weight in products + plan.products.weight_rows:
         rows = fc_words(weight, config.v)
@@ -134,28 +132,26 @@ def memory_images(graph: LayerGraph, plan: Plan, table: Requantisations) -> dict
         if quarters_of(layer, config) > 1:
             quarters = words.reshape(-1, QUARTERS, layer.in_channels).swapaxes(0, 1).reshape(QUARTERS, -1)
             kernels[:, base : base + quarters.shape[1]] = quarters
+            kernels_end = max(kernels_end, base + quarters.shape[1])
             continue
         outputs, inputs = np.indices(words.shape)
         groups = graph.used_groups(layer)[0]  # none of fewer groups
         kept = outputs * groups // layer.out_channels == inputs * groups // words.shape[1]
         places = base + outputs * kernel_stride(graph, layer) + inputs
         kernels[0, places[kept]] = words[kept]
+        kernels_end = max(kernels_end, int(places[kept].max()) + 1)
     for (name, setting), base in plan.requants.items():
         words = requant_words(table[name, setting], graph[name].level_range[0] if config.tables else 0)
         requants[base : base + len(words)] = words
-    mask = np.uint64((1 << COLUMN_BITS) - 1)
-    images = {
-        f"weights_{j}{f'_{q}' if q else ''}.mem": _text(kernels[q, :depth] >> np.uint64(COLUMN_BITS * j) & mask, COLUMN_BITS, depth)
-        for q, depth in enumerate([config.weight_depth, *[config.pack] * (QUARTERS - 1)])
-        for j in range(COLUMNS if depth else 0)
+        requants_end = max(requants_end, base + len(words))
+    found = {
+        "weights": kernels[0, :kernels_end].tolist(),
+        **{f"weights_{quarter}": kernels[quarter, : config.pack].tolist() for quarter in range(1, QUARTERS)},
+        "requant": requants[:requants_end],
+        "fc_weights": vectors,
+        "fc_bias": bias_words(graph, plan),
+        "products": plan.products.words() if config.hidden or config.factors else [],
+        "tables": [word for layer in graph.layers[:-1] for word in table_words(layer)] if config.tables else [],
+        "program": program_words(graph, plan, table),
     }
-    images["requant.mem"] = _text(requants, SCALE_BITS + BIAS_BITS, config.requant_depth)
-    images["fc_weights.mem"] = _text(vectors, 8 * config.v, config.fc_depth)
-    images["fc_bias.mem"] = bias_image(graph, plan)
-    if config.hidden or config.factors:
-        images["products.mem"] = _text(plan.products.words(), sum(ENTRY), config.products)
-    if config.tables:
-        tables = [word for layer in graph.layers[:-1] for word in table_words(layer)]
-        images["tables.mem"] = _text(tables, 10, SUM_VALUES * config.layers)
-    images["program.mem"] = program_image(program_words(graph, plan, table))
-    return images
+    return {name: words for name, words in found.items() if words}

@@ -42,6 +42,27 @@ class Field:
 
 
 @dataclass(frozen=True)
+class NetworkFormat:
+    """What a network image is made of, see `flow.engine.network`.
+
+    Attributes:
+        magic: its first 64-bit word.
+        format: number of this format.
+        header_bit: of a header beat on the engine's stream: a network image follows.
+        crc: polynomial of its check sum, the lowest bit first.
+        header: names of the header's words; the rest of the block is zero.
+        memories: names of the memories; their places are their numbers.
+    """
+
+    magic: int
+    format: int
+    header_bit: int
+    crc: int
+    header: tuple[str, ...]
+    memories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Interface:
     """The interface between the host, the compiler and the engine.
 
@@ -54,6 +75,7 @@ class Interface:
             `descriptor_width` is reserved and zero.
         record: names of the record's first 32-bit words; the logits follow.
         record_align_words: a record is padded with zeros to a multiple of this many words.
+        network: the format of network images.
         registers_doc: name -> (access, sentence).
     """
 
@@ -67,6 +89,7 @@ class Interface:
     descriptor: tuple[tuple[str, int], ...]
     record: tuple[str, ...]
     record_align_words: int
+    network: NetworkFormat
 
     def description(self, register: str) -> str:
         """What a register holds, its fields included, in one line."""
@@ -158,6 +181,7 @@ def load_interface(path: str | Path = INTERFACE_FILE) -> Interface:
             descriptor=tuple((name, width) for name, width in data["descriptor"]),
             record=tuple(data["record"]),
             record_align_words=data["record_align_words"],
+            network=_network(data["network"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GatefoldError(f"cannot read the interface description {path} ({error}); restore it with git") from error
@@ -170,6 +194,12 @@ def load_interface(path: str | Path = INTERFACE_FILE) -> Interface:
     if sum(width for _, width in interface.descriptor) > interface.descriptor_width:
         raise GatefoldError(f"the descriptor fields in {path} exceed descriptor_width; widen descriptor_width")
     return interface
+
+
+def _network(data):
+    magic = int.from_bytes(data["magic"].encode(), "little")
+    header, memories = tuple(data["header"]), tuple(data["memories"])
+    return NetworkFormat(magic, data["format"], data["header_bit"], int(data["crc"], 0), header, memories)
 
 
 def package_text(interface: Interface | None = None) -> str:
@@ -207,7 +237,16 @@ def package_text(interface: Interface | None = None) -> str:
     lines += ["", "  // Error codes, of the field error_code of the status register."]
     for name, code in interface.errors.items():
         lines.append(f"  localparam logic [7:0] ERR_{name.upper():<18} = 8'd{code};")
+    network = interface.network
     lines += [
+        "",
+        "  // Network images: of the header beat that comes before one, of its own header, and the numbers of the memories.",
+        f"  localparam int HEADER_NETWORK = {network.header_bit};",
+        f"  localparam logic [63:0] NETWORK_MAGIC  = 64'h{network.magic:016x};",
+        f"  localparam logic [31:0] NETWORK_FORMAT = 32'd{network.format};",
+        f"  localparam logic [31:0] NETWORK_CRC    = 32'h{network.crc:08x};",
+        *(f"  localparam int NETWORK_{name.upper():<13} = {index};" for index, name in enumerate(network.header)),
+        *(f"  localparam int MEMORY_{name.upper():<10} = {index};" for index, name in enumerate(network.memories)),
         "",
         "  // Words of a result record; the logits follow.",
         *(f"  localparam int RECORD_{name.upper():<10} = {index};" for index, name in enumerate(interface.record)),

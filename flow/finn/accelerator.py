@@ -11,8 +11,9 @@ from finn.util.basic import getHWCustomOp, make_build_dir
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from flow.engine.compile import build_hash, image_digest, with_hash
+from flow.engine.compile import engine_hash, with_hash
 from flow.engine.interface import load_interface
+from flow.engine.network import BLOCK, memories_digest
 from flow.engine.sources import accelerator_sources
 from flow.engine.stream import padded_frames
 from flow.engine.top import NAME, top_text
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from finn_xsi.sim_engine import SimEngine
 
 METADATA = "gatefold_accelerator"
-IMAGES, RTL = "images", "rtl"
+NETWORK, RTL = "network.bin", "rtl"
 SOURCE_LIST = "all_verilog_srcs.txt"
 BASE = 0x1000_0000
 ALIGN = 128
@@ -32,16 +33,16 @@ BEAT = 8
 
 
 class MakeAccelerator(Transformation):
-    """Generate the accelerator of the model's TileEngine node: the one writer of memory images, parameters and top module.
+    """Generate the accelerator of the model's TileEngine node: the one writer of the network image, parameters and top module.
 
-    Leaves in the folder `images/` with all memory images, `rtl/` with the top module `accelerator` and the interface package, and
+    Leaves in the folder `network.bin`, the network image, `rtl/` with the top module `accelerator` and the interface package, and
     the file list `all_verilog_srcs.txt`; names the folder in the model's metadata under `gatefold_accelerator`.
 
     Args:
         folder: that exists; None for one of FINN's build folders.
 
     Raises:
-        GatefoldError: the model has no TileEngine, or more than one, or its images are not those that the node was made for.
+        GatefoldError: the model has no TileEngine, or more than one, or its memories are not those that the node was made for.
     """
 
     def __init__(self, folder: str | Path | None = None):
@@ -52,17 +53,16 @@ class MakeAccelerator(Transformation):
         op = engine_node(model)
         folder = Path(self.folder or make_build_dir("accelerator_"))
         compiled = op.build()
-        check_images(op, compiled.images)
-        rtl, images = folder / RTL, folder / IMAGES
-        for each in (rtl, images):
-            each.mkdir()
+        check_memories(op, compiled.memories)
+        rtl = folder / RTL
+        rtl.mkdir()
         sources = accelerator_sources(rtl)
         parameters = compiled.plan.config.parameters()
         top = rtl / f"{NAME}.sv"
-        top.write_text(top_text(with_hash(parameters, build_hash(compiled.images, parameters, sources))))
-        for name, text in compiled.images.items():
-            (images / name).write_text(text)
-        files = [*sources, top, *(images / name for name in compiled.images)]
+        hash_ = engine_hash(parameters, sources)
+        top.write_text(top_text(with_hash(parameters, hash_)))
+        (folder / NETWORK).write_bytes(compiled.image(hash_))
+        files = [*sources, top]
         (folder / SOURCE_LIST).write_text("".join(f"{file}\n" for file in files))
         model.set_metadata_prop(METADATA, str(folder))
         return model, False
@@ -76,11 +76,11 @@ def engine_node(model: ModelWrapper) -> TileEngine:
     return getHWCustomOp(nodes[0])
 
 
-def check_images(op: TileEngine, images: dict[str, str]) -> None:
-    """Raise GatefoldError where memory images (file name -> text) are not those that a TileEngine node was made for."""
-    if image_digest(images) != op.get_nodeattr("image_digest"):
+def check_memories(op: TileEngine, memories: dict[str, list[int]]) -> None:
+    """Raise GatefoldError where the words of memories (by name) are not those that a TileEngine node was made for."""
+    if memories_digest(memories) != op.get_nodeattr("memories_digest"):
         raise GatefoldError(
-            f"The memory images are not those of the node {op.onnx_node.name}: their digests differ; build again, and report it if "
+            f"The network's memories are not those of the node {op.onnx_node.name}: their digests differ; build again, and report it if "
             "that repeats."
         )
 
@@ -115,19 +115,13 @@ def rtlsim_accelerator(
     sim = xsi.load_sim_obj(*paths, str(Path(trace).absolute()) if trace is not None else None)
     try:
         xsi.reset_rtlsim(sim)
+        control = interface.fields["control"]
+        network = np.frombuffer((folder / NETWORK).read_bytes(), np.uint8)
+        blocks = len(network) // (BEAT * BLOCK)
+        _run(sim, interface, network.copy(), {"source": BASE, "frames": blocks, "control": control["load"].mask}, patience)
+        _write(sim, interface, {"irq": interface.fields["irq"]["pending"].mask})
         memory, places = _lay_out(picture_frames(graph, images), [list(graph.modes).index(mode) for mode in modes], record_words)
-        sim.enlist(Memory(sim, "m_axi", BASE, memory))
-        control, fields = interface.fields["control"], interface.fields["status"]
-        registers = {**places, "frames": len(images), "control": control["start"].mask | control["interrupt"].mask}
-        sim.write_axilite("s_axi_control", iter([(interface.registers[name], f"{value:x}") for name, value in registers.items()]))
-        sim.enlist(Interrupt(sim, "irq"))
-        if sim.run(patience):
-            raise GatefoldError(f"The accelerator does not finish within {patience} cycles; look at a waveform.")
-        sim.enlist(Memory(sim, "m_axi", BASE, memory))
-        status = _read(sim, interface, "status")
-        if fields["error"].of(status):
-            names = {code: name for name, code in interface.errors.items()}
-            raise GatefoldError(f"The accelerator reports the error {names.get(fields['error_code'].of(status))}; check the batch.")
+        _run(sim, interface, memory, {**places, "frames": len(images), "control": control["start"].mask}, patience)
         cycles = _read(sim, interface, "cycles")
     finally:
         xsi.close_rtlsim(sim)
@@ -219,6 +213,25 @@ def _lay_out(planes, modes, record_words):
     parts = [np.pad(part, (0, -len(part) % ALIGN)) for part in parts]
     starts = [BASE, *(BASE + end for end in itertools.accumulate(len(part) for part in parts))]
     return np.concatenate(parts), dict(zip(("source", "mode_list", "destination"), starts, strict=False))
+
+
+def _run(sim, interface, memory, registers, patience):
+    """A batch or a load to its end, the control register last."""
+    control, fields = interface.fields["control"], interface.fields["status"]
+    sim.enlist(Memory(sim, "m_axi", BASE, memory))
+    _write(sim, interface, registers | {"control": registers["control"] | control["interrupt"].mask})
+    sim.enlist(Interrupt(sim, "irq"))
+    if sim.run(patience):
+        raise GatefoldError(f"The accelerator does not finish within {patience} cycles; look at a waveform.")
+    sim.enlist(Memory(sim, "m_axi", BASE, memory))
+    status = _read(sim, interface, "status")
+    if fields["error"].of(status):
+        names = {code: name for name, code in interface.errors.items()}
+        raise GatefoldError(f"The accelerator reports the error {names.get(fields['error_code'].of(status))}; check the batch.")
+
+
+def _write(sim, interface, registers):
+    sim.write_axilite("s_axi_control", iter([(interface.registers[name], f"{value:x}") for name, value in registers.items()]))
 
 
 def _read(sim, interface, name):

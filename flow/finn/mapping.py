@@ -10,7 +10,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import qonnx_make_model
 
-from flow.engine.compile import image_digest
+from flow.engine.network import memories_digest
 from flow.engine.stream import frame_bytes
 from flow.errors import GatefoldError
 from flow.finn.convert import OPS, layer_graph
@@ -84,7 +84,7 @@ class MapToTileEngine(Transformation):
     The nodes around the engine are what the host does: planes, header beat, record.
 
     Memories and requantisation are laid out here, so that a layer which the engine lacks is refused here, by name; the node's
-    `image_digest` says which memory images follow.
+    `memories_digest` says which memories follow.
     """
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
@@ -98,7 +98,7 @@ class MapToTileEngine(Transformation):
             mode_names=list(graph.modes), numInputVectors=frames, **attribute_values(folding_of(first)),
         )  # fmt: skip
         op = TileEngine(engine)
-        op.set_nodeattr("image_digest", image_digest(op.build().images))
+        op.set_nodeattr("memories_digest", memories_digest(op.build().memories))
         return _around(engine, op, model.graph.name, frames, graph), False
 
 

@@ -34,6 +34,8 @@ OP = "TileEngine"
 RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
 BEAT_BYTES = 8
 WORDS_PER_BEAT = 2
+NO_HASH = "00000000"
+"""Of an engine whose network image nobody else hands in."""
 HOST_BITS, EXIT_BITS = 106, 51
 """Of `gate_host_t` and `exit_host_t` in `hw/rtl/engine_pkg.sv`: a node has no registers, its gates decide with thresholds of 0, and all
 frames pass its exits."""
@@ -47,7 +49,9 @@ class TileEngine(RTLBackend, HWCustomOp):
     plane, filled up to whole bursts (`flow.engine.stream.frame_bytes`). Output 0: records [N, words], INT32: the words named in `hw/interface.json`, then the logits, the gates' decisions, then zeros.
     Both are streams of 64 bits. Every frame runs in its own mode.
 
-    `image_digest` is that of the memory images which `build` makes (`flow.engine.compile.image_digest`): who deploys images compares.
+    `memories_digest` is that of what `build` writes into the memories (`flow.engine.network.memories_digest`): who deploys them compares.
+    In hardware the node fills its memories itself after each reset, from a network image in block memory (`engine_preload`); an accelerator
+    (`flow.finn.accelerator`) gets it from its host.
     Python execution gives word 4 (cycles) from the cost formula; rtlsim counts them.
     """
 
@@ -58,7 +62,7 @@ class TileEngine(RTLBackend, HWCustomOp):
             "body": ("g", True, ""),
             "mode_names": ("strings", True, []),
             "mode": ("i", False, 0),
-            "image_digest": ("s", False, ""),
+            "memories_digest": ("s", False, ""),
             "numInputVectors": ("i", False, 1),
         }
 
@@ -174,20 +178,20 @@ class TileEngine(RTLBackend, HWCustomOp):
     # ---- hardware
 
     def generate_hdl(self, model: ModelWrapper, fpgapart: str, clk: float) -> None:
-        """Write the wrapper with FINN's port names, the interface package and the memory images."""
+        """Write the wrapper with FINN's port names, the interface package and the network image."""
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
         top = self.get_verilog_top_module_name()
         build = self.build()
-        for name, text in build.images.items():
-            (folder / name).write_text(text)
+        words = np.frombuffer(build.image(NO_HASH), "<u8")
+        (folder / f"{top}.mem").write_text("".join(f"{word:016x}\n" for word in words))
         write_package(folder / "gatefold_pkg.sv")
-        (folder / f"{top}.v").write_text(_wrapper(top, build.plan.config))
+        (folder / f"{top}.v").write_text(_wrapper(top, build.plan.config, len(words)))
         self.set_nodeattr("gen_top_module", top)
         self.set_nodeattr("ipgen_path", str(folder))
         self.set_nodeattr("ip_path", str(folder))
 
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
-        """RTL and memory images; packages first."""
+        """RTL and the network image; packages first."""
         folder = Path(self.get_nodeattr("code_gen_dir_ipgen"))
         sources = sorted(RTL.glob("engine_*.sv"), key=lambda file: (not file.stem.endswith("_pkg"), file.name))
         files = [folder / "gatefold_pkg.sv", *sources, RTL / "tile_engine.sv", folder / f"{self.get_nodeattr('gen_top_module')}.v"]
@@ -227,7 +231,7 @@ def _build(body: _Body, folding: Folding) -> Compiled:
     return compile_graph(graph, folding, layout)
 
 
-def _wrapper(top, config):
+def _wrapper(top, config, words):
     values = config.parameters()
     parameters = ",\n".join(f"        .{name}({value})" for name, value in values.items())
     return f"""// Generated from the memory plan by flow/finn/tile_engine.py.
@@ -241,11 +245,17 @@ module {top} (
     output        out0_V_tvalid,
     input         out0_V_tready
 );
+    wire [63:0] tdata;
+    wire        tvalid, tready;
+    engine_preload #(.WORDS({words}), .FILE("{top}.mem")) preload (
+        .clk(ap_clk), .rst_n(ap_rst_n), .s_axis_tdata(in0_V_tdata), .s_axis_tvalid(in0_V_tvalid), .s_axis_tready(in0_V_tready),
+        .m_axis_tdata(tdata), .m_axis_tvalid(tvalid), .m_axis_tready(tready)
+    );
     tile_engine #(
 {parameters}
     ) engine (
         .clk(ap_clk), .rst_n(ap_rst_n), .gate_host({HOST_BITS}'d0), .exit_host({EXIT_BITS}'d0),
-        .s_axis_tdata(in0_V_tdata), .s_axis_tvalid(in0_V_tvalid), .s_axis_tready(in0_V_tready),
+        .s_axis_tdata(tdata), .s_axis_tvalid(tvalid), .s_axis_tready(tready), .network_done(), .network_error(),
         .m_axis_tdata(out0_V_tdata), .m_axis_tvalid(out0_V_tvalid), .m_axis_tready(out0_V_tready)
     );
 endmodule

@@ -1,4 +1,4 @@
-"""A host for the simulated accelerator: images in, result records out, through registers and DMA as on a board."""
+"""A host for the simulated accelerator: a network and images in, result records out, through registers and DMA as on a board."""
 
 import ctypes
 import shutil
@@ -15,7 +15,8 @@ from flow.graph.exits import Halting
 
 BASE = 0x1000_0000  # of the memory that one run uses
 ALIGN = 4096
-ABI = 3
+BLOCK_BYTES = 128  # of a network image
+ABI = 4
 STOPPED = -3
 DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way, if the memory answers
 
@@ -33,26 +34,23 @@ class Simulator:
 
     Args:
         so_path: library made by `compile_accelerator`.
-        image_dir: folder of the memory images (`*.mem`).
-        power_on: seed of the values that registers and memories without an image have at power-up; 0: all zeros.
+        network: image of the network that is loaded (`flow.engine.network`); None: none is.
+        power_on: seed of the values that registers and memories have at power-up; 0: all zeros.
 
     Attributes:
         modes, classes, record_words: what the accelerator says of itself.
         image_shape: (planes, rows, columns) of its images.
 
     Raises:
-        GatefoldError: the library or the images are missing or damaged, or the library is of another version.
+        GatefoldError: the library is missing, damaged or of another version, or the network cannot be loaded.
     """
 
-    def __init__(self, so_path: str | Path, image_dir: str | Path, power_on: int = 0):
+    def __init__(self, so_path: str | Path, network: bytes | None = None, power_on: int = 0):
         self._handle = None
         self._memory = None  # of the batch under way: alive until the accelerator rests
         self._library = _load(Path(so_path))
-        image_dir = Path(image_dir)
-        if not any(image_dir.glob("*.mem")):
-            raise GatefoldError(f"{image_dir} holds no memory images (*.mem); run `gatefold build` for this model.")
         self.image_shape = (self._library.gf_image_planes(), *[self._library.gf_image_size()] * 2)
-        self._handle = self._library.gf_create(str(image_dir.resolve()).encode(), power_on)
+        self._handle = self._library.gf_create(power_on)
         if not self._handle:
             reason = self._library.gf_failure().decode()
             raise GatefoldError(f"the simulated accelerator does not start: {reason}; run `gatefold build` again.")
@@ -61,6 +59,8 @@ class Simulator:
             raise GatefoldError(f"{so_path} has another register interface; run `gatefold build` again.")
         config, fields = self.read("config"), self.interface.fields["config"]
         self.modes, self.classes, self.record_words = (fields[name].of(config) for name in ("modes", "classes", "record_words"))
+        if network is not None:
+            self.load(network)
 
     def close(self) -> None:
         """End the accelerator and its waveform."""
@@ -109,6 +109,35 @@ class Simulator:
         """Run until the accelerator rests or for `max_cycles`; returns the cycles that have passed."""
         return self._library.gf_run(self._handle, max_cycles)
 
+    def load(self, network: bytes, stall: int = 0, seed: int = 0) -> int:
+        """Load a network image; returns the clock cycles that it took, from the start to the end.
+
+        Args:
+            stall, seed: as in `run`.
+
+        Raises:
+            GatefoldError: the accelerator is busy, does not end, or refuses the image with an error code.
+        """
+        self._rested()
+        memory = np.frombuffer(network.ljust(_padded(len(network)), b"\0"), np.uint8).copy()
+        self._memory = memory
+        self.set_memory(memory, BASE)
+        self._library.gf_set_stall(self._handle, seed, stall)
+        control = self.interface.fields["control"]
+        try:
+            self.write("source", BASE)
+            self.write("frames", len(network) // BLOCK_BYTES)
+            self.write("control", control["load"].mask | control["interrupt"].mask)
+            self.advance(100_000 + 100 * len(network))
+            status = self._status()
+            if status["busy"]:
+                raise GatefoldError("the accelerator did not end loading the network; look at the waveform (--trace).")
+            self._refuse(status, "the network image")
+        finally:
+            self._at_rest()
+        self.write("irq", self.interface.fields["irq"]["pending"].mask)
+        return self.read("cycles")
+
     def run(
         self,
         images: np.ndarray,
@@ -152,17 +181,11 @@ class Simulator:
         if not one_mode and len(modes) != frames:
             raise GatefoldError(f"{len(modes)} modes for {frames} frames; give one mode, or one per frame.")
 
-        def padded(size):
-            return -(-size // ALIGN) * ALIGN
-
-        if not self._at_rest():
-            raise GatefoldError(
-                "the accelerator is busy with an earlier batch and its memory does not answer; start the simulation again."
-            )
+        self._rested()
         record_bytes = 4 * self.record_words
-        list_offset = padded(flat.nbytes)
-        record_offset = list_offset + padded(frames)
-        memory = np.zeros(record_offset + padded(frames * record_bytes), np.uint8)
+        list_offset = _padded(flat.nbytes)
+        record_offset = list_offset + _padded(frames)
+        memory = np.zeros(record_offset + _padded(frames * record_bytes), np.uint8)
         memory[: flat.nbytes] = flat.reshape(-1)
         if not one_mode:
             memory[list_offset : list_offset + frames] = np.asarray(modes, np.uint8)
@@ -200,15 +223,24 @@ class Simulator:
         status, done = self._status(), self.read("frames_done")
         if status["busy"]:
             raise GatefoldError(f"the accelerator did not end: {done} of {frames} frames; look at the waveform (--trace).")
-        if status["error"]:
-            code = status["error_code"]
-            name = next((name for name, value in self.interface.errors.items() if value == code), str(code))
-            raise GatefoldError(f"the accelerator reports {name}; check frames, modes and addresses of the batch.")
+        self._refuse(status, "frames, modes and addresses of the batch")
         if not status["done"] or done != frames:
             raise GatefoldError(
                 f"the accelerator rests without an end of its batch: {done} of {frames} frames; look at the waveform (--trace)."
             )
         self.write("irq", self.interface.fields["irq"]["pending"].mask)
+
+    def _refuse(self, status: dict[str, int], what: str) -> None:
+        if status["error"]:
+            code = status["error_code"]
+            name = next((name for name, value in self.interface.errors.items() if value == code), str(code))
+            raise GatefoldError(f"the accelerator reports {name}; check {what}.")
+
+    def _rested(self) -> None:
+        if not self._at_rest():
+            raise GatefoldError(
+                "the accelerator is busy with an earlier batch and its memory does not answer; start the simulation again."
+            )
 
     def _at_rest(self) -> bool:
         """Give up a batch that is still under way; once the accelerator rests, let go of its memory. Whether it rests."""
@@ -234,6 +266,10 @@ class Simulator:
             raise GatefoldError(f"the accelerator does not answer at register {name}; start the simulation again.")
 
 
+def _padded(size: int) -> int:
+    return -(-size // ALIGN) * ALIGN
+
+
 def _load(path: Path):
     if not path.is_file():
         raise GatefoldError(f"simulation library {path} does not exist; run `gatefold build` for this model.")
@@ -249,7 +285,7 @@ def _load(path: Path):
     for name, result, arguments in (
         ("gf_image_size", integer, []),
         ("gf_image_planes", integer, []),
-        ("gf_create", handle, [text, integer]),
+        ("gf_create", handle, [integer]),
         ("gf_failure", text, []),
         ("gf_destroy", None, [handle]),
         ("gf_write", integer, [handle, word, word]),

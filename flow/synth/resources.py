@@ -82,7 +82,7 @@ def estimate(parameters: Mapping[str, int], top: str = TOP) -> Estimate:
     """Synthesise the hardware, or take the result of an earlier run with the same sources and parameters.
 
     Args:
-        parameters: RTL parameter name -> integer of `top`; BUILD_HASH is ignored. With REQUANT_DSP = 0 every product is made
+        parameters: RTL parameter name -> integer of `top`; ENGINE_HASH is ignored. With REQUANT_DSP = 0 every product is made
             of LUTs.
         top: module to synthesise: "gatefold_top", or "tile_engine" without registers and DMA.
 
@@ -95,7 +95,7 @@ def estimate(parameters: Mapping[str, int], top: str = TOP) -> Estimate:
     from flow.engine.sources import accelerator_sources
     from flow.paths import build_root
 
-    parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "BUILD_HASH"}
+    parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "ENGINE_HASH"}
     cache = build_root() / "cache" / "synthesis"
     make_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache, prefix="run-") as name:

@@ -96,7 +96,7 @@ def estimate(parameters: Mapping[str, int]) -> Timing:
     """Timing of the accelerator in the shell of the open tools, or of an earlier run with the same sources and parameters.
 
     Args:
-        parameters: RTL parameter name -> integer of gatefold_top; BUILD_HASH is ignored. With REQUANT_DSP = 0 there are no DSP
+        parameters: RTL parameter name -> integer of gatefold_top; ENGINE_HASH is ignored. With REQUANT_DSP = 0 there are no DSP
             blocks.
 
     Returns:
@@ -138,7 +138,7 @@ def _design(parameters, place=None):
     from flow.engine.sources import accelerator_sources
     from flow.engine.top import top_text
 
-    parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "BUILD_HASH"}
+    parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "ENGINE_HASH"}
     with tempfile.TemporaryDirectory(dir=place, prefix="run-") as name:
         folder = Path(name)
         top = folder / "accelerator.sv"

@@ -9,6 +9,8 @@ module dma_read_checks #(
   input wire         start,
   input wire  [31:0] source,
   input wire  [31:0] mode_list,
+  /// What is read is a network image.
+  input wire         load,
   /// The word that enters the buffer is a header.
   input wire         header,
   input wire         push,
@@ -27,7 +29,7 @@ module dma_read_checks #(
     room: assert (push_ready)
       else $fatal(1, "the image buffer overflows: a beat comes that was asked for without room");
 
-  always_ff @(posedge clk) if (on && push && header)
+  always_ff @(posedge clk) if (on && push && header && !load)
     mode: assert (push_data < 64'(MODES))
       else $fatal(1, "a header names mode %0d of %0d", push_data, MODES);
 

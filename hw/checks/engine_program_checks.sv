@@ -1,6 +1,6 @@
 // No layer writes into a map that it, or a later layer of the frame, still has to read.
 //
-// Looked up in the program when a layer begins: it holds the places of all maps and says which layers read them.
+// Looked up in the program that was loaded when a layer begins: it holds the places of all maps and says which layers read them.
 `default_nettype none
 
 module engine_program_checks
@@ -14,13 +14,17 @@ module engine_program_checks
     input wire                               clk,
     input wire                               rst_n,
     /// A layer begins: the program's word at `program_addr`.
-    input wire                               load,
-    input wire  [$clog2(MODES * LAYERS)-1:0] program_addr
+    input wire                               begins,
+    input wire  [$clog2(MODES * LAYERS)-1:0] program_addr,
+    /// What a network image writes, of which these rules look at the program.
+    // verilator lint_off UNUSEDSIGNAL
+    input wire  load_t                       load
+    // verilator lint_on UNUSEDSIGNAL
 );
     localparam int unsigned IMAGE_BUFFERS = 2;
 
     logic [DESCRIPTOR_WIDTH-1:0] words[MODES * LAYERS];
-    initial $readmemh("program.mem", words);
+    always_ff @(posedge clk) if (load.write[MEMORY_PROGRAM]) words[32'(load.addr)] <= load.data[DESCRIPTOR_WIDTH-1:0];
 
     // An address has as many bits as a count; of a record, a function looks at a part.
     // verilator lint_off UNUSEDSIGNAL
@@ -98,12 +102,14 @@ module engine_program_checks
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
 
-    always_ff @(posedge clk) if (on && load)
+    always_ff @(posedge clk) if (on && begins)
         unread: assert (!spoils(32'(program_addr)))
             else $fatal(1, "layer %0d of mode %0d writes into a map that is still to be read",
                         32'(program_addr) % LAYERS, 32'(program_addr) / LAYERS);
 endmodule
 
-bind engine_sequencer engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS), .PLANES(PLANES)) program_checks (.load(state == LOAD), .*);
+bind tile_engine engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS), .PLANES(PLANES)) program_checks (
+    .begins(sequencer.state == 3'd3), .program_addr(program_addr), .load(load), .clk(clk), .rst_n(rst_n)
+);
 
 `default_nettype wire

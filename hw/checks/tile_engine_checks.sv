@@ -29,6 +29,12 @@ module tile_engine_checks
     // verilator lint_on UNUSEDSIGNAL
     input wire  [14:0]                              requant_addr,
     input wire                                      image_ready,
+    // Likewise.
+    // verilator lint_off UNUSEDSIGNAL
+    input wire load_t                               load,
+    // verilator lint_on UNUSEDSIGNAL
+    input wire                                      rest,
+    input wire                                      image_valid,
     input wire  [7:0]                               write_addr,
     input wire  [15:0][POOL2 == 0 ? 3 : 7:0]        x_write,
     input wire  [15:0][POOL2 == 0 ? 3 : 7:0]        m_write
@@ -81,6 +87,10 @@ module tile_engine_checks
                 else $fatal(1, "word %0d is written, outside its memory or over an image", write_addr);
         end
     end
+
+    // Memories are written while nothing reads them.
+    always_ff @(posedge clk) if (on && load.write != '0)
+        quiet: assert (rest && !image_valid) else $fatal(1, "a network image is written while a frame is computed");
 
     // What a layer asks for is there.
     always_ff @(posedge clk) if (on && tile.valid) begin

@@ -11,8 +11,8 @@ module axi_shell
   import engine_pkg::*;
   import gatefold_pkg::*;
 #(
-  /// First 32 bits of the build's SHA-256.
-  parameter logic [31:0] BUILD_HASH  = 32'h0,
+  /// First 32 bits of the engine's SHA-256.
+  parameter logic [31:0] ENGINE_HASH  = 32'h0,
   /// Modes in the program, 1 to 255.
   parameter int unsigned MODES       = 5,
   /// Classes, 1 to 255.
@@ -84,6 +84,9 @@ module axi_shell
 
   /// Reset of the engine, active low.
   output logic        engine_rst_n,
+  /// A network image is written into the engine; it cannot be, for this reason (until its reset).
+  input  wire         network_done,
+  input  wire  [7:0]  network_error,
   /// What the host tells the gates.
   output gate_host_t  gate_host,
   /// What the host tells the exits.
@@ -144,6 +147,8 @@ module axi_shell
   );
 
   logic        start;
+  logic        load;
+  logic        loaded;
   logic        soft_reset;
   logic [31:0] source;
   logic [31:0] destination;
@@ -164,7 +169,7 @@ module axi_shell
   logic [31:0] tiles;
 
   registers #(
-    .BUILD_HASH  (BUILD_HASH),
+    .ENGINE_HASH  (ENGINE_HASH),
     .MODES       (MODES),
     .CLASSES     (CLASSES),
     .RECORD_WORDS(RECORD_WORDS),
@@ -173,9 +178,9 @@ module axi_shell
     .clk, .rst_n,
     .write, .write_address, .write_data, .write_strobe, .read_address, .read_data,
     .irq,
-    .start, .soft_reset, .source, .destination, .frames, .mode, .mode_list,
+    .start, .load, .soft_reset, .source, .destination, .frames, .mode, .mode_list,
     .gate_threshold, .layer_threshold, .forced, .forced_write, .forced_at, .forced_bits, .exit_host,
-    .busy, .finish, .finish_error, .frames_done, .cycles, .tiles
+    .busy, .loaded, .finish, .finish_error, .frames_done, .cycles, .tiles
   );
 
   assign gate_host = '{
@@ -194,7 +199,7 @@ module axi_shell
 
   dma_batch batch (
     .clk, .rst_n,
-    .start, .soft_reset, .frames, .busy, .finish, .finish_error, .cycles,
+    .start, .load, .soft_reset, .frames, .network_done, .network_error, .loaded, .busy, .finish, .finish_error, .cycles,
     .dma_start, .abort, .engine_rst_n,
     .read_idle, .read_bad_mode, .read_bus_error, .frames_read,
     .write_idle, .write_bus_error, .frames_done
@@ -207,7 +212,7 @@ module axi_shell
   ) reader (
     .clk, .rst_n,
     .start    (dma_start),
-    .source, .frames, .mode, .mode_list, .abort,
+    .load, .source, .frames, .mode, .mode_list, .abort,
     .idle     (read_idle),
     .frames_read,
     .bad_mode (read_bad_mode),

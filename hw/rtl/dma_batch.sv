@@ -5,6 +5,9 @@
 // (`abort`), those under way are ended, and the engine is held in reset (at least RESET_CYCLES cycles) since it
 // may hold part of a frame. `busy` lasts until all of that is over; a memory that never answers thus keeps the
 // accelerator busy, and only a reset of the whole bus helps.
+//
+// A batch of the other kind is a network image (`load`): it ends well when the engine has written it, and with the engine's error by
+// draining. Frames need a network: `loaded` tells that the last image was written to its end.
 `default_nettype none
 
 module dma_batch
@@ -20,10 +23,17 @@ module dma_batch
 
   /// Start of a batch, whose settings stand in this cycle and the next; ignored while busy.
   input  wire         start,
+  /// It is a network image; stands still from a cycle after the start to its end.
+  input  wire         load,
   /// Start of a soft reset.
   input  wire         soft_reset,
   /// Frames of the batch, taken at its start.
   input  wire  [31:0] frames,
+  /// The engine has written the image, or cannot (level, until its reset).
+  input  wire         network_done,
+  input  wire  [7:0]  network_error,
+  /// The engine holds a network.
+  output logic        loaded,
   /// A batch or a reset is under way.
   output logic        busy,
   /// The batch ends in this cycle; not after a soft reset.
@@ -60,6 +70,8 @@ module dma_batch
   logic [31:0] target;
   logic [7:0]  reset_left;
   logic        failed;
+  logic [7:0]  failure;
+  logic        written;  // the image
 
   // The ends are told one cycle after they are seen: comparing counters takes most of one.
   logic bus_error;
@@ -69,8 +81,8 @@ module dma_batch
   logic drained;
   always_ff @(posedge clk) begin
     starting  <= rst_n && start && !busy;
-    bus_error <= state == RUN && (read_bus_error || write_bus_error);
-    complete  <= state == RUN && frames_done == target;
+    bus_error <= state == RUN && (read_bus_error || write_bus_error || (load && network_error != ERR_NONE));
+    complete  <= state == RUN && (load ? written && read_idle : frames_done == target);
     cut_short <= state == RUN && read_bad_mode && read_idle && write_idle && frames_done == frames_read;
     drained   <= state == DRAIN && !soft_reset && read_idle && write_idle && reset_left == '0;
   end
@@ -89,7 +101,7 @@ module dma_batch
       end
       DRAIN: begin
         finish       = drained && failed && !soft_reset;
-        finish_error = ERR_BUS_ERROR;
+        finish_error = failure;
       end
       default: ;
     endcase
@@ -114,6 +126,7 @@ module dma_batch
             if (bus_error) begin
               state      <= DRAIN;
               failed     <= 1'b1;
+              failure    <= (load && network_error != ERR_NONE) ? network_error : ERR_BUS_ERROR;
               reset_left <= 8'(RESET_CYCLES);
             end else if (finish) begin
               state <= IDLE;
@@ -131,6 +144,10 @@ module dma_batch
 
   always_ff @(posedge clk) begin
     if (dma_start) target <= frames;
+    if (!rst_n || dma_start) written <= 1'b0;
+    else if (network_done)   written <= 1'b1;
+    if (!rst_n || (dma_start && load)) loaded <= 1'b0;
+    else if (finish && load && finish_error == ERR_NONE) loaded <= 1'b1;
   end
 
   always_ff @(posedge clk) begin

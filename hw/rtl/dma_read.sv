@@ -9,12 +9,17 @@
 // A burst is asked for only when the buffer has room for all its beats, so read data are never held up for
 // longer than the one cycle in which a header takes its place, and several bursts are under way at once.
 //
+// A network image (`load`) is read in the same bursts, `frames` of them, and leaves behind one header beat with bit HEADER_NETWORK set
+// and the number of bursts in bits 63:32.
+//
 // A mode of MODES or more ends the reading before that frame (`bad_mode`), a read error ends it at once
 // (`bus_error`), and so does `abort`. What is under way then is still received, and dropped. `idle` tells that
 // nothing is under way and nothing more will be asked for. `abort` must last until `idle`; it empties the buffer.
 `default_nettype none
 
-module dma_read #(
+module dma_read
+  import gatefold_pkg::*;
+#(
   /// Image beats of a frame; a multiple of 16.
   parameter int unsigned IMAGE_BEATS = 384,
   /// Beats in the buffer, which also bounds the bursts under way; a power of two, at least 32.
@@ -29,6 +34,8 @@ module dma_read #(
 
   /// Start a batch with the settings below; only while idle.
   input  wire         start,
+  /// They are those of a network image; stands still until its end.
+  input  wire         load,
   input  wire  [31:0] source,
   input  wire  [31:0] frames,
   input  wire  [7:0]  mode,
@@ -100,8 +107,7 @@ module dma_read #(
     logic                 free;
     logic                 popped;       // in the cycle before
 
-    assign first_burst = burst == '0;
-    assign last_burst  = burst == INDEX'(BURSTS - 1);
+    assign last_burst  = load || burst == INDEX'(BURSTS - 1);
     assign free        = !m_axi_arvalid || m_axi_arready;
     // In the cycle in which a reason to stop comes up, one more burst may be asked for; then `asking` is low.
     assign list_burst  = asking && free && list_due;
@@ -140,18 +146,20 @@ module dma_read #(
       if (start) begin
         image_address <= source;
         list_address  <= mode_list;
-        listed        <= mode_list != '0;
-        list_due      <= mode_list != '0;
+        listed        <= mode_list != '0 && !load;
+        list_due      <= mode_list != '0 && !load;
         left          <= frames;
         final_frame   <= frames == 32'd1;
         slot          <= '0;
         burst         <= '0;
+        first_burst   <= 1'b1;
       end else if (list_burst) begin
         list_address  <= list_address + 32'd8;
         list_due      <= 1'b0;
       end else if (image_burst) begin
         image_address <= image_address + 32'(BURST * 8);
         burst         <= last_burst ? '0 : burst + 1'b1;
+        first_burst   <= last_burst && !load;
         if (last_burst) begin
           left     <= left - 1'b1;
           final_frame <= left == 32'd2;
@@ -208,9 +216,10 @@ module dma_read #(
     logic            refused;
     logic            received;
     logic            failed;
+    logic            last_beat;
 
     assign next_mode = modes[7:0];
-    assign refused   = 32'(next_mode) >= MODES;
+    assign refused   = 32'(next_mode) >= MODES && !load;
     assign received  = m_axi_rvalid && m_axi_rready;
     assign failed    = received && m_axi_rresp[1] && state != DROP;
 
@@ -218,7 +227,14 @@ module dma_read #(
     assign m_axi_rready = (state != HEADER);
     assign push         = !stop && ((state == HEADER && more && !refused)
                                     || (state == IMAGE && m_axi_rvalid && !m_axi_rresp[1]));
-    assign push_data    = (state == HEADER) ? {56'b0, next_mode} : m_axi_rdata;
+    assign last_beat    = beat == (load ? BEAT'(BURST - 1) : BEAT'(IMAGE_BEATS - 1));
+    always_comb begin
+      push_data = m_axi_rdata;
+      if (state == HEADER) begin
+        push_data = {load ? left : '0, 24'b0, load ? 8'd0 : next_mode};
+        push_data[HEADER_NETWORK] = load;
+      end
+    end
 
     always_ff @(posedge clk) begin
       if (!rst_n) begin
@@ -227,7 +243,7 @@ module dma_read #(
         bus_error   <= 1'b0;
         frames_read <= '0;
       end else if (start) begin
-        state       <= (mode_list != '0) ? LIST : HEADER;
+        state       <= (mode_list != '0 && !load) ? LIST : HEADER;
         bad_mode    <= 1'b0;
         bus_error   <= 1'b0;
         frames_read <= '0;
@@ -250,8 +266,9 @@ module dma_read #(
           end
           IMAGE: begin
             if (failed) state <= DROP;
-            else if (received && beat == BEAT'(IMAGE_BEATS - 1)) begin
-              state <= (listed && slot == '0 && more) ? LIST : HEADER;
+            else if (received && last_beat) begin
+              if (!load)     state <= (listed && slot == '0 && more) ? LIST : HEADER;
+              else if (!more) state <= DROP;
             end
           end
           default: ;
@@ -261,7 +278,7 @@ module dma_read #(
 
     always_ff @(posedge clk) begin
       if (start) begin
-        listed <= mode_list != '0;
+        listed <= mode_list != '0 && !load;
         modes  <= {8{mode}};
         slot   <= '0;
         left   <= frames;
@@ -277,7 +294,13 @@ module dma_read #(
             more <= left != 32'd1;
             beat <= '0;
           end
-          IMAGE: if (received) beat <= beat + 1'b1;
+          IMAGE: if (received) begin
+            beat <= (load && last_beat) ? '0 : beat + 1'b1;
+            if (load && last_beat) begin
+              left <= left - 1'b1;
+              more <= left != 32'd1;
+            end
+          end
           default: ;
         endcase
       end

@@ -17,8 +17,9 @@ module engine_excite
 ) (
     input  wire                 clk,
     input  wire                 rst_n,
-    // A descriptor's fields have several users.
+    // A descriptor's fields have several users, and so has what is loaded.
     // verilator lint_off UNUSEDSIGNAL
+    input  wire load_t          load,
     input  descriptor_t         layer,
     // verilator lint_on UNUSEDSIGNAL
     input  wire                 start,        /// of any layer of the vector unit
@@ -45,7 +46,7 @@ module engine_excite
 );
     logic expand, next;  // the second product; it begins
     products_t now;
-    engine_products #(.PRODUCTS(PRODUCTS)) constants (.entry(layer.dst_base + 8'(expand)), .now);
+    engine_products #(.PRODUCTS(PRODUCTS)) constants (.clk, .load, .entry(layer.dst_base + 8'(expand)), .now);
     logic [14:0] multiplier;
     logic [5:0]  shift;
 

@@ -1,12 +1,17 @@
 // From the input stream to the image buffers in feature memory M.
 //
-// A frame is one header beat (mode in bits 7:0) and PLANES * SIZE rows of SIZE bytes, plane after plane, filled up to a
+// A frame is one header beat (mode in bits 7:0, the rest zero) and PLANES * SIZE rows of SIZE bytes, plane after plane, filled up to a
 // multiple of 16 beats. A row becomes two words, upper and lower nibbles, which are channels of their own: plane p is
 // channel p and channel PLANES + p, placed as in any map. Two buffers alternate; a frame is offered to the sequencer when
 // it is complete, and its buffer is free again when the first layer has read it.
+//
+// A header beat with bit HEADER_NETWORK set, and blocks of 16 beats in bits 63:32, comes before a network image, which `engine_network`
+// takes once the frames before it are computed. The next header is taken when all of it is written.
 `default_nettype none
 
-module engine_loader #(
+module engine_loader
+    import gatefold_pkg::*;
+#(
     parameter int unsigned PLANES     = 3,
     parameter int unsigned SIZE       = 32,  /// 8, 16 or 32
     parameter int unsigned IMAGE_BASE = 32   /// first word of buffer 0
@@ -22,6 +27,13 @@ module engine_loader #(
     output logic [3:0]   bank,
     output logic [7:0]   addr,
     output logic [127:0] data,
+    // a network image
+    input  wire          rest,           /// no frame is computed
+    output logic         network_start,  /// its beats follow
+    output logic [31:0]  network_blocks,
+    output wire          network_valid,
+    input  wire          network_last,
+    input  wire          network_done,
     // complete frames
     output logic         valid,
     output logic [7:0]   mode,
@@ -38,7 +50,7 @@ module engine_loader #(
     logic [1:0]      count;
     logic            fill, drain;  // buffer being filled, buffer to be read next
 
-    typedef enum logic [1:0] {HEADER, ROWS, LAST_WRITE} state_e;
+    typedef enum logic [2:0] {HEADER, ROWS, LAST_WRITE, WAIT, NETWORK} state_e;
     state_e      state;
     logic [1:0]  beat;
     logic        last_beat;  // this one, of its row
@@ -59,9 +71,12 @@ module engine_loader #(
 
     // Whether the next beat is taken stands in a register: the last one of a row waits for the words of the row before, by what was
     // pending a cycle ago.
-    logic ready;
+    logic ready, network_over;
+    assign network_valid = take && state == NETWORK;
     always_comb
-        if (state == HEADER) ready = take ? BEATS > 1 || !pending : count < 2'd2;
+        if (state == HEADER) ready = take ? !s_axis_tdata[HEADER_NETWORK] && (BEATS > 1 || !pending) : count < 2'd2;
+        else if (state == WAIT) ready = 1'b0;
+        else if (state == NETWORK) ready = !network_over && !(take && network_last);
         else if (row_complete) ready = !frame_last && (BEATS > 1 || !wanted);
         else if (take) ready = !pending || beat != 2'(BEATS - 2);
         else ready = state == ROWS && !(last_beat && pending);
@@ -99,7 +114,9 @@ module engine_loader #(
             drain <= 1'b0;
             high_pending <= 1'b0;
             low_pending <= 1'b0;
+            network_start <= 1'b0;
         end else begin
+            network_start <= 1'b0;
             count <= count + 2'(complete) - 2'(release_buffer);
             if (release_buffer) drain <= !drain;
             if (complete) fill <= !fill;
@@ -107,10 +124,17 @@ module engine_loader #(
                 HEADER:
                     if (take) begin
                         modes[fill] <= s_axis_tdata[7:0];
-                        state <= ROWS;
+                        state <= s_axis_tdata[HEADER_NETWORK] ? WAIT : ROWS;
                     end
+                WAIT:
+                    if (count == 2'd0 && rest) begin
+                        network_start <= 1'b1;
+                        state <= NETWORK;
+                    end
+                NETWORK: if (network_done) state <= HEADER;
                 ROWS: if (row_complete && frame_last) state <= LAST_WRITE;
-                default: if (complete) state <= HEADER;
+                LAST_WRITE: if (complete) state <= HEADER;
+                default: state <= HEADER;
             endcase
             if (row_complete && wanted) begin
                 high_pending <= 1'b1;
@@ -123,6 +147,8 @@ module engine_loader #(
 
         // A cycle after the plane, so that no handshake leads here: after a plane's last row its words are pending, or a row has
         // more beats than one, so that none ends in that cycle; the header's cycle sets it before the first row.
+        if (state == HEADER) network_blocks <= s_axis_tdata[63:32];
+        network_over <= state == NETWORK && (network_over || (network_last && take));
         wanted <= state == HEADER || plane < PW'(PLANES);
         if (state == HEADER) begin
             beat <= '0;

@@ -39,6 +39,14 @@ package engine_pkg;
         logic [8:0] out_count;
     } group_t;
 
+    // One cycle in which a network image is written into a memory: which one, by its number in the image.
+    typedef struct packed {
+        logic [15:0]  write;
+        logic         second;  // of a pair of kernels
+        logic [16:0]  addr;    // of the word, or of a pair's first
+        logic [255:0] data;    // the word, or a pair's first kernel in bits 35:0 and its second in bits 71:36
+    } load_t;
+
     // What the host tells the gates; it stands still while a batch runs.
     typedef struct packed {
         logic signed [31:0] channel_threshold;

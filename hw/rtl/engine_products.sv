@@ -3,18 +3,21 @@
 
 module engine_products
     import engine_pkg::*;
+    import gatefold_pkg::*;
 #(
     parameter int unsigned PRODUCTS = 3
 ) (
-    // There are PRODUCTS entries.
+    input  wire             clk,
+    // Of which this memory looks at a part; there are PRODUCTS entries.
     // verilator lint_off UNUSEDSIGNAL
+    input  wire load_t      load,
     input  wire [7:0]       entry,
     // verilator lint_on UNUSEDSIGNAL
     output wire products_t  now    /// in the same cycle
 );
     localparam int unsigned EW = $clog2(PRODUCTS);
-    products_t entries[PRODUCTS];
-    initial $readmemh("products.mem", entries);
+    (* ram_style = "distributed" *) products_t entries[PRODUCTS];
+    always_ff @(posedge clk) if (load.write[MEMORY_PRODUCTS]) entries[EW'(load.addr)] <= products_t'(load.data[$bits(products_t)-1:0]);
     assign now = entries[EW'(entry)];
 endmodule
 

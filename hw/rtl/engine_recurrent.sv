@@ -18,8 +18,9 @@ module engine_recurrent
     input  wire                 clk,
     input  wire                 rst_n,
     input  wire                 finish,       /// the frame ends
-    // A descriptor's fields have several users.
+    // A descriptor's fields have several users, and so has what is loaded.
     // verilator lint_off UNUSEDSIGNAL
+    input  wire load_t          load,
     input  descriptor_t         layer,
     // verilator lint_on UNUSEDSIGNAL
     input  wire                 start,        /// of any layer of the vector unit
@@ -46,7 +47,7 @@ module engine_recurrent
     logic   next;
     products_t now;
     engine_products #(.PRODUCTS(PRODUCTS)) constants (
-        .entry((phase == PROJECT) ? layer.dst_base : (phase == GATES) ? 8'd0 : 8'd1), .now
+        .clk, .load, .entry((phase == PROJECT) ? layer.dst_base : (phase == GATES) ? 8'd0 : 8'd1), .now
     );
     logic [14:0] multiplier;
     logic [5:0]  shift;

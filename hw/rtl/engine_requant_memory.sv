@@ -8,6 +8,9 @@ module engine_requant_memory
     parameter bit          EXCITE = 0    /// scales may be factors
 ) (
     input  wire                           clk,
+    input  wire                           we,
+    input  wire  [$clog2(DEPTH)-1:0]      waddr,
+    input  wire  [SCALE_WIDTH+BIAS_WIDTH-1:0] wdata,
     input  wire  [$clog2(DEPTH)-1:0]      addr,
     // For factors alone.
     // verilator lint_off UNUSEDSIGNAL
@@ -20,8 +23,8 @@ module engine_requant_memory
     (* ram_style = "block" *) logic [SCALE_WIDTH+BIAS_WIDTH-1:0] mem[DEPTH];
     localparam logic [BIAS_WIDTH-1:0] HALF = 1 << (REQUANT_SHIFT - BIAS_SHIFT - 1);  // the shift rounds down
     logic [SCALE_WIDTH+BIAS_WIDTH-1:0] word;
-    initial $readmemh("requant.mem", mem);
     always_ff @(posedge clk) begin
+        if (we) mem[waddr] <= wdata;
         word <= mem[addr];
         {bias, scale} <= (EXCITE && excite) ? {HALF, 1'b0, factor} : word;
     end

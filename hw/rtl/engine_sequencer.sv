@@ -47,6 +47,7 @@ module engine_sequencer
     input  wire  [7:0]                image_mode,
     input  wire                       image_buffer,
     output logic                      image_release,  /// the first layer has read the image
+    output wire                       rest,           /// no frame is computed
     // program
     output logic [PROGRAM_AW-1:0]     program_addr,
     input  wire  descriptor_t         program_data,   /// two cycles after program_addr
@@ -101,6 +102,7 @@ module engine_sequencer
 
     typedef enum logic [2:0] {IDLE, FETCH, FETCHED, LOAD, RUN, DRAINING, LINEAR, FINISH} state_e;
     state_e state;
+    assign rest = state == IDLE;
 
     localparam int unsigned IW = $clog2(LAYERS);
     logic [IW-1:0] index;

@@ -6,6 +6,8 @@
 `default_nettype none
 
 module engine_vector
+    import engine_pkg::*;
+    import gatefold_pkg::*;
 #(
     parameter int unsigned V          = 16,
     parameter int unsigned DEPTH      = 64,  /// words of V weights
@@ -18,6 +20,10 @@ module engine_vector
 ) (
     input  wire                            clk,
     input  wire                            rst_n,
+    // Of which the memories here look at a part.
+    // verilator lint_off UNUSEDSIGNAL
+    input  wire load_t                     load,
+    // verilator lint_on UNUSEDSIGNAL
     input  wire                            start,
     input  wire  [8:0]                     in_count,
     input  wire  [8:0]                     out_count,
@@ -46,8 +52,6 @@ module engine_vector
     output logic                           done
 );
     localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V), PW = $clog2(POOL_DEPTH), BW = $clog2(BIASES);
-    logic [31:0] biases[BIASES];
-    initial $readmemh("fc_bias.mem", biases);
 
     // Cycle 0: addresses.
     logic          running;
@@ -74,7 +78,9 @@ module engine_vector
     end
     assign pool_addr = PW'(pool_base) + word[PW-1:0];
     wire [V*8-1:0] weight_word;
-    engine_rom #(.DEPTH(DEPTH), .WIDTH(V * 8), .FILE("fc_weights.mem")) weights (.clk, .addr(weight_addr), .data(weight_word));
+    engine_ram #(.DEPTH(DEPTH), .WIDTH(V * 8)) weights (
+        .clk, .we(load.write[MEMORY_FC_WEIGHTS]), .waddr(load.addr[AW-1:0]), .wdata(load.data[V*8-1:0]),
+        .addr(weight_addr), .data(weight_word));
 
     // Cycle 1: operands, from their memories. Cycle 2: operands again, at the products. Cycles 3 and 4: products, in the two registers behind a DSP48's multiplier; the sum stays out of its
     // cascade. Cycle 5: sums of four. Cycle 6: their sum. Cycle 7: logit.
@@ -95,7 +101,7 @@ module engine_vector
     logic signed [V-1:0][INPUT_WIDTH+7:0] product, product_q;
     logic signed [FOURS-1:0][INPUT_WIDTH+9:0] four, four_q;
     logic signed [31:0] sum, acc, total;
-    logic [31:0] bias;
+    wire [31:0] bias;
     always_comb begin
         four = '0;
         total = '0;
@@ -106,6 +112,8 @@ module engine_vector
     // verilator lint_off UNUSEDSIGNAL
     wire [14:0] bias_addr = bias_base + 15'(steps[5].out);
     // verilator lint_on UNUSEDSIGNAL
+    engine_ram #(.DEPTH(BIASES), .WIDTH(32)) biases (
+        .clk, .we(load.write[MEMORY_FC_BIAS]), .waddr(load.addr[BW-1:0]), .wdata(load.data[31:0]), .addr(bias_addr[BW-1:0]), .data(bias));
     wire signed [31:0] value = (steps[6].first ? $signed(bias) : acc) + sum;
     always_ff @(posedge clk) begin
         steps[1] <= '{valid: running, first: word == '0, last: last_word, final_out: last_out, out: out};
@@ -119,7 +127,6 @@ module engine_vector
         product_q <= product;
         four_q <= four;
         sum <= total;
-        bias <= biases[bias_addr[BW-1:0]];
         if (steps[6].valid) acc <= value;
     end
 

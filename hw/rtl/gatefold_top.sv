@@ -1,8 +1,8 @@
 // The accelerator: registers, DMA and tile engine behind one AXI4-Lite slave and one AXI4 master.
 //
 // This is the top of every road: simulator, synthesis estimate, Vivado and the open tools read the same file
-// list. Nothing in it belongs to a vendor. The parameters are chosen per model and part by the compiler, which
-// also writes the memory images that the engine loads (relative names, so that a build folder may move).
+// list. Nothing in it belongs to a vendor. The parameters are chosen per model and part by the compiler; a
+// network comes through the DMA (engine_network.sv).
 // The host's view is described in hw/interface.json; what the bus may expect is said in axi_shell.sv.
 `default_nettype none
 
@@ -66,8 +66,8 @@ module gatefold_top #(
   parameter int unsigned MULT_DSP      = 0,
   /// Products of the requantisers in DSP blocks, else in LUTs.
   parameter bit          REQUANT_DSP   = 1,
-  /// First 32 bits of the build's SHA-256.
-  parameter logic [31:0] BUILD_HASH    = 32'h0,
+  /// First 32 bits of the engine's SHA-256, which network images name.
+  parameter logic [31:0] ENGINE_HASH    = 32'h0,
   /// Beats in the image buffer; a power of two, at least 32.
   parameter int unsigned READ_DEPTH    = 64
 ) (
@@ -131,6 +131,8 @@ module gatefold_top #(
 );
 
   logic        engine_rst_n;
+  logic        network_done;
+  logic [7:0]  network_error;
   engine_pkg::gate_host_t gate_host;
   engine_pkg::exit_host_t exit_host;
   logic [63:0] frame_tdata;
@@ -141,7 +143,7 @@ module gatefold_top #(
   logic        record_tready;
 
   axi_shell #(
-    .BUILD_HASH(BUILD_HASH),
+    .ENGINE_HASH(ENGINE_HASH),
     .MODES     (MODES),
     .CLASSES   (CLASSES),
     .DECISIONS (DECISIONS),
@@ -161,6 +163,8 @@ module gatefold_top #(
     .m_axi_arburst, .m_axi_arcache, .m_axi_arprot, .m_axi_arvalid, .m_axi_arready, .m_axi_rdata,
     .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready, .irq,
     .engine_rst_n,
+    .network_done,
+    .network_error,
     .gate_host,
     .exit_host,
     .m_axis_tdata (frame_tdata),
@@ -205,10 +209,13 @@ module gatefold_top #(
     .LAYERS       (LAYERS),
     .CLASSES      (CLASSES),
     .MULT_DSP     (MULT_DSP),
-    .REQUANT_DSP  (REQUANT_DSP)
+    .REQUANT_DSP  (REQUANT_DSP),
+    .ENGINE_HASH  (ENGINE_HASH)
   ) engine (
     .clk          (ap_clk),
     .rst_n        (engine_rst_n),
+    .network_done (network_done),
+    .network_error(network_error),
     .gate_host    (gate_host),
     .exit_host    (exit_host),
     .s_axis_tdata (frame_tdata),

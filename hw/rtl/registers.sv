@@ -1,10 +1,12 @@
 // The registers that a driver sees (offsets and meanings: hw/interface.json), and the start of a batch.
 //
 // A batch is started by the bit `start` of `control`. A start that cannot be done (no frames, a mode that
-// the build lacks, a misaligned address: tested in this order) sets the error code and the interrupt and
-// starts nothing. A start while `busy` is ignored. Afterwards exactly one of `done` and `error` is set, and
+// the build lacks, a misaligned address, no network: tested in this order) sets the error code and the interrupt and
+// starts nothing. A start while `busy` is ignored, and the flag `ignored` says so. Afterwards exactly one of `done` and `error` is set, and
 // the interrupt is pending. The batch takes its settings in the cycle of the start, so a driver may write the
 // next batch's meanwhile.
+//
+// The bit `load` starts in the same way the reading of a network image, of which `frames` tells the length.
 //
 // Soft reset (`reset` of `control`, stronger than a start in the same write) clears status and interrupt; the
 // settings stay, and the counters until the next start. The accelerator remains busy until every bus transfer
@@ -18,8 +20,8 @@ module registers
   import engine_pkg::*;
   import gatefold_pkg::*;
 #(
-  /// First 32 bits of the build's SHA-256.
-  parameter logic [31:0] BUILD_HASH   = 32'h0,
+  /// First 32 bits of the engine's SHA-256.
+  parameter logic [31:0] ENGINE_HASH   = 32'h0,
   /// Modes in the program, 1 to 255.
   parameter int unsigned MODES        = 5,
   /// Classes, 1 to 255.
@@ -47,6 +49,8 @@ module registers
 
   /// A valid batch starts in this cycle, with the settings below.
   output logic        start,
+  /// It is a network image; stands still from a cycle after the start to its end.
+  output logic        load,
   /// A soft reset is asked for in this cycle.
   output logic        soft_reset,
   /// Address of the images.
@@ -72,6 +76,8 @@ module registers
 
   /// A batch or a reset is under way.
   input  wire         busy,
+  /// The engine holds a network.
+  input  wire         loaded,
   /// The batch ends in this cycle.
   input  wire         finish,
   /// Error code of its end; zero when all its records are written.
@@ -185,6 +191,7 @@ module registers
   logic       interrupt_pending;
   logic       done;
   logic       error;
+  logic       ignored;
   logic [7:0] error_code;
   assign irq = interrupt_pending && interrupt_enable;
 
@@ -192,20 +199,27 @@ module registers
     logic       control_write;
     logic       start_request;
     logic       start_written;
+    logic       load_written;
     logic       written;
     logic       enable_written;
     logic       clear;
     logic [7:0] refusal;
+    logic [7:0] load_refusal;
+    logic [7:0] refused;
+    assign refused       = load_written ? load_refusal : refusal;
 
     // What a write asks for is done one cycle after it, from registers: these bits drive resets and enables of the whole shell.
     assign control_write = write && write_address == REG_CONTROL && write_strobe[0];
     assign start_request = start_written && !busy;
-    assign start         = start_request && refusal == ERR_NONE;
+    assign start         = start_request && refused == ERR_NONE;
     always_ff @(posedge clk) begin
       soft_reset    <= rst_n && control_write && write_data[CONTROL_RESET];
       written       <= rst_n && control_write;
       enable_written <= write_data[CONTROL_INTERRUPT];
-      start_written <= rst_n && control_write && write_data[CONTROL_START] && !write_data[CONTROL_RESET];
+      start_written <= rst_n && control_write && (write_data[CONTROL_START] || write_data[CONTROL_LOAD]) && !write_data[CONTROL_RESET];
+      if (control_write) load_written <= write_data[CONTROL_LOAD];
+      if (!rst_n) load <= 1'b0;
+      else if (start) load <= load_written;
       clear         <= rst_n && write && write_address == REG_IRQ && write_strobe[0] && write_data[IRQ_PENDING];
     end
 
@@ -214,7 +228,11 @@ module registers
       if (frames == '0)                                                 refusal <= ERR_ZERO_FRAMES;
       else if (mode_list == '0 && mode_word >= MODES)                   refusal <= ERR_BAD_MODE;
       else if ((source[6:0] | destination[6:0] | mode_list[6:0]) != '0) refusal <= ERR_MISALIGNED_ADDRESS;
+      else if (!loaded)                                                 refusal <= ERR_NO_NETWORK;
       else                                                              refusal <= ERR_NONE;
+      if (frames == '0)           load_refusal <= ERR_ZERO_FRAMES;
+      else if (source[6:0] != '0) load_refusal <= ERR_MISALIGNED_ADDRESS;
+      else                        load_refusal <= ERR_NONE;
     end
 
     always_ff @(posedge clk) begin
@@ -223,6 +241,7 @@ module registers
         interrupt_pending <= 1'b0;
         done              <= 1'b0;
         error             <= 1'b0;
+        ignored           <= 1'b0;
         error_code        <= ERR_NONE;
       end else begin
         // With the start that clears what is pending: no interrupt of the batch before.
@@ -231,14 +250,16 @@ module registers
           interrupt_pending <= 1'b0;
           done              <= 1'b0;
           error             <= 1'b0;
+          ignored           <= 1'b0;
           error_code        <= ERR_NONE;
         end
+        if (start_written && busy) ignored <= 1'b1;
         // A batch that ends in the cycle of a clear is not lost.
         if (!soft_reset) begin
-          if (start_request && refusal != ERR_NONE) begin
+          if (start_request && refused != ERR_NONE) begin
             interrupt_pending <= 1'b1;
             error             <= 1'b1;
-            error_code        <= refusal;
+            error_code        <= refused;
           end
           if (finish) begin
             interrupt_pending <= 1'b1;
@@ -269,6 +290,8 @@ module registers
     status_word[STATUS_BUSY]  = busy;
     status_word[STATUS_DONE]  = done;
     status_word[STATUS_ERROR] = error;
+    status_word[STATUS_LOADED] = loaded;
+    status_word[STATUS_IGNORED] = ignored;
     status_word[STATUS_ERROR_CODE+:STATUS_ERROR_CODE_WIDTH] = error_code;
     irq_word[IRQ_PENDING] = interrupt_pending;
     forced_word[FORCED_ENABLE] = forced;
@@ -280,7 +303,7 @@ module registers
   assign words = {
     REG_ID,          INTERFACE_ID,
     REG_VERSION,     INTERFACE_VERSION,
-    REG_BUILD_HASH,  BUILD_HASH,
+    REG_ENGINE_HASH,  ENGINE_HASH,
     REG_CONFIG,      config_word,
     REG_CONTROL,     control_word,
     REG_STATUS,      status_word,

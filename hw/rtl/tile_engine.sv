@@ -2,6 +2,7 @@
 //
 // In: a stream of frames, one header beat (mode in bits 7:0) and the image, plane after plane, eight pixels a beat, filled
 // up to a multiple of 16 beats.
+// Before the first frame comes a network image, which fills all memories; others may come between frames (engine_loader).
 // Out: one result record per frame. All weights and feature maps stay on chip. Every lane uses the same weights in a
 // cycle, so a channel pair that the mode switches off is a cycle that does not happen.
 //
@@ -47,7 +48,8 @@ module tile_engine
     parameter int unsigned BIASES        = CLASSES,  /// of the classifier, then of the gates, then of the exits
     parameter int unsigned POOL_DEPTH    = 4,     /// words of V pooled sums, at least 2
     parameter int unsigned MULT_DSP      = 0,     /// pixel pairs whose products are made in DSP48s
-    parameter bit          REQUANT_DSP   = 1      /// the requantisers' products are made in DSP48s
+    parameter bit          REQUANT_DSP   = 1,     /// the requantisers' products are made in DSP48s
+    parameter logic [31:0] ENGINE_HASH   = 32'h0  /// that a network image must name
 ) (
     input  wire         clk,
     input  wire         rst_n,
@@ -57,6 +59,8 @@ module tile_engine
     // For exits alone.
     input  wire exit_host_t exit_host,
     // verilator lint_on UNUSEDSIGNAL
+    output wire         network_done,   /// a network image is written
+    output wire  [7:0]  network_error,  /// it cannot be, for this reason; until the next reset
     input  wire  [63:0] s_axis_tdata,
     input  wire         s_axis_tvalid,
     output wire         s_axis_tready,
@@ -73,15 +77,32 @@ module tile_engine
     localparam int unsigned WEIGHT_AW = $clog2(WEIGHT_DEPTH), REQUANT_AW = $clog2(REQUANT_DEPTH);
     localparam int unsigned PROGRAM_AW = $clog2(MODES * LAYERS);
 
+    // ---- the network
+    // Its memories' addresses and words have as many bits as the largest.
+    // verilator lint_off UNUSEDSIGNAL
+    load_t load;
+    // verilator lint_on UNUSEDSIGNAL
+    wire        network_start, network_valid, network_last;
+    wire [31:0] network_blocks;
+    engine_network #(
+        .ENGINE_HASH(ENGINE_HASH), .V(V), .WEIGHT_DEPTH(WEIGHT_DEPTH), .PACK(PACK), .REQUANT_DEPTH(REQUANT_DEPTH),
+        .FC_DEPTH(FC_DEPTH), .BIASES(BIASES), .PROGRAM_DEPTH(MODES * LAYERS),
+        .PRODUCTS((HIDDEN != 0 || FACTORS != 0) ? PRODUCTS : 0), .TABLE_DEPTH(TABLES ? 64 * LAYERS : 0)
+    ) network (
+        .clk, .rst_n, .start(network_start), .blocks(network_blocks), .valid(network_valid), .data(s_axis_tdata),
+        .last(network_last), .load, .done(network_done), .error(network_error)
+    );
+
     // ---- program and control
     wire  [DESCRIPTOR_WIDTH-1:0] program_word;
     wire  [PROGRAM_AW-1:0]       program_addr;
-    engine_rom #(.DEPTH(MODES * LAYERS), .WIDTH(DESCRIPTOR_WIDTH), .FILE("program.mem"), .BLOCK_DEPTH(1)) program_memory (
-        .clk, .addr(program_addr), .data(program_word));
+    engine_ram #(.DEPTH(MODES * LAYERS), .WIDTH(DESCRIPTOR_WIDTH), .BLOCK_DEPTH(1)) program_memory (
+        .clk, .we(load.write[MEMORY_PROGRAM]), .waddr(load.addr[PROGRAM_AW-1:0]), .wdata(load.data[DESCRIPTOR_WIDTH-1:0]),
+        .addr(program_addr), .data(program_word));
     descriptor_t program_data;
     always_ff @(posedge clk) program_data <= descriptor_t'(program_word);
 
-    wire         image_valid, image_buffer, image_release, buffer, side, packs;
+    wire         image_valid, image_buffer, image_release, rest, buffer, side, packs;
     wire  [7:0]  image_mode, mode;
     // A descriptor's fields have several users, inside and outside of this module.
     // verilator lint_off UNUSEDSIGNAL
@@ -130,7 +151,7 @@ module tile_engine
         .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE - 1 + (GATES != 0 ? 3 : 0)),
         .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .GATES(GATES != 0), .EXITS(EXITS != 0), .PACK(PACKED)
     ) sequencer (
-        .clk, .rst_n, .image_valid, .image_mode, .image_buffer, .image_release,
+        .clk, .rst_n, .image_valid, .image_mode, .image_buffer, .image_release, .rest,
         .program_addr, .program_data, .layer, .side, .packs, .buffer,
         .tile(tile_at), .tile_in(tile_in_at), .tile_kernel(kernel_at), .tile_y(tile_y_at), .tile_x(tile_x_at), .weight_addr(weight_addr_at),
         .tables_ready, .tables_start, .tables_next,
@@ -218,6 +239,7 @@ module tile_engine
     engine_loader #(.PLANES(PLANES), .SIZE(IMAGE_SIZE), .IMAGE_BASE(IMAGE_BASE)) loader (
         .clk, .rst_n, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .write(image_write), .write_ready(image_ready), .bank(image_bank), .addr(image_addr), .data(image_data),
+        .rest, .network_start, .network_blocks, .network_valid, .network_last, .network_done,
         .valid(image_valid), .mode(image_mode), .buffer(image_buffer), .release_buffer(image_release)
     );
 
@@ -250,7 +272,7 @@ module tile_engine
         .rotation(rotation2), .y(y2), .x(x2), .taps
     );
     engine_weights #(.PE(PE), .DEPTH(WEIGHT_DEPTH), .PACK(PACK)) weights (
-        .clk, .addr(weight_addr), .blank(stage[2].blank), .packs(packs), .kernel
+        .clk, .load, .addr(weight_addr), .blank(stage[2].blank), .packs(packs), .kernel
     );
 
     wire [PE*P-1:0][ACC_WIDTH-1:0] acc;
@@ -305,7 +327,8 @@ module tile_engine
     wire signed [BIAS_WIDTH-1:0]  bias;
     wire [SCALE_WIDTH-2:0] factor;
     engine_requant_memory #(.DEPTH(REQUANT_DEPTH), .EXCITE(FACTORS != 0)) requant_memory (
-        .clk, .addr(requant_addr[REQUANT_AW-1:0]), .excite(layer.excite), .factor, .scale, .bias
+        .clk, .we(load.write[MEMORY_REQUANT]), .waddr(load.addr[REQUANT_AW-1:0]), .wdata(load.data[SCALE_WIDTH+BIAS_WIDTH-1:0]),
+        .addr(requant_addr[REQUANT_AW-1:0]), .excite(layer.excite), .factor, .scale, .bias
     );
 
     wire [R-1:0][ACC_WIDTH-1:0] acc_word;
@@ -354,7 +377,8 @@ module tile_engine
     // verilator lint_on UNUSEDSIGNAL
     if (TABLES) begin : tables
         engine_table_loader #(.LAYERS(LAYERS)) loader (
-            .clk, .rst_n, .start(tables_start), .next(tables_next), .ready(tables_ready), .copy(table_copy), .we(table_write),
+            .clk, .rst_n(rst_n && !network_done), .we_tables(load.write[MEMORY_TABLES]), .tables_waddr(load.addr[$clog2(LAYERS)+5:0]),
+            .tables_wdata(load.data[9:0]), .start(tables_start), .next(tables_next), .ready(tables_ready), .copy(table_copy), .we(table_write),
             .waddr(table_address), .wdata(table_word)
         );
         wire  [R-1:0][5:0] worth;
@@ -436,12 +460,12 @@ module tile_engine
         .V(V), .DEPTH(FC_DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(POOL_WIDTH), .MARGIN(EXITS != 0),
         .STATE(HIDDEN != 0 || FACTORS != 0)
     ) vector (
-        .clk, .rst_n, .start(vector_start), .in_count, .out_count, .weight_base, .bias_base, .pool_base, .pool_addr, .pool_data,
+        .clk, .rst_n, .load, .start(vector_start), .in_count, .out_count, .weight_base, .bias_base, .pool_base, .pool_addr, .pool_data,
         .from_state, .state, .word(vector_word), .logit_valid, .logit_index, .logit, .best, .margin, .done(vector_done)
     );
     if (HIDDEN != 0) begin : recurrent
         engine_recurrent #(.V(V), .HIDDEN(HIDDEN), .PRODUCTS(PRODUCTS)) steps (
-            .clk, .rst_n, .finish, .layer, .start(linear_start), .vector_start, .in_count, .out_count, .weight_base, .bias_base,
+            .clk, .rst_n, .load, .finish, .layer, .start(linear_start), .vector_start, .in_count, .out_count, .weight_base, .bias_base,
             .from_state, .word(vector_word), .state, .logit_valid, .logit_index, .logit, .vector_done, .decides
         );
         assign {excited, factor} = '0;
@@ -449,7 +473,7 @@ module tile_engine
         localparam int unsigned FW = $clog2(FACTORS);
         wire excites;
         engine_excite #(.V(V), .INNER(INNER), .FACTORS(FACTORS), .PRODUCTS(PRODUCTS)) excitation (
-            .clk, .rst_n, .layer, .start(linear_start), .vector_start, .in_count, .out_count, .weight_base, .bias_base,
+            .clk, .rst_n, .load, .layer, .start(linear_start), .vector_start, .in_count, .out_count, .weight_base, .bias_base,
             .from_state, .word(vector_word), .state, .logit_valid, .logit_index, .logit, .excites, .done(excited),
             .factor_addr(FW'(requant_addr)), .factor
         );

@@ -30,7 +30,6 @@ from flow.build.deploy import BITSTREAM, HANDOFF, hardware, read
 from flow.build.steps import exclusive
 from flow.engine.top import NAME as TOP
 from flow.errors import GatefoldError
-from flow.kept import replace_folder
 from flow.synth.mapping import uses_dsp
 from flow.synth.timing import ENGINE, analyse, carried, routed
 from flow.synth.timing import TOP as NETLIST_TOP
@@ -83,23 +82,22 @@ def installed():
     return "openxc7" if open_tools else None
 
 
-def lay_out(build, work, contents):
+def lay_out(work, contents):
     """What goes into the tools, in the folder of their work, so that a build meanwhile changes nothing of it.
 
     Returns:
-        (RTL files, folder of the memory images).
+        RTL files.
     """
-    replace_folder(work / "images", lambda part: shutil.copytree(build / "deploy" / "images", part, dirs_exist_ok=True))
-    _, sources = hardware(work, contents, work / "rtl")
-    return [*sources, work / "rtl" / f"{TOP}.sv"], work / "images"
+    _, sources = hardware(contents, work / "rtl")
+    return [*sources, work / "rtl" / f"{TOP}.sv"]
 
 
 def vivado(build, work, contents):
     """Bitstream and handoff through vivado.tcl."""
     tool = find("vivado", "install Vivado and put it on PATH, or use --toolchain openxc7")
-    sources, images = lay_out(build, work, contents)
+    sources = lay_out(work, contents)
     files = work / "files.txt"
-    files.write_text("".join(f"{file}\n" for file in [*sources, SHELL / "gatefold_block.v", *sorted(images.iterdir())]))
+    files.write_text("".join(f"{file}\n" for file in [*sources, SHELL / "gatefold_block.v"]))
     arguments = [files, contents["part"], contents["clock_mhz"], contents["board"], work]
     run([tool, "-mode", "batch", "-nojournal", "-source", SHELL / "vivado.tcl", "-tclargs", *arguments], work, "vivado.log")
     figures = reports.utilisation(report(work, "utilization.txt")) | reports.timing(report(work, "timing.txt"))

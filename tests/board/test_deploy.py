@@ -132,7 +132,7 @@ def test_a_clock_that_the_board_cannot_give(deploy, program):
         ({"model": ""}, "model is ''"),
         ({"model": "a\nb"}, "model is"),
         ({"board": 3}, "board is 3"),
-        ({"build_hash": "xyz"}, "build_hash is 'xyz'"),
+        ({"engine_hash": "xyz"}, "engine_hash is 'xyz'"),
         ({"classes": []}, "classes is no list of names"),
         ({"classes": ["\ud800"]}, "classes is no list of names"),
         ({"modes": {}}, "modes is no list of modes"),
@@ -175,7 +175,7 @@ def test_a_folder_of_another_format(deploy, program):
     )
 
 
-@pytest.mark.parametrize("key", ["class_order", "image", "classes", "build_hash", "modes", "registers"])
+@pytest.mark.parametrize("key", ["class_order", "image", "classes", "engine_hash", "modes", "registers"])
 def test_a_folder_that_says_less_and_is_whole(deploy, program, key):
     """What an older or newer version wrote is not called damaged."""
     contents = json.loads((deploy / "modes.json").read_text())
@@ -203,8 +203,8 @@ def test_an_interface_that_lacks_something(deploy, program, key):
 
 
 def test_hardware_of_another_build(deploy, program):
-    seal(deploy, build_hash="0" * 64)
-    program.refuse("--board-dir", deploy, saying="mixes two builds: the hardware's build_hash")
+    seal(deploy, engine_hash="0" * 64)
+    program.refuse("--board-dir", deploy, saying="mixes two builds: the hardware's engine_hash")
 
 
 def test_hardware_with_other_classes(deploy, program):

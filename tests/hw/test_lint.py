@@ -78,7 +78,7 @@ def test_no_net_is_implicit_and_files_behind_are_left_as_they_were(file):
 
 @pytest.mark.parametrize("parameters, mapped", SHAPES.values(), ids=SHAPES)
 def test_the_accelerator_on_its_processor_is_clean(tmp_path, parameters, mapped):
-    (tmp_path / "accelerator.sv").write_text(top_text({"BUILD_HASH": 0, **parameters}))
+    (tmp_path / "accelerator.sv").write_text(top_text({"ENGINE_HASH": 0, **parameters}))
     files = [*accelerator_sources(tmp_path), tmp_path / "accelerator.sv", *vendor_cells(tmp_path), *SHELL, *CHECKERS]
     assert lint(tmp_path, "zynq_top", files, *(["-DSYNTHESIS"] if mapped else [])) == ""
 
@@ -92,7 +92,7 @@ def test_nothing_else_is_built():
 
 
 def test_the_block_design_is_clean(tmp_path):
-    (tmp_path / "accelerator.sv").write_text(top_text({"BUILD_HASH": 0}))
+    (tmp_path / "accelerator.sv").write_text(top_text({"ENGINE_HASH": 0}))
     files = [*accelerator_sources(tmp_path), tmp_path / "accelerator.sv", HW / "shell" / "gatefold_block.v"]
     assert lint(tmp_path, "gatefold_block", files) == ""
 

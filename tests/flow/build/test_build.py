@@ -138,7 +138,7 @@ def test_deploy_folder_says_what_was_built(build):
             assert mode["cycles_per_layer_rtl"][layer] == pytest.approx(cycles, rel=0.02), (mode["name"], layer)
     assert build.contents["trained"] is False and build.contents["modes"][0]["accuracy"] is None
     with simulator(build) as accelerator:
-        assert accelerator.read("build_hash") == int(build.contents["build_hash"][:8], 16)
+        assert accelerator.read("engine_hash") == int(build.contents["engine_hash"][:8], 16)
 
 
 def test_a_second_build_changes_nothing_and_mends_what_is_missing(build):

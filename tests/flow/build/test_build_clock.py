@@ -85,7 +85,7 @@ def test_a_build_says_what_is_known_of_its_default_clock(asked, tmp_path, capsys
         "board": "pynq-z2",
         "part": "",
         "trained": True,
-        "build_hash": "",
+        "engine_hash": "",
         "parameters": {},
         "modes": [],
     }

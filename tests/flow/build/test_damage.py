@@ -149,16 +149,16 @@ def test_images_of_another_build_are_refused(build):
         read(build / "deploy")
 
 
-def test_every_image_and_parameter_is_in_the_build_hash(first):
-    from flow.engine.compile import build_hash
+def test_every_image_and_parameter_is_in_the_engine_hash(first):
+    from flow.engine.compile import engine_hash
 
     said = read(first / "deploy")
     images = {path.name: path.read_text() for path in (first / "deploy" / "images").iterdir()}
-    hashes = {build_hash(images, said["parameters"], [])}
+    hashes = {engine_hash(images, said["parameters"], [])}
     for name, text in images.items():
-        hashes.add(build_hash({**images, name: text[:-2] + ("0" if text[-2] != "0" else "1") + "\n"}, said["parameters"], []))
+        hashes.add(engine_hash({**images, name: text[:-2] + ("0" if text[-2] != "0" else "1") + "\n"}, said["parameters"], []))
     for name, value in said["parameters"].items():
-        hashes.add(build_hash(images, {**said["parameters"], name: value + 1}, []))
+        hashes.add(engine_hash(images, {**said["parameters"], name: value + 1}, []))
     assert len(hashes) == 1 + len(images) + len(said["parameters"])
 
 

@@ -23,6 +23,7 @@ from flow.simulation.simulator import ABI, BASE, Simulator
 FRAMES = 16
 ALTERNATING = ["full", "1/16", "1/4", "1/2"] * (FRAMES // 4)
 HASH = 0xC0FFEE42
+LOADED = 8  # in the status register
 
 
 def test_the_library_names_no_folder(accelerator):
@@ -34,15 +35,12 @@ def test_the_library_names_no_folder(accelerator):
 
 @pytest.fixture(scope="module")
 def accelerator(tmp_path_factory):
-    """(library, image folder, images [N, 32, 32, 3], mode indices, expected records) of a random ResNet-8."""
+    """(library, network image, images [N, 32, 32, 3], mode indices, expected records) of a random ResNet-8."""
     folder = tmp_path_factory.mktemp("accelerator")
     graph = random_resnet(seed=3)
     compiled = compile_graph(graph, choose(find_board("pynq-z2")))  # the engine of the board's tests: its objects are theirs
-    config, images = compiled.plan.config, folder / "images"
-    images.mkdir()
-    for name, text in compiled.images.items():
-        (images / name).write_text(text)
-    parameters = {**config.parameters(), "BUILD_HASH": HASH}
+    config = compiled.plan.config
+    parameters = {**config.parameters(), "ENGINE_HASH": HASH}
     library = compile_accelerator(folder, folder / "accelerator.so", parameters, accelerator_sources(folder))
 
     planes = np.random.default_rng(3).integers(0, 256, (FRAMES, 3, 32, 32), dtype=np.uint8)
@@ -52,7 +50,7 @@ def accelerator(tmp_path_factory):
         answer = {"logits": result.logits[0].tolist(), "class": int(result.classes[0])}
         expected.append({**answer, "tiles": cost.tiles, "cycles": cost.cycles})
     indices = [list(graph.modes).index(mode) for mode in ALTERNATING]
-    return library, images, planes.transpose(0, 2, 3, 1), indices, expected
+    return library, compiled.image(f"{HASH:08x}"), planes.transpose(0, 2, 3, 1), indices, expected
 
 
 @pytest.fixture
@@ -98,7 +96,7 @@ def test_one_mode_for_all(accelerator, simulator):
     _, _, images, modes, expected = accelerator
     records, _ = simulator.run(images[:1], 0)
     check(records, [0], expected[:1])
-    assert simulator.read("build_hash") == HASH
+    assert simulator.read("engine_hash") == HASH
 
 
 @pytest.mark.parametrize(
@@ -122,7 +120,7 @@ def test_errors_are_reported_and_overcome(accelerator, simulator, registers, err
         simulator.write(name, value)
     simulator.write("control", 1)
     simulator.advance(200_000)
-    assert simulator.read("status") == 4 | simulator.interface.errors[error] << 8
+    assert simulator.read("status") == LOADED | 4 | simulator.interface.errors[error] << 8
     simulator.write("control", 2)
     simulator.advance(1000)
     records, _ = simulator.run(images[:4], modes[:4])
@@ -135,12 +133,12 @@ def test_memory_that_never_answers(accelerator, simulator):
     simulator.hang()
     with pytest.raises(GatefoldError, match="did not end: 0 of 16 frames"):
         simulator.run(images, modes, max_cycles=100_000)
-    assert simulator.read("status") == 1  # bursts are still under way
+    assert simulator.read("status") == LOADED | 1  # bursts are still under way
     with pytest.raises(GatefoldError, match="is busy with an earlier batch"):
         simulator.run(images[:2], modes[:2])
     simulator.hang(False)
     simulator.advance(10_000)
-    assert simulator.read("status") == 0
+    assert simulator.read("status") == LOADED
     records, _ = simulator.run(images[:2], modes[:2])
     check(records, modes[:2], expected[:2])
 
@@ -161,7 +159,7 @@ def test_a_time_out_ends_the_batch(accelerator, simulator):
     _, _, images, modes, _ = accelerator
     with pytest.raises(GatefoldError, match="did not end"):
         simulator.run(images, modes, max_cycles=50_000)
-    assert simulator.read("status") == 0
+    assert simulator.read("status") == LOADED
     done = simulator.read("frames_done")
     simulator.advance(300_000)
     assert 0 < done == simulator.read("frames_done") < FRAMES
@@ -182,21 +180,21 @@ def test_soft_reset_in_the_middle(accelerator, simulator):
     for cycles in (700, 5000, 20_000):
         with pytest.raises(GatefoldError, match="did not end"):
             simulator.run(images, modes, stall=30, seed=cycles, max_cycles=cycles)
-        assert simulator.read("status") == 0
+        assert simulator.read("status") == LOADED
         records, _ = simulator.run(images[:2], modes[:2], stall=30, seed=cycles)
         check(records, modes[:2], expected[:2])
 
 
 def test_bad_requests(accelerator, tmp_path):
-    library, folder, images, _, _ = accelerator
+    library, network, images, _, _ = accelerator
     with pytest.raises(GatefoldError, match="does not exist; run `gatefold build`"):
-        Simulator(tmp_path / "none.so", folder)
+        Simulator(tmp_path / "none.so", network)
     (tmp_path / "text.so").write_text("no library")
     with pytest.raises(GatefoldError, match="is no simulation library"):
-        Simulator(tmp_path / "text.so", folder)
-    with pytest.raises(GatefoldError, match="holds no memory images"):
-        Simulator(library, tmp_path)
-    with Simulator(library, folder) as simulator:
+        Simulator(tmp_path / "text.so", network)
+    with Simulator(library) as simulator, pytest.raises(GatefoldError, match="reports no_network"):
+        simulator.run(images[:1], 0)
+    with Simulator(library, network) as simulator:
         with pytest.raises(GatefoldError, match="2 modes for 1 frames"):
             simulator.run(images[:1], [0, 1])
         with pytest.raises(GatefoldError, match="give uint8"):
@@ -237,16 +235,6 @@ def test_a_library_that_was_built_anew_is_loaded_anew(accelerator, tmp_path):
         for _ in range(2):
             with pytest.raises(GatefoldError, match=f"does not start: {answer}"):
                 Simulator(tmp_path / "accelerator.so", accelerator[1])
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_text("xyz\n")])
-def test_damaged_image_is_named(accelerator, tmp_path, damage):
-    library, folder, _, _, _ = accelerator
-    for file in folder.glob("*.mem"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    damage(tmp_path / "program.mem")
-    with pytest.raises(GatefoldError, match="program.mem"):
-        Simulator(library, tmp_path)
 
 
 def test_refused_design_is_named(tmp_path):

@@ -406,7 +406,7 @@ def test_what_is_damaged_in_the_cache_is_made_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(timing, "_synthesise", synthesise)
     assert timing.known_estimate({"P": 64}) is None and not made
     first = timing.estimate({"P": 64})
-    assert timing.estimate({"P": 64}) == timing.known_estimate({"P": 64, "BUILD_HASH": 1}) == first and len(made) == 1
+    assert timing.estimate({"P": 64}) == timing.known_estimate({"P": 64, "ENGINE_HASH": 1}) == first and len(made) == 1
     assert timing.known_estimate({"P": 32}) is None
     files = sorted(path for path in (tmp_path / "cache" / "timing").iterdir() if path.suffix != ".sha256")
     result, netlist = (next(path for path in files if path.name.endswith(end)) for end in (".json", ".gz"))

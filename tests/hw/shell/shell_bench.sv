@@ -80,7 +80,7 @@ module shell_bench #(
   engine_pkg::gate_host_t gate_host;
   engine_pkg::exit_host_t exit_host;
   axi_shell #(
-    .BUILD_HASH (32'h1234abcd),
+    .ENGINE_HASH (32'h1234abcd),
     .MODES      (MODES),
     .CLASSES    (CLASSES),
     .EXITS      (EXITS),

@@ -178,7 +178,7 @@ async def registers_hold_what_is_written(dut):
     bench = await ready(dut)
     assert await bench.read("id") == INTERFACE.id
     assert await bench.read("version") == INTERFACE.version
-    assert await bench.read("build_hash") == 0x1234ABCD
+    assert await bench.read("engine_hash") == 0x1234ABCD
     assert await bench.read("config") == MODES | CLASSES << 8 | (RECORD_BYTES // 4) << 16
     for name in ("source", "destination", "frames", "mode", "mode_list", "gate_threshold", "layer_threshold"):
         value = bench.random.randrange(1 << 32)

@@ -123,7 +123,7 @@ def test_a_bitstream_joins_the_deploy_folder_and_stays(implement, built, vivado,
     assert after["files"]["accelerator.bit"] == content_digest(built / "deploy" / "accelerator.bit")
     assert (built / "deploy" / "accelerator.hwh").read_text() == "<x/>"
     changed = {name for name in after["files"] if after["files"][name] != before["files"].get(name)}
-    assert changed == {"accelerator.bit", "accelerator.hwh"} and after["build_hash"] == before["build_hash"]
+    assert changed == {"accelerator.bit", "accelerator.hwh"} and after["engine_hash"] == before["engine_hash"]
     given = (built / "implementation" / "vivado" / "vivado.log").read_text().splitlines()
     assert sum(name.endswith(".mem") for name in given) == 8 and all(Path(name).is_file() for name in given)
 

@@ -16,7 +16,7 @@ GOOD = {"source": 0x1000, "destination": 0x2000, "frames": 1, "mode": 0, "mode_l
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    parameters = {"MODES": MODES, "CLASSES": CLASSES, "RECORD_WORDS": RECORD_WORDS, "BUILD_HASH": HASH}
+    parameters = {"MODES": MODES, "CLASSES": CLASSES, "RECORD_WORDS": RECORD_WORDS, "ENGINE_HASH": HASH}
     return compile_model("registers", accelerator_sources(tmp_path_factory.mktemp("registers")), parameters=parameters)
 
 
@@ -174,6 +174,6 @@ def test_counters_and_constants(registers):
     for value, name in enumerate(("frames_done", "cycles", "tiles"), 0x80000001):
         registers.model.write(name, value)
         assert registers.read(name) == value
-    assert registers.read("build_hash") == HASH
+    assert registers.read("engine_hash") == HASH
     assert registers.read("config") == MODES | CLASSES << 8 | RECORD_WORDS << 16
     assert registers.read("id") == load_interface().id and registers.read("version") == load_interface().version
