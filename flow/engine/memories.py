@@ -3,9 +3,9 @@
 from flow.engine.config import EngineConfig
 from flow.engine.interface import load_interface
 
-ROM_BLOCK_WORDS = 129
-"""From so many words on, hw/rtl/engine_rom.sv is block memory, where that is left to it."""
-ROM_LUTS = 3
+RAM_BLOCK_WORDS = 129
+"""From so many words on, hw/rtl/engine_ram.sv is block memory, where that is left to it."""
+RAM_LUTS = 3
 """Of a bit of a ROM of fewer words: up to 64 of the even and 64 of the odd words, and the choice between them."""
 TABLE_WORDS, TABLE_BITS = 64, 10
 """Of a layer's tables, and bits of such a word."""
@@ -21,24 +21,24 @@ def requant_blocks(entries: int) -> int:
     return 3 * -(-entries // 1024)
 
 
-def rom_blocks(words: int, width: int, least: int = ROM_BLOCK_WORDS) -> int:
-    """For the words of an engine_rom, 512 × 36 bits each, or 1024 × 18; none for fewer words than `least`, which are made of LUTs."""
+def ram_blocks(words: int, width: int, least: int = RAM_BLOCK_WORDS) -> int:
+    """For the words of an engine_ram, 512 × 36 bits each, or 1024 × 18; none for fewer words than `least`, which are made of LUTs."""
     if words < least:
         return 0
     return -(-words // 1024) if width <= 18 else -(-width // 36) * -(-words // 512)
 
 
-def rom_luts(words: int, width: int, least: int = ROM_BLOCK_WORDS) -> int:
-    """LUTs of an engine_rom of few words."""
-    return ROM_LUTS * width if words < least else 0
+def ram_luts(words: int, width: int, least: int = RAM_BLOCK_WORDS) -> int:
+    """LUTs of an engine_ram of few words."""
+    return RAM_LUTS * width if words < least else 0
 
 
-def roms(config: EngineConfig) -> list[tuple[int, int, int]]:
-    """(words, bits a word, words from which on it is block memory) of the engine's ROMs: the classifier's weights, the program, and
+def rams(config: EngineConfig) -> list[tuple[int, int, int]]:
+    """(words, bits a word, words from which on it is block memory) of the engine's smaller memories: the classifier's weights, the program, and
     tables where layers have some."""
-    tables = [(TABLE_WORDS * config.layers, TABLE_BITS, ROM_BLOCK_WORDS)] if config.tables else []
+    tables = [(TABLE_WORDS * config.layers, TABLE_BITS, RAM_BLOCK_WORDS)] if config.tables else []
     return [
-        (config.fc_depth, 8 * config.v, ROM_BLOCK_WORDS),
+        (config.fc_depth, 8 * config.v, RAM_BLOCK_WORDS),
         (config.modes * config.layers, load_interface().descriptor_width, 1),
         *tables,
     ]
@@ -47,4 +47,4 @@ def roms(config: EngineConfig) -> list[tuple[int, int, int]]:
 def block_memories(config: EngineConfig) -> float:
     """BRAM36 of a whole engine."""
     blocks = weight_blocks(config.weight_depth) + requant_blocks(config.requant_depth)
-    return (blocks + sum(rom_blocks(*rom) for rom in roms(config))) / 2
+    return (blocks + sum(ram_blocks(*ram) for ram in rams(config))) / 2

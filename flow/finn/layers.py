@@ -16,7 +16,7 @@ from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.engine.cost import Unplanned, layer_cost
-from flow.engine.memories import requant_blocks, rom_blocks, weight_blocks
+from flow.engine.memories import ram_blocks, requant_blocks, weight_blocks
 from flow.engine.plan import needs_tables
 from flow.export.excite_step import TYPES as EXCITE_TYPES
 from flow.export.excite_step import excite_layer
@@ -323,7 +323,7 @@ class SwitchableLinear(SwitchableLayer):
 
     def bram_estimation(self, fpgapart: str) -> int:
         lanes = self.get_nodeattr("V")
-        return rom_blocks(self.get_nodeattr("classes") * -(-self.get_nodeattr("in_channels") // lanes), 8 * lanes)
+        return ram_blocks(self.get_nodeattr("classes") * -(-self.get_nodeattr("in_channels") // lanes), 8 * lanes)
 
     def shape_only(self) -> Layer:
         """The layer with zero weights: enough for the cost model."""
@@ -392,7 +392,7 @@ class SwitchableGate(SwitchableLayer):
 
     def bram_estimation(self, fpgapart: str) -> int:
         lanes = self.get_nodeattr("V")
-        return rom_blocks(self.get_nodeattr("decisions") * -(-self.get_nodeattr("in_channels") // lanes), 8 * lanes)
+        return ram_blocks(self.get_nodeattr("decisions") * -(-self.get_nodeattr("in_channels") // lanes), 8 * lanes)
 
     def shape_only(self) -> Layer:
         """The layer with zero weights: enough for the cost model."""
@@ -500,7 +500,7 @@ class SwitchableStep(_SeveralProducts):
         lanes, hidden = self.get_nodeattr("V"), self.get_nodeattr("hidden")
         words = hidden * -(-self.get_nodeattr("in_channels") // lanes)
         shared = (4 * hidden + 1) * -(-2 * hidden // lanes) if len(self.onnx_node.input) == 1 else 0
-        return rom_blocks(words + shared, 8 * lanes)
+        return ram_blocks(words + shared, 8 * lanes)
 
     def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
         """Integer-exact execution by the compiler's reference."""
@@ -531,7 +531,7 @@ class SwitchableExcite(_SeveralProducts):
 
     def bram_estimation(self, fpgapart: str) -> int:
         lanes, hidden, channels = (self.get_nodeattr(name) for name in ("V", "hidden", "in_channels"))
-        return rom_blocks(hidden * -(-channels // lanes) + channels * -(-hidden // lanes), 8 * lanes)
+        return ram_blocks(hidden * -(-channels // lanes) + channels * -(-hidden // lanes), 8 * lanes)
 
     def execute_node(self, context: dict[str, np.ndarray], graph: GraphProto) -> None:
         """Integer-exact execution by the compiler's reference."""

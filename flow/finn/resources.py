@@ -5,7 +5,7 @@ units' number; `gatefold report` synthesises the engine that is really built.
 """
 
 from flow.engine.config import EngineConfig
-from flow.engine.memories import block_memories, rom_luts, roms
+from flow.engine.memories import block_memories, ram_luts, rams
 
 LUTS_PER_LANE = 203
 LUTS_PER_DSP_LANE_QUAD = 475
@@ -32,7 +32,7 @@ def engine_resources(config: EngineConfig) -> dict[str, int]:
         + lanes * LUTS_PER_LANE_DRAIN
         + config.r * (LUTS_PER_REQUANTISER + (0 if config.requant_dsp else LUTS_PER_SOFT_PRODUCT))
         + sum(_lut_ram(depth) for depth in (config.x_depth, config.m_depth))
-        + sum(rom_luts(*rom) for rom in roms(config))
+        + sum(ram_luts(*ram) for ram in rams(config))
         + LUTS_CONTROL,
         "DSP": quads * DSPS_PER_LANE_QUAD + config.requant_dsp * config.r + config.v,
         "BRAM_18K": round(2 * block_memories(config)),

@@ -9,7 +9,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -19,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flow.atomic import check_space, make_folder
-from flow.engine.interface import load_interface
-from flow.engine.products import ENTRY
 from flow.errors import GatefoldError
 from flow.kept import kept
 from flow.synth.mapping import SOFT_MULTIPLIER, uses_dsp
@@ -179,7 +176,6 @@ def _key(sources, parameters, top):
 
 def _synthesise(folder, sources, parameters, top, log):
     """File with what yosys' `stat -json` says; the log stays beside the cache when it fails."""
-    write_memories(folder, parameters)
     result, job = folder / "statistics.json", folder / "job.json"
     sources = [str(file) for file in sources]
     contents = {"sources": sources, "top": top, "parameters": parameters, "dsp": uses_dsp(parameters), "result": str(result)}
@@ -203,27 +199,3 @@ def _synthesise(folder, sources, parameters, top, log):
         )
     log.unlink()
     return result
-
-
-def write_memories(folder: Path, parameters: dict[str, int]) -> None:
-    """Memory images of the right size. Their contents are random: constant ones would be optimised away."""
-    get = {"V": 16, "WEIGHT_DEPTH": 4096, "REQUANT_DEPTH": 512, "FC_DEPTH": 64, "MODES": 5, "LAYERS": 16, "CLASSES": 10}
-    get |= {"DEPTH": 512, "WIDTH": 128} | parameters
-    quarters = {f"weights_{column}_{quarter}": (get.get("PACK", 0), 9) for column in range(4) for quarter in range(1, 4)}
-    shapes = (
-        {f"weights_{column}": (get["WEIGHT_DEPTH"], 9) for column in range(4)}
-        | (quarters if get.get("PACK") else {})
-        | {
-            "requant": (get["REQUANT_DEPTH"], 54),
-            "fc_weights": (get["FC_DEPTH"], 8 * get["V"]),
-            "fc_bias": (get.get("BIASES", get["CLASSES"]), 32),
-            "program": (get["MODES"] * get["LAYERS"], load_interface().descriptor_width),
-            "products": (get.get("PRODUCTS", 0), sum(ENTRY)),
-            "tables": (64 * get["LAYERS"], 10),
-            "rom": (get["DEPTH"], get["WIDTH"]),
-        }
-    )
-    chance = random.Random(0)
-    for name, (words, width) in shapes.items():
-        digits = -(-width // 4)
-        (folder / f"{name}.mem").write_text("".join(f"{chance.getrandbits(width):0{digits}x}\n" for _ in range(words)))

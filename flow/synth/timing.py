@@ -175,9 +175,6 @@ def _key(sources, parameters):
 
 def _synthesise(folder, sources, parameters, target, log):
     """Write the netlist, compressed; the log stays when yosys fails."""
-    from flow.synth.resources import write_memories
-
-    write_memories(folder, parameters)
     job, result = folder / "job.json", folder / "netlist.json"
     contents = {"sources": [str(file) for file in sources], "dsp": uses_dsp(parameters), "netlist": str(result)}
     job.write_text(json.dumps(contents))

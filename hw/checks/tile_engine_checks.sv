@@ -90,7 +90,7 @@ module tile_engine_checks
 
     // Memories are written while nothing reads them.
     always_ff @(posedge clk) if (on && load.write != '0)
-        quiet: assert (rest && !image_valid) else $fatal(1, "a network image is written while a frame is computed");
+        still: assert (rest && !image_valid) else $fatal(1, "a network image is written while a frame is computed");
 
     // What a layer asks for is there.
     always_ff @(posedge clk) if (on && tile.valid) begin

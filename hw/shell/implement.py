@@ -1,6 +1,6 @@
 """Bitstream of a build: `python hw/shell/implement.py build/resnet8 --toolchain vivado|openxc7`.
 
-Takes the memory images and parameters of a deploy folder and adds `accelerator.bit` to it. Nothing of the project depends
+Takes the parameters of a deploy folder and adds `accelerator.bit` to it. Nothing of the project depends
 on this step; the tools come from elsewhere and are looked for on PATH.
 
 vivado   `vivado`; the block design of vivado.tcl. Also replaces accelerator.hwh.
@@ -119,7 +119,7 @@ def openxc7(build, work, contents, until):
             raise GatefoldError(
                 f"prjxray's data base of {part} is not found; let PRJXRAY_DB_DIR name the folder that holds zynq7/."
             )
-    sources, images = lay_out(build, work, contents)
+    sources = lay_out(work, contents)
 
     netlist, dsp = work / "netlist.json", uses_dsp(contents["parameters"])
     job = work / "job.json"
@@ -132,8 +132,7 @@ def openxc7(build, work, contents, until):
             }
         )
     )
-    # $readmemh names are relative to the images.
-    run([sys.executable, SHELL / "synthesise.py", job], images, work / "yosys.log")
+    run([sys.executable, SHELL / "synthesise.py", job], work, work / "yosys.log")
     timing = analyse(json.loads(netlist.read_text())["modules"][NETLIST_TOP], ENGINE)
     print(f"gatefold: {carried(timing, contents['clock_mhz'])}")
     if until == "netlist":

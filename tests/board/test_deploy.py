@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import zlib
 
+import numpy as np
 import pytest
 
 from board.description import FORMAT
@@ -35,12 +37,7 @@ FILES = (
     "accelerator.so",
     "interface.json",
     "samples.npz",
-    "images/program.mem",
-    "images/requant.mem",
-    "images/fc_bias.mem",
-    "images/fc_weights.mem",
-    "images/weights_0.mem",
-    "images/weights_3.mem",
+    "network.bin",
 )
 
 
@@ -60,20 +57,42 @@ def test_a_damaged_file_is_named(deploy, program, name, damage):
 def test_every_file_of_the_build_is_in_the_sweep(deploy):
     listed = set(json.loads((deploy / "modes.json").read_text())["files"])
     assert listed == {path.relative_to(deploy).as_posix() for path in deploy.rglob("*") if path.is_file()} - {"modes.json"}
-    assert set(FILES) <= listed and listed - set(FILES) == {"images/weights_1.mem", "images/weights_2.mem"}
+    assert listed == set(FILES)
 
 
-def test_memory_image_of_another_build(deploy, program):
+def test_network_of_another_build(deploy, program):
     """One of the same shape, which the hardware would load without a word."""
-    image = deploy / "images" / "weights_0.mem"
-    lines = image.read_text().splitlines()
-    image.write_text("\n".join(lines[::-1]) + "\n")
-    program.refuse("--board-dir", deploy, saying="weights_0.mem is damaged or of another build")
+    path = deploy / "network.bin"
+    words = np.fromfile(path, "<u8")
+    words[17:1000] = words[17:1000][::-1]
+    words[2] = words[2] & 0xFFFFFFFF | zlib.crc32(words[16:].tobytes()) << 32
+    words.tofile(path)
+    program.refuse("--board-dir", deploy, saying="network.bin is damaged or of another build")
 
 
-def test_a_memory_image_too_many(deploy, program):
-    shutil.copy(deploy / "images" / "weights_3.mem", deploy / "images" / "weights_4.mem")
-    program.refuse("--board-dir", deploy, saying="images/weights_4.mem is no file of this build; remove it")
+NETWORKS = {
+    "another file": (lambda image: b"nothing", "network.bin is no network image"),
+    "empty": (lambda image: b"", "network.bin is no network image"),
+    "cut": (lambda image: image[:-128], "bytes and says"),
+    "cut within a burst": (lambda image: image[:-64], "network.bin is no network image"),
+    "of another engine": (lambda image: image[:16] + b"abcd" + image[20:], "is for engine 64636261, and this one is"),
+    "of another format": (lambda image: image[:8] + b"\2" + image[9:], "refused the network with bad_network"),
+    "beyond a memory": (lambda image: image[:130] + b"\1" + image[131:], "refused the network with"),
+    "a bit flipped": (
+        lambda image: image[:999] + bytes([image[999] ^ 4]) + image[1000:],
+        "refused the network with damaged_network",
+    ),
+    "its end flipped": (lambda image: image[:-1] + bytes([image[-1] ^ 4]), "refused the network with damaged_network"),
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_network_that_the_digests_vouch_for(deploy, program, kind):
+    """By the board program, or by the hardware's own guards, and nothing runs."""
+    change, saying = NETWORKS[kind]
+    (deploy / "network.bin").write_bytes(change((deploy / "network.bin").read_bytes()))
+    seal(deploy)
+    program.refuse("--board-dir", deploy, saying=saying)
 
 
 def test_a_bitstream_may_lie_beside_the_build(deploy, program):
@@ -219,8 +238,6 @@ def test_hardware_with_other_classes(deploy, program):
         ("accelerator.hwh", b"", "is no readable bitstream with its .hwh"),
         ("accelerator.hwh", bytes(range(256)), "is no readable bitstream with its .hwh"),
         ("accelerator.hwh", b"<EDKSYSTEM/>", "build again"),
-        ("images/program.mem", b"xyz\n", "does not start"),
-        ("images/program.mem", None, "does not start"),
         ("samples.npz", b"nothing", "is no readable array file"),
     ],
 )

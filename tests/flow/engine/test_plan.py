@@ -11,7 +11,7 @@ from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig, Folding
 from flow.engine.cost import TABLE_LOAD, Unplanned, frame_cost, layer_cost, mode_costs
 from flow.engine.interface import load_interface
-from flow.engine.memories import block_memories, rom_blocks, rom_luts
+from flow.engine.memories import block_memories, ram_blocks, ram_luts
 from flow.engine.plan import M, Place, X, image_words, map_words, plan
 from flow.engine.program import program_words
 from flow.engine.requant import requantise
@@ -188,9 +188,9 @@ def test_resnet74_fits_with_fewer_modes():
 
 
 def test_a_small_rom_is_no_block_memory():
-    assert (rom_blocks(128, 128), rom_luts(128, 128)) == (0, 384)
-    assert (rom_blocks(129, 128), rom_luts(129, 128)) == (4, 0)
-    assert rom_blocks(640, 128) == 8
+    assert (ram_blocks(128, 128), ram_luts(128, 128)) == (0, 384)
+    assert (ram_blocks(129, 128), ram_luts(129, 128)) == (4, 0)
+    assert ram_blocks(640, 128) == 8
 
 
 @pytest.mark.parametrize("dsp, pe, r", [(True, 2, 64), (False, 1, 32)])

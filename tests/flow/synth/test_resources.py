@@ -2,7 +2,7 @@
 
 import pytest
 
-from flow.engine.memories import TABLE_BITS, TABLE_WORDS, rom_blocks, rom_luts
+from flow.engine.memories import TABLE_BITS, TABLE_WORDS, ram_blocks, ram_luts
 from flow.engine.plan import WIDE_DSPS
 from flow.errors import GatefoldError
 from flow.synth.merge import equal_modules
@@ -103,7 +103,7 @@ def test_tables_are_lut_memory_with_three_readers():
 @pytest.mark.slow
 def test_tables_are_block_memory_once():
     total = estimate({"LAYERS": 16}, top="engine_table_loader").total
-    assert 2 * total.bram36 == rom_blocks(TABLE_WORDS * 16, TABLE_BITS) == 1
+    assert 2 * total.bram36 == ram_blocks(TABLE_WORDS * 16, TABLE_BITS) == 1
 
 
 @pytest.mark.slow
@@ -117,10 +117,10 @@ def test_weight_column_is_block_memory():
 
 
 @pytest.mark.parametrize("depth", [128, 129])
-def test_rom_is_block_memory_from_a_size_on(depth):
-    total = estimate({"DEPTH": depth, "WIDTH": 128}, top="engine_rom").total
-    assert (2 * total.bram36, total.bram36 == 0) == (rom_blocks(depth, 128), depth <= 128)
-    assert rom_luts(depth, 128) * 0.5 < total.lut <= rom_luts(depth, 128) if depth <= 128 else total.lut < 100
+def test_ram_is_block_memory_from_a_size_on(depth):
+    total = estimate({"DEPTH": depth, "WIDTH": 128}, top="engine_ram").total
+    assert (2 * total.bram36, total.bram36 == 0) == (ram_blocks(depth, 128), depth <= 128)
+    assert ram_luts(depth, 128) * 0.5 < total.lut <= ram_luts(depth, 128) if depth <= 128 else total.lut < 100
 
 
 def test_what_yosys_refuses_is_named():

@@ -32,7 +32,9 @@ module engine_bench
     input  wire  [7:0]  exit_number,
     input  wire  [31:0] exit_value,
     input  wire  [7:0]  layer,
-    output wire  [31:0] layer_cycles
+    output wire  [31:0] layer_cycles,
+    output wire         network_done,
+    output wire  [7:0]  network_error
 );
     engine_pkg::gate_host_t gate_host;
     assign gate_host = '{
@@ -53,7 +55,7 @@ module engine_bench
         .GATES(GATES), .DECISIONS(DECISIONS), .PACK(PACK), .HIDDEN(HIDDEN), .FACTORS(FACTORS), .INNER(INNER), .PRODUCTS(PRODUCTS),
         .BIASES(BIASES), .EXITS(EXITS)
     ) engine (
-        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host, .exit_host, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host, .exit_host, .network_done, .network_error, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 

@@ -9,6 +9,7 @@ module excite_bench
 ) (
     input  wire                clk,
     input  wire                rst_n,
+    input  wire  [$bits(engine_pkg::load_t)-1:0] load_bits,
     input  wire                start,
     input  wire  [8:0]         channels,
     input  wire  [8:0]         hidden,
@@ -20,6 +21,7 @@ module excite_bench
     input  wire  [$clog2(FACTORS)-1:0] factor_addr,
     output wire  [SCALE_WIDTH-2:0] factor
 );
+    wire engine_pkg::load_t load = engine_pkg::load_t'(load_bits);
     descriptor_t layer;
     always_comb begin
         layer = '0;
@@ -36,11 +38,11 @@ module excite_bench
     wire signed [31:0] logit;
     wire [V-1:0][15:0] state;
     engine_vector #(.V(V), .DEPTH(DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(10), .STATE(1)) vector (
-        .clk, .rst_n, .start(vector_start), .in_count(inputs), .out_count(outputs), .weight_base, .bias_base, .pool_base('0),
+        .clk, .rst_n, .load, .start(vector_start), .in_count(inputs), .out_count(outputs), .weight_base, .bias_base, .pool_base('0),
         .pool_addr, .pool_data, .from_state, .state, .word, .logit_valid, .logit_index, .logit, .best(), .done()
     );
     engine_excite #(.V(V), .INNER(INNER), .FACTORS(FACTORS), .PRODUCTS(PRODUCTS)) excitation (
-        .clk, .rst_n, .layer, .start, .vector_start, .in_count(inputs), .out_count(outputs), .weight_base, .bias_base,
+        .clk, .rst_n, .load, .layer, .start, .vector_start, .in_count(inputs), .out_count(outputs), .weight_base, .bias_base,
         .from_state, .word, .state, .logit_valid, .logit_index, .logit, .excites, .done, .factor_addr, .factor
     );
 endmodule

@@ -8,6 +8,7 @@ module recurrent_bench
 ) (
     input  wire                clk,
     input  wire                rst_n,
+    input  wire  [$bits(engine_pkg::load_t)-1:0] load_bits,
     input  wire                finish,
     input  wire                start,
     input  wire  [8:0]         in_count,
@@ -19,6 +20,7 @@ module recurrent_bench
     output wire  signed [31:0] score,
     output wire                done
 );
+    wire engine_pkg::load_t load = engine_pkg::load_t'(load_bits);
     descriptor_t layer;
     always_comb begin
         layer = '0;
@@ -35,11 +37,11 @@ module recurrent_bench
     wire [14:0] bias_base;
     wire [V-1:0][15:0] state;
     engine_vector #(.V(V), .DEPTH(DEPTH), .POOL_DEPTH(POOL_DEPTH), .BIASES(BIASES), .POOL_WIDTH(10), .STATE(1)) vector (
-        .clk, .rst_n, .start(vector_start), .in_count(inputs), .out_count(outputs), .weight_base, .bias_base, .pool_base('0),
+        .clk, .rst_n, .load, .start(vector_start), .in_count(inputs), .out_count(outputs), .weight_base, .bias_base, .pool_base('0),
         .pool_addr, .pool_data, .from_state, .state, .word, .logit_valid, .logit_index, .logit(score), .best(), .done(vector_done)
     );
     engine_recurrent #(.V(V), .HIDDEN(HIDDEN), .PRODUCTS(PRODUCTS)) steps (
-        .clk, .rst_n, .finish, .layer, .start, .vector_start, .in_count(inputs), .out_count(outputs), .weight_base, .bias_base,
+        .clk, .rst_n, .load, .finish, .layer, .start, .vector_start, .in_count(inputs), .out_count(outputs), .weight_base, .bias_base,
         .from_state, .word, .state, .logit_valid, .logit_index, .logit(score), .vector_done, .decides
     );
     assign score_valid = logit_valid && decides;

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flow.engine.interface import load_interface
 from flow.engine.sources import accelerator_sources
 from flow.simulation.compile import compile_model
 from flow.simulation.library import Model
@@ -28,6 +29,15 @@ def step(model: Model, **inputs):
     for name, value in inputs.items():
         model.write(name, int(value))
     model.cycles(1)
+
+
+def fill(model: Model, memory, words):
+    """Write the words of a memory from address 0 on, as a network image does, through the port `load` or `load_bits`."""
+    number = load_interface().network.memories.index(memory)
+    port = "load" if "load" in model.ports else "load_bits"
+    for address, word in enumerate(words):
+        step(model, **{port: 1 << number + 274 | address << 256 | int(word)})
+    step(model, **{port: 0})
 
 
 def pack(values, width):

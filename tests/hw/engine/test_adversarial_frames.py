@@ -3,7 +3,7 @@ every second channel, everything but a group, at random, turning round from fram
 
 import numpy as np
 import pytest
-from frames import prepare, stream
+from frames import loaded, prepare, stream
 from test_early_exits import tell
 
 from flow.engine.frame import frame_record
@@ -11,7 +11,6 @@ from flow.engine.requant import hardware
 from flow.graph.exits import OFF, Halting
 from flow.graph.integer import run
 from flow.graph.random_graph import random_gated, with_exits
-from flow.simulation.library import Model
 
 FRAMES = 200
 SIZE = dict(p=64, pe=2, r=64, v=16)
@@ -76,7 +75,7 @@ def test_every_frame_is_out_in_order_and_exact(tmp_path):
         # One mode after the other: no exit is due, the first is, the second is.
         limits = [Halting.at(number % 3 - 1, count).limits for number in range(len(graph.modes))]
         haltings = [Halting(each, margins) for each in limits]
-        with Model(library, folder=tmp_path / graph.name, random_reset=3) as model:
+        with loaded(library, tmp_path / f"{graph.name}.bin", random_reset=3) as model:
             model.reset()
             tell(model, haltings)
             records = stream(model, graph, modes, images, (0.3, 0.5), 1)

@@ -3,7 +3,7 @@ behind gates, against the integer model and the cycle model."""
 
 import numpy as np
 import pytest
-from frames import prepare, stream
+from frames import loaded, prepare, stream
 
 from flow.engine.cost import mode_costs
 from flow.engine.frame import frame_costs, frame_record
@@ -11,7 +11,6 @@ from flow.engine.requant import hardware
 from flow.graph.exits import OFF, Course, Halting, lead
 from flow.graph.integer import run
 from flow.graph.random_graph import random_gated, random_resnet, with_exits
-from flow.simulation.library import Model
 
 SIZE = dict(p=64, pe=2, r=64, v=16)
 BLOCKS = ("stage1.block1", "stage2.block1", "stage2.block2")
@@ -87,7 +86,7 @@ def test_frames_stop_where_the_host_says(kind, tmp_path):
     images = rng.integers(0, 256, (len(modes), 3, 32, 32), dtype=np.uint8)
     results = [run(graph, image[None], mode, hardware(table)) for image, mode in zip(images, modes, strict=True)]
     seen = set()
-    with Model(library, folder=tmp_path / graph.name, random_reset=7) as model:
+    with loaded(library, tmp_path / f"{graph.name}.bin", random_reset=7) as model:
         for seed, halting in enumerate(haltings(graph, layout.config, table, images, modes)):
             model.reset()
             of_modes = halting if isinstance(halting, list) else [halting] * len(graph.modes)
@@ -112,7 +111,7 @@ def test_cycles_per_layer_of_frames_that_stop_early(kind, tmp_path):
     graph = graphs(kind)
     library, ((layout, table),) = prepare([graph], SIZE, tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), dtype=np.uint8)
-    with Model(library, folder=tmp_path / graph.name) as model:
+    with loaded(library, tmp_path / f"{graph.name}.bin") as model:
         for halting in (
             Halting.at(3, 3),
             Halting.at(2, 3),

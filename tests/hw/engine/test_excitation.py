@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from rtl import fault_cases, faulty, pack, step, unit
+from rtl import fault_cases, faulty, fill, pack, step, unit
 
 from flow.engine.cost import LINEAR_OVERHEAD, Unplanned, vector_cycles
 from flow.engine.images import fc_words
-from flow.engine.products import ENTRY, place_products
+from flow.engine.products import place_products
 from flow.graph.excite import Expand, factors
 from flow.graph.layers import Layer
 from flow.graph.lstm import Rescale
@@ -35,17 +35,14 @@ def run_layers(lanes, folder):
         weights[first : first + len(made)] = made
     for first, row in placed.bias_rows:
         values[first : first + len(row)] = row.tolist()
-    for name, rows, bits in (
-        ("fc_weights", weights, 8 * lanes),
-        ("fc_bias", values, 32),
-        ("products", placed.words(), sum(ENTRY)),
-    ):
-        (folder / f"{name}.mem").write_text("".join(f"{int(row) & (1 << bits) - 1:x}\n" for row in rows))
     sizes = {"V": lanes, "INNER": 5, "FACTORS": 16, "PRODUCTS": 4, "DEPTH": words, "BIASES": biases}
     rng, seen = np.random.default_rng(1), set()
     library = unit("excite_bench", folder, "excite_bench.sv", **sizes)
-    with Model(library, folder=folder, clock="clk", reset="rst_n", random_reset=3) as model:
+    with Model(library, clock="clk", reset="rst_n", random_reset=3) as model:
         model.reset()
+        biases = [value & 0xFFFFFFFF for value in values]
+        for memory, rows in (("fc_weights", weights), ("fc_bias", biases), ("products", placed.words())):
+            fill(model, memory, rows)
         for turn in range(6):
             layer, up = layers[turn % 2], (0, 15, 12)[turn % 3]
             sums = rng.integers(0, 961, 4 * lanes)

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from frames import prepare, stream
+from frames import loaded, prepare, stream
 
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.plan import record_decisions
 from flow.engine.requant import hardware
 from flow.graph.integer import run
 from flow.graph.random_graph import GATE_KINDS, random_gated
-from flow.simulation.library import Model
 
 SIZE = dict(p=64, pe=2, r=64, v=16)
 
@@ -35,7 +34,7 @@ def test_every_kind_of_gate_in_every_mode(kind, tmp_path):
     rng = np.random.default_rng(0)
     modes = [*graph.modes, *rng.permutation(list(graph.modes))]
     images = rng.integers(0, 256, (len(modes), 3, 32, 32), dtype=np.uint8)
-    with Model(library, folder=tmp_path / graph.name, random_reset=7) as model:
+    with loaded(library, tmp_path / f"{graph.name}.bin", random_reset=7) as model:
         for seed, pauses in enumerate([(0, 0), (0.4, 0.4)]):
             model.reset()
             for frame, record in enumerate(stream(model, graph, modes, images, pauses, seed)):
@@ -48,7 +47,7 @@ def test_cycles_per_layer_of_gated_frames(tmp_path):
     graph = random_gated(seed=5)
     library, ((layout, table),) = prepare([graph], SIZE, tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
-    with Model(library, folder=tmp_path / graph.name) as model:
+    with loaded(library, tmp_path / f"{graph.name}.bin") as model:
         for image in images:
             for mode in graph.modes:
                 model.reset()

@@ -11,9 +11,8 @@ GROUPS = (0, 1, 2, 3, 4)  # as powers of two
 
 
 def bench(folder):
-    """The bench, whose program is in itself; the contracts of the sequencer look one up that has no maps."""
-    (folder / "program.mem").write_text("2\n" * 20)
-    return Model(unit("mask_bench", folder, "mask_bench.sv"), folder=folder, clock="clk", reset="rst_n", random_reset=5)
+    """The bench, whose program is in itself."""
+    return Model(unit("mask_bench", folder, "mask_bench.sv"), clock="clk", reset="rst_n", random_reset=5)
 
 
 @pytest.mark.timeout(600)

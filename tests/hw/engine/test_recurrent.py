@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rtl import fault_cases, faulty, pack, step, unit
+from rtl import fault_cases, faulty, fill, pack, step, unit
 
 from flow.engine.cost import LINEAR_OVERHEAD, Unplanned, vector_cycles
 from flow.engine.images import fc_words
@@ -92,14 +92,16 @@ def run_steps(lanes, folder):
         weights[first : first + len(made)] = made
     for first, row in placed.bias_rows:
         values[first : first + len(row)] = row.tolist()
-    for name, rows, bits in (("fc_weights", weights, 8 * lanes), ("fc_bias", values, 32), ("products", placed.words(), 53)):
-        (folder / f"{name}.mem").write_text("".join(f"{int(row) & (1 << bits) - 1:x}\n" for row in rows))
     sizes = {"V": lanes, "HIDDEN": HIDDEN, "PRODUCTS": 4, "DEPTH": words, "BIASES": biases}
     rng, lstm = np.random.default_rng(1), layers[0].lstm
-    with Model(
-        unit("recurrent_bench", folder, "recurrent_bench.sv", **sizes), folder=folder, clock="clk", reset="rst_n", random_reset=3
-    ) as model:
+    with Model(unit("recurrent_bench", folder, "recurrent_bench.sv", **sizes), clock="clk", reset="rst_n", random_reset=3) as model:
         model.reset()
+        for memory, rows in (
+            ("fc_weights", weights),
+            ("fc_bias", [value & 0xFFFFFFFF for value in values]),
+            ("products", placed.words()),
+        ):
+            fill(model, memory, rows)
         step(model, start=0, finish=0)
         for frame in range(3):
             state = lstm.start(1)

@@ -73,6 +73,9 @@ module shell_bench #(
   logic        engine_rst_n;
   logic [63:0] frame_tdata, record_tdata;
   logic        frame_tvalid, frame_tready, record_tvalid, record_tready;
+  logic        network_done;
+  logic [7:0]  network_error;
+  logic [31:0] network_sum;
 
   assign m_axi_awid = '0;
   assign m_axi_arid = '0;
@@ -103,6 +106,9 @@ module shell_bench #(
   ) engine (
     .clk,
     .rst_n        (engine_rst_n),
+    .network_done (network_done),
+    .network_error(network_error),
+    .network_sum  (network_sum),
     .s_axis_tdata (frame_tdata),
     .s_axis_tvalid(frame_tvalid),
     .s_axis_tready(frame_tready),

@@ -23,6 +23,7 @@ class Batch:
 
     def __init__(self, model):
         self.model = model
+        model.write("load", 0)
         self.outputs = [name for name, port in model.ports.items() if port.output]
         for name, value in REST.items():
             model.write(name, value)
@@ -65,10 +66,29 @@ class Batch:
             assert (seen["busy"], seen["finish"], seen["abort"], seen["dma_start"]) == (0, 0, 0, 0)
 
 
+def load(batch, **inputs):
+    """Start a load."""
+    batch.cycle(start=1, frames=3)
+    batch.model.write("load", 1)
+    seen = batch.cycle(**inputs)
+    assert seen["dma_start"] and seen["busy"] and not seen["finish"]
+
+
+def with_network(batch):
+    assert not batch.cycle()["loaded"]
+    load(batch)
+    batch.cycle(network_done=1)
+    batch.cycle(network_done=0)
+    while not batch.cycle()["finish"]:
+        pass
+    assert batch.cycle(load=0)["loaded"]
+    return batch
+
+
 @pytest.fixture
 def batch(library):
     with Model(library, clock="clk", reset="rst_n", random_reset=4) as model:
-        yield Batch(model)
+        yield with_network(Batch(model))
 
 
 @pytest.mark.parametrize("frames, cycles", [(1, 1), (3, 20), (2, 100)])
@@ -83,6 +103,45 @@ def test_a_batch_ends_with_its_last_record(batch, frames, cycles):
         for _ in range(5):
             assert batch.cycle()["cycles"] == cycles + 1  # from the start to the last record, and then it stands still
         batch.rests()
+
+
+@pytest.mark.parametrize("late", ["read_idle", "network_done"])
+def test_a_load_ends_when_all_is_written_and_read(batch, late):
+    for _ in range(2):
+        load(batch)
+        assert not batch.cycle(read_idle=0)["loaded"]
+        batch.runs(5)
+        if late == "read_idle":
+            batch.runs(1, network_done=1)
+            batch.runs(4, network_done=0)
+        else:
+            batch.runs(4, read_idle=1)
+            batch.runs(1, network_done=1)
+        if late == "read_idle":
+            batch.runs(1, read_idle=1)
+        else:
+            batch.runs(1, network_done=0)
+        seen = batch.cycle()
+        assert seen["finish"] and seen["finish_error"] == ERR["none"]
+        assert batch.cycle()["loaded"]
+        batch.rests()
+
+
+def test_a_failed_load_leaves_no_network(batch):
+    for ends, error in (({"network_error": ERR["damaged_network"]}, "damaged_network"), ({"read_bus_error": 1}, "bus_error")):
+        load(batch)
+        assert not batch.cycle(**ends)["loaded"]
+        batch.cycle()
+        batch.drains(RESET_CYCLES, **dict.fromkeys(ends, 0))
+        while not (seen := batch.cycle())["finish"]:
+            assert seen["busy"]
+        assert seen["finish_error"] == ERR[error] and not batch.cycle()["loaded"]
+        batch.rests()
+    load(batch)
+    batch.cycle(soft_reset=1)
+    while batch.cycle()["busy"]:
+        pass
+    assert not batch.cycle()["loaded"]
 
 
 @pytest.mark.parametrize("missing", [{"read_idle": 0}, {"write_idle": 0}, {"frames_done": 1}])

@@ -125,7 +125,7 @@ def test_a_bitstream_joins_the_deploy_folder_and_stays(implement, built, vivado,
     changed = {name for name in after["files"] if after["files"][name] != before["files"].get(name)}
     assert changed == {"accelerator.bit", "accelerator.hwh"} and after["engine_hash"] == before["engine_hash"]
     given = (built / "implementation" / "vivado" / "vivado.log").read_text().splitlines()
-    assert sum(name.endswith(".mem") for name in given) == 8 and all(Path(name).is_file() for name in given)
+    assert all(Path(name).suffix in (".sv", ".v") and Path(name).is_file() for name in given)
 
     whole = content_digest(built / "deploy")
     rebuild = ["build", "resnet8", "--untrained", "--output", str(built)]
@@ -148,17 +148,17 @@ def test_a_bitstream_of_another_hardware_stays_out(implement, built, vivado):
 
 
 def test_what_was_built_is_what_is_implemented(implement, built, vivado, monkeypatch, tmp_path):
-    """RTL that has changed since the build, and images that are not the build's, are refused."""
+    """RTL that has changed since the build, and a network that is not the build's, are refused."""
     from flow.engine import sources
 
     shutil.copytree(sources.RTL, tmp_path / "rtl")
-    (tmp_path / "rtl" / "engine_rom.sv").write_text((tmp_path / "rtl" / "engine_rom.sv").read_text() + "// later\n")
+    (tmp_path / "rtl" / "engine_ram.sv").write_text((tmp_path / "rtl" / "engine_ram.sv").read_text() + "// later\n")
     with monkeypatch.context() as context:
         context.setattr(sources, "RTL", tmp_path / "rtl")
         with pytest.raises(GatefoldError, match="hw/ has changed since"):
             implement.main([str(built)])
-    (built / "deploy" / "images" / "weights_0.mem").write_text("0\n")
-    with pytest.raises(GatefoldError, match="weights_0.mem is damaged"):
+    (built / "deploy" / "network.bin").write_text("0\n")
+    with pytest.raises(GatefoldError, match="network.bin is damaged"):
         implement.main([str(built)])
     assert "accelerator.bit" not in read(build_root() / "test" / "board" / "deploy")["files"]
 

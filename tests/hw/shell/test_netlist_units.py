@@ -1,11 +1,10 @@
-"""The netlist that goes to place and route, of one unit of each kind with DSP blocks or block memory: registers and contents as the
+"""The netlist that goes to place and route, of one unit of each kind with DSP blocks or block memory: registers and memories as the
 RTL means them, by the commands that map the whole accelerator."""
 
 import json
-import random
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ import pytest
 from flow.engine.sources import accelerator_sources
 
 ROOT = Path(__file__).resolve().parents[3]
-DEPTHS = {"weights_0": (5000, 9), "fc_weights": (160, 32), "fc_bias": (10, 32)}
 TOP = """
 module zynq_top;
   wire [3:0] fclk;
@@ -33,9 +31,17 @@ module zynq_top;
       wire [3:0][9:0] sum;
       engine_quad_row row (.clk, .taps(seen[123:100]), .weights(seen[165:124]), .sum);
       wire [8:0] data0, data1;
-      engine_weight_column #(.DEPTH(5000), .FILE("weights_0.mem")) column (.clk, .addr0(seen[12:0]), .addr1(seen[25:13]), .data0, .data1);
+      engine_weight_column #(.DEPTH(5000)) column (.clk, .we(seen[51:50]), .addr0(seen[12:0]), .addr1(seen[25:13]), .wdata0(seen[34:26]),
+        .wdata1(seen[43:35]), .data0, .data1);
+      engine_pkg::load_t load;
+      always_comb begin
+        load = '0;
+        load.write = seen[67:52];
+        load.addr = seen[84:68];
+        load.data = 256'(seen[116:85]);
+      end
       wire [31:0] logit;
-      engine_vector #(.V(4), .DEPTH(160)) vector (.clk, .rst_n(seen[0]), .start(seen[1]), .in_count(seen[10:2]), .out_count(seen[19:11]),
+      engine_vector #(.V(4), .DEPTH(160)) vector (.clk, .rst_n(seen[0]), .load, .start(seen[1]), .in_count(seen[10:2]), .out_count(seen[19:11]),
         .weight_base(seen[36:20]), .bias_base(seen[51:37]), .pool_addr(), .pool_data(seen[91:52]), .logit_valid(), .logit_index(),
         .logit, .best(), .done());
       always_ff @(posedge clk) result <= ^{pixel, sum, data0, data1, logit};
@@ -50,9 +56,6 @@ REGISTERS = ("AREG", "BREG", "MREG", "PREG")
 def netlist(tmp_path_factory):
     """(cells of the netlist, folder)."""
     folder = tmp_path_factory.mktemp("units")
-    chance = random.Random(0)
-    for name, (words, width) in DEPTHS.items():
-        (folder / f"{name}.mem").write_text("".join(f"{chance.getrandbits(width):0{-(-width // 4)}x}\n" for _ in range(words)))
     (folder / "units.sv").write_text(TOP)
     sources = [str(file) for file in accelerator_sources(folder)]
     job = {"sources": [*sources, str(folder / "units.sv")], "dsp": True, "netlist": str(folder / "netlist.json")}
@@ -83,17 +86,18 @@ def test_registers_of_dsp_blocks(netlist):
     }
 
 
-def test_contents_of_block_memories(netlist):
-    """Every bit of the images: as many ones in each memory as in its file."""
-    cells, folder = netlist
-    ones = Counter()
+def test_block_memories_are_written_and_begin_with_nothing(netlist):
+    """A network image fills them: the kernels' through both ports, with an address of its own each."""
+    cells, _ = netlist
+    ports = defaultdict(set)
     for name, cell in cells.items():
         if cell["type"] in ("RAMB18E1", "RAMB36E1"):
             unit = next(unit for unit in ("column", "vector") if f"top.{unit}" in name)
-            values = (value for key, value in cell["parameters"].items() if key.startswith(("INIT_", "INITP_")))
-            ones[unit] += sum(value.count("1") for value in values)
-    for unit, name in (("column", "weights_0"), ("vector", "fc_weights")):
-        assert ones[unit] == sum(int(word, 16).bit_count() for word in (folder / f"{name}.mem").read_text().split()), unit
+            values = [value for key, value in cell["parameters"].items() if key.startswith(("INIT_", "INITP_"))]
+            assert not any(set(value) - set("0x") for value in values), name
+            wired = {port for port in ("WEA", "WEBWE") if any(isinstance(bit, int) for bit in cell["connections"][port])}
+            ports[unit] |= wired
+    assert ports["column"] == {"WEA", "WEBWE"} and len(ports["vector"]) == 1
 
 
 def test_what_the_check_says(netlist):

@@ -9,8 +9,8 @@ from flow.simulation.library import Model
 
 MODES, CLASSES, RECORD_WORDS, HASH = 3, 10, 32, 0xCAFE0123
 REG, ERR = load_interface().registers, load_interface().errors
-START, RESET, ENABLE = 1, 2, 4
-BUSY, DONE, ERROR = 1, 2, 4
+START, RESET, ENABLE, LOAD = 1, 2, 4, 8
+BUSY, DONE, ERROR, LOADED, IGNORED = 1, 2, 4, 8, 16
 GOOD = {"source": 0x1000, "destination": 0x2000, "frames": 1, "mode": 0, "mode_list": 0}
 
 
@@ -25,6 +25,7 @@ class Registers:
 
     def __init__(self, model):
         self.model = model
+        model.write("loaded", 1)
         model.reset()
 
     def write(self, name, value, strobe=15, **inputs):
@@ -43,7 +44,8 @@ class Registers:
     def read(self, name):
         self.model.write("read_address", REG[name])
         self.model.cycles(2)
-        return self.model.read("read_data")
+        value = self.model.read("read_data")
+        return value & ~LOADED if name == "status" else value
 
     def finish(self, error=0):
         self.model.write("finish", 1)
@@ -98,11 +100,42 @@ def test_what_is_refused(registers, settings, error):
 
 def test_a_start_while_busy_is_ignored(registers):
     registers.write("control", START, busy=1)
-    assert not registers.started and registers.read("status") == BUSY and registers.read("irq") == 0
+    assert not registers.started and registers.read("status") == BUSY | IGNORED and registers.read("irq") == 0
     for name, value in {**GOOD, "frames": 0}.items():
         registers.write(name, value)
     registers.write("control", START)
-    assert not registers.started and registers.read("status") == BUSY  # not even refused
+    assert not registers.started and registers.read("status") == BUSY | IGNORED  # not even refused
+
+
+@pytest.mark.parametrize("clearing", [("control", START), ("control", RESET), ("irq", 1)])
+@pytest.mark.parametrize("control", [START, LOAD])
+def test_what_was_ignored_is_told_until_it_is_cleared(registers, clearing, control):
+    registers.write("control", control, busy=1)
+    registers.write("control", ENABLE)
+    assert registers.read("status") == BUSY | IGNORED
+    registers.model.write("busy", 0)
+    registers.write(*clearing)
+    assert not registers.read("status") & IGNORED
+
+
+def test_frames_need_a_network(registers):
+    registers.model.write("loaded", 0)
+    assert registers.start() == (0, ERR["no_network"])
+    assert registers.start(mode=MODES, frames=0) == (0, ERR["zero_frames"])
+    registers.model.write("loaded", 1)
+    assert registers.start() == (1, ERR["none"])
+
+
+@pytest.mark.parametrize("settings, error", [({"frames": 0}, "zero_frames"), ({"source": 64}, "misaligned_address"), ({"frames": 3}, "none"),
+                                             ({"destination": 1, "mode": MODES, "mode_list": 7}, "none")])  # fmt: skip
+@pytest.mark.parametrize("loaded", [0, 1])
+def test_what_is_refused_of_loads(registers, settings, error, loaded):
+    registers.model.write("loaded", loaded)
+    assert registers.start(LOAD, **settings) == (error == "none", ERR[error])
+    registers.write("frames", 1)
+    assert registers.model.read("load") == (error == "none")
+    registers.model.write("loaded", 1)
+    assert registers.start() == (1, 0) and not registers.model.read("load")
 
 
 @pytest.mark.parametrize("code", [ERR["none"], ERR["bus_error"], ERR["bad_mode_in_list"]])
