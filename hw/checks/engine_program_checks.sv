@@ -24,7 +24,7 @@ module engine_program_checks
     localparam int unsigned IMAGE_BUFFERS = 2;
 
     logic [DESCRIPTOR_WIDTH-1:0] words[MODES * LAYERS];
-    always_ff @(posedge clk) if (load.write[MEMORY_PROGRAM]) words[32'(load.addr)] <= load.data[DESCRIPTOR_WIDTH-1:0];
+    always_ff @(posedge clk) if (load.write[MEMORY_PROGRAM]) words[32'(load.addr)] <= DESCRIPTOR_WIDTH'(load.beats[3:1]);
 
     // An address has as many bits as a count; of a record, a function looks at a part.
     // verilator lint_off UNUSEDSIGNAL

@@ -147,7 +147,7 @@ module dma_batch
     if (!rst_n || dma_start) written <= 1'b0;
     else if (network_done)   written <= 1'b1;
     if (!rst_n || (dma_start && load)) loaded <= 1'b0;
-    else if (finish && load && finish_error == ERR_NONE) loaded <= 1'b1;
+    else if (state == RUN && complete && load && !bus_error && !soft_reset) loaded <= 1'b1;
   end
 
   always_ff @(posedge clk) begin

@@ -213,13 +213,12 @@ module dma_read
     logic            more;       // `left` is not zero
     logic [BEAT-1:0] beat;
     logic [7:0]      next_mode;
-    logic            refused;
+    logic            refused;    // the next mode
     logic            received;
     logic            failed;
     logic            last_beat;
 
     assign next_mode = modes[7:0];
-    assign refused   = 32'(next_mode) >= MODES && !load;
     assign received  = m_axi_rvalid && m_axi_rready;
     assign failed    = received && m_axi_rresp[1] && state != DROP;
 
@@ -227,7 +226,6 @@ module dma_read
     assign m_axi_rready = (state != HEADER);
     assign push         = !stop && ((state == HEADER && more && !refused)
                                     || (state == IMAGE && m_axi_rvalid && !m_axi_rresp[1]));
-    assign last_beat    = beat == (load ? BEAT'(BURST - 1) : BEAT'(IMAGE_BEATS - 1));
     always_comb begin
       push_data = m_axi_rdata;
       if (state == HEADER) begin
@@ -280,22 +278,31 @@ module dma_read
       if (start) begin
         listed <= mode_list != '0 && !load;
         modes  <= {8{mode}};
+        refused <= 32'(mode) >= MODES && !load;
         slot   <= '0;
         left   <= frames;
         more   <= frames != '0;
         beat   <= '0;
       end else begin
         case (state)
-          LIST: if (received) modes <= m_axi_rdata;
+          LIST: if (received) begin
+            modes   <= m_axi_rdata;
+            refused <= 32'(m_axi_rdata[7:0]) >= MODES;
+          end
           HEADER: if (push && push_ready) begin
-            if (listed) modes <= modes >> 8;
+            if (listed) begin
+              modes   <= modes >> 8;
+              refused <= 32'(modes[15:8]) >= MODES;
+            end
             slot <= slot + 1'b1;
             left <= left - 1'b1;
             more <= left != 32'd1;
             beat <= '0;
+            last_beat <= 1'b0;
           end
           IMAGE: if (received) begin
             beat <= (load && last_beat) ? '0 : beat + 1'b1;
+            last_beat <= beat == (load ? BEAT'(BURST - 2) : BEAT'(IMAGE_BEATS - 2));
             if (load && last_beat) begin
               left <= left - 1'b1;
               more <= left != 32'd1;

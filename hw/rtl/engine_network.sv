@@ -35,8 +35,6 @@ module engine_network
     output logic [7:0]  error    /// zero: none
 );
     localparam int unsigned FC_BEATS = (V * 8 + 63) / 64;
-    // Bits of a word but its last 64: of a descriptor 128.
-    localparam int unsigned HELD = (FC_BEATS > 3) ? (FC_BEATS - 1) * 64 : 128;
 
     // The next beat stands in registers; how many are left is counted where they come.
     logic        here;
@@ -53,7 +51,7 @@ module engine_network
         last <= start ? 1'b0 : left == 36'd1 ? !valid : valid && left == 36'd2;
     end
 
-    // CRC-32 (IEEE 802.3) of all beats behind the header, the lowest bit of each first.
+    // CRC-32 (IEEE 802.3) of all beats behind the header, the lowest bit of each first: linear in what it was and in the beat.
     function automatic logic [31:0] crc_of(input logic [31:0] start_value, input logic [63:0] word);
         logic [31:0] crc;
         crc = start_value;
@@ -61,15 +59,30 @@ module engine_network
         return crc;
     endfunction
 
-    typedef enum logic [2:0] {IDLE, HEADER, SECTION, UPPER, WORDS, REST, CLOSE, BAD} state_e;
+    typedef logic [95:0] mask_t;
+    function automatic mask_t mask_of(input logic [4:0] bit_of);
+        logic [31:0] seen;
+        for (int unsigned i = 0; i < 96; i++) begin
+            seen = (i < 64) ? crc_of('0, 64'd1 << i) : crc_of(32'd1 << (i - 64), '0);
+            mask_of[i] = seen[bit_of];
+        end
+    endfunction
+    logic [31:0] crc, crc_beat, crc_next;
+    logic        crc_due;
+    for (genvar i = 0; i < 32; i++) begin : crc_bit
+        localparam mask_t MASK = mask_of(5'(i));
+        always_ff @(posedge clk) crc_beat[i] <= ^(beat & MASK[63:0]);
+        assign crc_next[i] = crc_beat[i] ^ (^(crc & MASK[95:64]));
+    end
+
+    typedef enum logic [3:0] {IDLE, HEADER, SECTION, UPPER, WORDS, REST, SUM, CLOSE, BAD} state_e;
     state_e      state;
-    logic [31:0] said, crc, wanted;  // blocks that the host says; check sums
+    logic [31:0] said, wanted;       // blocks that the host says; check sum
     logic [3:0]  place;              // beat of the header, of a word, pair of the eight
     logic [3:0]  memory;
     logic [16:0] addr;
     logic [17:0] words;              // left
     logic [63:0] upper;
-    logic [HELD-1:0] held;
 
     // Of a memory: whether the engine has it, its depth, beats of a word less one.
     typedef struct packed {
@@ -98,18 +111,6 @@ module engine_network
     logic        fresh;
     logic [32:0] section_end;
 
-    // The word that a beat completes: the last beats, the newest one highest.
-    // verilator lint_off UNUSEDSIGNAL
-    wire [HELD+63:0] newest = {beat, held};
-    // verilator lint_on UNUSEDSIGNAL
-    logic [255:0] word;
-    always_comb
-        case (now.more)
-            4'd0:    word = 256'(newest[HELD+63-:64]);
-            4'd1:    word = 256'(newest[HELD+63-:128]);
-            4'd2:    word = 256'(newest[HELD+63-:192]);
-            default: word = 256'(newest);
-        endcase
     wire complete = kernels || place == now.more;
 
     always_ff @(posedge clk) begin
@@ -150,7 +151,8 @@ module engine_network
             // Words of no memory, and such beyond it.
             if (fresh && (!now.there || section_end > 33'(now.depth) || words == '0 || (kernels && addr[0])))
                 error <= ERR_BAD_NETWORK;
-            if (here && final_beat) state <= (state == REST || (state == SECTION && beat[7:0] == 8'(MEMORY_END))) ? CLOSE : BAD;
+            if (here && final_beat) state <= (state == REST || (state == SECTION && beat[7:0] == 8'(MEMORY_END))) ? SUM : BAD;
+            if (state == SUM) state <= CLOSE;
             if (state == CLOSE) begin
                 state <= IDLE;
                 done <= error == ERR_NONE && crc == wanted;
@@ -169,10 +171,10 @@ module engine_network
     end
 
     always_ff @(posedge clk) begin
-        if (start) begin
-            said <= blocks;
-            crc <= '1;
-        end else if (here && state != HEADER) crc <= crc_of(crc, beat);
+        if (start) said <= blocks;
+        crc_due <= here && state != HEADER;
+        if (start) crc <= '1;
+        else if (crc_due) crc <= crc_next;
         if (here && state == HEADER && place == 4'(NETWORK_ENGINE_BEAT)) wanted <= ~beat[63:32];
         if (here && state == SECTION) begin
             memory <= beat[3:0];
@@ -185,10 +187,10 @@ module engine_network
         end
         if (here && state == UPPER) upper <= beat;
         else if (here) upper <= upper >> 8;
-        if (here) held <= {beat, held[HELD-1:64]};
         load.second <= words > 18'd1;
         load.addr <= addr;
-        load.data <= kernels ? 256'({upper[7:0], beat}) : word;
+        load.upper <= upper[7:0];
+        if (here) load.beats <= {beat, load.beats[3:1]};
     end
 
     if (V * 8 > 256) begin : bad_v

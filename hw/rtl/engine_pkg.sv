@@ -44,7 +44,8 @@ package engine_pkg;
         logic [15:0]  write;
         logic         second;  // of a pair of kernels
         logic [16:0]  addr;    // of the word, or of a pair's first
-        logic [255:0] data;    // the word, or a pair's first kernel in bits 35:0 and its second in bits 71:36
+        logic [7:0]   upper;   // of a pair: its bits 71:64
+        logic [3:0][63:0] beats;  // the last ones: a word of n beats is the last n, a pair's bits 63:0 the last one
     } load_t;
 
     // What the host tells the gates; it stands still while a batch runs.

@@ -17,7 +17,7 @@ module engine_products
 );
     localparam int unsigned EW = $clog2(PRODUCTS);
     (* ram_style = "distributed" *) products_t entries[PRODUCTS];
-    always_ff @(posedge clk) if (load.write[MEMORY_PRODUCTS]) entries[EW'(load.addr)] <= products_t'(load.data[$bits(products_t)-1:0]);
+    always_ff @(posedge clk) if (load.write[MEMORY_PRODUCTS]) entries[EW'(load.addr)] <= products_t'(load.beats[3][$bits(products_t)-1:0]);
     assign now = entries[EW'(entry)];
 endmodule
 

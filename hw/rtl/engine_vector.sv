@@ -78,8 +78,12 @@ module engine_vector
     end
     assign pool_addr = PW'(pool_base) + word[PW-1:0];
     wire [V*8-1:0] weight_word;
+    // Of the beats that a word of weights has.
+    // verilator lint_off UNUSEDSIGNAL
+    wire [(V*8+63)/64*64-1:0] weight_loaded = load.beats[3-:(V*8+63)/64];
+    // verilator lint_on UNUSEDSIGNAL
     engine_ram #(.DEPTH(DEPTH), .WIDTH(V * 8)) weights (
-        .clk, .we(load.write[MEMORY_FC_WEIGHTS]), .waddr(load.addr[AW-1:0]), .wdata(load.data[V*8-1:0]),
+        .clk, .we(load.write[MEMORY_FC_WEIGHTS]), .waddr(load.addr[AW-1:0]), .wdata(weight_loaded[V*8-1:0]),
         .addr(weight_addr), .data(weight_word));
 
     // Cycle 1: operands, from their memories. Cycle 2: operands again, at the products. Cycles 3 and 4: products, in the two registers behind a DSP48's multiplier; the sum stays out of its
@@ -113,7 +117,7 @@ module engine_vector
     wire [14:0] bias_addr = bias_base + 15'(steps[5].out);
     // verilator lint_on UNUSEDSIGNAL
     engine_ram #(.DEPTH(BIASES), .WIDTH(32)) biases (
-        .clk, .we(load.write[MEMORY_FC_BIAS]), .waddr(load.addr[BW-1:0]), .wdata(load.data[31:0]), .addr(bias_addr[BW-1:0]), .data(bias));
+        .clk, .we(load.write[MEMORY_FC_BIAS]), .waddr(load.addr[BW-1:0]), .wdata(load.beats[3][31:0]), .addr(bias_addr[BW-1:0]), .data(bias));
     wire signed [31:0] value = (steps[6].first ? $signed(bias) : acc) + sum;
     always_ff @(posedge clk) begin
         steps[1] <= '{valid: running, first: word == '0, last: last_word, final_out: last_out, out: out};

@@ -33,22 +33,30 @@ module engine_weights
     wire loads = load.write[FIRST+:QUARTERS] != '0;
     wire [1:0][AW-1:0] at = {
         loads ? {load.addr[AW-1:1], 1'b1} : addr[PE-1], loads ? {load.addr[AW-1:1], 1'b0} : addr[0]};
-    wire [1:0][35:0] written = load.data[71:0];
+    wire [1:0][35:0] written = {load.upper, load.beats[3]};
 
+    // In banks, which is how deep a block memory of nine bits is, so that the writes of a bank's columns are decided once.
+    localparam int unsigned BANK = 4096;
     logic [QUARTERS-1:0][PE-1:0][35:0] chosen;
     for (genvar q = 0; q < QUARTERS; q++) begin : quarter
-        localparam int unsigned WORDS = (q == 0) ? DEPTH : PACK;
-        localparam int unsigned WW = $clog2(WORDS);
-        wire [1:0] we = {load.write[FIRST+q] && load.second, load.write[FIRST+q]};
-        wire [1:0][35:0] word;
-        for (genvar c = 0; c < 4; c++) begin : nine
-            engine_weight_column #(.DEPTH(WORDS)) column (
-                .clk, .we, .addr0(at[0][WW-1:0]), .addr1(at[1][WW-1:0]), .wdata0(written[0][9*c+:9]), .wdata1(written[1][9*c+:9]),
-                .data0(word[0][9*c+:9]), .data1(word[1][9*c+:9])
-            );
+        localparam int unsigned WORDS = (q == 0) ? DEPTH : PACK, BANKS = (WORDS + BANK - 1) / BANK;
+        localparam int unsigned BW = (BANKS == 1) ? 1 : $clog2(BANKS);
+        wire [1:0][16:0] place = {17'(at[1]), 17'(at[0])};
+        wire [BANKS-1:0][1:0][35:0] word;
+        logic [1:0][BW-1:0] bank;
+        always_ff @(posedge clk) bank <= {place[1][12+:BW], place[0][12+:BW]};
+        for (genvar b = 0; b < BANKS; b++) begin : banks
+            localparam int unsigned LEFT = WORDS - b * BANK, SIZE = (LEFT > BANK) ? BANK : LEFT, SW = $clog2(SIZE);
+            wire here = load.write[FIRST+q] && (BANKS == 1 || load.addr[12+:BW] == BW'(b));
+            for (genvar c = 0; c < 4; c++) begin : nine
+                engine_weight_column #(.DEPTH(SIZE)) column (
+                    .clk, .we({here && load.second, here}), .addr0(place[0][SW-1:0]), .addr1(place[1][SW-1:0]),
+                    .wdata0(written[0][9*c+:9]), .wdata1(written[1][9*c+:9]), .data0(word[b][0][9*c+:9]), .data1(word[b][1][9*c+:9])
+                );
+            end
         end
         always_ff @(posedge clk) begin
-            for (int unsigned p = 0; p < PE; p++) chosen[q][p] <= word[p];
+            for (int unsigned p = 0; p < PE; p++) chosen[q][p] <= word[(BANKS == 1) ? '0 : bank[p]][p];
             kernel[q] <= blank ? '0 : chosen[packs ? q : 0];
         end
     end

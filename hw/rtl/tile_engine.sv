@@ -97,7 +97,7 @@ module tile_engine
     wire  [DESCRIPTOR_WIDTH-1:0] program_word;
     wire  [PROGRAM_AW-1:0]       program_addr;
     engine_ram #(.DEPTH(MODES * LAYERS), .WIDTH(DESCRIPTOR_WIDTH), .BLOCK_DEPTH(1)) program_memory (
-        .clk, .we(load.write[MEMORY_PROGRAM]), .waddr(load.addr[PROGRAM_AW-1:0]), .wdata(load.data[DESCRIPTOR_WIDTH-1:0]),
+        .clk, .we(load.write[MEMORY_PROGRAM]), .waddr(load.addr[PROGRAM_AW-1:0]), .wdata(DESCRIPTOR_WIDTH'(load.beats[3:1])),
         .addr(program_addr), .data(program_word));
     descriptor_t program_data;
     always_ff @(posedge clk) program_data <= descriptor_t'(program_word);
@@ -327,7 +327,7 @@ module tile_engine
     wire signed [BIAS_WIDTH-1:0]  bias;
     wire [SCALE_WIDTH-2:0] factor;
     engine_requant_memory #(.DEPTH(REQUANT_DEPTH), .EXCITE(FACTORS != 0)) requant_memory (
-        .clk, .we(load.write[MEMORY_REQUANT]), .waddr(load.addr[REQUANT_AW-1:0]), .wdata(load.data[SCALE_WIDTH+BIAS_WIDTH-1:0]),
+        .clk, .we(load.write[MEMORY_REQUANT]), .waddr(load.addr[REQUANT_AW-1:0]), .wdata(load.beats[3][SCALE_WIDTH+BIAS_WIDTH-1:0]),
         .addr(requant_addr[REQUANT_AW-1:0]), .excite(layer.excite), .factor, .scale, .bias
     );
 
@@ -378,7 +378,7 @@ module tile_engine
     if (TABLES) begin : tables
         engine_table_loader #(.LAYERS(LAYERS)) loader (
             .clk, .rst_n(rst_n && !network_done), .we_tables(load.write[MEMORY_TABLES]), .tables_waddr(load.addr[$clog2(LAYERS)+5:0]),
-            .tables_wdata(load.data[9:0]), .start(tables_start), .next(tables_next), .ready(tables_ready), .copy(table_copy), .we(table_write),
+            .tables_wdata(load.beats[3][9:0]), .start(tables_start), .next(tables_next), .ready(tables_ready), .copy(table_copy), .we(table_write),
             .waddr(table_address), .wdata(table_word)
         );
         wire  [R-1:0][5:0] worth;

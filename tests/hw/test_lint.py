@@ -84,11 +84,16 @@ def test_the_accelerator_on_its_processor_is_clean(tmp_path, parameters, mapped)
 
 
 def test_nothing_else_is_built():
-    """What is not below `zynq_top`: the same accelerator for a block design, its checkers (linted with it) and a rule of yosys."""
+    """What is not below `zynq_top`: the same accelerator for a block design, its checkers (linted with it), a rule of yosys, and what
+    hands a network to the engine of a FINN node."""
     text = "".join(file.read_text() for file in [*SHELL, *sorted((HW / "rtl").glob("*.sv"))])
     tops = {file.stem for file in FILES if HW in file.parents and not re.search(rf"\b{file.stem}\b\s+(#\(|\w+ \()", text)}
     checkers = {file.stem for file in CHECKERS}
-    assert tops - checkers - {"engine_pkg"} == {"zynq_top", "gatefold_block", "soft_multiplier"}
+    assert tops - checkers - {"engine_pkg"} == {"zynq_top", "gatefold_block", "soft_multiplier", "engine_preload"}
+
+
+def test_the_node_s_own_is_clean(tmp_path):
+    assert lint(tmp_path, "engine_preload", [accelerator_sources(tmp_path)[0], HW / "rtl" / "engine_preload.sv"]) == ""
 
 
 def test_the_block_design_is_clean(tmp_path):

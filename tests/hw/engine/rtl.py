@@ -31,12 +31,12 @@ def step(model: Model, **inputs):
     model.cycles(1)
 
 
-def fill(model: Model, memory, words):
-    """Write the words of a memory from address 0 on, as a network image does, through the port `load` or `load_bits`."""
-    number = load_interface().network.memories.index(memory)
+def fill(model: Model, memory, words, width=64):
+    """Write the words of a memory, of so many bits each, from address 0 on, as a network image does: port `load` or `load_bits`."""
+    number, beats = load_interface().network.memories.index(memory), -(-width // 64)
     port = "load" if "load" in model.ports else "load_bits"
     for address, word in enumerate(words):
-        step(model, **{port: 1 << number + 274 | address << 256 | int(word)})
+        step(model, **{port: 1 << number + 282 | address << 264 | int(word) << 256 - 64 * beats})
     step(model, **{port: 0})
 
 

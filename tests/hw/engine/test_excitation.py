@@ -41,8 +41,8 @@ def run_layers(lanes, folder):
     with Model(library, clock="clk", reset="rst_n", random_reset=3) as model:
         model.reset()
         biases = [value & 0xFFFFFFFF for value in values]
-        for memory, rows in (("fc_weights", weights), ("fc_bias", biases), ("products", placed.words())):
-            fill(model, memory, rows)
+        for memory, rows, width in (("fc_weights", weights, 8 * lanes), ("fc_bias", biases, 32), ("products", placed.words(), 53)):
+            fill(model, memory, rows, width)
         for turn in range(6):
             layer, up = layers[turn % 2], (0, 15, 12)[turn % 3]
             sums = rng.integers(0, 961, 4 * lanes)

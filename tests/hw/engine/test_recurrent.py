@@ -96,12 +96,12 @@ def run_steps(lanes, folder):
     rng, lstm = np.random.default_rng(1), layers[0].lstm
     with Model(unit("recurrent_bench", folder, "recurrent_bench.sv", **sizes), clock="clk", reset="rst_n", random_reset=3) as model:
         model.reset()
-        for memory, rows in (
-            ("fc_weights", weights),
-            ("fc_bias", [value & 0xFFFFFFFF for value in values]),
-            ("products", placed.words()),
+        for memory, rows, width in (
+            ("fc_weights", weights, 8 * lanes),
+            ("fc_bias", [value & 0xFFFFFFFF for value in values], 32),
+            ("products", placed.words(), 53),
         ):
-            fill(model, memory, rows)
+            fill(model, memory, rows, width)
         step(model, start=0, finish=0)
         for frame in range(3):
             state = lstm.start(1)

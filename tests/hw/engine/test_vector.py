@@ -24,7 +24,7 @@ def run(library, weights, biases, inputs, outputs, weight_base=0, bias_base=0):
     logits, address = [], 0
     with Model(library, clock="clk", reset="rst_n", random_reset=3) as model:
         model.reset()
-        fill(model, "fc_weights", [pack(word, 8) for word in weights])
+        fill(model, "fc_weights", [pack(word, 8) for word in weights], 8 * V)
         fill(model, "fc_bias", [int(bias) & 0xFFFFFFFF for bias in biases])
         counts = {"in_count": len(inputs), "out_count": outputs, "weight_base": weight_base, "bias_base": bias_base}
         step(model, start=1, **counts)

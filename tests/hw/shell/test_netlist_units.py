@@ -31,14 +31,14 @@ module zynq_top;
       wire [3:0][9:0] sum;
       engine_quad_row row (.clk, .taps(seen[123:100]), .weights(seen[165:124]), .sum);
       wire [8:0] data0, data1;
-      engine_weight_column #(.DEPTH(5000)) column (.clk, .we(seen[51:50]), .addr0(seen[12:0]), .addr1(seen[25:13]), .wdata0(seen[34:26]),
+      engine_weight_column #(.DEPTH(4096)) column (.clk, .we(seen[51:50]), .addr0(seen[11:0]), .addr1(seen[24:13]), .wdata0(seen[34:26]),
         .wdata1(seen[43:35]), .data0, .data1);
       engine_pkg::load_t load;
       always_comb begin
         load = '0;
         load.write = seen[67:52];
         load.addr = seen[84:68];
-        load.data = 256'(seen[116:85]);
+        load.beats[3] = {seen[116:85], seen[116:85]};
       end
       wire [31:0] logit;
       engine_vector #(.V(4), .DEPTH(160)) vector (.clk, .rst_n(seen[0]), .load, .start(seen[1]), .in_count(seen[10:2]), .out_count(seen[19:11]),
