@@ -27,8 +27,8 @@ BLOCK = 16
 KERNEL_BITS = 36
 GROUP = 8
 """Pairs of kernels whose upper bytes share a word."""
-START_CYCLES = 2
-"""From the last word of an image to its end, see `load_cycles`."""
+LOAD_OVERHEAD = 9
+"""Cycles of a load beside its words and the memory's latency: the header beat, the check sum, registers and FIFOs on the way."""
 
 
 def network_image(memories: Mapping[str, Sequence[int]], engine_hash: str, widths: Mapping[str, int]) -> bytes:
@@ -99,9 +99,13 @@ def read_image(image: bytes, widths: Mapping[str, int]) -> dict[str, list[int]]:
     return memories
 
 
-def load_cycles(image: bytes) -> int:
-    """Clock cycles that the engine takes for an image, from its header beat to the end, where its words come one a cycle."""
-    return len(image) // 8 + START_CYCLES
+def load_cycles(image: bytes, latency: int) -> int:
+    """Clock cycles from the start of a load to its end: a word a cycle, from a memory that keeps up.
+
+    Args:
+        latency: cycles from a read address to its first beat, at most what the DMA's bursts under way cover (about 40).
+    """
+    return len(image) // 8 + latency + LOAD_OVERHEAD
 
 
 def _pairs(kernels):

@@ -1,6 +1,7 @@
 """The whole accelerator in RTL: registers, DMA and tile engine against the compiler's integer model."""
 
 import os
+import random
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from flow.engine.boards import find_board
 from flow.engine.compile import compile_graph
 from flow.engine.cost import frame_cost
+from flow.engine.network import load_cycles
 from flow.engine.select import choose
 from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
@@ -235,6 +237,72 @@ def test_a_library_that_was_built_anew_is_loaded_anew(accelerator, tmp_path):
         for _ in range(2):
             with pytest.raises(GatefoldError, match=f"does not start: {answer}"):
                 Simulator(tmp_path / "accelerator.so", accelerator[1])
+
+
+@pytest.mark.parametrize("latency", [1, 24, 40])
+def test_a_load_takes_a_cycle_for_a_word(accelerator, simulator, latency):
+    _, network, images, modes, expected = accelerator
+    simulator.set_latency(latency)
+    assert simulator.load(network) == load_cycles(network, latency)
+    check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
+
+
+@pytest.mark.parametrize("stall, latency", [(40, 24), (80, 90)])
+def test_loads_wait_and_are_whole(accelerator, stall, latency):
+    library, network, images, modes, expected = accelerator
+    with Simulator(library, power_on=stall) as simulator:
+        simulator.set_latency(latency)
+        simulator.load(network, stall, seed=latency)
+        check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
+
+
+def damaged(network, chance):
+    """(what is done to an image, the error that is told)."""
+    words = np.frombuffer(network, "<u8")
+    bit = chance.randrange(8 * 128, 8 * len(network))
+    flipped = bytearray(network)
+    flipped[bit // 8] ^= 1 << bit % 8
+    yield bytes(flipped), None  # which one depends on the bit
+    yield network[: 128 * chance.randrange(1, len(network) // 128)], "bad_network"
+    yield network + bytes(128 * chance.randrange(1, 5)), "bad_network"
+    yield network[:16] + (HASH ^ 1 << chance.randrange(32)).to_bytes(4, "little") + network[20:], "other_engine"
+    yield chance.randbytes(128 * chance.randrange(1, 40)), "bad_network"
+    where = chance.choice([at for at in range(16, len(words) - 1) if words[at] == words[16]])  # a header: its memory, its words
+    longer = words.copy()
+    longer[where] += 1 << chance.randrange(49, 63)
+    yield longer.tobytes(), "bad_network"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_networks_are_refused_and_the_next_one_is_loaded(accelerator, simulator, seed):
+    _, network, images, modes, expected = accelerator
+    for image, error in damaged(network, random.Random(seed)):
+        with pytest.raises(GatefoldError, match=f"reports {error or '(bad|damaged)_network'}; check the network image"):
+            simulator.load(image)
+        with pytest.raises(GatefoldError, match="reports no_network"):
+            simulator.run(images[:1], 0)
+    simulator.load(network)
+    check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
+
+
+def test_loads_broken_by_the_bus_or_a_reset(accelerator, simulator):
+    """An error at every 1,000th beat, and a reset some time before: no network, and the next load is whole."""
+    _, network, images, modes, expected = accelerator
+    memory = np.frombuffer(network, np.uint8).copy()
+    for beat in range(0, len(network) // 8, 1000):
+        simulator.set_memory(memory[: 8 * beat + 8], BASE)
+        for name, value in (("source", BASE), ("frames", len(network) // 128), ("control", 8)):
+            simulator.write(name, value)
+        simulator.advance(100 + beat // 2)
+        if beat % 2000:
+            simulator.write("control", 2)
+        simulator.advance(100_000)
+        status = simulator.read("status")
+        assert status == (0 if beat % 2000 else 4 | simulator.interface.errors["bus_error"] << 8), beat
+        with pytest.raises(GatefoldError, match="reports no_network"):
+            simulator.run(images[:1], 0)
+    simulator.load(network)
+    check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
 
 
 def test_refused_design_is_named(tmp_path):

@@ -115,6 +115,8 @@ module dma_read_proof #(
             if (loads) assert (!dut.blkData.listed && dut.blkAddress.burst == '0 && state != LIST && dut.blkData.beat < 16);
             else assert (dut.first_burst == (dut.blkAddress.burst == '0));
             if (loads && dut.first_burst) assert (count == '0);
+            if (state == IMAGE) assert (dut.blkData.last_beat == (32'(dut.blkData.beat) == (loads ? 15 : IMAGE_BEATS - 1)));
+            if (state != LIST) assert (dut.blkData.refused == (!loads && 32'(dut.blkData.next_mode) >= 5));
             for (int unsigned i = 0; i < MOST; i++) if (3'(i) < count) assert (is_list[i] == at[i].list && at[i].left != '0);
             for (int unsigned i = 0; i <= MOST; i++)
                 if (3'(i) == count) assert (asks.left == at[i].left && (asks.left == '0 || asks == at[i]));

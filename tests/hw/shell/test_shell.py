@@ -78,7 +78,7 @@ def test_shell(parameters, pauses, verilator, tmp_path):
     package = tmp_path / "gatefold_pkg.sv"
     write_package(package)
     sources = [package, *(RTL / f"{name}.sv" for name in SHELL), HERE / "loopback.sv", HERE / "shell_bench.sv"]
-    run(tmp_path, "shell_bench", sources, "shell_cases", 10, parameters, pauses)
+    run(tmp_path, "shell_bench", sources, "shell_cases", 13, parameters, pauses)
 
 
 @pytest.mark.timeout(300)
