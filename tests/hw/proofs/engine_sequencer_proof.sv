@@ -38,7 +38,7 @@ module engine_sequencer_proof
 );
     localparam int unsigned ONE = P / R, LATENCY = 5, DRAIN = LATENCY + PE * P / R - 1;
     localparam int unsigned IW = $clog2(LAYERS);
-    logic image_release, side, packs, buffer, tables_start, groups_prepare, groups_advance, gate_start, list_start, linear_start, finish;
+    logic image_release, rest, side, packs, buffer, tables_start, groups_prepare, groups_advance, gate_start, list_start, linear_start, finish;
     logic frame_start, exit_passed;
     logic [$clog2(MODES * LAYERS)-1:0] program_addr;
     logic [IW-1:0] tables_next;
