@@ -92,6 +92,11 @@ class Accelerator:
         self._registers = getattr(self._overlay, INSTANCE)
         self._check_identity()
         self.load(deploy.network())
+        modes = self._field("config", "modes")
+        if modes != len(deploy.modes):
+            raise BoardError(
+                f"{deploy.folder} mixes two builds: the network has {modes} modes, its files {len(deploy.modes)}; {deploy.remedy}."
+            )
 
     def load(self, network: np.ndarray, timeout: float = 10.0) -> int:
         """Load a network image in the place of the one before; returns the clock cycles that it took.
@@ -223,11 +228,10 @@ class Accelerator:
                     f"{deploy.folder} mixes two builds: the hardware's {name} is {value:#x}, its files say {expected:#x}; {remedy}."
                 )
         config = self._read("config")
-        modes, classes, self._record_words = (self._field("config", name, config) for name in ("modes", "classes", "record_words"))
-        if (modes, classes) != (len(deploy.modes), len(deploy.classes)):
+        classes, self._record_words = (self._field("config", name, config) for name in ("classes", "record_words"))
+        if classes != len(deploy.classes):
             raise BoardError(
-                f"{deploy.folder} mixes two builds: the hardware has {modes} modes and {classes} classes, "
-                f"its files {len(deploy.modes)} and {len(deploy.classes)}; {remedy}."
+                f"{deploy.folder} mixes two builds: the hardware has {classes} classes, its files {len(deploy.classes)}; {remedy}."
             )
         decisions = sum(gate.count for gate in deploy.gates)
         if len(self._words) + -(-classes // 2) * 2 + -(-decisions // 64) * 2 > self._record_words:

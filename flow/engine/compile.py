@@ -36,11 +36,11 @@ class Compiled:
             engine_hash: the engine's SHA-256 in hex.
             changed: name of a memory -> words in the place of its own.
         """
-        return network_image({**self.memories, **changed}, engine_hash, widths(self.plan.config))
+        return network_image({**self.memories, **changed}, engine_hash, widths(self.plan.config), len(self.graph.modes))
 
     def program_image(self, engine_hash: str, program: list[int]) -> bytes:
         """A network image that writes another program, and nothing else."""
-        return network_image({"program": program}, engine_hash, widths(self.plan.config))
+        return network_image({"program": program}, engine_hash, widths(self.plan.config), len(self.graph.modes))
 
 
 def keep_modes(graph: LayerGraph, names: Iterable[str]) -> LayerGraph:

@@ -5,6 +5,7 @@
     word 0   magic, the bytes "GATEFOLD"
     word 1   format of the image (low half), its blocks, this one included (high half)
     word 2   first 32 bits of the engine's hash (low half), CRC-32 of all words behind the header (high half)
+    word 3   modes of the network
 
 Sections follow, in the order in which they are written: a word with the number of a memory (bits 7…0), its first address (31…8) and how
 many of its words follow (63…32), and those words, each in as many 64-bit words as it needs, the lowest first. Kernels go in pairs: before
@@ -31,13 +32,14 @@ LOAD_OVERHEAD = 9
 """Cycles of a load beside its words and the memory's latency: the header beat, the check sum, registers and FIFOs on the way."""
 
 
-def network_image(memories: Mapping[str, Sequence[int]], engine_hash: str, widths: Mapping[str, int]) -> bytes:
+def network_image(memories: Mapping[str, Sequence[int]], engine_hash: str, widths: Mapping[str, int], modes: int) -> bytes:
     """The image that writes `memories`, from address 0 on.
 
     Args:
         memories: name of a memory -> its words.
         engine_hash: SHA-256 of the engine, in hex.
         widths: name of a memory -> bits of its words (`flow.engine.images.widths`).
+        modes: of the network.
     """
     network = load_interface().network
     words: list[int] = []
@@ -48,7 +50,7 @@ def network_image(memories: Mapping[str, Sequence[int]], engine_hash: str, width
     words += [0] * (-len(words) % BLOCK)
     body = np.array(words, np.uint64).astype("<u8").tobytes()
     blocks = 1 + len(words) // BLOCK
-    header = [network.magic, network.format | blocks << 32, int(engine_hash[:8], 16) | zlib.crc32(body) << 32]
+    header = [network.magic, network.format | blocks << 32, int(engine_hash[:8], 16) | zlib.crc32(body) << 32, modes]
     header += [0] * (BLOCK - len(header))
     return np.array(header, np.uint64).astype("<u8").tobytes() + body
 

@@ -255,7 +255,7 @@ module {top} (
 {parameters}
     ) engine (
         .clk(ap_clk), .rst_n(ap_rst_n), .gate_host({HOST_BITS}'d0), .exit_host({EXIT_BITS}'d0),
-        .s_axis_tdata(tdata), .s_axis_tvalid(tvalid), .s_axis_tready(tready), .network_done(), .network_error(),
+        .s_axis_tdata(tdata), .s_axis_tvalid(tvalid), .s_axis_tready(tready), .network_done(), .network_error(), .network_modes(),
         .m_axis_tdata(out0_V_tdata), .m_axis_tvalid(out0_V_tvalid), .m_axis_tready(out0_V_tready)
     );
 endmodule

@@ -38,7 +38,7 @@ class Simulator:
         power_on: seed of the values that registers and memories have at power-up; 0: all zeros.
 
     Attributes:
-        modes, classes, record_words: what the accelerator says of itself.
+        classes, record_words: what the accelerator says of itself.
         image_shape: (planes, rows, columns) of its images.
 
     Raises:
@@ -57,8 +57,7 @@ class Simulator:
         self.interface = load_interface()
         if self.read("id") != self.interface.id or self.read("version") != self.interface.version:
             raise GatefoldError(f"{so_path} has another register interface; run `gatefold build` again.")
-        config, fields = self.read("config"), self.interface.fields["config"]
-        self.modes, self.classes, self.record_words = (fields[name].of(config) for name in ("modes", "classes", "record_words"))
+        self.classes, self.record_words = (self._config(name) for name in ("classes", "record_words"))
         if network is not None:
             self.load(network)
 
@@ -86,6 +85,11 @@ class Simulator:
     def write(self, name: str, value: int) -> None:
         """Set a register by its name in `hw/interface.json`."""
         self._access(self._library.gf_write(self._handle, self.interface.registers[name], value), name)
+
+    @property
+    def modes(self) -> int:
+        """Modes of the network that is loaded."""
+        return self._config("modes")
 
     def trace(self, path: str | Path) -> None:
         """Write an FST waveform from now on; the library must be compiled with `trace=True`."""
@@ -253,6 +257,9 @@ class Simulator:
             self._library.gf_set_memory(self._handle, None, BASE, 0)
             self._memory = None
         return True
+
+    def _config(self, name: str) -> int:
+        return self.interface.fields["config"][name].of(self.read("config"))
 
     def _status(self) -> dict[str, int]:
         word = self.read("status")

@@ -13,8 +13,6 @@ module axi_shell
 #(
   /// First 32 bits of the engine's SHA-256.
   parameter logic [31:0] ENGINE_HASH  = 32'h0,
-  /// Modes in the program, 1 to 255.
-  parameter int unsigned MODES       = 5,
   /// Classes, 1 to 255.
   parameter int unsigned CLASSES     = 10,
   parameter int unsigned DECISIONS   = 0,    /// of gates, in a record
@@ -85,8 +83,10 @@ module axi_shell
   /// Reset of the engine, active low.
   output logic        engine_rst_n,
   /// A network image is written into the engine; it cannot be, for this reason (until its reset).
+  /// And its modes, 1 to 255.
   input  wire         network_done,
   input  wire  [7:0]  network_error,
+  input  wire  [7:0]  network_modes,
   /// What the host tells the gates.
   output gate_host_t  gate_host,
   /// What the host tells the exits.
@@ -170,7 +170,6 @@ module axi_shell
 
   registers #(
     .ENGINE_HASH  (ENGINE_HASH),
-    .MODES       (MODES),
     .CLASSES     (CLASSES),
     .RECORD_WORDS(RECORD_WORDS),
     .EXITS       (EXITS)
@@ -180,7 +179,7 @@ module axi_shell
     .irq,
     .start, .load, .soft_reset, .source, .destination, .frames, .mode, .mode_list,
     .gate_threshold, .layer_threshold, .forced, .forced_write, .forced_at, .forced_bits, .exit_host,
-    .busy, .loaded, .finish, .finish_error, .frames_done, .cycles, .tiles
+    .busy, .loaded, .modes(network_modes), .finish, .finish_error, .frames_done, .cycles, .tiles
   );
 
   assign gate_host = '{
@@ -207,12 +206,11 @@ module axi_shell
 
   dma_read #(
     .IMAGE_BEATS(IMAGE_BEATS),
-    .DEPTH      (READ_DEPTH),
-    .MODES      (MODES)
+    .DEPTH      (READ_DEPTH)
   ) reader (
     .clk, .rst_n,
     .start    (dma_start),
-    .load, .source, .frames, .mode, .mode_list, .abort,
+    .load, .source, .frames, .mode, .mode_list, .mode_count(network_modes), .abort,
     .idle     (read_idle),
     .frames_read,
     .bad_mode (read_bad_mode),

@@ -12,7 +12,7 @@
 // A network image (`load`) is read in the same bursts, `frames` of them, and leaves behind one header beat with bit HEADER_NETWORK set
 // and the number of bursts in bits 63:32.
 //
-// A mode of MODES or more ends the reading before that frame (`bad_mode`), a read error ends it at once
+// A mode of `mode_count` or more ends the reading before that frame (`bad_mode`), a read error ends it at once
 // (`bus_error`), and so does `abort`. What is under way then is still received, and dropped. `idle` tells that
 // nothing is under way and nothing more will be asked for. `abort` must last until `idle`; it empties the buffer.
 `default_nettype none
@@ -23,9 +23,7 @@ module dma_read
   /// Image beats of a frame; a multiple of 16.
   parameter int unsigned IMAGE_BEATS = 384,
   /// Beats in the buffer, which also bounds the bursts under way; a power of two, at least 32.
-  parameter int unsigned DEPTH       = 64,
-  /// Modes in the program, 1 to 255.
-  parameter int unsigned MODES       = 5
+  parameter int unsigned DEPTH       = 64
 ) (
   /// Clock.
   input  wire         clk,
@@ -40,6 +38,8 @@ module dma_read
   input  wire  [31:0] frames,
   input  wire  [7:0]  mode,
   input  wire  [31:0] mode_list,
+  /// Modes of the network; stands still while frames run.
+  input  wire  [7:0]  mode_count,
   /// Stop, level.
   input  wire         abort,
   /// Nothing is under way.
@@ -77,9 +77,6 @@ module dma_read
   end
   if (DEPTH < 2 * BURST || (DEPTH & (DEPTH - 1)) != 0) begin : g_depth
     $error("dma_read: DEPTH must be a power of two and at least 32");
-  end
-  if (MODES < 1 || MODES > 255) begin : g_modes
-    $error("dma_read: MODES must be 1 to 255");
   end
 
   logic stop;
@@ -278,7 +275,7 @@ module dma_read
       if (start) begin
         listed <= mode_list != '0 && !load;
         modes  <= {8{mode}};
-        refused <= 32'(mode) >= MODES && !load;
+        refused <= mode >= mode_count && !load;
         slot   <= '0;
         left   <= frames;
         more   <= frames != '0;
@@ -287,12 +284,12 @@ module dma_read
         case (state)
           LIST: if (received) begin
             modes   <= m_axi_rdata;
-            refused <= 32'(m_axi_rdata[7:0]) >= MODES;
+            refused <= m_axi_rdata[7:0] >= mode_count;
           end
           HEADER: if (push && push_ready) begin
             if (listed) begin
               modes   <= modes >> 8;
-              refused <= 32'(modes[15:8]) >= MODES;
+              refused <= modes[15:8] >= mode_count;
             end
             slot <= slot + 1'b1;
             left <= left - 1'b1;

@@ -19,6 +19,7 @@ module engine_network
     parameter int unsigned REQUANT_DEPTH = 512,
     parameter int unsigned FC_DEPTH      = 64,
     parameter int unsigned BIASES        = 10,
+    parameter int unsigned MODES         = 5,
     parameter int unsigned PROGRAM_DEPTH = 80,
     parameter int unsigned PRODUCTS      = 0,  /// 0: none, as with TABLE_DEPTH
     parameter int unsigned TABLE_DEPTH   = 0
@@ -32,7 +33,8 @@ module engine_network
     output logic        last,    /// the beat that comes next is the image's last one
     output load_t       load,
     output logic        done,
-    output logic [7:0]  error    /// zero: none
+    output logic [7:0]  error,   /// zero: none
+    output logic [7:0]  modes    /// of the network; it outlives a reset as the memories do
 );
     localparam int unsigned FC_BEATS = (V * 8 + 63) / 64;
 
@@ -129,6 +131,7 @@ module engine_network
                         if (place == 4'(NETWORK_MAGIC_BEAT) && beat != NETWORK_MAGIC) error <= ERR_BAD_NETWORK;
                         if (place == 4'(NETWORK_FORMAT_BEAT) && beat != {said, NETWORK_FORMAT}) error <= ERR_BAD_NETWORK;
                         if (place == 4'(NETWORK_ENGINE_BEAT) && beat[31:0] != ENGINE_HASH) error <= ERR_OTHER_ENGINE;
+                        if (place == 4'(NETWORK_MODES_BEAT) && (beat == '0 || beat > 64'(MODES))) error <= ERR_BAD_NETWORK;
                         if (place == 4'd15) state <= SECTION;
                     end
                     SECTION: begin
@@ -175,6 +178,7 @@ module engine_network
         crc_due <= here && state != HEADER;
         if (start) crc <= '1;
         else if (crc_due) crc <= crc_next;
+        if (here && state == HEADER && place == 4'(NETWORK_MODES_BEAT)) modes <= beat[7:0];
         if (here && state == HEADER && place == 4'(NETWORK_ENGINE_BEAT)) wanted <= ~beat[63:32];
         if (here && state == SECTION) begin
             memory <= beat[3:0];

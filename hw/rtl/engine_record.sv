@@ -14,6 +14,7 @@ module engine_record #(
 ) (
     input  wire                clk,
     input  wire                rst_n,
+    input  wire                network_done,  /// another network, maybe with fewer classes
     input  wire                logit_valid,
     input  wire  [8:0]         logit_index,
     input  wire  signed [31:0] logit,
@@ -58,12 +59,12 @@ module engine_record #(
         endcase
 
     always_ff @(posedge clk) begin
-        if (logit_valid) logits[logit_index[8:1]][logit_index[0]] <= logit;
+        if (!rst_n || network_done) logits <= '0;
+        else if (logit_valid) logits[logit_index[8:1]][logit_index[0]] <= logit;
         if (!rst_n) begin
             frame <= '0;
             sending <= 1'b0;
             beat <= '0;
-            logits <= '0;
         end else if (finish) begin
             sending <= 1'b1;
             frame <= frame + 32'd1;

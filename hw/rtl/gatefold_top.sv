@@ -56,7 +56,7 @@ module gatefold_top #(
   /// Biases of the vector unit, and its words of pooled sums, at least 2.
   parameter int unsigned BIASES        = 10,
   parameter int unsigned POOL_DEPTH    = 4,
-  /// Modes in the program, 1 to 255.
+  /// Modes in the program at most, 1 to 255.
   parameter int unsigned MODES         = 5,
   /// Descriptors per mode, a power of two.
   parameter int unsigned LAYERS        = 16,
@@ -133,6 +133,7 @@ module gatefold_top #(
   logic        engine_rst_n;
   logic        network_done;
   logic [7:0]  network_error;
+  logic [7:0]  network_modes;
   engine_pkg::gate_host_t gate_host;
   engine_pkg::exit_host_t exit_host;
   logic [63:0] frame_tdata;
@@ -144,7 +145,6 @@ module gatefold_top #(
 
   axi_shell #(
     .ENGINE_HASH(ENGINE_HASH),
-    .MODES     (MODES),
     .CLASSES   (CLASSES),
     .DECISIONS (DECISIONS),
     .EXITS     (EXITS),
@@ -165,6 +165,7 @@ module gatefold_top #(
     .engine_rst_n,
     .network_done,
     .network_error,
+    .network_modes,
     .gate_host,
     .exit_host,
     .m_axis_tdata (frame_tdata),
@@ -216,6 +217,7 @@ module gatefold_top #(
     .rst_n        (engine_rst_n),
     .network_done (network_done),
     .network_error(network_error),
+    .network_modes(network_modes),
     .gate_host    (gate_host),
     .exit_host    (exit_host),
     .s_axis_tdata (frame_tdata),

@@ -1,7 +1,7 @@
 // The registers that a driver sees (offsets and meanings: hw/interface.json), and the start of a batch.
 //
 // A batch is started by the bit `start` of `control`. A start that cannot be done (no frames, a mode that
-// the build lacks, a misaligned address, no network: tested in this order) sets the error code and the interrupt and
+// the network lacks, a misaligned address, no network: tested in this order) sets the error code and the interrupt and
 // starts nothing. A start while `busy` is ignored, and the flag `ignored` says so. Afterwards exactly one of `done` and `error` is set, and
 // the interrupt is pending. The batch takes its settings in the cycle of the start, so a driver may write the
 // next batch's meanwhile.
@@ -22,8 +22,6 @@ module registers
 #(
   /// First 32 bits of the engine's SHA-256.
   parameter logic [31:0] ENGINE_HASH   = 32'h0,
-  /// Modes in the program, 1 to 255.
-  parameter int unsigned MODES        = 5,
   /// Classes, 1 to 255.
   parameter int unsigned CLASSES      = 10,
   /// Length of a result record, in 32-bit words.
@@ -76,8 +74,9 @@ module registers
 
   /// A batch or a reset is under way.
   input  wire         busy,
-  /// The engine holds a network.
+  /// The engine holds a network, and its modes.
   input  wire         loaded,
+  input  wire  [7:0]  modes,
   /// The batch ends in this cycle.
   input  wire         finish,
   /// Error code of its end; zero when all its records are written.
@@ -88,9 +87,6 @@ module registers
   input  wire  [31:0] tiles
 );
 
-  if (MODES < 1 || MODES > 255) begin : g_modes
-    $error("registers: MODES must be 1 to 255");
-  end
   if (CLASSES < 1 || CLASSES > 255) begin : g_classes
     $error("registers: CLASSES must be 1 to 255");
   end
@@ -226,7 +222,7 @@ module registers
     // Of the settings, which stand still for more than a cycle before a start.
     always_ff @(posedge clk) begin
       if (frames == '0)                                                 refusal <= ERR_ZERO_FRAMES;
-      else if (mode_list == '0 && mode_word >= MODES)                   refusal <= ERR_BAD_MODE;
+      else if (mode_list == '0 && mode_word >= 32'(modes))                   refusal <= ERR_BAD_MODE;
       else if ((source[6:0] | destination[6:0] | mode_list[6:0]) != '0) refusal <= ERR_MISALIGNED_ADDRESS;
       else if (!loaded)                                                 refusal <= ERR_NO_NETWORK;
       else                                                              refusal <= ERR_NONE;
@@ -283,7 +279,7 @@ module registers
   logic  [31:0]      config_word, control_word, status_word, irq_word, forced_word, exits_word, value;
   always_comb begin
     {config_word, control_word, status_word, irq_word, forced_word, exits_word} = '0;
-    config_word[CONFIG_MODES+:CONFIG_MODES_WIDTH]               = CONFIG_MODES_WIDTH'(MODES);
+    config_word[CONFIG_MODES+:CONFIG_MODES_WIDTH]               = CONFIG_MODES_WIDTH'(loaded ? modes : '0);
     config_word[CONFIG_CLASSES+:CONFIG_CLASSES_WIDTH]           = CONFIG_CLASSES_WIDTH'(CLASSES);
     config_word[CONFIG_RECORD_WORDS+:CONFIG_RECORD_WORDS_WIDTH] = CONFIG_RECORD_WORDS_WIDTH'(RECORD_WORDS);
     control_word[CONTROL_INTERRUPT] = interrupt_enable;

@@ -42,7 +42,7 @@ module tile_engine
     parameter int unsigned WEIGHT_DEPTH  = 4096,  /// kernels
     parameter int unsigned REQUANT_DEPTH = 512,   /// scale and bias pairs
     parameter int unsigned FC_DEPTH      = 64,    /// words of V fully connected weights
-    parameter int unsigned MODES         = 5,
+    parameter int unsigned MODES         = 5,     /// of a network at most
     parameter int unsigned LAYERS        = 16,    /// descriptors per mode, a power of two
     parameter int unsigned CLASSES       = 10,
     parameter int unsigned BIASES        = CLASSES,  /// of the classifier, then of the gates, then of the exits
@@ -61,6 +61,7 @@ module tile_engine
     // verilator lint_on UNUSEDSIGNAL
     output wire         network_done,   /// a network image is written
     output wire  [7:0]  network_error,  /// it cannot be, for this reason; until the next reset
+    output wire  [7:0]  network_modes,  /// modes of the network
     input  wire  [63:0] s_axis_tdata,
     input  wire         s_axis_tvalid,
     output wire         s_axis_tready,
@@ -86,11 +87,11 @@ module tile_engine
     wire [31:0] network_blocks;
     engine_network #(
         .ENGINE_HASH(ENGINE_HASH), .V(V), .WEIGHT_DEPTH(WEIGHT_DEPTH), .PACK(PACK), .REQUANT_DEPTH(REQUANT_DEPTH),
-        .FC_DEPTH(FC_DEPTH), .BIASES(BIASES), .PROGRAM_DEPTH(MODES * LAYERS),
+        .FC_DEPTH(FC_DEPTH), .BIASES(BIASES), .MODES(MODES), .PROGRAM_DEPTH(MODES * LAYERS),
         .PRODUCTS((HIDDEN != 0 || FACTORS != 0) ? PRODUCTS : 0), .TABLE_DEPTH(TABLES ? 64 * LAYERS : 0)
     ) network (
         .clk, .rst_n, .start(network_start), .blocks(network_blocks), .valid(network_valid), .data(s_axis_tdata),
-        .last(network_last), .load, .done(network_done), .error(network_error)
+        .last(network_last), .load, .done(network_done), .error(network_error), .modes(network_modes)
     );
 
     // ---- program and control
@@ -463,30 +464,47 @@ module tile_engine
         .clk, .rst_n, .load, .start(vector_start), .in_count, .out_count, .weight_base, .bias_base, .pool_base, .pool_addr, .pool_data,
         .from_state, .state, .word(vector_word), .logit_valid, .logit_index, .logit, .best, .margin, .done(vector_done)
     );
+    // A product as the descriptor says, or the next one of a step of the LSTM.
+    typedef struct packed {
+        logic               start, from_state;
+        logic [8:0]         in_count, out_count;
+        logic [16:0]        weight_base;
+        logic [14:0]        bias_base;
+        logic [V-1:0][15:0] state;
+    } product_t;
+    product_t step, excitation;
+    wire      excites;
     if (HIDDEN != 0) begin : recurrent
         engine_recurrent #(.V(V), .HIDDEN(HIDDEN), .PRODUCTS(PRODUCTS)) steps (
-            .clk, .rst_n, .load, .finish, .layer, .start(linear_start), .vector_start, .in_count, .out_count, .weight_base, .bias_base,
-            .from_state, .word(vector_word), .state, .logit_valid, .logit_index, .logit, .vector_done, .decides
+            .clk, .rst_n, .load, .finish, .layer, .start(linear_start), .vector_start(step.start), .in_count(step.in_count), .out_count(step.out_count),
+            .weight_base(step.weight_base), .bias_base(step.bias_base), .from_state(step.from_state), .word(vector_word), .state(step.state),
+            .logit_valid, .logit_index, .logit, .vector_done, .decides
         );
-        assign {excited, factor} = '0;
-    end else if (FACTORS != 0) begin : exciting
-        localparam int unsigned FW = $clog2(FACTORS);
-        wire excites;
-        engine_excite #(.V(V), .INNER(INNER), .FACTORS(FACTORS), .PRODUCTS(PRODUCTS)) excitation (
-            .clk, .rst_n, .load, .layer, .start(linear_start), .vector_start, .in_count, .out_count, .weight_base, .bias_base,
-            .from_state, .word(vector_word), .state, .logit_valid, .logit_index, .logit, .excites, .done(excited),
-            .factor_addr(FW'(requant_addr)), .factor
-        );
-        assign decides = !excites;
     end else begin : one_product
-        assign vector_start = linear_start;
-        assign {in_count, out_count, weight_base, bias_base} =
-            {layer.in_count, layer.out_count, layer.weight_base, layer.requant_base};
-        assign {from_state, state} = '0;
+        assign step = '{
+            start: linear_start, from_state: 1'b0, in_count: layer.in_count, out_count: layer.out_count, weight_base: layer.weight_base,
+            bias_base: layer.requant_base, state: '0
+        };
         assign decides = 1'b1;
-        assign {excited, factor} = '0;
     end
-    assign linear_done = (vector_done && decides) || excited;
+    // Squeeze-and-excitation: the first of its two products, or the second.
+    if (FACTORS != 0) begin : exciting
+        localparam int unsigned FW = $clog2(FACTORS);
+        engine_excite #(.V(V), .INNER(INNER), .FACTORS(FACTORS), .PRODUCTS(PRODUCTS)) unit (
+            .clk, .rst_n, .load, .layer, .start(linear_start), .vector_start(excitation.start), .in_count(excitation.in_count),
+            .out_count(excitation.out_count), .weight_base(excitation.weight_base), .bias_base(excitation.bias_base),
+            .from_state(excitation.from_state), .word(vector_word), .state(excitation.state), .logit_valid, .logit_index, .logit, .excites,
+            .done(excited), .factor_addr(FW'(requant_addr)), .factor
+        );
+    end else begin : not_exciting
+        assign excitation = '0;
+        assign {excites, excited, factor} = '0;
+    end
+    assign vector_start = excites ? excitation.start : step.start;
+    assign {from_state, in_count, out_count, weight_base, bias_base, state} = excites
+        ? {excitation.from_state, excitation.in_count, excitation.out_count, excitation.weight_base, excitation.bias_base, excitation.state}
+        : {step.from_state, step.in_count, step.out_count, step.weight_base, step.bias_base, step.state};
+    assign linear_done = (vector_done && decides && !excites) || excited;
 
     // For gates alone.
     // verilator lint_off UNUSEDSIGNAL
@@ -508,7 +526,7 @@ module tile_engine
     end
 
     engine_record #(.CLASSES(CLASSES), .DECISIONS(DECISIONS)) record (
-        .clk, .rst_n, .logit_valid(logit_valid && (GATES == 0 || layer.kind == KIND_CLASSIFIER)), .logit_index, .logit, .decisions_addr, .decisions, .finish, .mode, .exit, .best, .cycles, .tiles,
+        .clk, .rst_n, .network_done, .logit_valid(logit_valid && (GATES == 0 || layer.kind == KIND_CLASSIFIER)), .logit_index, .logit, .decisions_addr, .decisions, .finish, .mode, .exit, .best, .cycles, .tiles,
         .ready(record_ready), .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 
@@ -523,9 +541,6 @@ module tile_engine
     end
     if (EXITS != 0 && TABLES) begin : bad_exits
         $error("tile_engine: layers of an engine with exits have no tables");
-    end
-    if (HIDDEN != 0 && FACTORS != 0) begin : bad_products
-        $error("tile_engine: an engine has an LSTM or squeeze-and-excitation");
     end
     if (PACK != 0 && !(GATES != 0 && MASK && P == 64 && PE == 2 && R == 64)) begin : bad_pack
         $error("tile_engine: PACK needs GATES, MASK, 64 lanes and requantisers, and two outputs per tile");

@@ -150,7 +150,7 @@ def test_images_of_another_build_are_refused(build):
     image = path.read_bytes()
     memories = read_image(image, sizes)
     memories["weights"].reverse()
-    path.write_bytes(network_image(memories, image[16:20][::-1].hex(), sizes))
+    path.write_bytes(network_image(memories, image[16:20][::-1].hex(), sizes, image[24]))
     with pytest.raises(GatefoldError, match=r"network.bin is damaged or of another build"):
         read(build / "deploy")
 

@@ -78,7 +78,7 @@ def test_images_of_another_writer_are_refused(network, tmp_path, monkeypatch, ca
         image = path.read_bytes()
         memories = read_image(image, sizes)
         memories["weights"].reverse()
-        path.write_bytes(network_image(memories, image[16:20][::-1].hex(), sizes))
+        path.write_bytes(network_image(memories, image[16:20][::-1].hex(), sizes, image[24]))
         return result
 
     monkeypatch.setattr(accelerator.MakeAccelerator, "apply", with_another_image)

@@ -22,7 +22,7 @@ def test_what_goes_in_comes_out(seed):
         for name, width in WIDTHS.items()
         if chance.random() < 0.8
     }
-    image = network_image(memories, "c0ffee42" * 8, WIDTHS)
+    image = network_image(memories, "c0ffee42" * 8, WIDTHS, 5)
     assert len(image) % (8 * BLOCK) == 0 and image[:8] == b"GATEFOLD" and image[16:20] == bytes.fromhex("42eeffc0")
     assert read_image(image, WIDTHS) == memories
 
@@ -33,7 +33,7 @@ def test_a_network_s_own():
 
 
 def test_every_flipped_bit_and_every_cut_is_seen():
-    image = network_image({"weights": list(range(20)), "fc_bias": [7]}, "0" * 64, WIDTHS)
+    image = network_image({"weights": list(range(20)), "fc_bias": [7]}, "0" * 64, WIDTHS, 1)
     for bit in range(8 * len(image)):
         if (
             8 * 16 <= bit < 8 * 20 or 8 * 24 <= bit < 8 * 8 * BLOCK

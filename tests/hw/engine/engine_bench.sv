@@ -34,7 +34,8 @@ module engine_bench
     input  wire  [7:0]  layer,
     output wire  [31:0] layer_cycles,
     output wire         network_done,
-    output wire  [7:0]  network_error
+    output wire  [7:0]  network_error,
+    output wire  [7:0]  network_modes
 );
     engine_pkg::gate_host_t gate_host;
     assign gate_host = '{
@@ -55,7 +56,7 @@ module engine_bench
         .GATES(GATES), .DECISIONS(DECISIONS), .PACK(PACK), .HIDDEN(HIDDEN), .FACTORS(FACTORS), .INNER(INNER), .PRODUCTS(PRODUCTS),
         .BIASES(BIASES), .EXITS(EXITS)
     ) engine (
-        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host, .exit_host, .network_done, .network_error, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
+        .clk(ap_clk), .rst_n(ap_rst_n), .gate_host, .exit_host, .network_done, .network_error, .network_modes, .s_axis_tdata, .s_axis_tvalid, .s_axis_tready,
         .m_axis_tdata, .m_axis_tvalid, .m_axis_tready
     );
 

@@ -28,7 +28,7 @@ def prepare(graphs, size, folder):
     for graph, layout, table in zip(graphs, layouts, tables, strict=True):
         layout.config = replace(layout.config, **largest)
         memories = network_memories(graph, layout, table)
-        (folder / f"{graph.name}.bin").write_bytes(network_image(memories, NO_HASH, widths(layout.config)))
+        (folder / f"{graph.name}.bin").write_bytes(network_image(memories, NO_HASH, widths(layout.config), len(graph.modes)))
     return unit("engine_bench", folder, "engine_bench.sv", **layouts[0].config.parameters()), list(
         zip(layouts, tables, strict=True)
     )

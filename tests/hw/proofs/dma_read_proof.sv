@@ -31,7 +31,7 @@ module dma_read_proof #(
     logic [31:0] frames_read, m_axi_araddr;
     logic [7:0] m_axi_arlen;
     logic [63:0] m_axis_tdata;
-    dma_read #(.IMAGE_BEATS(IMAGE_BEATS), .DEPTH(DEPTH), .MODES(5)) dut (.*);
+    dma_read #(.IMAGE_BEATS(IMAGE_BEATS), .DEPTH(DEPTH)) dut (.mode_count(8'd5), .*);
 
     typedef enum logic [1:0] {LIST, HEADER, IMAGE, DROP} state_t;
     state_t state;

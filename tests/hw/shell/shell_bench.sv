@@ -75,6 +75,7 @@ module shell_bench #(
   logic        frame_tvalid, frame_tready, record_tvalid, record_tready;
   logic        network_done;
   logic [7:0]  network_error;
+  wire  [7:0]  network_modes = 8'(MODES);
   logic [31:0] network_sum;
 
   assign m_axi_awid = '0;
@@ -84,7 +85,6 @@ module shell_bench #(
   engine_pkg::exit_host_t exit_host;
   axi_shell #(
     .ENGINE_HASH (32'h1234abcd),
-    .MODES      (MODES),
     .CLASSES    (CLASSES),
     .EXITS      (EXITS),
     .IMAGE_BEATS(IMAGE_BEATS),

@@ -20,8 +20,9 @@ def sources(tmp_path_factory):
 
 @pytest.fixture
 def reader(sources):
-    library = compile_model("dma_read", sources, parameters={"IMAGE_BEATS": IMAGE_BEATS, "DEPTH": 64, "MODES": 5})
+    library = compile_model("dma_read", sources, parameters={"IMAGE_BEATS": IMAGE_BEATS, "DEPTH": 64})
     with Model(library, clock="clk", reset="rst_n", random_reset=6) as model:
+        model.write("mode_count", 5)
         model.reset()
         yield model
 

@@ -16,7 +16,7 @@ GOOD = {"source": 0x1000, "destination": 0x2000, "frames": 1, "mode": 0, "mode_l
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    parameters = {"MODES": MODES, "CLASSES": CLASSES, "RECORD_WORDS": RECORD_WORDS, "ENGINE_HASH": HASH}
+    parameters = {"CLASSES": CLASSES, "RECORD_WORDS": RECORD_WORDS, "ENGINE_HASH": HASH}
     return compile_model("registers", accelerator_sources(tmp_path_factory.mktemp("registers")), parameters=parameters)
 
 
@@ -26,6 +26,7 @@ class Registers:
     def __init__(self, model):
         self.model = model
         model.write("loaded", 1)
+        model.write("modes", MODES)
         model.reset()
 
     def write(self, name, value, strobe=15, **inputs):
@@ -209,4 +210,6 @@ def test_counters_and_constants(registers):
         assert registers.read(name) == value
     assert registers.read("engine_hash") == HASH
     assert registers.read("config") == MODES | CLASSES << 8 | RECORD_WORDS << 16
+    registers.model.write("loaded", 0)
+    assert registers.read("config") == CLASSES << 8 | RECORD_WORDS << 16
     assert registers.read("id") == load_interface().id and registers.read("version") == load_interface().version
