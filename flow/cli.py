@@ -46,6 +46,7 @@ def _terminable() -> Iterator[None]:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 with one sentence on stderr."""
     args = make_parser().parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else argv
     try:
         with _terminable():
             return args.run(args) or 0
