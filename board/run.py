@@ -8,6 +8,7 @@ On a PYNQ board this is the real accelerator, elsewhere the simulated board; the
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -137,6 +138,7 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     import numpy as np
 
     from board.deploy import find_deploy, open_deploy
+    from board.driver import Order
     from board.energy import modelled_millijoule
     from board.errors import BoardError
     from board.exits import halting_of
@@ -181,9 +183,15 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     tiles = {layer.name: np.empty(args.count, np.uint32) for layer in deploy.layers}
     decisions = np.empty((args.count, sum(gate.count for gate in deploy.gates)), np.uint8)
     cycles = 0
-    for at, pixels in zip(starts, images.batches(min(size, args.count - at) for at in starts)):
-        part = slice(at, at + len(pixels))
-        batch = accelerator.run(pixels, modes[part], args.timeout, thresholds, forced, halting)
+    begun = itertools.accumulate(itertools.chain([0], (min(size, args.count - at) for at in starts)))
+
+    def order(frames):
+        at = next(begun)
+        return Order(modes[at : at + frames], thresholds, forced, halting)
+
+    batches = accelerator.stream(images.batches(min(size, args.count - at) for at in starts), order, args.timeout)
+    for at, batch in zip(starts, batches):
+        part = slice(at, at + len(batch.predictions))
         predictions[part], logits[part], frame_cycles[part] = batch.predictions, batch.logits, batch.frame_cycles
         decisions[part], exits[part] = batch.decisions, batch.exits
         for name, counts in batch.layer_tiles.items():
