@@ -21,8 +21,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "takes minutes, its result is kept.",
     )
     parser.add_argument(
-        "model", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; or FILE.py:CLASS or "
-        "FILE.onnx, as for `gatefold build`",
+        "model", nargs="?", help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; or FILE.py:CLASS or "
+        "FILE.onnx, as for `gatefold build`; with --energy it may be left out",
     )  # fmt: skip
     add_file_options(parser)
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
@@ -49,6 +49,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="also write one self-contained page: design, resources, modes, cycles per layer, fronts, timing; with --data also what is "
         "measured on test images, skip heat maps among it, and with --energy the measurements of a log",
     )  # fmt: skip
+    parser.add_argument(
+        "--energy", type=Path, metavar="LOG",
+        help="tables of accuracy against energy from a log of board/run.py --measure, measured and modelled apart: without a network of all in "
+        "the log and nothing else, with one of its alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="with --energy: also write energy.md, energy.csv and charts into this folder"
+    )
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="trained weights, whose classes and modes are reported and drawn (default: those "
@@ -70,8 +78,16 @@ def run(args: argparse.Namespace) -> int:
     from flow.build.source import is_file
     from flow.engine.boards import at_clock, find_board
     from flow.engine.select import choose
+    from flow.measurements.tables import markdown, records
     from flow.synth import report
 
+    energy = _energy(args)
+    if args.model is None:
+        files = _write_energy(args, energy)
+        print(json.dumps(records(energy), indent=2) if args.json else markdown(energy), end="\n" if args.json else "")
+        for file in files if not args.json else ():
+            print(file)
+        return 0
     board = at_clock(find_board(args.board), args.clock, not args.no_dsp)
     folding = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     modes = None if args.modes is None else args.modes.split(",")
@@ -96,17 +112,53 @@ def run(args: argparse.Namespace) -> int:
     contents = report.contents(design, estimate, timing)
     if pictures:
         contents["pictures"] = [str(file) for file in pictures]
+    if energy:
+        contents["energy"] = records(energy)
     if args.html:
         from flow.page import page
 
-        page.write(args.html, contents, ["gatefold", *args.words], settings, skips, args.images)
+        page.write(args.html, contents, ["gatefold", *args.words], settings, skips, args.images, energy)
+    files = [*pictures, *_write_energy(args, energy)]
     if args.json:
         print(json.dumps(contents, indent=2))
     else:
         report.show(contents, Console())
-        for file in pictures:
+        if energy:
+            print(markdown(energy), end="")
+        for file in files:
             print(file)
     return 0
+
+
+def _energy(args):
+    """The tables of the log, of the model alone if there is one; none without a log."""
+    from flow.build.source import network_name
+
+    if args.energy is None:
+        if args.model is None:
+            raise GatefoldError("Name a network to report on, or a log of measurements with --energy.")
+        if args.output:
+            raise GatefoldError("--output takes the tables of a log; name it with --energy.")
+        return []
+    if args.model is None and (args.html or args.pictures):
+        raise GatefoldError("--html and --pictures show a network; name it before --energy.")
+    from flow.measurements.log import read_results
+    from flow.measurements.tables import tables
+
+    results = read_results(args.energy)
+    name = None if args.model is None else network_name(args.model)
+    own = [result for result in results if name in (None, result.network)]
+    if not own:
+        known = ", ".join(dict.fromkeys(result.network for result in results))
+        raise GatefoldError(f"{args.energy} holds no result of {name}, but of {known}; name one of them.")
+    return tables(own)
+
+
+def _write_energy(args, energy):
+    """The files of --output."""
+    from flow.measurements import plots
+
+    return plots.write(energy, args.output) if args.output else []
 
 
 def _measure(args):

@@ -10,9 +10,12 @@ from matplotlib.ticker import MaxNLocator
 from flow.atomic import write_text
 from flow.explore.algorithm import pareto_front
 
-WIDTH, HEIGHT = 504, 310
+HEIGHT = 310
+PLOT = 338
 LEFT, RIGHT, TOP, BOTTOM = 56, 110, 14, 44
+"""Of the margins around a plot of PLOT."""
 CELL = 14
+TONES = 8
 FONT = 6.2
 """Width of a letter of the labels."""
 STYLE = """svg { font: 11px system-ui, sans-serif; max-width: 100%; height: auto; color: #1f2933; background: #fff }
@@ -21,6 +24,7 @@ svg text { fill: currentColor }
 .mark { stroke: #fff; stroke-width: 1; fill: var(--tone) }
 .front { stroke: var(--tone); stroke-width: 1.5; stroke-opacity: .6; stroke-dasharray: 4 3; fill: none }
 .series0 { --tone: #1f6feb } .series1 { --tone: #d1570a } .series2 { --tone: #1a7f37 } .series3 { --tone: #8250df }
+.series4 { --tone: #b3261e } .series5 { --tone: #0f766e } .series6 { --tone: #9a6700 } .series7 { --tone: #57606a }
 .cell { fill: #1f6feb; stroke: currentColor; stroke-opacity: .12 }
 """
 
@@ -46,23 +50,23 @@ def scatter(points: Sequence[Point], label: str, series: Sequence[str] = ()) -> 
     xs, ys = [point.cost for point in points], [100 * point.accuracy for point in points]
     x_ticks = _ticks(0, max(xs) or 1)
     y_ticks = _ticks(min(ys), max(ys)) if max(ys) > min(ys) else _ticks(min(ys) - 1, max(ys) + 1)
-    x_of = _scale(x_ticks[0], max(x_ticks[-1], max(xs)), LEFT, WIDTH - RIGHT)
+    x_of = _scale(x_ticks[0], max(x_ticks[-1], max(xs)), LEFT, LEFT + PLOT)
     y_of = _scale(min(y_ticks[0], min(ys)), max(y_ticks[-1], max(ys)), HEIGHT - BOTTOM, TOP)
     parts = []
     for tick in x_ticks:
         parts.append(f'<path class="grid" d="M{x_of(tick):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
         parts.append(f'<text x="{x_of(tick):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick:,.12g}</text>')
     for tick in y_ticks:
-        parts.append(f'<path class="grid" d="M{LEFT} {y_of(tick):.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<path class="grid" d="M{LEFT} {y_of(tick):.1f}H{LEFT + PLOT}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y_of(tick) + 4:.1f}" text-anchor="end">{tick:,.12g}</text>')
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(label)}</text>')
+    parts.append(f'<text x="{LEFT + PLOT / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(label)}</text>')
     parts.append(
         f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">accuracy, %</text>'
     )
     for number in sorted({point.series for point in points}):
         line = pareto_front([point for point in points if point.series == number], lambda point: point.cost)
         places = " ".join(f"{x_of(point.cost):.1f},{y_of(100 * point.accuracy):.1f}" for point in line)
-        parts.append(f'<polyline class="front series{number}" points="{places}"/>')
+        parts.append(f'<polyline class="front series{number % TONES}" points="{places}"/>')
     taken: list[tuple[float, float, float]] = []
     for point in points:
         x, y = x_of(point.cost), y_of(100 * point.accuracy)
@@ -72,9 +76,10 @@ def scatter(points: Sequence[Point], label: str, series: Sequence[str] = ()) -> 
         if at is not None:
             parts.append(f'<text x="{x + 8:.1f}" y="{at:.1f}">{escape(point.name)}</text>')
     for number, name in enumerate(series if len(series) > 1 else ()):
-        parts.append(_mark(WIDTH - RIGHT + 20, TOP + 10 + 20 * number, number, ""))
-        parts.append(f'<text x="{WIDTH - RIGHT + 32}" y="{TOP + 14 + 20 * number}">{escape(name)}</text>')
-    return _svg(WIDTH, HEIGHT, parts, f"accuracy against {label}")
+        parts.append(_mark(LEFT + PLOT + 70, TOP + 10 + 20 * number, number, ""))
+        parts.append(f'<text x="{LEFT + PLOT + 82}" y="{TOP + 14 + 20 * number}">{escape(name)}</text>')
+    legend = 90 + FONT * max(map(len, series)) if len(series) > 1 else 0
+    return _svg(LEFT + PLOT + max(RIGHT, legend), HEIGHT, parts, f"accuracy against {label}")
 
 
 def heat(rows: Sequence[tuple[str, Sequence[float]]], what: str, column: str) -> Markup:
@@ -107,8 +112,8 @@ def _svg(width, height, parts, label):
 
 def _mark(x, y, series, title):
     if series % 2:
-        return f'<rect class="mark series{series}" x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8">{title}</rect>'
-    return f'<circle class="mark series{series}" cx="{x:.1f}" cy="{y:.1f}" r="4.5">{title}</circle>'
+        return f'<rect class="mark series{series % TONES}" x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8">{title}</rect>'
+    return f'<circle class="mark series{series % TONES}" cx="{x:.1f}" cy="{y:.1f}" r="4.5">{title}</circle>'
 
 
 def _ticks(low, high):

@@ -12,7 +12,7 @@ from flow.page.charts import STYLE, Point, heat, scatter
 from flow.synth.report import COMFORT, LABELS
 
 if TYPE_CHECKING:
-    from flow.measurements.table import Row
+    from flow.measurements.tables import Table
     from flow.pictures.measure import Setting, Skips
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -36,7 +36,7 @@ def write(
     settings: Sequence["Setting"] = (),
     skips: "Skips | None" = None,
     images: int = 0,
-    energy: Sequence["Row"] = (),
+    energy: Sequence["Table"] = (),
 ) -> None:
     """Write the page.
 
@@ -45,11 +45,12 @@ def write(
         report: what `flow.synth.report.contents` returns.
         command: words of the command that made it.
         settings: measured accuracy and costs on `images` test images; skips: of a network with gates, on the same.
-        energy: rows of a log of measurements, of this model.
+        energy: tables of a log of measurements.
 
     Raises:
         GatefoldError: the file cannot be written.
     """
+    shown, drawn = _energy(energy)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["figure"] = lambda value, form="{:,}": "–" if value is None else form.format(value)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
@@ -69,7 +70,8 @@ def write(
             skips=_skips(skips),
             images=images,
             paths=PATHS,
-            energy=_energy(energy),
+            energy=shown,
+            energy_charts=drawn,
         ),
     )
 
@@ -123,5 +125,10 @@ def _skips(skips):
     return charts
 
 
-def _energy(rows):
-    return rows
+def _energy(tables):
+    """([(title, tables of cells, notes)], [(title, chart)])."""
+    from flow.measurements.plots import charts
+    from flow.measurements.tables import details, overview
+
+    shown = [(table.title, [overview(table), details(table)], table.notes) for table in tables]
+    return shown, [(title, chart) for _, title, chart in charts(tables)]
