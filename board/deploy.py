@@ -36,7 +36,7 @@ class Deploy:
     Attributes:
         folder: where it lies.
         model, board, clock_mhz: of the build.
-        build_hash: first 32 bits of the build's SHA-256, as the hardware's register holds them.
+        build: SHA-256 of the build, in hex; its first 32 bits (`build_hash`) are in a register of the hardware.
         classes: names of the classes.
         class_order: the class of each of the hardware's logits, int64 [classes].
         picture: Picture, what pictures it takes.
@@ -50,7 +50,7 @@ class Deploy:
     model: str
     board: str
     clock_mhz: float
-    build_hash: int
+    build: str
     classes: List[str]
     class_order: np.ndarray
     picture: Picture
@@ -59,6 +59,11 @@ class Deploy:
     gates: List[Gate]
     layers: List[Work]
     exits: List[Exit]
+
+    @property
+    def build_hash(self) -> int:
+        """First 32 bits of `build`."""
+        return int(self.build[:8], 16)
 
     @property
     def samples(self) -> Path:
@@ -178,7 +183,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         contents["model"],
         contents["board"],
         float(contents["clock_mhz"]),
-        int(contents["build_hash"][:8], 16),
+        contents["build_hash"],
         contents["classes"],
         np.array(contents["class_order"] or range(len(contents["classes"]))),
         picture,

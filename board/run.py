@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 ROOT = Path(__file__).resolve().parents[1]
-MAX_BATCH = 4096  # frames: 13 MB of the board's contiguous memory
 WRITTEN_AT_ONCE = 4096  # frames whose results are text at a time
 
 
@@ -32,6 +31,9 @@ class _Parser(argparse.ArgumentParser):
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
+    from board.command import MAX_BATCH
+    from board.energy_options import add_energy_options
+
     parser = _Parser(
         prog="board/run.py",
         description="Run images through the accelerator of a deploy folder: on a PYNQ board, or simulated where there is none.",
@@ -39,8 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="which build to run, e.g. resnet8 (default: the one built last)")
     parser.add_argument(
         "--mode",
-        default="full",
-        help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full)",
+        help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full; with --measure: all)",
     )
     parser.add_argument(
         "--gate",
@@ -74,7 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="T",
         help="stop a frame at the first exit whose best logit leads the second by at least T, or by T of a list with one for each exit",
     )
-    parser.add_argument("--count", type=int, default=16, help="frames to run; images repeat when there are fewer (default: 16)")
+    parser.add_argument("--count", type=int, help="frames to run; images repeat when there are fewer (default: 16)")
     parser.add_argument(
         "--batch",
         type=int,
@@ -95,6 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--timeout", type=float, default=10.0, metavar="S", help="seconds without a result before giving up (default: 10)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    add_energy_options(parser)
     return parser
 
 
@@ -114,6 +116,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                     f"{module} is missing in this Python; type `make run`, which makes an environment with it, and then use "
                     f".venv-board/bin/python board/run.py (on a PYNQ board: python3 board/run.py in a login shell of root, sudo -i)."
                 )
+        if args.measure:
+            from board.measuring import measure
+
+            results, lines = measure(args)
+            return _output(_json(results) if args.json else lines)
         result, deploy = run(args)
         return _output(_json(result) if args.json else _text(result, deploy))
     except BoardError as error:
@@ -137,43 +144,22 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     """Runs what the command line asks for; returns the result (the keys of --json, frames' values as arrays) and the deploy folder."""
     import numpy as np
 
-    from board.deploy import find_deploy, open_deploy
+    from board.command import MAX_BATCH, check_number, deploy_of, gates_of, open_accelerator
     from board.driver import Order
-    from board.energy import modelled_millijoule
-    from board.errors import BoardError
+    from board.energy import Power
     from board.exits import halting_of
-    from board.gates import read_forced
     from board.images import MAX_FRAMES, load_images
 
-    for name, most in (("count", MAX_FRAMES), ("timeout", float("inf"))):
-        if not getattr(args, name) > 0:
-            raise BoardError(f"--{name} is {getattr(args, name)}; give more than 0.")
-        if getattr(args, name) > most:
-            raise BoardError(
-                f"--{name} is {getattr(args, name)}; the results of all frames are kept in memory, so give at most {most}, several times."
-            )
-    if not 0 <= args.batch <= MAX_BATCH:
-        raise BoardError(f"--batch is {args.batch}; give up to {MAX_BATCH}, or 0 for as many as possible.")
-    deploy = open_deploy(args.board_dir) if args.board_dir else find_deploy(_builds(), args.model)
-    if args.model not in (None, deploy.model):
-        raise BoardError(f"{deploy.folder} holds {deploy.model}, not {args.model}; name its model or another --board-dir.")
-    gate, _, file = args.gate.partition(":")
-    if gate not in ("on", "off", "force") or bool(file) != (gate == "force"):
-        raise BoardError(f"--gate is {args.gate!r:.60}; give on, off or force:FILE.")
+    args.count = 16 if args.count is None else args.count
+    check_number("count", args.count, MAX_FRAMES)
+    deploy = deploy_of(args)
+    args.mode = "full" if args.mode is None else args.mode
+    gate, thresholds, forced = gates_of(args, deploy)
     modes = deploy.mode_sequence(args.mode, args.count, gate)
-    thresholds = (args.gate_threshold, args.layer_threshold)
-    if not deploy.gates and (gate == "force" or any(thresholds)):
-        raise BoardError(f"{deploy.model} has no gates; leave out --gate and thresholds.")
-    if not all(-(1 << 31) <= threshold < 1 << 31 for threshold in thresholds):
-        raise BoardError("a threshold is a sum in 32 bits; give -2147483648 to 2147483647.")
-    forced = read_forced(Path(file), deploy.gates) if gate == "force" else None
-    chosen = next((name for name in ("exit", "budget", "confidence") if getattr(args, name) is not None), None)
-    if chosen and not deploy.exits:
-        raise BoardError(f"{deploy.model} has no early exits; leave out --{chosen}.")
     halting = halting_of(deploy.exits, modes, args.exit, args.budget, args.confidence)
     images = load_images(args.images or deploy.samples, args.count, deploy.picture.shape, len(deploy.classes))
 
-    accelerator, simulated = _open_accelerator(deploy)
+    accelerator, simulated = open_accelerator(deploy)
     size = args.batch or MAX_BATCH
     starts = range(0, args.count, size)
     predictions = np.empty(args.count, np.uint8)
@@ -226,46 +212,12 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
         "latency_ms": 1e3 * seconds / len(starts),
         "batches": len(starts),
         "accuracy": float((predictions == labels)[labelled].mean()) if labelled.any() else None,
-        "energy": {"kind": "modelled", "millijoule": modelled_millijoule(seconds)},
+        "energy": {
+            "kind": "modelled",
+            "millijoule": 1e3 * Power().joules(seconds, float(sum(tiles.values()).sum()), deploy.clock_mhz),
+        },
     }
     return result, deploy
-
-
-def _builds():
-    """The folder of builds: GATEFOLD_BUILD, or build/ of this clone."""
-    from board.errors import BoardError
-
-    named = os.environ.get("GATEFOLD_BUILD")
-    folder = Path(named).absolute() if named else ROOT / "build"
-    if folder.exists() and not folder.is_dir():
-        raise BoardError(f"GATEFOLD_BUILD names {folder}, which is a file; let it name a folder, or unset it.")
-    return folder
-
-
-def _open_accelerator(deploy):
-    import warnings
-
-    warnings.filterwarnings("ignore", category=UserWarning, module="pynq")
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    import pynq
-
-    from board.driver import Accelerator
-    from board.errors import BoardError
-
-    try:
-        from board.simulated import SimulatedDevice
-    except ImportError:  # PYNQ before 3.0
-        SimulatedDevice = ()
-    try:
-        device = pynq.Device.active_device
-    except RuntimeError:
-        device = None
-    simulated = isinstance(device, SimulatedDevice)
-    if device is None or simulated and int(pynq.__version__.split(".")[0]) < 4:
-        raise BoardError(
-            f"PYNQ {pynq.__version__} finds no board, and the simulated one needs PYNQ 4; run on a board, or type: make run."
-        )
-    return Accelerator(deploy, deploy.bitstream(simulated)), simulated
 
 
 def _pieces(array):

@@ -153,7 +153,7 @@ def test_a_pynq_that_is_too_old_for_the_simulated_board(build, board, lines):
 STREAM = """
 import sys
 import numpy as np
-from board import run
+from board import command, run
 from board.driver import Batch
 
 class Accelerator:
@@ -177,7 +177,7 @@ LAYERS = []
 def open_accelerator(deploy):
     LAYERS.extend(layer.name for layer in deploy.layers)
     return Accelerator(), True
-run._open_accelerator = open_accelerator
+command.open_accelerator = open_accelerator
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
 before = peak()

@@ -1,0 +1,30 @@
+"""The options of the command line that have to do with energy."""
+
+import argparse
+
+from board.energy import ACTIVE_W, IDLE_W
+
+LOG = "energy.jsonl"
+
+
+def add_energy_options(parser: argparse.ArgumentParser) -> None:
+    """Adds them."""
+    energy = parser.add_argument_group("energy", "what an inference takes, measured by a meter or modelled (docs/guide/energy.md)")
+    energy.add_argument(
+        "--measure",
+        action="store_true",
+        help="measure every mode (or those of --mode), and every exit where none is chosen, and append that to the log",
+    )
+    energy.add_argument("--meter", metavar="NAME[:WHICH]", default="model", help="where the power comes from (default: model)")
+    energy.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of a window, 10 or more (default: 10)")
+    energy.add_argument("--windows", type=int, default=5, metavar="N", help="of every setting (default: 5)")
+    energy.add_argument("--log", metavar="FILE", default=LOG, help=f"log of measurements to go on with (default: {LOG})")
+    energy.add_argument("--ambient", type=float, metavar="C", help="temperature of the room in °C, for the log")
+    for name, value, what in (("idle", IDLE_W, "waits"), ("active", ACTIVE_W, "multiplies in every cycle")):
+        energy.add_argument(
+            f"--{name}-watts",
+            type=float,
+            default=value,
+            metavar="W",
+            help=f"of the model: power of the whole board while it {what} (default: {value})",
+        )

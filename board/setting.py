@@ -1,0 +1,106 @@
+"""One way to run frames: a mode, and what its gates and exits are told."""
+
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
+
+import numpy as np
+
+from board.deploy import Deploy
+from board.description import Mode
+from board.driver import Order
+from board.exits import Halting, halting_of
+
+KEYS = ("mode", "gates", "gate_threshold", "layer_threshold", "exit", "budget_cycles", "confidence")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting.
+
+    Attributes:
+        mode: of every frame.
+        gates: "on", "off" or "forced"; None where the network has none.
+        thresholds, forced, halting: see board.driver.Order.
+        exit: number of the exit where every frame stops; None where something else decides, or there are none.
+        budget_cycles, confidence: what decides.
+    """
+
+    mode: Mode
+    gates: Optional[str]
+    thresholds: Tuple[int, int]
+    forced: Optional[np.ndarray]
+    halting: Optional[Halting]
+    exit: Optional[int]
+    budget_cycles: Optional[int]
+    confidence: Optional[str]
+
+    @property
+    def record(self) -> dict:
+        """KEYS in the log."""
+        gated = self.gates is not None
+        return {
+            "mode": self.mode.name,
+            "gates": self.gates,
+            "gate_threshold": self.thresholds[0] if gated else None,
+            "layer_threshold": self.thresholds[1] if gated else None,
+            "exit": self.exit,
+            "budget_cycles": self.budget_cycles,
+            "confidence": self.confidence,
+        }
+
+    @property
+    def name(self) -> str:
+        """In a line of text."""
+        parts = [self.mode.name]
+        if self.gates == "forced":
+            parts.append("gates forced")
+        parts += [f"{what} {value}" for what, value in zip(("gates from", "layers from"), self.thresholds) if value]
+        if self.budget_cycles is not None:
+            parts.append(f"within {self.budget_cycles} cycles")
+        elif self.confidence is not None:
+            parts.append(f"confidence {self.confidence}")
+        elif self.exit is not None:
+            parts.append(f"exit {self.exit}")
+        return ", ".join(parts)
+
+    def order(self, frames: int) -> Order:
+        """For a batch of so many frames."""
+        return Order([self.mode] * frames, self.thresholds, self.forced, self.halting)
+
+
+def settings_of(
+    deploy: Deploy,
+    modes: List[Mode],
+    thresholds: Tuple[int, int] = (0, 0),
+    forced: Optional[np.ndarray] = None,
+    exit: Optional[int] = None,
+    budget: Optional[int] = None,
+    confidence: Optional[str] = None,
+) -> List[Setting]:
+    """The settings of some modes, and where the network has exits and nothing says which, of every exit.
+
+    Args:
+        thresholds, forced: see board.driver.Order; they are left out in modes without gates.
+        exit, budget, confidence: see board.exits.halting_of.
+    """
+    chosen = exit is not None or budget is not None or confidence is not None
+    exits = [exit] if chosen or not deploy.exits else list(range(len(deploy.exits) + 1))
+    found = []
+    for mode in modes:
+        gates = None if not deploy.gates else "off" if not mode.gates else "on" if forced is None else "forced"
+        for number in exits:
+            halting = halting_of(deploy.exits, [mode], number, budget, confidence)
+            gated = mode.gates and bool(deploy.gates)
+            found.append(
+                Setting(
+                    mode,
+                    gates,
+                    thresholds if gated else (0, 0),
+                    forced if gated else None,
+                    halting,
+                    number,
+                    budget,
+                    confidence,
+                )
+            )
+    return found
