@@ -4,10 +4,12 @@ Neither numpy nor pynq is needed to import this.
 """
 
 import argparse
+import importlib.util
 import os
+import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from board.errors import BoardError
 
@@ -16,6 +18,100 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BATCH = 4096  # frames: 13 MB of the board's contiguous memory
+
+
+class Parser(argparse.ArgumentParser):
+    """One that tells what is wrong in a sentence."""
+
+    def error(self, message):
+        self.exit(2, f"gatefold: {message}; {self.prog} --help explains the options.\n")
+
+
+def add_setting_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say which build runs, and how its frames do."""
+    parser.add_argument("--model", help="which build to run, e.g. resnet8 (default: the one built last)")
+    parser.add_argument(
+        "--mode",
+        help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full; with --measure: all)",
+    )
+    parser.add_argument(
+        "--gate",
+        metavar="on|off|force:FILE",
+        default="on",
+        help="whether the network's gates decide, do not run, or do what a JSON file says: {gate: list of 0 and 1, or one for all} (default: on)",
+    )
+    for name, what in (("gate", "channel"), ("layer", "layer")):
+        parser.add_argument(
+            f"--{name}-threshold",
+            type=int,
+            default=0,
+            metavar="N",
+            help=f"sum from which a {what} gate says yes; higher skips more (default: 0, probability one half)",
+        )
+    exits = parser.add_mutually_exclusive_group()
+    exits.add_argument(
+        "--exit",
+        type=int,
+        metavar="N",
+        help="stop every frame at the early exit N, from 0 on (default: at the network's own classifier)",
+    )
+    exits.add_argument(
+        "--budget",
+        type=int,
+        metavar="CYCLES",
+        help="stop every frame at the last exit that is sure to end within so many clock cycles",
+    )
+    exits.add_argument(
+        "--confidence",
+        metavar="T",
+        help="stop a frame at the first exit whose best logit leads the second by at least T, or by T of a list with one for each exit",
+    )
+    parser.add_argument(
+        "--board-dir",
+        metavar="DIR",
+        help="deploy folder to use (default: MODEL/deploy in build/, or in the folder that GATEFOLD_BUILD names)",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="seconds without a result before giving up (default: 10)"
+    )
+
+
+def need_modules() -> None:
+    """numpy and pynq can be imported; BoardError if not."""
+    for module in ("numpy", "pynq"):
+        if importlib.util.find_spec(module) is None:
+            raise BoardError(
+                f"{module} is missing in this Python; type `make run`, which makes an environment with it, and then use "
+                f".venv-board/bin/python board/run.py (on a PYNQ board: python3 board/run.py in a login shell of root, sudo -i)."
+            )
+
+
+def guarded(program: Callable[[], int]) -> int:
+    """What `program` returns, or the exit code of what it raises: 2 with one sentence on stderr, 130 after an interrupt."""
+    try:
+        return program()
+    except BoardError as error:
+        return say(error, 2)
+    except KeyboardInterrupt:
+        return say("interrupted", 130)
+    except OSError as error:
+        return say(
+            f"{error.filename or 'the system'} refuses ({error.strerror or error}); check the path and your rights to it (on a board: sudo -i).",
+            2,
+        )
+    except ImportError as error:
+        return say(
+            f"this Python is not complete ({error}); install what is missing, or type `make run` and use .venv-board/bin/python.", 2
+        )
+    except MemoryError:
+        return say("the memory is used up; run fewer frames (--count).", 2)
+
+
+def say(message: object, code: int) -> int:
+    """One line on stderr, whatever the names in it hold; returns the exit code."""
+    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(message))
+    print(f"gatefold: {line}", file=sys.stderr)
+    return code
 
 
 def check_number(name: str, value: float, most: float) -> None:

@@ -44,6 +44,7 @@ class Deploy:
         interface: the parsed interface.json.
         gates, layers: what decides in a frame, and what the convolutions have to do with it.
         exits: where a frame may stop early.
+        logit_scale: what one unit of the logits stands for.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Deploy:
     gates: List[Gate]
     layers: List[Work]
     exits: List[Exit]
+    logit_scale: float
 
     @property
     def build_hash(self) -> int:
@@ -192,6 +194,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         gates,
         layers,
         exits,
+        float(contents["logit_scale"]),
     )
 
 

@@ -7,7 +7,6 @@ On a PYNQ board this is the real accelerator, elsewhere the simulated board; the
 """
 
 import argparse
-import importlib.util
 import itertools
 import json
 import os
@@ -24,57 +23,16 @@ ROOT = Path(__file__).resolve().parents[1]
 WRITTEN_AT_ONCE = 4096  # frames whose results are text at a time
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f"gatefold: {message}; board/run.py --help explains the options.\n")
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
-    from board.command import MAX_BATCH
+    from board.command import MAX_BATCH, Parser, add_setting_options
     from board.energy_options import add_energy_options
 
-    parser = _Parser(
+    parser = Parser(
         prog="board/run.py",
         description="Run images through the accelerator of a deploy folder: on a PYNQ board, or simulated where there is none.",
     )
-    parser.add_argument("--model", help="which build to run, e.g. resnet8 (default: the one built last)")
-    parser.add_argument(
-        "--mode",
-        help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full; with --measure: all)",
-    )
-    parser.add_argument(
-        "--gate",
-        metavar="on|off|force:FILE",
-        default="on",
-        help="whether the network's gates decide, do not run, or do what a JSON file says: {gate: list of 0 and 1, or one for all} (default: on)",
-    )
-    for name, what in (("gate", "channel"), ("layer", "layer")):
-        parser.add_argument(
-            f"--{name}-threshold",
-            type=int,
-            default=0,
-            metavar="N",
-            help=f"sum from which a {what} gate says yes; higher skips more (default: 0, probability one half)",
-        )
-    exits = parser.add_mutually_exclusive_group()
-    exits.add_argument(
-        "--exit",
-        type=int,
-        metavar="N",
-        help="stop every frame at the early exit N, from 0 on (default: at the network's own classifier)",
-    )
-    exits.add_argument(
-        "--budget",
-        type=int,
-        metavar="CYCLES",
-        help="stop every frame at the last exit that is sure to end within so many clock cycles",
-    )
-    exits.add_argument(
-        "--confidence",
-        metavar="T",
-        help="stop a frame at the first exit whose best logit leads the second by at least T, or by T of a list with one for each exit",
-    )
+    add_setting_options(parser)
     parser.add_argument("--count", type=int, help="frames to run; images repeat when there are fewer (default: 16)")
     parser.add_argument(
         "--batch",
@@ -87,14 +45,6 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="folder of pictures of the network's size, .npz with x uint8 [N, height, width, colours] and optionally labels y, or .npy of such images (default: the deploy folder's samples)",
     )
-    parser.add_argument(
-        "--board-dir",
-        metavar="DIR",
-        help="deploy folder to use (default: MODEL/deploy in build/, or in the folder that GATEFOLD_BUILD names)",
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=10.0, metavar="S", help="seconds without a result before giving up (default: 10)"
-    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     add_energy_options(parser)
     return parser
@@ -106,38 +56,22 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     Returns:
         The exit code: 0; 2 with one sentence on stderr; 130 after an interrupt; 141 when the output's reader has gone.
     """
-    from board.errors import BoardError
+    from board.command import guarded
 
-    try:
-        args = make_parser().parse_args(argv)
-        for module in ("numpy", "pynq"):
-            if importlib.util.find_spec(module) is None:
-                raise BoardError(
-                    f"{module} is missing in this Python; type `make run`, which makes an environment with it, and then use "
-                    f".venv-board/bin/python board/run.py (on a PYNQ board: python3 board/run.py in a login shell of root, sudo -i)."
-                )
-        if args.measure:
-            from board.measuring import measure
+    return guarded(lambda: _main(make_parser().parse_args(argv)))
 
-            results, lines = measure(args)
-            return _output(_json(results) if args.json else lines)
-        result, deploy = run(args)
-        return _output(_json(result) if args.json else _text(result, deploy))
-    except BoardError as error:
-        return _say(error, 2)
-    except KeyboardInterrupt:
-        return _say("interrupted", 130)
-    except OSError as error:
-        return _say(
-            f"{error.filename or 'the system'} refuses ({error.strerror or error}); check the path and your rights to it (on a board: sudo -i).",
-            2,
-        )
-    except ImportError as error:
-        return _say(
-            f"this Python is not complete ({error}); install what is missing, or type `make run` and use .venv-board/bin/python.", 2
-        )
-    except MemoryError:
-        return _say("the memory is used up; run fewer frames (--count).", 2)
+
+def _main(args):
+    from board.command import need_modules
+
+    need_modules()
+    if args.measure:
+        from board.measuring import measure
+
+        results, lines = measure(args)
+        return _output(_json(results) if args.json else lines)
+    result, deploy = run(args)
+    return _output(_json(result) if args.json else _text(result, deploy))
 
 
 def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
@@ -280,8 +214,10 @@ def _what(deploy):
 
 def _output(pieces):
     """Writes to stdout; returns the exit code."""
+    from board.command import say
+
     if sys.stdout is None:
-        return _say("standard output is closed; send the results somewhere.", 2)
+        return say("standard output is closed; send the results somewhere.", 2)
     try:
         for piece in pieces:
             sys.stdout.write(piece)
@@ -291,14 +227,7 @@ def _output(pieces):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail again at the exit
         if isinstance(problem, BrokenPipeError):
             return 128 + signal.SIGPIPE
-        return _say(f"the results cannot be written ({problem.strerror}); free some space, or send them elsewhere.", 2)
-
-
-def _say(message, code):
-    """One line on stderr, whatever the names in it hold; returns the exit code."""
-    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(message))
-    print(f"gatefold: {line}", file=sys.stderr)
-    return code
+        return say(f"the results cannot be written ({problem.strerror}); free some space, or send them elsewhere.", 2)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,10 @@ def test_gates_and_exits_are_compared_with_the_network_without_them(tmp_path):
     off = {"gates": "off", "gate_threshold": None, "layer_threshold": None}
     stopped = result("full ungated", 0.09, 0.0, **off, exit=0)
     sure = result("full", 0.08, 0.6, gates="on", gate_threshold=7, layer_threshold=0, confidence="2.5")
-    log = logged(tmp_path / "e", *gated, sure, stopped, result("full ungated", 0.2, 0.0, **off, exit=2))
+    everything = result(
+        "full", 0.25, 0.0, gates="on", gate_threshold=-9, layer_threshold=0, exit=2
+    )  # its gates say yes to all, and cost
+    log = logged(tmp_path / "e", everything, *gated, sure, stopped, result("full ungated", 0.2, 0.0, **off, exit=2))
     (table,) = tables(read_results(log))
     saved = cells(overview(table))
     assert table.baselines == {"measured": "full ungated, exit 2"}
