@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, NoReturn, Optional
 
 from board.errors import BoardError
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from board.deploy import Deploy
 
 ROOT = Path(__file__).resolve().parents[1]
+OVERLAYS = Path(__file__).resolve().parent / "overlays"
 MAX_BATCH = 4096  # frames: 13 MB of the board's contiguous memory
 
 
 class Parser(argparse.ArgumentParser):
     """One that tells what is wrong in a sentence."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
+        """Ends the program."""
         self.exit(2, f"gatefold: {message}; {self.prog} --help explains the options.\n")
 
 
@@ -126,12 +128,12 @@ def check_number(name: str, value: float, most: float) -> None:
 
 def deploy_of(args: argparse.Namespace) -> "Deploy":
     """The deploy folder that the command line names, after a look at its other options."""
-    from board.deploy import find_deploy, open_deploy
+    from board.deploy import open_deploy
 
     check_number("timeout", args.timeout, float("inf"))
     if not 0 <= args.batch <= MAX_BATCH:
         raise BoardError(f"--batch is {args.batch}; give up to {MAX_BATCH}, or 0 for as many as possible.")
-    deploy = open_deploy(args.board_dir) if args.board_dir else find_deploy(_builds(), args.model)
+    deploy = open_deploy(args.board_dir) if args.board_dir else find_build(args.model)
     if args.model not in (None, deploy.model):
         raise BoardError(f"{deploy.folder} holds {deploy.model}, not {args.model}; name its model or another --board-dir.")
     chosen = next((name for name in ("exit", "budget", "confidence") if getattr(args, name) is not None), None)
@@ -155,13 +157,22 @@ def gates_of(args: argparse.Namespace, deploy: "Deploy") -> tuple:
     return gate, thresholds, read_forced(Path(file), deploy.gates) if gate == "force" else None
 
 
-def _builds():
-    """The folder of builds: GATEFOLD_BUILD, or build/ of this clone."""
+def find_build(model: Optional[str] = None) -> "Deploy":
+    """The deploy folder of a model, or the newest: in the folder that GATEFOLD_BUILD names, or else among those that came with this program
+    and in build/ beside it.
+
+    Raises:
+        BoardError: there is none.
+    """
+    from board.deploy import find_deploy
+
     named = os.environ.get("GATEFOLD_BUILD")
-    folder = Path(named).absolute() if named else ROOT / "build"
+    if not named:
+        return find_deploy((ROOT / "build", OVERLAYS), model)
+    folder = Path(named).absolute()
     if folder.exists() and not folder.is_dir():
         raise BoardError(f"GATEFOLD_BUILD names {folder}, which is a file; let it name a folder, or unset it.")
-    return folder
+    return find_deploy((folder,), model)
 
 
 def open_accelerator(deploy: "Deploy") -> tuple:

@@ -13,7 +13,7 @@ from tests.board.conftest import ROOT
 
 SOURCES = sorted((ROOT / "board").rglob("*.py"))
 
-# Runs in the other Python. What it lacks of numpy, Pillow and pynq gets stand-ins that let modules be imported; whatever needs
+# Runs in the other Python. What it lacks of numpy, Pillow, ipywidgets and pynq gets stand-ins that let modules be imported; whatever needs
 # none of them runs in earnest.
 SCRIPT = """
 import contextlib, dataclasses, io, importlib, importlib.abc, importlib.machinery, importlib.util, sys, types, typing
@@ -32,7 +32,7 @@ class Missing(types.ModuleType):
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("numpy", "PIL", "pynq", "pynqmetadata"):
+        if name.split(".")[0] in ("numpy", "PIL", "pynq", "pynqmetadata", "ipywidgets"):
             return importlib.machinery.ModuleSpec(name, self)
     def create_module(self, spec):
         return Missing(spec.name)
