@@ -50,8 +50,11 @@ class EnergyLog:
             os.close(self._file)
             raise
 
-    def append(self, record: dict) -> None:
+    def append(self, record: dict) -> dict:
         """Writes a record; it is on the disk when this returns.
+
+        Returns:
+            It, as it stands there.
 
         Raises:
             BoardError: it cannot be written; the log is as it was.
@@ -68,6 +71,7 @@ class EnergyLog:
                 os.ftruncate(self._file, end)
                 raise
         self.records.append(record)
+        return record
 
     def close(self) -> None:
         """Lets go of the file."""

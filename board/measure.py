@@ -151,9 +151,7 @@ class Measurement:
 
     def _append(self, record, contents):
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        contents = {"record": record, "session": self._session["session"], "time": now, **contents}
-        self._log.append(contents)
-        return contents
+        return self._log.append({"record": record, "session": self._session["session"], "time": now, **contents})
 
     def _tried(self, number):
         """The record of a window, repeated where the meter did not see it well."""
