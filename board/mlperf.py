@@ -8,7 +8,7 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import NoReturn, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,7 +87,12 @@ def _main(args):
         monitor.receive(port.read())
 
 
+def script() -> NoReturn:
+    """The program as a process of its own: SIGTERM ends it so that the driver can stop the accelerator."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    sys.exit(main())
+
+
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # the package `board`, not its folder
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # an end that lets the driver stop the accelerator
-    sys.exit(main())
+    script()

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, NoReturn, Optional, Sequence, Tuple
 
 if TYPE_CHECKING:
     from board.deploy import Deploy
@@ -230,7 +230,12 @@ def _output(pieces):
         return say(f"the results cannot be written ({problem.strerror}); free some space, or send them elsewhere.", 2)
 
 
+def script() -> NoReturn:
+    """The program as a process of its own: SIGTERM ends it so that the driver can stop the accelerator."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    sys.exit(main())
+
+
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # the package `board`, not its folder
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # an end that lets the driver stop the accelerator
-    sys.exit(main())
+    script()
