@@ -110,17 +110,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
     try:
         args = make_parser().parse_args(argv)
-        for module in ("numpy", "pynq"):
+        for module in ("numpy",) if args.attach else ("numpy", "pynq"):
             if importlib.util.find_spec(module) is None:
                 raise BoardError(
                     f"{module} is missing in this Python; type `make run`, which makes an environment with it, and then use "
                     f".venv-board/bin/python board/run.py (on a PYNQ board: python3 board/run.py in a login shell of root, sudo -i)."
                 )
-        if args.measure:
-            from board.measuring import measure
-
-            results, lines = measure(args)
-            return _output(_json(results) if args.json else lines)
+        act = _energy_command(args)
+        if act:
+            found, lines = act(args)
+            return _output(_json(found) if args.json else lines)
         result, deploy = run(args)
         return _output(_json(result) if args.json else _text(result, deploy))
     except BoardError as error:
@@ -138,6 +137,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         )
     except MemoryError:
         return _say("the memory is used up; run fewer frames (--count).", 2)
+
+
+def _energy_command(args):
+    """What the command line asks for other than to run frames, or None."""
+    if args.attach:
+        from board.attach import attach
+
+        return attach
+    if args.calibrate is not None or args.measure:
+        from board import measuring
+
+        return measuring.measure if args.measure else measuring.calibrate_meter
+    return None
 
 
 def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
