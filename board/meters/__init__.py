@@ -12,7 +12,7 @@ from board.meters.sysfs import named, only
 
 CHIPS = ("ina219", "ina220", "ina226", "ina230", "ina231", "ina260")
 HWMON, IIO = Path("/sys/class/hwmon"), Path("/sys/bus/iio/devices")
-NAMES = f"model, {', '.join(CHIPS)}, xadc, pmbus, scpi or recorded"
+NAMES = f"model, {', '.join(CHIPS)}, xadc, pmbus, scpi, joulescope or recorded"
 
 
 def open_meter(text: str, power: Power, clock_mhz: float) -> Meter:
@@ -50,6 +50,11 @@ def open_meter(text: str, power: Power, clock_mhz: float) -> Meter:
         _known(name, options, ("power", "voltage", "current", "volts", "backend"))
         volt = _number(name, "volts", options.pop("volts", "0"))
         return Scpi(which, volt=volt, **options)
+    if name == "joulescope":
+        from board.meters.joulescope_live import JoulescopeLive
+
+        _known(name, options, ())
+        return JoulescopeLive(which)
     raise BoardError(f"--meter is {text!r:.60}; give {NAMES}.")
 
 
