@@ -27,6 +27,18 @@ def add_energy_options(parser: argparse.ArgumentParser) -> None:
     energy.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of a window, 10 or more (default: 10)")
     energy.add_argument("--windows", type=int, default=5, metavar="N", help="of every setting (default: 5)")
     energy.add_argument("--log", metavar="FILE", default=LOG, help=f"log of measurements to go on with (default: {LOG})")
+    for name, what in (("mj", "energy of a frame in mJ"), ("ms", "latency of a frame in ms"), ("w", "power in W")):
+        energy.add_argument(
+            f"--budget-{name}",
+            type=float,
+            metavar=name.upper().replace("MJ", "mJ").replace("MS", "ms"),
+            help=f"run in the setting with the best accuracy within that {what}",
+        )
+    energy.add_argument(
+        "--adaptive",
+        metavar="FILE|unix:PATH|udp:PORT",
+        help="choose anew for every frame, within the mJ that this file holds or that come at this socket; --count 0: no end",
+    )
     energy.add_argument("--ambient", type=float, metavar="C", help="temperature of the room in °C, for the log")
     for name, value, what in (("idle", IDLE_W, "waits"), ("active", ACTIVE_W, "multiplies in every cycle")):
         energy.add_argument(

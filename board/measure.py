@@ -23,7 +23,7 @@ from board.errors import BoardError
 from board.images import Images
 from board.meters.meter import Meter
 from board.meters.trace import Energy, Unusable, metered, modelled
-from board.setting import Setting
+from board.setting import Setting, build_accuracy
 from board.summary import result_of
 
 IDLE = -1  # in the place of a setting
@@ -92,7 +92,7 @@ class Measurement:
         self._say, self._temperature, self._mark = say, temperature, mark
         self._pixels: Dict[int, Iterator[np.ndarray]] = {}
         self._seen: Dict[int, int] = {}
-        known = [None if plan.labelled else _accuracy(setting) for setting in settings]
+        known = [None if plan.labelled else build_accuracy(setting) for setting in settings]
         records = [{**setting.record, "accuracy": accuracy} for setting, accuracy in zip(settings, known)]
         fixed = {
             **about,
@@ -279,10 +279,3 @@ class Measurement:
             return 0, 0
         labels = self._images.labels[(first + np.arange(len(predictions))) % len(self._images.labels)]
         return int((predictions == labels).sum()), int((labels >= 0).sum())
-
-
-def _accuracy(setting) -> Optional[float]:
-    """The build's accuracy, where it is that of this setting: no exit, and gates that decide by themselves."""
-    to_the_end = setting.halting is None or setting.exit == len(setting.mode.exits)
-    plain = to_the_end and setting.forced is None and setting.thresholds == (0, 0)
-    return setting.mode.accuracy if plain else None

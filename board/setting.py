@@ -95,3 +95,10 @@ def settings_of(
                 )
             )
     return found
+
+
+def build_accuracy(setting: Setting) -> Optional[float]:
+    """The build's accuracy, where it is that of this setting: no early exit, and gates that decide by themselves."""
+    to_the_end = setting.halting is None or setting.exit == len(setting.mode.exits)
+    plain = to_the_end and setting.forced is None and setting.thresholds == (0, 0)
+    return setting.mode.accuracy if plain else None
