@@ -78,9 +78,9 @@ def add_setting_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def need_modules() -> None:
-    """numpy and pynq can be imported; BoardError if not."""
-    for module in ("numpy", "pynq"):
+def need_modules(*modules: str) -> None:
+    """These can be imported; BoardError if not."""
+    for module in modules:
         if importlib.util.find_spec(module) is None:
             raise BoardError(
                 f"{module} is missing in this Python; type `make run`, which makes an environment with it, and then use "

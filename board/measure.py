@@ -22,8 +22,8 @@ from board.energy_log import EnergyLog
 from board.errors import BoardError
 from board.images import Images
 from board.meters.meter import Meter
-from board.meters.trace import Unusable, metered, modelled
-from board.setting import Setting
+from board.meters.trace import Energy, Unusable, metered, modelled
+from board.setting import Setting, build_accuracy
 from board.summary import result_of
 
 IDLE = -1  # in the place of a setting
@@ -92,10 +92,11 @@ class Measurement:
         self._say, self._temperature, self._mark = say, temperature, mark
         self._pixels: Dict[int, Iterator[np.ndarray]] = {}
         self._seen: Dict[int, int] = {}
-        known = [None if plan.labelled else _accuracy(setting) for setting in settings]
+        known = [None if plan.labelled else build_accuracy(setting) for setting in settings]
         records = [{**setting.record, "accuracy": accuracy} for setting, accuracy in zip(settings, known)]
         fixed = {
             **about,
+            "whole_tiles": deploy.all_tiles([next(iter(deploy.modes.values()))]),
             "plan": {"seconds": plan.seconds, "windows": plan.windows, "batch": plan.batch, "labelled": plan.labelled},
             "settings": records,
         }
@@ -125,7 +126,7 @@ class Measurement:
         return len(self._done)
 
     def run(self) -> List[dict]:
-        """Measures what is missing; returns the records `result`, a setting each.
+        """Measures what is missing; returns the records `result`, a setting each, or none yet where the meter records by itself.
 
         Raises:
             BoardError: the meter or the accelerator fails; all windows that were over are in the log.
@@ -142,7 +143,9 @@ class Measurement:
                 raise
             finally:
                 self._meter.stop()
-        whole = self._deploy.all_tiles([next(iter(self._deploy.modes.values()))])
+        if self._meter.records:
+            return []
+        whole = self._session["whole_tiles"]
         for setting in range(len(self._results), len(self._settings)):
             summary = result_of(setting, self._done, self._session["settings"], whole)
             self._results.append(self._append("result", {**self._about, **summary}))
@@ -188,7 +191,7 @@ class Measurement:
         temperature = self._temperature()
         self._pause()
         times, watts = meter.samples()
-        energy = (modelled if meter.kind == "modelled" else metered_by(meter))(times, watts, begin, end)
+        energy = self._energy(times, watts, begin, end)
         return {
             "number": number,
             "setting": setting,
@@ -203,6 +206,13 @@ class Measurement:
             "sampling_error": energy.sampling_error,
             "problems": problems + list(energy.problems),
         }
+
+    def _energy(self, times, watts, begin, end):
+        if self._meter.records:
+            return Energy(None, None, None, None)
+        if self._meter.kind == "modelled":
+            return modelled(times, watts, begin, end)
+        return metered(times, watts, begin, end, self._meter.step_w)
 
     def _pause(self):
         """Until a sample more has come."""
@@ -269,15 +279,3 @@ class Measurement:
             return 0, 0
         labels = self._images.labels[(first + np.arange(len(predictions))) % len(self._images.labels)]
         return int((predictions == labels).sum()), int((labels >= 0).sum())
-
-
-def metered_by(meter: Meter) -> Callable:
-    """`metered` with the step of a meter."""
-    return lambda times, watts, begin, end: metered(times, watts, begin, end, meter.step_w)
-
-
-def _accuracy(setting) -> Optional[float]:
-    """The build's accuracy, where it is that of this setting: no exit, and gates that decide by themselves."""
-    to_the_end = setting.halting is None or setting.exit == len(setting.mode.exits)
-    plain = to_the_end and setting.forced is None and setting.thresholds == (0, 0)
-    return setting.mode.accuracy if plain else None

@@ -5,12 +5,15 @@ import sys
 from pathlib import Path
 from typing import Iterable, List, Optional, Tuple
 
+from board.calibration import calibrate, read_calibration
 from board.clocks import BoardTime, SimulatedTime
 from board.command import deploy_of, gates_of, open_accelerator
 from board.deploy import UNGATED, Deploy
+from board.energy import Power
 from board.energy_log import EnergyLog
 from board.errors import BoardError
 from board.images import MAX_FRAMES, load_images
+from board.marker import Marker
 from board.measure import Measurement, Plan
 from board.meters import Meter, open_meter
 from board.setting import Setting, settings_of
@@ -37,11 +40,13 @@ def measure(args: argparse.Namespace) -> Tuple[dict, Iterable[str]]:
             raise BoardError(f"--count is {count}; give 1 to {MAX_FRAMES} images.")
         images = load_images(args.images or deploy.samples, count, deploy.picture.shape, len(deploy.classes))
         accelerator, simulated = open_accelerator(deploy)
-        meter = open_meter(args, deploy.clock_mhz)
+        meter = meter_of(args, deploy.clock_mhz)
         if meter.kind == "measured" and simulated:
             raise BoardError("the simulated board draws no power that a meter could see; give --meter model.")
         if meter.kind == "measured" and args.seconds < SHORTEST:
             raise BoardError(f"--seconds is {args.seconds:g}; a meter needs windows of {SHORTEST:g} s or more.")
+        if meter.records and not args.marker:
+            raise BoardError("a meter that records by itself needs marks of the windows; give --marker FILE.")
         labelled = args.images is not None and bool((images.labels >= 0).any())
         batch = args.batch or (SIMULATED_BATCH if simulated else BATCH)
         measurement = Measurement(
@@ -56,6 +61,7 @@ def measure(args: argparse.Namespace) -> Tuple[dict, Iterable[str]]:
             SimulatedTime(deploy.clock_mhz) if simulated else BoardTime(),
             progress,
             (lambda: None) if simulated else chip_temperature,
+            Marker(args.marker) if args.marker else lambda begins: None,
         )
         if log.cut:
             progress(f"{log.path} ended in a torn record, which is cut off")
@@ -64,8 +70,34 @@ def measure(args: argparse.Namespace) -> Tuple[dict, Iterable[str]]:
         results = measurement.run()
     finally:
         log.close()
+    if not results:
+        lines = [f"  all windows are in {log.path}; now, where the recording is: board/run.py --attach csv:FILE --log {log.path}\n"]
+        return {"log": str(log.path), "session": measurement.session, "results": results}, lines
     lines = [*table(results, [setting.name for setting in settings]), f"  in {log.path}, session {measurement.session}\n"]
     return {"log": str(log.path), "session": measurement.session, "results": results}, lines
+
+
+def meter_of(args: argparse.Namespace, clock_mhz: float) -> Meter:
+    """The meter that the command line names, with its calibration."""
+    if not 0 < args.idle_watts <= args.active_watts < 1000:
+        raise BoardError(
+            f"--idle-watts is {args.idle_watts:g} and --active-watts {args.active_watts:g}; give two powers, the first not above the second."
+        )
+    meter = open_meter(args.meter, Power(args.idle_watts, args.active_watts), clock_mhz)
+    if args.calibration and args.calibrate is None:
+        if meter.kind == "modelled":
+            raise BoardError("the model has no calibration; give --idle-watts and --active-watts.")
+        meter.calibration = read_calibration(Path(args.calibration), meter.name)
+    return meter
+
+
+def calibrate_meter(args: argparse.Namespace) -> Tuple[dict, Iterable[str]]:
+    """Adds a point to the calibration file."""
+    meter = meter_of(args, 100.0)
+    if meter.kind == "modelled" or meter.records or not args.calibration:
+        raise BoardError("--calibrate needs a --meter that answers, and --calibration FILE to write.")
+    line = calibrate(Path(args.calibration), meter, args.calibrate)
+    return {"said": line.strip()}, [line]
 
 
 def asked_settings(args: argparse.Namespace, deploy: Deploy) -> List[Setting]:

@@ -60,7 +60,7 @@ def _main(args):
     from board.harness import Monitor, Network
     from board.ports import open_pin, open_port
 
-    need_modules()
+    need_modules("numpy", "pynq")
     check_number("batch", args.batch, float("inf"))
     deploy = deploy_of(args)
     args.mode = "full" if args.mode is None else args.mode

@@ -64,20 +64,38 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 def _main(args):
     from board.command import need_modules
 
-    need_modules()
-    if args.measure:
-        from board.measuring import measure
+    need_modules(*(("numpy",) if args.attach else ("numpy", "pynq")))
+    act = _energy_command(args)
+    if act:
+        found, lines = act(args)
+        return _output(_json(found) if args.json else lines)
+    if args.adaptive:
+        from board.adapting import adapt
+        from board.command import deploy_of
 
-        results, lines = measure(args)
-        return _output(_json(results) if args.json else lines)
+        return _output(adapt(args, deploy_of(args)), flush=True)
     result, deploy = run(args)
     return _output(_json(result) if args.json else _text(result, deploy))
+
+
+def _energy_command(args):
+    """What the command line asks for other than to run frames, or None."""
+    if args.attach:
+        from board.attach import attach
+
+        return attach
+    if args.calibrate is not None or args.measure:
+        from board import measuring
+
+        return measuring.measure if args.measure else measuring.calibrate_meter
+    return None
 
 
 def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     """Runs what the command line asks for; returns the result (the keys of --json, frames' values as arrays) and the deploy folder."""
     import numpy as np
 
+    from board.adapting import chosen_setting
     from board.command import MAX_BATCH, check_number, deploy_of, gates_of, open_accelerator
     from board.driver import Order
     from board.energy import Power
@@ -87,10 +105,17 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
     args.count = 16 if args.count is None else args.count
     check_number("count", args.count, MAX_FRAMES)
     deploy = deploy_of(args)
-    args.mode = "full" if args.mode is None else args.mode
-    gate, thresholds, forced = gates_of(args, deploy)
-    modes = deploy.mode_sequence(args.mode, args.count, gate)
-    halting = halting_of(deploy.exits, modes, args.exit, args.budget, args.confidence)
+    chosen = None
+    if any(value is not None for value in (args.budget_mj, args.budget_ms, args.budget_w)):
+        chosen = chosen_setting(args, deploy)
+        args.mode = chosen.setting.mode.name
+        told = chosen.setting.order(args.count)
+        modes, thresholds, forced, halting = told.modes, told.thresholds, told.forced, told.halting
+    else:
+        args.mode = "full" if args.mode is None else args.mode
+        gate, thresholds, forced = gates_of(args, deploy)
+        modes = deploy.mode_sequence(args.mode, args.count, gate)
+        halting = halting_of(deploy.exits, modes, args.exit, args.budget, args.confidence)
     images = load_images(args.images or deploy.samples, args.count, deploy.picture.shape, len(deploy.classes))
 
     accelerator, simulated = open_accelerator(deploy)
@@ -132,6 +157,7 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
         "simulated": simulated,
         "model": deploy.model,
         "mode": args.mode,
+        **({"chosen": chosen.record} if chosen else {}),
         "modes": list(dict.fromkeys(mode.name for mode in modes)),
         "frames": args.count,
         "predictions": predictions,
@@ -180,9 +206,17 @@ def _json(value, end="\n"):
 
 def _text(result, deploy):
     """The result as lines, in pieces of text."""
+    from board.summary import name_of
+
     each = "" if result["batches"] == 1 else f" each of {result['batches']} batches"
     frames = result["frames"]
     yield f"{result['model']} in mode {result['mode']}, {'simulated ' if result['simulated'] else ''}{deploy.board}, {deploy.clock_mhz:g} MHz\n"
+    if "chosen" in result:
+        option = result["chosen"]
+        yield (
+            f"  chosen       {name_of(option)}: {option['energy_mj']:.4f} mJ a frame ({option['kind']}), {option['latency_ms']:.4f} ms, "
+            f"{option['power_w']:.3f} W, accuracy {100 * option['accuracy']:.2f} %\n"
+        )
     yield "  predictions "
     for piece in _pieces(result["predictions"]):
         yield "".join(f" {deploy.classes[number]}" for number in piece)
@@ -212,8 +246,8 @@ def _what(deploy):
     return " and ".join(word for word, found in (("the gates", deploy.gates), ("the exits", deploy.exits)) if found)
 
 
-def _output(pieces):
-    """Writes to stdout; returns the exit code."""
+def _output(pieces, flush=False):
+    """Writes to stdout, and where somebody follows it piece by piece; returns the exit code."""
     from board.command import say
 
     if sys.stdout is None:
@@ -221,6 +255,8 @@ def _output(pieces):
     try:
         for piece in pieces:
             sys.stdout.write(piece)
+            if flush:
+                sys.stdout.flush()
         sys.stdout.flush()
         return 0
     except OSError as problem:

@@ -9,6 +9,7 @@ from board.deploy import Deploy
 from board.description import Mode
 from board.driver import Order
 from board.exits import Halting, halting_of
+from board.summary import name_of
 
 KEYS = ("mode", "gates", "gate_threshold", "layer_threshold", "exit", "budget_cycles", "confidence")
 
@@ -51,17 +52,7 @@ class Setting:
     @property
     def name(self) -> str:
         """In a line of text."""
-        parts = [self.mode.name]
-        if self.gates == "forced":
-            parts.append("gates forced")
-        parts += [f"{what} {value}" for what, value in zip(("gates from", "layers from"), self.thresholds) if value]
-        if self.budget_cycles is not None:
-            parts.append(f"within {self.budget_cycles} cycles")
-        elif self.confidence is not None:
-            parts.append(f"confidence {self.confidence}")
-        elif self.exit is not None:
-            parts.append(f"exit {self.exit}")
-        return ", ".join(parts)
+        return name_of(self.record)
 
     def order(self, frames: int) -> Order:
         """For a batch of so many frames."""
@@ -104,3 +95,10 @@ def settings_of(
                 )
             )
     return found
+
+
+def build_accuracy(setting: Setting) -> Optional[float]:
+    """The build's accuracy, where it is that of this setting: no early exit, and gates that decide by themselves."""
+    to_the_end = setting.halting is None or setting.exit == len(setting.mode.exits)
+    plain = to_the_end and setting.forced is None and setting.thresholds == (0, 0)
+    return setting.mode.accuracy if plain else None

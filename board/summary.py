@@ -13,6 +13,21 @@ STUDENT = (
 )  # fmt: skip
 
 
+def name_of(record: dict) -> str:
+    """A setting in a line of text, from its keys in the log."""
+    parts = [record["mode"]]
+    if record["gates"] == "forced":
+        parts.append("gates forced")
+    parts += [f"{what}s from {record[f'{what}_threshold']}" for what in ("gate", "layer") if record[f"{what}_threshold"]]
+    if record["budget_cycles"] is not None:
+        parts.append(f"within {record['budget_cycles']} cycles")
+    elif record["confidence"] is not None:
+        parts.append(f"confidence {record['confidence']}")
+    elif record["exit"] is not None:
+        parts.append(f"exit {record['exit']}")
+    return ", ".join(parts)
+
+
 def interval(values: Sequence[float]) -> Dict[str, Optional[float]]:
     """Mean and 95 % interval of the mean."""
     mean, count = float(np.mean(values)), len(values)

@@ -50,12 +50,14 @@ class Meter:
         calibration: None where there is none; `samples` has it applied.
         interval_s: seconds between samples, about; None of what is no meter.
         step_w: the step of its readings, in W.
+        records: whether it records by itself, into a file that is read later; it gives no samples then.
     """
 
     name = ""
     kind = "measured"
     interval_s: Optional[float] = None
     step_w = 0.0
+    records = False
 
     def __init__(self) -> None:
         self.identity: Dict[str, object] = {}
@@ -74,10 +76,18 @@ class Meter:
         Raises:
             BoardError: the meter has gone.
         """
-        raise NotImplementedError
+        return np.zeros(0), np.zeros(0)
 
     def ran(self, begin: float, end: float, tiles: int) -> None:
         """Is told what the accelerator did from one time to another, which a meter has no need of."""
 
     def stop(self) -> None:
         """Ends sampling."""
+
+
+class Elsewhere(Meter):
+    """A meter that records by itself while the board marks the windows (board/marker.py)."""
+
+    name = "recorded"
+    records = True
+    interval_s = 0.1  # of the slowest meters; between two windows the mark is low for some of them

@@ -6,7 +6,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 RATE = 350.0  # samples/s from which on the rate's own error is of no account for loads of this kind
-LONGEST_GAP = 0.05  # of a window, without samples
+LONGEST_GAP, GAP_SECONDS = 0.05, 0.1  # share of a window, without samples; so much is never too long
 STILL_SECONDS, STILL_SAMPLES = 1.0, 20  # that a reading may stand still
 COARSE = 0.01  # step of a meter, as a share of its reading, from which on it may stand still for long
 DROPPED = 3.0  # usual intervals, from which on samples count as dropped
@@ -18,7 +18,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Energy:
-    """Energy in a window.
+    """Energy in a window; all None where a file of the meter is still to come.
 
     Attributes:
         joules: of the whole window.
@@ -29,8 +29,8 @@ class Energy:
         problems: sentences.
     """
 
-    joules: float
-    samples: int
+    joules: Optional[float]
+    samples: Optional[int]
     samples_per_s: Optional[float]
     sampling_error: Optional[float]
     problems: Tuple[str, ...] = ()
@@ -83,7 +83,7 @@ def metered(times: np.ndarray, watts: np.ndarray, begin: float, end: float, step
         covered[-1] = times[times >= end][0]
     gaps = np.diff(covered)
     longest = float(gaps.max())
-    if longest > LONGEST_GAP * (end - begin) and longest > DROPPED * float(np.median(gaps)):
+    if longest > max(LONGEST_GAP * (end - begin), GAP_SECONDS) and longest > DROPPED * float(np.median(gaps)):
         raise Unusable(f"it gave no sample for {longest:.3g} s of a window of {end - begin:.3g} s")
     dropped = gaps > DROPPED * float(np.median(gaps))
     if dropped.any():
