@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from board.description import Damaged, is_number, need, read_object
-from board.errors import BoardError
+from board.errors import BoardError, need_file
 from board.meters.meter import Calibration, Meter
 from board.meters.trace import Unusable, metered
 
@@ -71,6 +71,7 @@ def calibrate(path: Path, meter: Meter, true_w: float, seconds: float = SECONDS)
 
 
 def _contents(path, meter):
+    need_file(path, "name another --calibration")
     try:
         contents = read_object(path)
         points = contents.get("points")

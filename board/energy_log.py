@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Iterator, List, Tuple, Union
 
-from board.errors import BoardError
+from board.errors import BoardError, need_file
 
 FORMAT = 1
 
@@ -33,6 +33,7 @@ class EnergyLog:
 
     def __init__(self, path: Union[str, Path]):
         self.path = Path(path)
+        need_file(self.path, "name another --log")
         with _refusing(self.path):
             new = not self.path.exists()
             self._file = os.open(str(self.path), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -92,6 +93,7 @@ def read_log(path: Union[str, Path]) -> List[dict]:
     Raises:
         BoardError: it cannot be read, or is no such log.
     """
+    need_file(Path(path), "name another --log")
     with _refusing(Path(path)):
         contents = Path(path).read_bytes()
     return parse(contents, path)[0]

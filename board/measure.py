@@ -242,20 +242,14 @@ class Measurement:
         return counted
 
     def _warm_up(self, setting):
-        """As long as a window, so that the chip is as warm as it will be."""
+        """Runs frames as long as a window lasts, so that the chip is as warm as it will be."""
         self._say("warm-up")
-        if self._clock.simulated:
-            return
-        begin = self._clock.now()
-        while self._clock.now() - begin < self._plan.seconds:
-            self._one_by_one(setting, LEAD_SECONDS)
+        if not self._clock.simulated:
+            self._frames(setting, self._clock.now())
 
     def _lead(self, setting):
         """Runs frames one by one before a window; returns their mean latency in ms."""
         seconds = 0.0 if self._clock.simulated else min(LEAD_SECONDS, self._plan.seconds / 10)
-        return self._one_by_one(setting, seconds)
-
-    def _one_by_one(self, setting, seconds):
         clock, order = self._clock, self._settings[setting].order(1)
         begin, count = clock.now(), 0
         pixels = next(self._images.batches([1]))

@@ -2,12 +2,13 @@
 
 import csv
 import datetime
+from array import array
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, Optional
 
 import numpy as np
 
-from board.errors import BoardError
+from board.errors import BoardError, need_file
 from board.meters.recording import Recording
 
 NAMES = {
@@ -17,7 +18,7 @@ NAMES = {
     "voltage": ("voltage", "v", "u", "voltage_v", "voltage (v)", "voltage [v]"),
     "marker": ("marker", "mark", "gpio", "gpi", "trigger", "uart"),
 }
-LONGEST = 50_000_000  # rows
+LONGEST = 20_000_000  # rows
 
 
 def read_csv(
@@ -37,6 +38,7 @@ def read_csv(
         BoardError: it is no such file.
     """
     scales = scales or {}
+    need_file(path, "name the meter's CSV file")
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             lines = (line for line in file if not line.startswith("#"))
@@ -44,43 +46,55 @@ def read_csv(
             delimiter = max(",;\t", key=head.count)
             headings = [heading.strip() for heading in next(csv.reader([head], delimiter=delimiter), [])]
             places = _places(path, headings, columns or {}, volt)
-            cells: List[List[str]] = [[] for _ in places]
+            column = _Columns(places)
             for row in csv.reader(lines, delimiter=delimiter):
                 if len(row) > max(places.values()):  # a torn last line has fewer cells
-                    for kept, place in zip(cells, places.values()):
-                        kept.append(row[place].strip())
-                if len(cells[0]) > LONGEST:
+                    column.add(row)
+                if len(column.level) > LONGEST:
                     raise BoardError(f"{path} has more than {LONGEST:,} rows; cut it to the time of the measurement.")
     except OSError as problem:
         raise BoardError(f"{path} cannot be read ({problem.strerror}); name the meter's CSV file.") from None
     except csv.Error as problem:
         raise BoardError(f"{path} is no CSV file ({problem}); name the meter's CSV file.") from None
-    column = dict(zip(places, cells))
-    times = np.array([_time(cell) for cell in column["time"]], np.float64) * scales.get("time", 1.0)
-    marker = column["marker"]
+    values = {key: np.array(column.values[key]) * scales.get(key, 1.0) for key in column.values}
+    times = values["time"]
     known = np.isfinite(times)
     if known.sum() < 2:
-        raise BoardError(
-            f"{path} has no times in column {headings[places['time']]!r:.40}; name it, e.g. csv:{path.name},time=Timestamp."
-        )
-    values = {
-        key: np.array([_value(cell) for cell in column[key]]) * scales.get(key, 1.0)
-        for key in places
-        if key not in ("time", "marker")
-    }
-    if "power" in values:
-        watts = values["power"]
-        said = column["power"]
-    else:
-        watts = values["current"] * (values["voltage"] if "voltage" in values else volt)
-        said = column["current"]
-    only_mark = np.array([not reading and bool(mark) for reading, mark in zip(said, marker)])  # a line of the serial port's alone
-    marks = _marks(path, marker, headings[places["marker"]])
-    samples = known & ~only_mark
+        heading = headings[places["time"]]
+        raise BoardError(f"{path} has no times in column {heading!r:.40}; name it, e.g. csv:{path.name},time=Timestamp.")
+    watts = values["power"] if "power" in values else values["current"] * values.get("voltage", volt)
+    marks = _marks(path, column, headings[places["marker"]])
+    # A line of the serial port's alone is no sample of the meter.
+    samples = known & ~(np.isnan(watts) & np.array(column.texts, bool))
     identity = {"name": "csv", "file": path.name, "columns": {key: headings[place] for key, place in places.items()}}
     if volt:
         identity["volt"] = volt
     return Recording(times[samples], watts[samples], times[known], marks[known], 0.0, identity)
+
+
+class _Columns:
+    """The numbers of the rows, one by one: a file may have millions.
+
+    Attributes:
+        values: key of NAMES -> its numbers, NaN where there is none.
+        texts, level: of each row, whether the marker is a text, and whether by the texts so far a window lasts.
+    """
+
+    def __init__(self, places):
+        self.values = {key: array("d") for key in places}
+        self.texts, self.level = array("b"), array("b")
+        self._places, self._high = places, False
+
+    def add(self, row):
+        """Takes a row."""
+        for key, kept in self.values.items():
+            cell = row[self._places[key]].strip()
+            kept.append(_time(cell) if key == "time" else _value(cell))
+        text = row[self._places["marker"]]
+        if "gatefold" in text:
+            self._high = "begin" in text
+        self.texts.append(int(bool(text.strip()) and np.isnan(self.values["marker"][-1])))
+        self.level.append(int(self._high))
 
 
 def _places(path, headings, columns, volt):
@@ -126,18 +140,15 @@ def _time(cell):
         return np.nan
 
 
-def _marks(path, cells, heading):
-    numbers = np.array([_value(cell) for cell in cells])
+def _marks(path, column, heading):
+    """Whether a window lasts, bool [rows]."""
+    numbers = np.array(column.values["marker"])
     if np.isfinite(numbers).any():
         low, high = np.nanmin(numbers), np.nanmax(numbers)
         if low == high:
             raise BoardError(f"{path} has the same value in all of {heading!r:.40}; wire the marker, or name its column.")
         return numbers > (low + high) / 2
-    marks, level = np.zeros(len(cells), bool), False
-    for number, cell in enumerate(cells):
-        if "gatefold" in cell:
-            level = "begin" in cell
-        marks[number] = level
+    marks = np.array(column.level, bool)
     if not marks.any():
         raise BoardError(f"{path} has no mark in column {heading!r:.40}; wire the marker, or name its column.")
     return marks

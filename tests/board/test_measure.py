@@ -165,7 +165,7 @@ def test_a_measurement_that_is_killed_goes_on(build, board, log, kills):
         (("--mode", "1/3"), "mode '1/3' is unknown"),
         (("--idle-watts", "2"), "--idle-watts is 2 and --active-watts 1.76"),
         (("--count", "0"), "--count is 0"),
-        (("--log", "/"), "cannot be used as a log (Is a directory)"),
+        (("--log", "/"), "/ is no file; name another --log"),
         (("--log", "README.md"), "README.md is no energy log"),
     ],
 )
