@@ -12,6 +12,7 @@ import random
 import re
 import subprocess
 import sys
+import termios
 import threading
 
 import numpy as np
@@ -59,14 +60,37 @@ class Runner:
             assert answer == (["m-load-done"] if at + chunk >= len(data) else [])
 
 
+class Wire(Runner):
+    """The far end of a serial line: a pseudo-terminal whose other side is the device's port."""
+
+    def __init__(self, file):
+        self.serial, self.greeting = self, b""
+        self._file = os.fdopen(file, "r+b", buffering=0)
+        while not self.greeting.endswith(b"m-ready\r\n"):
+            self.greeting += self._file.read(100)
+
+    def write(self, data):
+        self._file.write(data)
+
+    def read_until(self, end):
+        line = b""
+        while not line.endswith(end):
+            line += self._file.read(1)
+        return line
+
+
 def results(line):
     return [float(value) for value in re.fullmatch(r"m-results-\[([^]]+)\]", line)[1].split(",")]
 
 
 @contextlib.contextmanager
-def started(build, *options, script=None):
-    """(Runner, first lines) of a device; it must end by SIGTERM without a word."""
-    arguments = ["--board-dir", str(build / "deploy"), "--port", "pty", *options]
+def started(build, *options, script=None, wire=None):
+    """(Runner, first lines) of a device; it must end by SIGTERM without a word.
+
+    Args:
+        wire: of a serial line (far end, near end), both open; None: the device makes a pseudo-terminal.
+    """
+    arguments = ["--board-dir", str(build / "deploy"), "--port", os.ttyname(wire[1]) if wire else "pty", *options]
     program = [str(ROOT / "board" / "mlperf.py")] if script is None else ["-c", script]
     device = subprocess.Popen(
         [BOARD_PYTHON, *program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
@@ -74,7 +98,7 @@ def started(build, *options, script=None):
     try:
         port = re.match(r"(\S+) answers as (.*)", device.stdout.readline())
         assert port, device.communicate(timeout=SECONDS)
-        yield Runner(port[1]), port[2]
+        yield Wire(wire[0]) if wire else Runner(port[1]), port[2]
     finally:
         device.terminate()
         _, error = device.communicate(timeout=SECONDS)
@@ -131,7 +155,8 @@ def test_performance_mode(runner, answers, pictures):
 
 
 def test_energy_mode(build, pictures, tmp_path):
-    """Time stamps are edges of a pin of the kernel's GPIO tree, and no lines; inputs come in shorter commands."""
+    """On a serial line: time stamps are edges of a pin of the kernel's GPIO tree, and no lines; inputs come in shorter commands."""
+    wire = os.openpty()
     folder = tmp_path / "gpio" / "gpio906"
     folder.mkdir(parents=True)
     os.mkfifo(folder / "value")
@@ -140,7 +165,11 @@ def test_energy_mode(build, pictures, tmp_path):
     watch.start()
     script = f"import pathlib, runpy, sys; from board import ports; ports.GPIO = pathlib.Path({str(tmp_path / 'gpio')!r}); from board.mlperf import main; "
     script += "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); sys.exit(main())"
-    with started(build, "--mode", "1/16", "--energy", "gpio:906", script=script) as (runner, said):
+    with started(build, "--mode", "1/16", "--energy", "gpio:906", script=script, wire=wire) as (runner, said):
+        settings = termios.tcgetattr(wire[1])
+        assert settings[4] == settings[5] == termios.B9600 and not settings[3] & (termios.ECHO | termios.ICANON)
+        assert not settings[0] & (termios.ICRNL | termios.IXON) and not settings[1] & termios.OPOST
+        assert settings[2] & termios.CSIZE == termios.CS8 and not settings[2] & (termios.PARENB | termios.CSTOPB)
         assert "energy" in said and runner.greeting == b"m-timestamp-mode-energy\r\nm-init-done\r\nm-ready\r\n"
         runner.load(pictures[1][1], CHUNK_WITH_POWER)
         lines = runner.ask("infer 20 0")
