@@ -96,7 +96,7 @@ def calibrate_meter(args: argparse.Namespace) -> Tuple[dict, Iterable[str]]:
     meter = meter_of(args, 100.0)
     if meter.kind == "modelled" or meter.records or not args.calibration:
         raise BoardError("--calibrate needs a --meter that answers, and --calibration FILE to write.")
-    line = calibrate(Path(args.calibration), meter, args.calibrate)
+    line = calibrate(Path(args.calibration), meter, args.calibrate, args.seconds)
     return {"said": line.strip()}, [line]
 
 
