@@ -138,7 +138,7 @@ def killed(build, log, after):
     return process.returncode
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_measurement_that_is_killed_goes_on(build, board, log, kills):
     """Every window once, in the order that was drawn first, and the results of all of them."""
     generator, before = random.Random(kills), []
@@ -173,7 +173,7 @@ def test_a_measurement_that_is_killed_goes_on(build, board, log, kills):
 )
 def test_bad_options_of_a_measurement(build, program, log, options, saying):
     program.refuse("--board-dir", build, "--log", log, *SHORT, *options, saying=saying)
-    assert not log.exists() or not log.read_bytes()
+    assert not log.exists()
 
 
 @pytest.fixture
