@@ -61,10 +61,10 @@ def adapt(args: argparse.Namespace, deploy: Deploy) -> Iterator[str]:
     images = load_images(
         args.images or deploy.samples, min(count or MAX_FRAMES, MAX_FRAMES), deploy.picture.shape, len(deploy.classes)
     )
-    log, budget = EnergyLog(args.log), None
+    budget, log = open_budget(args.adaptive), None
     try:
-        budget = open_budget(args.adaptive)
         accelerator, simulated = open_accelerator(deploy)
+        log = EnergyLog(args.log)
         session, said = os.urandom(8).hex(), []
 
         def append(record, contents):
@@ -91,9 +91,9 @@ def adapt(args: argparse.Namespace, deploy: Deploy) -> Iterator[str]:
         if not args.json:
             yield _summary(frames, energies, log)
     finally:
-        if budget is not None:
-            budget.close()
-        log.close()
+        budget.close()
+        if log is not None:
+            log.close()
 
 
 def _lines(args, deploy, said, done):

@@ -11,7 +11,6 @@ from board.errors import BoardError, need_file
 from board.meters.meter import Calibration, Meter
 from board.meters.trace import Unusable, metered
 
-SECONDS = 10.0
 APART = 1.2  # least ratio of the two powers
 
 
@@ -30,7 +29,7 @@ def read_calibration(path: Path, meter: str) -> Calibration:
     return Calibration(tuple(tuple(point) for point in contents["points"]), contents["date"])
 
 
-def calibrate(path: Path, meter: Meter, true_w: float, seconds: float = SECONDS) -> str:
+def calibrate(path: Path, meter: Meter, true_w: float, seconds: float) -> str:
     """Reads a meter at a load of known power and adds the point to a file; returns a line of text.
 
     Raises:

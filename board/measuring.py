@@ -33,22 +33,23 @@ def measure(args: argparse.Namespace) -> Tuple[dict, Iterable[str]]:
             raise BoardError(f"--{name} is {getattr(args, name)}; give more than 0, up to {most:g}.")
     deploy = deploy_of(args)
     settings = asked_settings(args, deploy)
+    count = MAX_FRAMES if args.count is None else args.count
+    if not 0 < count <= MAX_FRAMES:
+        raise BoardError(f"--count is {count}; give 1 to {MAX_FRAMES} images.")
+    images = load_images(args.images or deploy.samples, count, deploy.picture.shape, len(deploy.classes))
+    accelerator, simulated = open_accelerator(deploy)
+    meter = meter_of(args, deploy.clock_mhz)
+    if meter.kind == "measured" and simulated:
+        raise BoardError("the simulated board draws no power that a meter could see; give --meter model.")
+    if meter.kind == "measured" and args.seconds < SHORTEST:
+        raise BoardError(f"--seconds is {args.seconds:g}; a meter needs windows of {SHORTEST:g} s or more.")
+    if meter.records and not args.marker:
+        raise BoardError("a meter that records by itself needs marks of the windows; give --marker FILE.")
+    marker = Marker(args.marker) if args.marker else lambda begins: None
+    labelled = args.images is not None and bool((images.labels >= 0).any())
+    batch = args.batch or (SIMULATED_BATCH if simulated else BATCH)
     log = EnergyLog(args.log)
     try:
-        count = MAX_FRAMES if args.count is None else args.count
-        if not 0 < count <= MAX_FRAMES:
-            raise BoardError(f"--count is {count}; give 1 to {MAX_FRAMES} images.")
-        images = load_images(args.images or deploy.samples, count, deploy.picture.shape, len(deploy.classes))
-        accelerator, simulated = open_accelerator(deploy)
-        meter = meter_of(args, deploy.clock_mhz)
-        if meter.kind == "measured" and simulated:
-            raise BoardError("the simulated board draws no power that a meter could see; give --meter model.")
-        if meter.kind == "measured" and args.seconds < SHORTEST:
-            raise BoardError(f"--seconds is {args.seconds:g}; a meter needs windows of {SHORTEST:g} s or more.")
-        if meter.records and not args.marker:
-            raise BoardError("a meter that records by itself needs marks of the windows; give --marker FILE.")
-        labelled = args.images is not None and bool((images.labels >= 0).any())
-        batch = args.batch or (SIMULATED_BATCH if simulated else BATCH)
         measurement = Measurement(
             deploy,
             accelerator,
@@ -61,14 +62,15 @@ def measure(args: argparse.Namespace) -> Tuple[dict, Iterable[str]]:
             SimulatedTime(deploy.clock_mhz) if simulated else BoardTime(),
             progress,
             (lambda: None) if simulated else chip_temperature,
-            Marker(args.marker) if args.marker else lambda begins: None,
+            marker,
         )
         if log.cut:
-            progress(f"{log.path} ended in a torn record, which is cut off")
+            progress(f"{log.path} ended in a torn record, which is cut off\n")
         if measurement.resumed:
-            progress(f"going on with session {measurement.session} after {measurement.resumed} windows")
+            progress(f"going on with session {measurement.session} after {measurement.resumed} windows\n")
         results = measurement.run()
     finally:
+        progress("")
         log.close()
     if not results:
         lines = [f"  all windows are in {log.path}; now, where the recording is: board/run.py --attach csv:FILE --log {log.path}\n"]
@@ -96,7 +98,7 @@ def calibrate_meter(args: argparse.Namespace) -> Tuple[dict, Iterable[str]]:
     meter = meter_of(args, 100.0)
     if meter.kind == "modelled" or meter.records or not args.calibration:
         raise BoardError("--calibrate needs a --meter that answers, and --calibration FILE to write.")
-    line = calibrate(Path(args.calibration), meter, args.calibrate)
+    line = calibrate(Path(args.calibration), meter, args.calibrate, args.seconds)
     return {"said": line.strip()}, [line]
 
 
@@ -144,6 +146,6 @@ def image_version() -> Optional[str]:
 
 
 def progress(line: str) -> None:
-    """A line of progress, where somebody watches."""
+    """A line of progress in the place of the one before, where somebody watches."""
     if sys.stderr.isatty():
-        print(f"\r\x1b[K  {line}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{'  ' if line else ''}{line}", end="", file=sys.stderr, flush=True)

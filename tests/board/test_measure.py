@@ -4,10 +4,12 @@ import json
 import random
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 from equipped import build_of, made
+from waveforms import shown_in
 
 from board.energy_log import read_log
 from board.measure import IDLE, draw_order
@@ -136,7 +138,7 @@ def killed(build, log, after):
     return process.returncode
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_measurement_that_is_killed_goes_on(build, board, log, kills):
     """Every window once, in the order that was drawn first, and the results of all of them."""
     generator, before = random.Random(kills), []
@@ -171,4 +173,85 @@ def test_a_measurement_that_is_killed_goes_on(build, board, log, kills):
 )
 def test_bad_options_of_a_measurement(build, program, log, options, saying):
     program.refuse("--board-dir", build, "--log", log, *SHORT, *options, saying=saying)
-    assert not log.exists() or not log.read_bytes()
+    assert not log.exists()
+
+
+@pytest.fixture
+def sensor(tmp_path):
+    """Folder of an INA226 in the kernel's tree that shows 2 W, with noise, from a thread."""
+    folder = tmp_path / "hwmon0"
+    folder.mkdir()
+    for name, value in (("name", "ina226"), ("power1_input", "2000000"), ("shunt_resistor", "20000"), ("update_interval", "2")):
+        (folder / name).write_text(value.ljust(20) + "\n")
+    over, write = threading.Event(), shown_in(folder / "power1_input")
+
+    def show():
+        noise = random.Random(1)
+        while not over.wait(0.001):
+            write(round(2e6 * noise.uniform(0.9, 1.1)))
+
+    thread = threading.Thread(target=show)
+    thread.start()
+    yield folder
+    over.set()
+    thread.join()
+
+
+AS_ON_A_BOARD = """
+import sys
+from board import measuring, run
+from board.command import open_accelerator
+measuring.open_accelerator = lambda deploy: (open_accelerator(deploy)[0], False)
+measuring.SHORTEST = 0
+sys.exit(run.main(sys.argv[1:]))
+"""
+
+
+def test_the_program_with_a_meter_in_real_time(build, board, log, sensor):
+    """As on a board, with the meter's thread and the driver at once: the board's seconds are ours, so 2 W are 2 J in each of them."""
+    options = ("--measure", "--seconds", 0.6, "--windows", 2, "--mode", "1/16", "--meter", f"ina226:{sensor}", "--batch", 2)
+    done = board("-c", AS_ON_A_BOARD, "--board-dir", build, "--log", log, "--ambient", 20, "--json", *options)
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["kind"] == "measured" and result["meter"]["shunt_ohm"] == pytest.approx(0.02) and result["ambient_c"] == 20
+    assert result["power_w"] == pytest.approx(2, rel=0.03) == result["idle_w"]
+    mean = sum(2e3 * seconds / frames for seconds, _, frames in result["windows"]) / 2
+    assert result["energy_per_inference_mj"]["mean"] == pytest.approx(mean, rel=0.05)
+    assert all(seconds >= 0.6 for seconds, _, _ in result["windows"]) and 0 < result["sampling_error"] < 0.05
+    assert "measured (ina226)" in board("-c", AS_ON_A_BOARD, "--board-dir", build, "--log", log, *options).stdout
+
+
+def test_a_simulated_board_is_not_measured(build, program, log, sensor, tmp_path):
+    here = ("--board-dir", build, "--log", log, "--measure")
+    program.refuse(*here, "--meter", f"ina226:{sensor}", saying="the simulated board draws no power that a meter could see")
+    program.refuse(*here, "--meter", "recorded", "--marker", sensor / "name", saying="the simulated board draws no power")
+    program.refuse(*here, "--calibration", tmp_path / "x", saying="the model has no calibration; give --idle-watts")
+
+
+def test_a_calibration_on_the_command_line(build, program, sensor, tmp_path):
+    path = tmp_path / "ina226.json"
+    meter = ("--meter", f"ina226:{sensor}", "--calibration", path, "--seconds", 0.4)
+    done = program(*meter, "--calibrate", 1.9)
+    assert done.code == 0 and done.out.endswith("has 1 of two points\n"), done.err
+    assert json.loads(path.read_text())["points"][0][0] == pytest.approx(2, rel=0.05)
+    program.refuse(*meter, "--calibrate", 1.9, saying="make no line; use loads that differ by 1.2 times or more")
+    program.refuse(*meter, "--calibrate", -1, saying="--calibrate is -1; give the true power")
+    program.refuse(
+        "--calibrate", 1, "--meter", f"ina226:{sensor}", saying="--calibrate needs a --meter that answers, and --calibration FILE"
+    )
+    program.refuse(
+        "--measure", "--board-dir", build, *meter, saying="has 1 of two points; add one with --calibrate W at another load"
+    )
+
+
+def test_the_recording_of_another_program_needs_no_pynq(tmp_path, log):
+    """--attach, with the numpy of a desktop."""
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "board/run.py", "--attach", f"csv:{tmp_path}/none.csv", "--log", log],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "none.csv cannot be read (No such file or directory); name the meter's CSV file." in done.stderr
