@@ -55,7 +55,9 @@ def scatter(points: Sequence[Point], label: str, series: Sequence[str] = ()) -> 
     parts = []
     for tick in x_ticks:
         parts.append(f'<path class="grid" d="M{x_of(tick):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text x="{x_of(tick):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{tick:,.12g}</text>')
+        parts.append(
+            f'<text x="{x_of(tick):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{_short(tick, x_ticks[-1])}</text>'
+        )
     for tick in y_ticks:
         parts.append(f'<path class="grid" d="M{LEFT} {y_of(tick):.1f}H{LEFT + PLOT}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y_of(tick) + 4:.1f}" text-anchor="end">{tick:,.12g}</text>')
@@ -118,6 +120,11 @@ def _mark(x, y, series, title):
 
 def _ticks(low, high):
     return [float(tick) for tick in MaxNLocator(6).tick_values(low, high)]
+
+
+def _short(tick, last):
+    """A tick's label; in millions where the last one is that large, so that labels do not run into one another."""
+    return f"{tick / 1e6:,.12g} M" if last >= 1e6 else f"{tick:,.12g}"
 
 
 def _scale(low, high, begin, end):

@@ -12,6 +12,7 @@ import pytest
 from flow.cli import main
 from flow.data import load
 from flow.models import create, initialise
+from flow.page.charts import FONT, HEIGHT, Point, scatter
 from flow.pictures.measure import skips
 from flow.training.checkpoint import save_model
 
@@ -108,6 +109,20 @@ def test_heat_maps_are_what_the_gates_decided(gated):
         counts = np.unique(labels, return_counts=True)[1]
         assert (shares * counts).sum() / counts.sum() == pytest.approx(found.layers[name])
         assert all(f"{name}, class {at}: {share:.1%} skipped" in titles for at, share in enumerate(shares))
+
+
+@pytest.mark.parametrize("most", [0.3, 97, 15_000, 140_000, 7_700_000, 99_000_000])
+def test_labels_of_an_axis_stand_apart(most):
+    text = scatter([Point(most / 5, 0.5, "a"), Point(most, 0.7, "b")], "cost")
+    labels = [
+        (float(x), label)
+        for x, y, label in re.findall(r'<text x="([\d.]+)" y="(\d+)" text-anchor="middle">([^<]+)<', text)
+        if int(y) < HEIGHT - 10
+    ]
+    widths = [FONT * len(label) for _, label in labels]
+    for (left, _), (right, _), first, second in zip(labels, labels[1:], widths, widths[1:]):
+        assert left + first / 2 + FONT < right - second / 2, labels
+    assert len(labels) >= 4
 
 
 def test_names_are_text(gated, tmp_path):
