@@ -201,6 +201,8 @@ AS_ON_A_BOARD = """
 import sys
 from board import measuring, run
 from board.command import open_accelerator
+from board.meters import trace
+trace.GAP_SECONDS = 5  # of a machine that does other things
 measuring.open_accelerator = lambda deploy: (open_accelerator(deploy)[0], False)
 measuring.SHORTEST = 0
 sys.exit(run.main(sys.argv[1:]))
@@ -230,10 +232,17 @@ def test_a_simulated_board_is_not_measured(build, program, log, sensor, tmp_path
 def test_a_calibration_on_the_command_line(build, program, sensor, tmp_path):
     path = tmp_path / "ina226.json"
     meter = ("--meter", f"ina226:{sensor}", "--calibration", path, "--seconds", 0.4)
-    done = program(*meter, "--calibrate", 1.9)
+
+    def read(watts):
+        """Again where this machine did other things for too long."""
+        answers = (program(*meter, "--calibrate", watts) for _ in range(10))
+        return next(done for done in answers if "gave no sample" not in done.err)
+
+    done = read(1.9)
     assert done.code == 0 and done.out.endswith("has 1 of two points\n"), done.err
     assert json.loads(path.read_text())["points"][0][0] == pytest.approx(2, rel=0.05)
-    program.refuse(*meter, "--calibrate", 1.9, saying="make no line; use loads that differ by 1.2 times or more")
+    again = read(1.9)
+    assert again.code == 2 and "make no line; use loads that differ by 1.2 times or more" in again.err
     program.refuse(*meter, "--calibrate", -1, saying="--calibrate is -1; give the true power")
     program.refuse(
         "--calibrate", 1, "--meter", f"ina226:{sensor}", saying="--calibrate needs a --meter that answers, and --calibration FILE"
