@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Deploy:
         folder: where it lies.
         model, board, clock_mhz: of the build.
         engine_hash: first 32 bits of the engine's SHA-256, as the hardware's register holds them.
+        build: SHA-256 of the engine and the network, in hex.
         classes: names of the classes.
         class_order: the class of each of the hardware's logits, int64 [classes].
         picture: Picture, what pictures it takes.
@@ -45,6 +46,7 @@ class Deploy:
         interface: the parsed interface.json.
         gates, layers: what decides in a frame, and what the convolutions have to do with it.
         exits: where a frame may stop early.
+        logit_scale: what one unit of the logits stands for.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class Deploy:
     board: str
     clock_mhz: float
     engine_hash: int
+    build: str
     classes: List[str]
     class_order: np.ndarray
     picture: Picture
@@ -60,6 +63,7 @@ class Deploy:
     gates: List[Gate]
     layers: List[Work]
     exits: List[Exit]
+    logit_scale: float
 
     @property
     def samples(self) -> Path:
@@ -193,6 +197,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         contents["board"],
         float(contents["clock_mhz"]),
         int(contents["engine_hash"][:8], 16),
+        hashlib.sha256(f"{contents['engine_hash']} {contents['files']['network.bin']}".encode()).hexdigest(),
         contents["classes"],
         np.array(contents["class_order"] or range(len(contents["classes"]))),
         picture,
@@ -201,26 +206,34 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         gates,
         layers,
         exits,
+        float(contents["logit_scale"]),
     )
 
 
-def find_deploy(builds: Union[str, Path], model: Optional[str] = None) -> Deploy:
+def find_deploy(places: Sequence[Union[str, Path]], model: Optional[str] = None) -> Deploy:
     """The deploy folder of `model`, or without a model the one that was built last.
 
     Args:
-        builds: folder that holds one folder per model, e.g. build/.
+        places: folders that hold one folder per model, e.g. build/; the deploy folder lies in it, or is it.
 
     Raises:
         BoardError: there is none.
     """
-    found = sorted(Path(builds).glob("*/deploy/modes.json"), key=lambda path: path.stat().st_mtime)
+    found = [
+        (path.stat().st_mtime, path.parent.parent.name, path.parent)
+        for place in places
+        for path in Path(place).glob("*/deploy/modes.json")
+    ]
+    found += [
+        (path.stat().st_mtime, path.parent.name, path.parent) for place in places for path in Path(place).glob("*/modes.json")
+    ]
     if model is None and not found:
-        raise BoardError(f"there is no deploy folder in {builds}; make one with: make bitstream MODEL=resnet8.")
-    for path in reversed(found):
-        if model in (None, path.parent.parent.name):
-            return open_deploy(path.parent)
-    known = f"built are {', '.join(sorted(path.parent.parent.name for path in found))}" if found else "nothing is built yet"
-    raise BoardError(f"there is no build of {model!r} in {builds} ({known}); make it with: make bitstream MODEL={model}.")
+        raise BoardError(f"there is no deploy folder in {places[0]}; make one with: make bitstream MODEL=resnet8.")
+    for _, name, folder in sorted(found, reverse=True):
+        if model in (None, name):
+            return open_deploy(folder)
+    known = f"built are {', '.join(sorted({name for _, name, _ in found}))}" if found else "nothing is built yet"
+    raise BoardError(f"there is no build of {model!r} in {places[0]} ({known}); make it with: make bitstream MODEL={model}.")
 
 
 def _check_files(folder, files, remedy):

@@ -168,6 +168,8 @@ def check_description(contents: dict) -> None:
         isinstance(classes, list) and 0 < len(classes) < 256 and all(map(is_text, classes)),
         "modes.json: classes is no list of names",
     )
+    scale = contents.get("logit_scale")
+    need(is_number(scale, 0, 1e9) and scale > 0, f"modes.json: logit_scale is {_short(scale)}")
     need("class_order" in contents, "modes.json: there is no class_order")
     order = contents["class_order"]
     need(

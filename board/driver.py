@@ -8,7 +8,7 @@ import atexit
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -53,6 +53,23 @@ class Batch:
     cycles: int
 
 
+@dataclass(frozen=True)
+class Order:
+    """What the N frames of a batch are told.
+
+    Attributes:
+        modes: N board.deploy.Mode, the mode of each frame.
+        thresholds: sums from which a channel gate and a layer gate say yes; 0: from probability one half on.
+        forced: uint8 [all], decisions in place of the gates' own; None: they decide.
+        halting: where frames stop early; None: nowhere.
+    """
+
+    modes: Sequence[Mode]
+    thresholds: Tuple[int, int] = (0, 0)
+    forced: Optional[np.ndarray] = None
+    halting: Optional[Halting] = None
+
+
 class Accelerator:
     """The accelerator of a deploy folder, loaded onto the active device, and its network into it.
 
@@ -71,6 +88,7 @@ class Accelerator:
         _release()  # loading cuts transfers off, and memory that is still written to must not be lost sight of
         self._deploy = deploy
         self._allocate = pynq.allocate
+        self._slots: Dict[int, tuple] = {}
         self._offsets = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
         self._fields = {
             (register, name): (low, width)
@@ -108,7 +126,8 @@ class Accelerator:
         Raises:
             BoardError: the accelerator is busy, refuses the image, or does not answer; it then holds no network.
         """
-        self._begin()
+        _release()
+        self._idle()
         buffer = self._buffer((len(network),), np.uint8)
         buffer[:] = network
         buffer.flush()
@@ -143,11 +162,8 @@ class Accelerator:
 
         Args:
             pixels: uint8 [N, height, width, colours], as `deploy.picture` says.
-            modes: N board.deploy.Mode, the mode of each frame.
+            modes, thresholds, forced, halting: see Order.
             timeout: seconds without a new result after which the batch counts as lost.
-            thresholds: sums from which a channel gate and a layer gate say yes; 0: from probability one half on.
-            forced: uint8 [all], decisions in place of the gates' own; None: they decide.
-            halting: where frames stop early; None: nowhere.
 
         A batch that does not end, or is interrupted, is given up: the accelerator is reset, and its buffers live on
         until no transfer is under way.
@@ -155,53 +171,49 @@ class Accelerator:
         Raises:
             BoardError: the accelerator is busy, reports an error, does not answer, or ends without all records.
         """
-        frames = len(pixels)
-        picture = self._deploy.picture
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != picture.shape or not frames or frames != len(modes):
-            height, width, colours = picture.shape
-            raise BoardError(
-                f"a batch of {pixels.dtype} {list(pixels.shape)} with {len(modes)} modes cannot run; "
-                f"give uint8 [N, {height}, {width}, {colours}] and N modes."
-            )
-        self._begin()
-        source = self._buffer((frames, picture.frame_bytes), np.uint8)
-        mode_list = self._buffer((frames,), np.uint8)
-        records = self._buffer((frames, self._record_words), np.uint32)
-        picture.to_frames(pixels, source)
-        mode_list[:] = [mode.index for mode in modes]
-        records[:] = 0
-        for buffer in (source, mode_list, records):
-            buffer.flush()
+        order = Order(modes, thresholds, forced, halting)
+        (batch,) = self.stream([pixels], lambda frames: order, timeout)
+        return batch
 
-        self._write("source", source.device_address)
-        self._write("destination", records.device_address)
-        self._write("mode_list", mode_list.device_address)
-        self._write("frames", frames)
-        if self._deploy.gates:
-            self._write("gate_threshold", thresholds[0] & 0xFFFFFFFF)
-            self._write("layer_threshold", thresholds[1] & 0xFFFFFFFF)
-            self._write("forced", 0 if forced is None else self._bit("forced", "enable"))
-            if forced is not None:
-                padded = np.pad(np.asarray(forced, np.uint8), (0, -len(forced) % 32))
-                for word in np.packbits(padded, bitorder="little").view("<u4"):
-                    self._write("forced_word", word)
-        if self._deploy.exits:
-            self._write("exits", 0)
-            for mode, limits in halting.limits.items() if halting else ():
-                self._write("exits", self._bit("exits", "enable") | mode << self._fields["exits", "mode"][0])
-                for limit, margin in zip(limits, halting.margins):
-                    self._write("exit_limit", limit)
-                    self._write("exit_margin", margin)
+    def stream(self, batches: Iterable[np.ndarray], orders: Callable[[int], Order], timeout: float = 10.0) -> Iterator[Batch]:
+        """Run any number of batches, in the memory of two: the next is made ready while one runs.
+
+        Args:
+            batches: uint8 [N, height, width, colours] each.
+            orders: number of frames -> what they are told; asked when a batch starts, and not when it is made ready.
+            timeout: see `run`, and what it says of a batch that does not end; one that runs when the caller closes the iterator is given up
+                too.
+
+        Yields:
+            Batch of each, in order.
+
+        Raises:
+            BoardError: see `run`.
+        """
+        _release()
+        running = None
         try:
-            self._write("control", self._bit("control", "start"))
-            self._wait(frames, timeout)
-        except BaseException:  # an interrupt from the keyboard too
-            _give_up(self, (source, mode_list, records))
+            for number, pixels in enumerate(batches):
+                ready = self._prepare(pixels, number % 2)
+                finished = running and self._finish(*running, timeout)
+                running = None
+                order = orders(len(pixels))
+                if len(order.modes) != len(pixels):
+                    raise self._no_batch(pixels, order.modes)
+                self._tell(ready, order)
+                running = ready, order
+                self._write("control", self._bit("control", "start"))
+                if finished:
+                    yield self._unpack(*finished)
+            finished = running and self._finish(*running, timeout)
+            running = None
+            if finished:
+                yield self._unpack(*finished)
+        except BaseException:  # an interrupt from the keyboard, and a caller that wants no more
+            if running:
+                self._slots.clear()
+                _give_up(self, running[0])
             raise
-        cycles = self._read("cycles")
-        self._write("irq", self._bit("irq", "pending"))
-        records.invalidate()
-        return self._unpack(np.array(records), modes, halting, cycles)
 
     def rest(self) -> bool:
         """Waits until no batch and no transfer is under way, at most DRAIN_SECONDS; returns whether that is so."""
@@ -215,6 +227,70 @@ class Accelerator:
     def reset(self) -> None:
         """Gives up the batch under way; `rest` tells when the transfers that have begun are over."""
         self._write("control", self._bit("control", "reset"))
+
+    def _no_batch(self, pixels, modes=None):
+        height, width, colours = self._deploy.picture.shape
+        with_modes = "" if modes is None else f" with {len(modes)} modes"
+        return BoardError(
+            f"a batch of {pixels.dtype} {list(pixels.shape)}{with_modes} cannot run; "
+            f"give uint8 [N, {height}, {width}, {colours}] and N modes."
+        )
+
+    def _prepare(self, pixels, slot):
+        """Buffers of one of two slots with the frames in them: (source, mode list, records)."""
+        frames, picture = len(pixels), self._deploy.picture
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != picture.shape or not frames:
+            raise self._no_batch(pixels)
+        buffers = self._slots.get(slot)
+        if buffers is None or len(buffers[0]) != frames:
+            self._slots.pop(slot, None)
+            buffers = None  # their memory is free before more is asked for
+            source = self._buffer((frames, picture.frame_bytes), np.uint8)
+            mode_list = self._buffer((frames,), np.uint8)
+            records = self._buffer((frames, self._record_words), np.uint32)
+            buffers = self._slots[slot] = (source, mode_list, records)
+        source, _, records = buffers
+        picture.to_frames(pixels, source)
+        records[:] = 0
+        source.flush()
+        records.flush()
+        return buffers
+
+    def _tell(self, buffers, order):
+        """Sets the registers for a batch."""
+        self._idle()
+        source, mode_list, records = buffers
+        mode_list[:] = [mode.index for mode in order.modes]
+        mode_list.flush()
+        self._write("source", source.device_address)
+        self._write("destination", records.device_address)
+        self._write("mode_list", mode_list.device_address)
+        self._write("frames", len(source))
+        if self._deploy.gates:
+            thresholds, forced = order.thresholds, order.forced
+            self._write("gate_threshold", thresholds[0] & 0xFFFFFFFF)
+            self._write("layer_threshold", thresholds[1] & 0xFFFFFFFF)
+            self._write("forced", 0 if forced is None else self._bit("forced", "enable"))
+            if forced is not None:
+                padded = np.pad(np.asarray(forced, np.uint8), (0, -len(forced) % 32))
+                for word in np.packbits(padded, bitorder="little").view("<u4"):
+                    self._write("forced_word", word)
+        if self._deploy.exits:
+            self._write("exits", 0)
+            halting = order.halting
+            for mode, limits in halting.limits.items() if halting else ():
+                self._write("exits", self._bit("exits", "enable") | mode << self._fields["exits", "mode"][0])
+                for limit, margin in zip(limits, halting.margins):
+                    self._write("exit_limit", limit)
+                    self._write("exit_margin", margin)
+
+    def _finish(self, buffers, order, timeout):
+        """Waits for a batch; returns its records, its order and its cycles."""
+        self._wait(len(buffers[0]), timeout)
+        cycles = self._read("cycles")
+        self._write("irq", self._bit("irq", "pending"))
+        buffers[2].invalidate()
+        return np.array(buffers[2]), order, cycles
 
     def _check_identity(self):
         deploy = self._deploy
@@ -239,6 +315,16 @@ class Accelerator:
                 f"{deploy.folder} mixes two builds: a record of {self._record_words} words is too short for interface.json; {remedy}."
             )
 
+    def _idle(self):
+        if self._field("status", "busy"):
+            raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
+
+    def _refused(self, status, what):
+        if self._field("status", "error", status):
+            code = self._field("status", "error_code", status)
+            name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
+            raise BoardError(f"the accelerator refused {what} with {name} (code {code}); check the modes and {self._deploy.remedy}.")
+
     def _wait(self, frames, timeout):
         done, deadline = 0, time.monotonic() + timeout
         while True:
@@ -262,21 +348,9 @@ class Accelerator:
                 f"the accelerator stopped after {done} of {frames} frames without an error; let no other program use it, and run again."
             )
 
-    def _begin(self):
-        """Nothing is under way from here on."""
-        _release()
-        if self._field("status", "busy"):
-            raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
+    def _unpack(self, records, order, cycles):
+        modes, halting = order.modes, order.halting
 
-    def _refused(self, status, what):
-        if self._field("status", "error", status):
-            code = self._field("status", "error_code", status)
-            name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
-            raise BoardError(
-                f"the accelerator refused {what} with {name} (code {code}); check the modes and {self._deploy.remedy}."
-            )
-
-    def _unpack(self, records, modes, halting, cycles):
         def column(name):
             return records[:, self._words[name]].astype(np.int64)
 

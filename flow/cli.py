@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from flow.atomic import refusal
 from flow.errors import GatefoldError
 
-COMMANDS = ("train", "teach", "evaluate", "search", "profile", "build", "simulate", "report")
+COMMANDS = ("train", "teach", "evaluate", "search", "profile", "build", "deliver", "simulate", "report")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -46,6 +46,7 @@ def _terminable() -> Iterator[None]:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 with one sentence on stderr."""
     args = make_parser().parse_args(argv)
+    args.words = sys.argv[1:] if argv is None else argv
     try:
         with _terminable():
             return args.run(args) or 0

@@ -60,8 +60,8 @@ def test_values_arrive_as_they_are(clone, value):
     for given in ("argument", "environment"):
         (clone / "log").unlink(missing_ok=True)
         own = ("CLASSES", "SAMPLES", "MEAN", "DEVIATION")
-        names = dict.fromkeys(("MODEL", "MODE", "COUNT", "BOARD", "CHECKPOINT", "JOBS", *own), value)
-        for target in ("bitstream", "run", "report", "test"):
+        names = dict.fromkeys(("MODEL", "MODE", "COUNT", "BOARD", "CHECKPOINT", "JOBS", "HOST", "FOLDER", *own), value)
+        for target in ("bitstream", "run", "report", "deploy", "test"):
             if given == "argument":
                 done = make(clone, target, *(f"{name}={value}" for name, value in names.items()))
             else:
@@ -69,7 +69,9 @@ def test_values_arrive_as_they_are(clone, value):
             assert done.returncode == 0, done.stderr
         given = [f"--{name.lower()}={value}" for name in own]
         build = ["build", f"--board={value}", f"--checkpoint={value}", *given, "--", value]
-        assert calls(clone, ".venv/bin/gatefold") == [build, build, ["report", f"--board={value}", *given[2:], "--", value]]
+        report = ["report", f"--board={value}", *given[2:], "--", value]
+        deploy = ["deliver", f"--host={value}", f"--folder={value}", "--", value]
+        assert calls(clone, ".venv/bin/gatefold") == [build, build, report, deploy]
         script, tests = calls(clone, ".venv/bin/python")
         assert script == ["hw/shell/implement.py", "--if-installed", "--", f"build/{value}"]
         assert tests[2:4] == ["-n", value]

@@ -157,6 +157,80 @@ assert (accelerator.run(images, modes).logits == right.logits).all()
 """)
 
 
+def test_batches_in_turn(check):
+    """Each is made ready while the one before it runs, in the buffers of two, and gives what it gives alone."""
+    check("""
+from board.driver import Order
+pictures = np.random.default_rng(3).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+sizes = [8, 8, 8, 8, 5, 3]
+names = ["full", "1/16", "1/4", "1/2", "1/8"]
+busy, told, addresses = [], [], set()
+def batches():
+    at = 0
+    for size in sizes:
+        busy.append(registers.read(offset["status"]) & 1)
+        yield pictures[at : at + size]
+        at += size
+def orders(frames):
+    addresses.add(registers.read(offset["source"]))
+    told.append(frames)
+    return Order(deploy.mode_sequence(names[len(told) % 5], frames))
+memories = lambda: len(device._memories)
+before, found = memories(), []
+for batch in accelerator.stream(batches(), orders):
+    found.append(batch)
+    assert memories() <= before + 6
+assert busy == [0, 1, 1, 1, 1, 1] and told == sizes and len(addresses - {0}) == 2
+at = 0
+for number, (batch, size) in enumerate(zip(found, sizes)):
+    alone = accelerator.run(pictures[at : at + size], deploy.mode_sequence(names[(number + 1) % 5], size))
+    assert (batch.logits == alone.logits).all() and (batch.frame_cycles == alone.frame_cycles).all()
+    at += size
+""")
+
+
+def test_a_stream_that_ends_early(check):
+    """By its reader, by its source, by an order that does not fit, and by memory that does not answer: the next batch is its own."""
+    check("""
+from board.driver import Order
+right = accelerator.run(images, modes)
+order = lambda frames: Order(modes)
+def good():
+    batch = accelerator.run(images, modes)
+    assert (batch.logits == right.logits).all() and (batch.frame_cycles == right.frame_cycles).all()
+stream = accelerator.stream([images] * 5, order)
+next(stream)
+stream.close()
+good()
+def broken():
+    yield images
+    raise ValueError("no more")
+for batches, orders, problem in (
+    (broken(), order, ValueError),
+    ([images, images[:1]], order, BoardError),
+    ([images, images[..., :2]], order, BoardError),
+    ([images, images], iter([Order(modes), Order([])]).__next__, BoardError),
+):
+    call = orders if orders is order else lambda frames: orders()
+    try:
+        list(accelerator.stream(batches, call))
+        raise SystemExit("no error")
+    except problem:
+        good()
+stream = accelerator.stream([images] * 5, order, timeout=0.1)
+next(stream)
+device.accelerator.hang()
+try:
+    list(stream)
+    raise SystemExit("no error")
+except BoardError as error:
+    assert "gave no result" in str(error), error
+device.accelerator.hang(False)
+good()
+assert list(accelerator.stream([], order)) == []
+""")
+
+
 def test_an_interrupt_ends_the_batch(check):
     check("""
 from board import driver

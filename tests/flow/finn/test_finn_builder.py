@@ -29,5 +29,5 @@ def test_finns_builder_makes_the_same_engine(tmp_path, monkeypatch):
     theirs = ModelWrapper(str(tmp_path / "out" / "intermediate_models" / "step_map_to_engine.onnx"))
     ours = gatefold_finn.convert(gatefold_finn.read_network(path), gatefold_finn.ENGINE_STEPS, gatefold_finn.NetworkConfig())
     digests = [model.get_nodes_by_op_type("TileEngine")[0] for model in (theirs, ours)]
-    digests = [gatefold_finn.TileEngine(node).get_nodeattr("image_digest") for node in digests]
+    digests = [gatefold_finn.TileEngine(node).get_nodeattr("memories_digest") for node in digests]
     assert digests[0] == digests[1] != ""

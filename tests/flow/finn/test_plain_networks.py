@@ -23,7 +23,8 @@ from qonnx.util.basic import get_by_name
 
 import flow.finn as gatefold_finn
 from flow.cli import main
-from flow.engine.compile import image_digest
+from flow.engine.images import widths
+from flow.engine.network import memories_digest, read_image
 from flow.engine.config import Folding
 from flow.engine.requant import check_matched, hardware, requantise_layer
 from flow.errors import GatefoldError
@@ -214,7 +215,8 @@ ENGINE = ["--p", str(FOLDING.p), "--pe", str(FOLDING.pe), "--r", str(FOLDING.r)]
 
 
 class Engine(NamedTuple):
-    images: dict[str, str]  # its memories, by file
+    memories: dict[str, list[int]]  # name -> words
+    sizes: dict[str, int]  # name -> bits of a word
     logits: np.ndarray
 
 
@@ -226,7 +228,8 @@ def engine_in_rtlsim(graph, images):
     planes = graph.image.planes(images.numpy(), graph.layers[0].in_size)
     feed = {"image": planes.transpose(0, 2, 3, 1).astype(np.float32), "mode": np.zeros((len(images), 1), np.float32)}
     logits = oxe.execute_onnx(model, feed)["logits"].astype(np.int64)
-    return Engine(getHWCustomOp(model.get_nodes_by_op_type("TileEngine")[0]).build().images, logits)
+    compiled = getHWCustomOp(model.get_nodes_by_op_type("TileEngine")[0]).build()
+    return Engine(compiled.memories, widths(compiled.plan.config), logits)
 
 
 @pytest.mark.timeout(1800)
@@ -256,8 +259,7 @@ def test_the_simulated_board_equals_brevitas(name, steps, tmp_path, capsys):
     if steps == plain_networks.A_MINUTE:
         engine = engine_in_rtlsim(graph, images)
         assert np.array_equal(in_order(graph, engine.logits), seen["logits"])
-        deployed = {file.name: file.read_text() for file in (deploy / "images").iterdir() if file.name in engine.images}
-        assert engine.images == deployed
+        assert engine.memories == read_image((deploy / "network.bin").read_bytes(), engine.sizes)
 
     # the commands that take the file's name too
     capsys.readouterr()
@@ -283,8 +285,8 @@ def test_the_simulated_board_equals_brevitas(name, steps, tmp_path, capsys):
     with np.load(deploy / "samples.npz") as samples:
         assert np.array_equal(samples["x"], pictures[: len(samples["x"])]) and samples["names"][1] == "image1"
     node = getHWCustomOp(ModelWrapper(str(tmp_path / "build" / "engine.onnx")).get_nodes_by_op_type("TileEngine")[0])
-    deployed = {file.name: file.read_text() for file in (deploy / "images").iterdir()}
-    assert image_digest(deployed) == node.get_nodeattr("image_digest")
+    deployed = read_image((deploy / "network.bin").read_bytes(), widths(node.layout()[1].config))
+    assert memories_digest(deployed) == node.get_nodeattr("memories_digest")
 
 
 @pytest.mark.parametrize("inside", [True, False])
