@@ -1,11 +1,11 @@
-"""A network with channel gates and early exits, built and run on the simulated board: PyTorch, the layer graph and the board agree on 32
+"""A network with gates and early exits, built and run on the simulated board: PyTorch, the layer graph and the board agree on 32
 images at every exit, by number, by cycles and by the margin of the logits; and what is no exit is refused."""
 
 import json
 
 import numpy as np
 import pytest
-from equipped import IMAGES, MODES, ask, build_of, made
+from equipped import DECIDING, IMAGES, MODES, ask, build_of, deciding
 
 from board.deploy import open_deploy
 from board.exits import halting_of
@@ -18,14 +18,14 @@ from flow.graph.integer import run
 
 @pytest.fixture(scope="module")
 def model():
-    """With DDI's channel gates."""
-    return made("channel")
+    """With DDI's gates."""
+    return deciding()
 
 
 @pytest.fixture(scope="module")
 def built(model, tmp_path_factory):
     """(deploy folder, modes.json, layer graph, EngineConfig) of its build."""
-    return build_of(model, "exits", tmp_path_factory)
+    return build_of(model, DECIDING, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_frames_stop_where_they_are_sure(program, built, pictures, results):
         units = [min(int(np.ceil(value / exit.logit_scale)), OFF - 1) for value, exit in zip(margins, graph.exits, strict=True)]
         answer = ask(program, deploy, "--images", path, "--mode", MODES, "--confidence", text)
         stopped = check(answer, built, results, MODES.split(","), Halting((OFF, OFF), tuple(units)))
-        assert {"0": {0}, "1e30": {2}}.get(text, {0, 1, 2}) == set(stopped.tolist())
+        assert {"0": {0}, "1e30": {2}, f"{real[0]}": {0, 2}}.get(text, {0, 1, 2}) <= set(stopped.tolist())
     answer = ask(program, deploy, "--images", path)  # a batch's exits are its own
     assert (check(answer, built, results, ["full"], None) == 2).all()
 
