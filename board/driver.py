@@ -323,7 +323,9 @@ class Accelerator:
         if self._field("status", "error", status):
             code = self._field("status", "error_code", status)
             name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
-            raise BoardError(f"the accelerator refused {what} with {name} (code {code}); check the modes and {self._deploy.remedy}.")
+            raise BoardError(
+                f"the accelerator refused {what} with {name} (code {code}); check the modes and {self._deploy.remedy}."
+            )
 
     def _wait(self, frames, timeout):
         done, deadline = 0, time.monotonic() + timeout

@@ -1,6 +1,6 @@
 """The simulated accelerator against the integer model and the cycle model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def compare(
     records: Sequence[dict[str, Any]],
     images: np.ndarray,
     modes: Sequence[str],
-    halting: Halting | None = None,
+    halting: Halting | Mapping[str, Halting] | None = None,
     results: dict[str, Result] | None = None,
 ) -> Verification:
     """Compare result records with the integer model.
@@ -55,7 +55,7 @@ def compare(
         records: of each frame, the record's words by name, `logits` and `decisions`.
         images: uint8 [N, height, width, colours].
         modes: name of each frame's mode, [N].
-        halting: where the frames were to stop; None: at the end.
+        halting: where the frames were to stop, in all modes or by mode name; None: at the end.
         results: mode name -> Result of its frames; where they are missing they are added.
 
     Raises:
@@ -65,12 +65,13 @@ def compare(
     results = {} if results is None else results
     seen = Verification(len(records), {}, {}, {})
     for mode in dict.fromkeys(modes):
+        told = halting[mode] if isinstance(halting, Mapping) else halting
         frames = [number for number, name in enumerate(modes) if name == mode]
         if mode not in results:
             results[mode] = run(graph, planes[frames], mode)
         for row, frame in enumerate(frames):
             record = records[frame]
-            expected = {**frame_record(graph, config, mode, results[mode], row, halting), "status": 0}
+            expected = {**frame_record(graph, config, mode, results[mode], row, told), "status": 0}
             cycles = expected.pop("cycles")
             record = {**record, "decisions": list(record["decisions"][: config.decisions])}
             for word, value in expected.items():

@@ -41,6 +41,24 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="LIST",
         help="mode, or modes that the frames take in turn: full,1/16,1/4 (default: full)",
     )
+    exits = parser.add_mutually_exclusive_group()
+    exits.add_argument(
+        "--exit",
+        type=int,
+        metavar="N",
+        help="stop every frame at the early exit N, from 0 on (default: at the network's own classifier)",
+    )
+    exits.add_argument(
+        "--budget",
+        type=int,
+        metavar="CYCLES",
+        help="stop every frame at the last exit that is sure to end within so many clock cycles",
+    )
+    exits.add_argument(
+        "--confidence",
+        metavar="T",
+        help="stop a frame at the first exit whose best logit leads the second by at least T, or by T of a list with one for each exit",
+    )
     parser.add_argument("--count", type=_count, default=16, help="frames (default: %(default)s)")
     parser.add_argument(
         "--data",
@@ -59,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from flow.build.deploy import NETWORK, built_graph, read
+    from flow.build.halting import halting_of
     from flow.build.source import is_file, network_name, qonnx_digest
     from flow.build.verify import compare
     from flow.engine.compile import keep_modes
@@ -88,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         if name not in names:
             raise GatefoldError(f"There is no mode '{name}' in this build; choose from {', '.join(names)}.")
     modes = [wanted[i % len(wanted)] for i in range(args.count)]
+    halting = halting_of(contents, dict.fromkeys(modes), args.exit, args.budget, args.confidence)
     images, labels = _images(args, folder / "deploy", contents)
     graph = keep_modes(built_graph(folder, contents), names)
     config = EngineConfig.of(contents["parameters"])
@@ -102,8 +122,10 @@ def run(args: argparse.Namespace) -> int:
         with Simulator(library, (deploy / NETWORK).read_bytes()) as simulator:
             if args.trace:
                 simulator.trace(args.trace)
-            records, cycles = simulator.run(picture_frames(graph, images), [names.index(mode) for mode in modes], args.stall)
-        compare(graph, config, records, images, modes)
+            told = None if halting is None else [halting[name] for name in names]
+            indices = [names.index(mode) for mode in modes]
+            records, cycles = simulator.run(picture_frames(graph, images), indices, args.stall, halting=told)
+        compare(graph, config, records, images, modes, halting)
 
     order = contents["class_order"] or range(len(contents["classes"]))
     for record in records:
@@ -118,6 +140,7 @@ def run(args: argparse.Namespace) -> int:
         "predictions": [record["class"] for record in records],
         "logits": [record["logits"] for record in records],
         "cycles": [record["cycles"] for record in records],
+        **({"exits": [record["exit"] for record in records]} if contents["exits"] else {}),
         "batch_cycles": cycles,
         "frames_per_s": args.count * clock / cycles,
         "latency_ms": 1e3 * max(record["cycles"] for record in records) / clock,
@@ -127,7 +150,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(result, indent=2))
         return 0
     for frame, (mode, record) in enumerate(zip(modes, records, strict=True)):
-        print(f"frame {frame:>3}  {mode:<5} {contents['classes'][record['class']]:<11} {record['cycles']:>7} cycles")
+        exit = f"  exit {record['exit']}" if contents["exits"] else ""
+        print(f"frame {frame:>3}  {mode:<5} {contents['classes'][record['class']]:<11} {record['cycles']:>7} cycles{exit}")
     print(
         f"{args.count} frames equal to the integer model; batch {cycles} cycles, {result['frames_per_s']:.0f} frames/s at "
         f"{contents['clock_mhz']} MHz"

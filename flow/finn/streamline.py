@@ -28,6 +28,8 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.basic import get_by_name
 from qonnx.util.cleanup import cleanup_model
 
+from flow.finn.settled import SettledModel
+
 ROUNDS = 20
 """More repetitions than any network needs: each moves every scale by at least one node."""
 
@@ -72,7 +74,7 @@ def step_convert_to_finn(model: ModelWrapper, cfg: object) -> ModelWrapper:
 def step_streamline(model: ModelWrapper, cfg: object) -> ModelWrapper:
     """Scales and batch norms move into the thresholds, until the graph stays as it is."""
     before, titles = None, {op: [node.doc_string for node in _by_structure(model, op)] for op in ("Conv", "MatMul")}
-    model = model.transform(BatchNormToAffine()).transform(NeverZero())
+    model = SettledModel(model).transform(BatchNormToAffine()).transform(NeverZero())
     for _ in range(ROUNDS):
         if before == (before := [(node.op_type, *node.input) for node in model.graph.node]):
             break
@@ -80,7 +82,7 @@ def step_streamline(model: ModelWrapper, cfg: object) -> ModelWrapper:
             model = _named(model.transform(step))
     for op, known in titles.items():
         _retitle(model, op, known)
-    return model
+    return model.plain()
 
 
 class FoldIntegerWeights(Transformation):

@@ -150,7 +150,7 @@ class Simulator:
         seed: int = 0,
         *,
         max_cycles: int | None = None,
-        halting: Halting | None = None,
+        halting: Halting | Sequence[Halting] | None = None,
     ) -> tuple[list[dict], int]:
         """Run one batch.
 
@@ -161,7 +161,7 @@ class Simulator:
             stall: per cent of cycles in which each AXI channel, on its own, waits; 0 to 95.
             seed: of the waiting; equal seeds give equal runs.
             max_cycles: give up after so many cycles; default: far more than any network here takes.
-            halting: where frames stop early; None: nowhere.
+            halting: where frames stop early, for all modes or for each mode index; margins are those of the last. None: nowhere.
 
         Returns:
             One dictionary per frame with the record's words by name (frame, mode, exit, class, cycles, tiles, status)
@@ -204,9 +204,10 @@ class Simulator:
             self.write("mode", int(modes) if one_mode else 0)
             self.write("mode_list", 0 if one_mode else BASE + list_offset)
             exits = self.interface.fields["exits"]
-            for mode in range(self.modes) if halting else ():
+            of_modes = [halting] * self.modes if isinstance(halting, Halting) else halting or ()
+            for mode, told in enumerate(of_modes):
                 self.write("exits", exits["enable"].mask | mode << exits["mode"].low)
-                for limit, margin in zip(halting.limits, halting.margins, strict=True):
+                for limit, margin in zip(told.limits, told.margins, strict=True):
                     self.write("exit_limit", limit)
                     self.write("exit_margin", margin)
             if halting is None:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import torch
 
 from flow import models
@@ -24,6 +25,23 @@ def made(gates):
         if name.endswith("linear.bias"):
             parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
     return model.eval()
+
+
+DECIDING = "gated"
+"""Name of the build of `deciding`: whoever asks `build_of` for it gets the one that is there."""
+
+
+def deciding():
+    """With DDI's gates, LSTM and channel gates. What the LSTM reads lies around zero, on random pictures, and differs from picture to
+    picture."""
+    model = made("ddi")
+    stations = model.integer_stations(np.random.default_rng(1).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8))
+    for channels, source in ((16, "stem"), (32, "stage2.block1.conv2")):
+        project = getattr(model.gates.layer, f"project{channels}")
+        averages = torch.from_numpy(stations[source].mean(axis=(2, 3)) * model.output_scale(source)).float()
+        project.weight.data *= 50
+        project.bias.data = -(averages @ project.weight.data.t()).mean(dim=0)
+    return model
 
 
 def build_of(model, name, tmp_path_factory):

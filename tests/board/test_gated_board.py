@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from equipped import IMAGES, ask, build_of, made
+from equipped import DECIDING, IMAGES, ask, build_of, deciding
 
 from flow.build.deploy import built_graph
 from flow.cli import main
@@ -20,26 +20,14 @@ from flow.training.checkpoint import SHIPPED, load_model
 
 @pytest.fixture(scope="module")
 def model():
-    """With DDI's gates, LSTM and channel gates; no frame takes its exits here."""
-    model = made("ddi")
-    spread_projections(model)
-    return model
-
-
-def spread_projections(model):
-    """Let what the LSTM reads lie around zero, on random pictures, and differ from picture to picture."""
-    stations = model.integer_stations(np.random.default_rng(1).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8))
-    for channels, source in ((16, "stem"), (32, "stage2.block1.conv2")):
-        project = getattr(model.gates.layer, f"project{channels}")
-        averages = torch.from_numpy(stations[source].mean(axis=(2, 3)) * model.output_scale(source)).float()
-        project.weight.data *= 50
-        project.bias.data = -(averages @ project.weight.data.t()).mean(dim=0)
+    """No frame takes its exits here."""
+    return deciding()
 
 
 @pytest.fixture(scope="module")
 def gated(model, tmp_path_factory):
     """(deploy folder, layer graph, EngineConfig) of its build."""
-    deploy, _, graph, config = build_of(model, "gated", tmp_path_factory)
+    deploy, _, graph, config = build_of(model, DECIDING, tmp_path_factory)
     return deploy, graph, config
 
 

@@ -7,9 +7,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 import flow.finn as gatefold_finn
 from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
+from flow.engine.sources import RTL
 from flow.errors import GatefoldError
+from flow.finn import tile_engine
 from flow.graph.integer import run
 from flow.graph.random_graph import MODE_NAMES, random_plain, random_resnet
+from flow.simulation.compile import module_ports
 
 PART = "xc7z020clg400-1"
 SMALL = Folding(p=32, pe=1, r=8, v=4)
@@ -181,3 +184,12 @@ def test_stitching_needs_generated_code(graph):
     model = mapped(graph, SMALL, 1)
     with pytest.raises(GatefoldError, match="one TileEngine node"):
         model.transform(gatefold_finn.StitchEngine())
+
+
+def test_what_the_host_says_is_as_wide_as_its_types(tmp_path):
+    """The wrapper is Verilog, which knows no `engine_pkg`."""
+    probe = tmp_path / "probe.sv"
+    sizes = ", ".join(f"input logic [$bits(engine_pkg::{name}_t)-1:0] {name}" for name in ("gate_host", "exit_host"))
+    probe.write_text(f"module probe({sizes}); endmodule\n")
+    ports = module_ports({"probe": ("probe", {})}, [RTL / "engine_pkg.sv", probe])["probe"]
+    assert [ports[name].width for name in ("gate_host", "exit_host")] == [tile_engine.HOST_BITS, tile_engine.EXIT_BITS]

@@ -23,9 +23,9 @@ from qonnx.util.basic import get_by_name
 
 import flow.finn as gatefold_finn
 from flow.cli import main
+from flow.engine.config import Folding
 from flow.engine.images import widths
 from flow.engine.network import memories_digest, read_image
-from flow.engine.config import Folding
 from flow.engine.requant import check_matched, hardware, requantise_layer
 from flow.errors import GatefoldError
 from flow.finn.infer import recognise

@@ -14,7 +14,8 @@ def test_a_name_is_the_network_with_its_shipped_weights(name):
     named, by_file = load_model(name), load_model(SHIPPED / f"{name}.safetensors", base)
     assert (named.name, by_file.name) == (name, base)
     assert brings.items() <= named.options.items() and named.options == by_file.options
-    assert all(torch.equal(value, by_file.state_dict()[key]) for key, value in named.state_dict().items())
+    other = by_file.state_dict()
+    assert all(torch.equal(value, other[key]) for key, value in named.state_dict().items())
 
 
 def test_untrained_it_has_gates_and_exits():

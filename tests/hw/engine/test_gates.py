@@ -11,6 +11,32 @@ from flow.graph.integer import run
 from flow.graph.random_graph import GATE_KINDS, random_gated
 
 SIZE = dict(p=64, pe=2, r=64, v=16)
+TOGETHER = {"ddi": 4, "pooled": 4, "every": 5}
+"""Graphs of one engine, with their seeds: what a kind of gate takes is parameters of it. Squeeze-and-excitation goes with no LSTM."""
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory):
+    """A function: kind -> (graph, library, network image, layout, requantisation table)."""
+    folder, made = tmp_path_factory.mktemp("engines"), {}
+
+    def make(kinds):
+        graphs = [graph_of(kind, seed) for kind, seed in kinds.items()]
+        library, laid_out = prepare(graphs, SIZE, folder)
+        for kind, graph, (layout, table) in zip(kinds, graphs, laid_out, strict=True):
+            made[kind] = graph, library, folder / f"{graph.name}.bin", layout, table
+
+    def graph_of(kind, seed):
+        graph = random_gated(seed) if kind == "every" else random_gated(seed, kinds=(kind,), blocks=(1, 1, 2))
+        graph.name = kind
+        return graph
+
+    def engine(kind):
+        if kind not in made:
+            make(TOGETHER if kind in TOGETHER else {kind: 4})
+        return made[kind]
+
+    return engine
 
 
 def expected_record(graph, layout, table, image, mode):
@@ -28,13 +54,12 @@ def expected_record(graph, layout, table, image, mode):
 @pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=[] if kind in ("ddi", "acs", "pooled") else pytest.mark.slow) for kind in GATE_KINDS]
 )
-def test_every_kind_of_gate_in_every_mode(kind, tmp_path):
-    graph = random_gated(seed=4, kinds=(kind,), blocks=(1, 1, 2))
-    library, ((layout, table),) = prepare([graph], SIZE, tmp_path)
+def test_every_kind_of_gate_in_every_mode(kind, engines):
+    graph, library, network, layout, table = engines(kind)
     rng = np.random.default_rng(0)
     modes = [*graph.modes, *rng.permutation(list(graph.modes))]
     images = rng.integers(0, 256, (len(modes), 3, 32, 32), dtype=np.uint8)
-    with loaded(library, tmp_path / f"{graph.name}.bin", random_reset=7) as model:
+    with loaded(library, network, random_reset=7) as model:
         for seed, pauses in enumerate([(0, 0), (0.4, 0.4)]):
             model.reset()
             for frame, record in enumerate(stream(model, graph, modes, images, pauses, seed)):
@@ -43,11 +68,10 @@ def test_every_kind_of_gate_in_every_mode(kind, tmp_path):
 
 
 @pytest.mark.timeout(600)
-def test_cycles_per_layer_of_gated_frames(tmp_path):
-    graph = random_gated(seed=5)
-    library, ((layout, table),) = prepare([graph], SIZE, tmp_path)
+def test_cycles_per_layer_of_gated_frames(engines):
+    graph, library, network, layout, table = engines("every")
     images = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
-    with loaded(library, tmp_path / f"{graph.name}.bin") as model:
+    with loaded(library, network) as model:
         for image in images:
             for mode in graph.modes:
                 model.reset()

@@ -9,8 +9,11 @@ from flow.simulation.library import Model
 DELAY = 5
 
 
-@pytest.mark.parametrize("dsp", [1, 0])
-@pytest.mark.parametrize("tables, width", [(0, 18), (0, 20), (1, 18), (1, 21)])
+KINDS = [(0, 18, 0), (0, 20, 1), (1, 18, 1), (1, 21, 0)]
+OTHERS = [(0, 18, 1), (0, 20, 0), (1, 18, 0), (1, 21, 1)]
+
+
+@pytest.mark.parametrize("tables, width, dsp", [*KINDS, *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHERS)])
 def test_requantiser(tables, width, dsp, tmp_path):
     rng = np.random.default_rng(width + tables)
     steps = 20000
