@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from flow.atomic import refusal
 from flow.errors import GatefoldError
 
-COMMANDS = ("train", "teach", "evaluate", "search", "profile", "build", "deliver", "simulate", "report")
+COMMANDS = ("train", "teach", "evaluate", "search", "profile", "engine", "build", "deliver", "simulate", "report")
 
 
 def make_parser() -> argparse.ArgumentParser:

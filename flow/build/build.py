@@ -22,6 +22,7 @@ from flow.engine.images import widths
 from flow.engine.interface import INTERFACE_FILE
 from flow.engine.network import read_image
 from flow.engine.select import check_fit
+from flow.engine.shared import text_of
 from flow.errors import GatefoldError
 from flow.graph.exits import Halting
 from flow.graph.integer import Result, picture_frames
@@ -56,6 +57,7 @@ class Request:
         pixels: what a network in a file is given for a pixel; None: what its input's type says.
         classes: text file with the names of its classes, or None.
         samples: .npz with sample images for it, or None.
+        engine: that the network goes onto, of the same folding; None: one is made for it.
         accept: called with the EngineConfig before anything is written, to refuse it; None accepts all that fit.
     """
 
@@ -70,6 +72,7 @@ class Request:
     pixels: "Pixels | None" = None
     classes: Path | None = None
     samples: Path | None = None
+    engine: "EngineConfig | None" = None
     accept: Callable[["EngineConfig"], None] | None = None
 
 
@@ -87,7 +90,7 @@ class Conversion:
 
         self.request, self.source, self.report = request, source, report
         modes = None if request.modes is None else tuple(request.modes)
-        self.config = NetworkConfig(request.folding, request.pixels, modes)
+        self.config = NetworkConfig(request.folding, request.pixels, modes, engine=request.engine)
 
     @cached_property
     def qonnx(self) -> bytes:
@@ -165,7 +168,9 @@ class Build:
         key = digest(self.source.digest, self.source.name)
         yield "export", key, [self.folder / QONNX]
         packages = code_digest("graph", "export", "finn", "engine")
-        key = digest(key, packages, asdict(self.request.folding), self.request.modes, pixels, INTERFACE_FILE)
+        key = digest(
+            key, packages, asdict(self.request.folding), text_of(self.request.engine), self.request.modes, pixels, INTERFACE_FILE
+        )
         yield "finn", key, [self.folder / LAYERS, self.folder / ENGINE]
 
     def _engine(self):

@@ -201,7 +201,7 @@ def _of_network(request):
 
         graph = layer_graph(model)
         graph = keep_modes(graph, request.modes) if request.modes else graph
-        check_fit(graph, plan(graph, request.folding), request.board)
+        check_fit(graph, plan(graph, request.folding, request.engine), request.board)
 
     def qonnx():
         from flow.export.from_model import layer_graph

@@ -1,6 +1,6 @@
 """Parameters of the generated hardware: what a user asks for, and what the RTL takes."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Self
 
 from flow.errors import GatefoldError
@@ -127,6 +127,11 @@ class EngineConfig:
             raise GatefoldError(
                 "The engine's parameters are those of another version of gatefold; build the network again."
             ) from None
+
+    @property
+    def folding(self) -> Folding:
+        """How much it computes at once."""
+        return Folding(**{field.name: getattr(self, field.name) for field in fields(Folding)})
 
     def parameters(self) -> dict[str, int]:
         """RTL parameter name -> value."""

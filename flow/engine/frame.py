@@ -32,12 +32,13 @@ def frame_record(
     """The words `mode`, `exit`, `class`, `cycles` and `tiles` of a frame's record, its `logits` and `decisions` (lists of int); as
     `frame_costs`.
 
-    Gates behind the exit where a frame stops decide nothing: 0.
+    Gates behind the exit where a frame stops decide nothing: 0, as do decisions that the engine has and the network has not.
     """
     costs, exit = frame_costs(graph, config, mode, result, row, halting)
     passed = reached(graph, exit)
     decisions = {gate.name: result.decisions[gate.name][row] for gate in passed if gate.name in result.decisions}
     logits = result.stations[passed[-1].name][row]
+    bits = record_decisions(graph, decisions).tolist()
     return {
         "mode": list(graph.modes).index(mode),
         "exit": exit,
@@ -45,7 +46,7 @@ def frame_record(
         "cycles": sum(cost.cycles for cost in costs.values()),
         "tiles": sum(cost.tiles for cost in costs.values()),
         "logits": logits.tolist(),
-        "decisions": record_decisions(graph, decisions).tolist(),
+        "decisions": [*bits, *[0] * (config.decisions - len(bits))],
     }
 
 

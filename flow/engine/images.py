@@ -109,7 +109,7 @@ def bias_words(graph: LayerGraph, plan: Plan, on: bool = False) -> list[int]:
         if layer.name in plan.biases:
             values = [layer.lstm.output_bias] if layer.kind == "lstm" else layer.bias
             rows.append((plan.biases[layer.name], [LARGEST_BIAS] * layer.decisions if on and layer.decisions else values))
-    biases = [0] * plan.config.biases
+    biases = [0] * max(first + len(values) for first, values in rows)
     for first, values in rows:
         biases[first : first + len(values)] = (int(value) & 0xFFFFFFFF for value in values)
     return biases
@@ -120,11 +120,12 @@ def network_memories(graph: LayerGraph, plan: Plan, table: Requantisations) -> d
     config = plan.config
     kernels = np.zeros((QUARTERS, config.weight_depth), np.uint64)
     requants, vectors = [0] * config.requant_depth, [0] * config.fc_depth
-    kernels_end = requants_end = 0
+    kernels_end = packed_end = requants_end = vectors_end = 0
     products = [(plan.weights[layer.name], layer.weight) for layer in graph.layers if layer.kind in ("linear", "gate")]
     for first, weight in products + plan.products.weight_rows:
         rows = fc_words(weight, config.v)
         vectors[first : first + len(rows)] = rows
+        vectors_end = max(vectors_end, first + len(rows))
     for layer in graph.layers:
         if layer.kind != "conv":
             continue
@@ -132,7 +133,8 @@ def network_memories(graph: LayerGraph, plan: Plan, table: Requantisations) -> d
         if quarters_of(layer, config) > 1:
             quarters = words.reshape(-1, QUARTERS, layer.in_channels).swapaxes(0, 1).reshape(QUARTERS, -1)
             kernels[:, base : base + quarters.shape[1]] = quarters
-            kernels_end = max(kernels_end, base + quarters.shape[1])
+            packed_end = max(packed_end, base + quarters.shape[1])
+            kernels_end = max(kernels_end, packed_end)
             continue
         outputs, inputs = np.indices(words.shape)
         groups = graph.used_groups(layer)[0]  # none of fewer groups
@@ -146,9 +148,9 @@ def network_memories(graph: LayerGraph, plan: Plan, table: Requantisations) -> d
         requants_end = max(requants_end, base + len(words))
     found = {
         "weights": kernels[0, :kernels_end].tolist(),
-        **{f"weights_{quarter}": kernels[quarter, : config.pack].tolist() for quarter in range(1, QUARTERS)},
+        **{f"weights_{quarter}": kernels[quarter, :packed_end].tolist() for quarter in range(1, QUARTERS)},
         "requant": requants[:requants_end],
-        "fc_weights": vectors,
+        "fc_weights": vectors[:vectors_end],
         "fc_bias": bias_words(graph, plan),
         "products": plan.products.words() if config.hidden or config.factors else [],
         "tables": [word for layer in graph.layers[:-1] for word in table_words(layer)] if config.tables else [],

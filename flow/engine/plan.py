@@ -20,6 +20,7 @@ from flow.engine.cost import QUARTERS, packs
 from flow.engine.interface import load_interface
 from flow.engine.products import KINDS, Products, check_excited, check_products, place_products, several
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
+from flow.engine.shared import check_holds
 from flow.errors import GatefoldError
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAP_SIZES, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph, Setting
 
@@ -381,11 +382,12 @@ def _place_sums(graph, lanes):
     return sums, words
 
 
-def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
+def plan(graph: LayerGraph, folding: Folding | None = None, engine: EngineConfig | None = None) -> Plan:
     """Lay a graph out in the engine's memories.
 
     Args:
         folding: the default where omitted.
+        engine: that it goes onto, of that folding; None: one that is made for it.
 
     Raises:
         GatefoldError: the engine lacks what a layer needs; the sentence names the layer.
@@ -398,7 +400,12 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
     maps, residuals, stream_words, inner_words = _place_maps(graph)
     buffers = 2 * image_words(features["planes"], features["image_size"])
 
-    packed = [layer for layer in graph.layers if packs(layer)] if graph.gates and folding.quarters and _quarters_free(graph) else []
+    quarters = engine.pack > 0 if engine else bool(graph.gates) and folding.quarters
+    packed = [layer for layer in graph.layers if packs(layer)] if quarters and _quarters_free(graph) else []
+    if engine and engine.pack and not _quarters_free(graph):
+        raise GatefoldError(
+            f"{graph.name} has pools of 4x4 pixels that quarters of the lanes do not share; build it for an engine of its own."
+        )
     weights, weight_words, alike = {}, 0, {}
     for layer in packed:  # at the same addresses in all of the four memories
         weights[layer.name] = weight_words
@@ -453,6 +460,9 @@ def plan(graph: LayerGraph, folding: Folding | None = None) -> Plan:
         products=max(2, len(products.weights)),
         **features,
     )
+    if engine:
+        check_holds(engine, config, graph.name)
+        config = engine
     return Plan(folding, config, maps, residuals, weights, requants, biases, sums, products)
 
 

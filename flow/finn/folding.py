@@ -1,4 +1,4 @@
-"""Folding attributes that every node of a graph shares with its engine."""
+"""Folding attributes that every node of a graph shares with its engine, and the engine that a graph goes onto."""
 
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 

@@ -10,7 +10,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import qonnx_make_model
 
+from flow.engine.config import EngineConfig
 from flow.engine.network import memories_digest
+from flow.engine.shared import text_of
 from flow.engine.stream import frame_bytes
 from flow.errors import GatefoldError
 from flow.finn.convert import OPS, layer_graph
@@ -85,7 +87,14 @@ class MapToTileEngine(Transformation):
 
     Memories and requantisation are laid out here, so that a layer which the engine lacks is refused here, by name; the node's
     `memories_digest` says which memories follow.
+
+    Args:
+        engine: EngineConfig of the engine that the network goes onto; None: one is made for it.
     """
+
+    def __init__(self, engine: EngineConfig | None = None):
+        super().__init__()
+        self.engine = engine
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         if any(node.op_type == OP for node in model.graph.node):
@@ -95,7 +104,7 @@ class MapToTileEngine(Transformation):
         frames = first.get_nodeattr("numInputVectors")
         engine = helper.make_node(
             OP, ["frame"], ["record"], name=f"{OP}_0", domain=RTL_DOMAIN, backend="fpgadataflow", body=model.graph,
-            mode_names=list(graph.modes), numInputVectors=frames, **attribute_values(folding_of(first)),
+            mode_names=list(graph.modes), numInputVectors=frames, engine=text_of(self.engine), **attribute_values(folding_of(first)),
         )  # fmt: skip
         op = TileEngine(engine)
         op.set_nodeattr("memories_digest", memories_digest(op.build().memories))

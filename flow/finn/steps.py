@@ -19,7 +19,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from qonnx.core.modelwrapper import ModelWrapper
 
-from flow.engine.config import Folding
+from flow.engine.config import EngineConfig, Folding
 from flow.errors import GatefoldError
 from flow.finn.accelerator import MakeAccelerator
 from flow.finn.infer import InferSwitchableLayers
@@ -54,12 +54,14 @@ class NetworkConfig:
         pixels: what the network was given for a pixel in training; None: p where its input is of type UINT8, else p / 255.
         modes: names of the modes that the engine holds, None for all.
         folder: where the accelerator is written, see `MakeAccelerator`.
+        engine: that the network goes onto; None: one is made for it.
     """
 
     folding: Folding = Folding()
     pixels: Pixels | None = None
     modes: tuple[str, ...] | None = None
     folder: Path | None = None
+    engine: EngineConfig | None = None
 
 
 Step = Callable[[ModelWrapper, NetworkConfig], ModelWrapper]
@@ -73,7 +75,7 @@ def step_infer_layers(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
 
 def step_map_to_engine(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
     """The layers become one TileEngine node, with the modes that are wanted."""
-    return model.transform(KeepModes(cfg.modes)).transform(MapToTileEngine())
+    return model.transform(KeepModes(cfg.modes)).transform(MapToTileEngine(cfg.engine))
 
 
 def step_make_accelerator(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:

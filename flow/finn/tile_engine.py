@@ -21,6 +21,7 @@ from flow.engine.frame import frame_record
 from flow.engine.interface import load_interface, write_package
 from flow.engine.plan import Plan, plan
 from flow.engine.requant import hardware
+from flow.engine.shared import of_text
 from flow.engine.sources import RTL
 from flow.engine.stream import frame_bytes
 from flow.errors import GatefoldError
@@ -49,6 +50,7 @@ class TileEngine(RTLBackend, HWCustomOp):
     plane, filled up to whole bursts (`flow.engine.stream.frame_bytes`). Output 0: records [N, words], INT32: the words named in `hw/interface.json`, then the logits, the gates' decisions, then zeros.
     Both are streams of 64 bits. Every frame runs in its own mode.
 
+    `engine` describes the engine that the network goes onto (`flow.engine.shared.text_of`); empty: one that is made for it.
     `memories_digest` is that of what `build` writes into the memories (`flow.engine.network.memories_digest`): who deploys them compares.
     In hardware the node fills its memories itself after each reset, from a network image in block memory (`engine_preload`); an accelerator
     (`flow.finn.accelerator`) gets it from its host.
@@ -63,6 +65,7 @@ class TileEngine(RTLBackend, HWCustomOp):
             "mode_names": ("strings", True, []),
             "mode": ("i", False, 0),
             "memories_digest": ("s", False, ""),
+            "engine": ("s", False, ""),
             "numInputVectors": ("i", False, 1),
         }
 
@@ -85,7 +88,7 @@ class TileEngine(RTLBackend, HWCustomOp):
         Raises:
             GatefoldError: the engine lacks what a layer needs.
         """
-        return _layout(self._body(), folding_of(self))
+        return _layout(self._body(), folding_of(self), self.get_nodeattr("engine"))
 
     def build(self) -> Compiled:
         """All that the compiler derives from the body, memory images included; computed once per body and folding.
@@ -93,7 +96,7 @@ class TileEngine(RTLBackend, HWCustomOp):
         Raises:
             GatefoldError: as `layout`, or a channel has no exact requantisation.
         """
-        return _build(self._body(), folding_of(self))
+        return _build(self._body(), folding_of(self), self.get_nodeattr("engine"))
 
     def _body(self):
         return _Body(get_by_name(self.onnx_node.attribute, "body").g.SerializeToString(deterministic=True))
@@ -218,16 +221,16 @@ class _Body:
 
 
 @functools.lru_cache(maxsize=8)
-def _layout(body: _Body, folding: Folding) -> tuple[LayerGraph, Plan]:
+def _layout(body: _Body, folding: Folding, engine: str) -> tuple[LayerGraph, Plan]:
     proto = GraphProto()
     proto.ParseFromString(body.data)
     graph = layer_graph(ModelWrapper(qonnx_make_model(proto)))
-    return graph, plan(graph, folding)
+    return graph, plan(graph, folding, of_text(engine))
 
 
 @functools.lru_cache(maxsize=8)
-def _build(body: _Body, folding: Folding) -> Compiled:
-    graph, layout = _layout(body, folding)
+def _build(body: _Body, folding: Folding, engine: str) -> Compiled:
+    graph, layout = _layout(body, folding, engine)
     return compile_graph(graph, folding, layout)
 
 
