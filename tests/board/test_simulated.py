@@ -198,12 +198,15 @@ def test_a_stream_that_ends_early(check):
     check("""
 from board.driver import Order
 right = accelerator.run(images, modes)
-order = lambda frames: Order(modes)
+full = deploy.mode_sequence("full", 40)
+images, few = np.zeros((40, 32, 32, 3), np.uint8), images
+order = lambda frames: Order(full)  # long enough to be under way when the stream ends
 def good():
-    batch = accelerator.run(images, modes)
+    batch = accelerator.run(few, modes)
     assert (batch.logits == right.logits).all() and (batch.frame_cycles == right.frame_cycles).all()
 stream = accelerator.stream([images] * 5, order)
 next(stream)
+assert registers.read(offset["status"]) & 1
 stream.close()
 good()
 def broken():
@@ -213,7 +216,7 @@ for batches, orders, problem in (
     (broken(), order, ValueError),
     ([images, images[:1]], order, BoardError),
     ([images, images[..., :2]], order, BoardError),
-    ([images, images], iter([Order(modes), Order([])]).__next__, BoardError),
+    ([images, images], iter([Order(full), Order([])]).__next__, BoardError),
 ):
     call = orders if orders is order else lambda frames: orders()
     try:
