@@ -9,7 +9,7 @@ import itertools
 import os
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Union
 
@@ -42,6 +42,7 @@ class Plan:
         batch: frames per start of the accelerator.
         timeout: see board.driver.
         labelled: whether the images' labels give the accuracy; else it is the build's.
+        images: which they are.
     """
 
     seconds: float
@@ -49,6 +50,7 @@ class Plan:
     batch: int
     timeout: float
     labelled: bool
+    images: str
 
 
 def draw_order(settings: int, windows: int, seed: int) -> List[int]:
@@ -97,7 +99,7 @@ class Measurement:
         fixed = {
             **about,
             "whole_tiles": deploy.all_tiles([next(iter(deploy.modes.values()))]),
-            "plan": {"seconds": plan.seconds, "windows": plan.windows, "batch": plan.batch, "labelled": plan.labelled},
+            "plan": {key: value for key, value in asdict(plan).items() if key != "timeout"},
             "settings": records,
         }
         begun = [one for one in log.records if one["record"] == "session" and {key: one.get(key) for key in fixed} == fixed]

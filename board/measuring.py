@@ -57,7 +57,7 @@ def measure(args: argparse.Namespace) -> Tuple[dict, Iterable[str]]:
             settings,
             images,
             log,
-            Plan(args.seconds, args.windows, batch, args.timeout, labelled),
+            Plan(args.seconds, args.windows, batch, args.timeout, labelled, args.images or "samples"),
             {**about(deploy, simulated), "ambient_c": args.ambient, **about_meter(meter)},
             SimulatedTime(deploy.clock_mhz) if simulated else BoardTime(),
             progress,

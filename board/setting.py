@@ -1,5 +1,6 @@
 """One way to run frames: a mode, and what its gates and exits are told."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
@@ -11,7 +12,7 @@ from board.driver import Order
 from board.exits import Halting, halting_of
 from board.summary import name_of
 
-KEYS = ("mode", "gates", "gate_threshold", "layer_threshold", "exit", "budget_cycles", "confidence")
+KEYS = ("mode", "gates", "gate_threshold", "layer_threshold", "forced", "exit", "budget_cycles", "confidence")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Setting:
             "gates": self.gates,
             "gate_threshold": self.thresholds[0] if gated else None,
             "layer_threshold": self.thresholds[1] if gated else None,
+            "forced": None if self.forced is None else hashlib.sha256(bytes(self.forced)).hexdigest()[:16],
             "exit": self.exit,
             "budget_cycles": self.budget_cycles,
             "confidence": self.confidence,

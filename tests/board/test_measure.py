@@ -73,7 +73,7 @@ def test_labelled_images_give_the_accuracy(build, program, log, tmp_path):
     assert (result["accuracy"], result["accuracy_of"]) == (0.75, "frames")
 
 
-def test_gates_and_exits(program, log, tmp_path_factory):
+def test_gates_and_exits(program, log, tmp_path, tmp_path_factory):
     """Every exit of every mode where nothing is chosen, with the tiles that its frames executed."""
     deploy, contents, *_ = build_of(made("channel"), "exits", tmp_path_factory)
     ends = len(contents["exits"]) + 1
@@ -88,6 +88,15 @@ def test_gates_and_exits(program, log, tmp_path_factory):
     assert by["full", ends - 1]["computation_saved"] > by["full ungated", ends - 1]["computation_saved"] - 0.2
     (one,) = measured(program, deploy, log, "--mode", "full", "--confidence", "0.5")
     assert (one["exit"], one["confidence"]) == (None, "0.5") and one["tiles_per_frame"] > by["full", 0]["tiles_per_frame"]
+    digests = set()
+    for bit in (0, 1):
+        (tmp_path / "forced.json").write_text(json.dumps({gate["name"]: bit for gate in contents["gates"]}))
+        forced = measured(
+            program, deploy, log, "--gate", f"force:{tmp_path / 'forced.json'}", "--mode", "full", "--exit", ends - 1
+        )[0]
+        digests.add(forced["forced"])
+        assert forced["gates"] == "forced" and (forced["computation_saved"] > 0.5) == (bit == 0)
+    assert len(digests) == 2 and None not in digests
 
 
 def test_an_order_is_random_and_has_an_idle_window_on_both_sides():

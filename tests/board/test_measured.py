@@ -109,7 +109,7 @@ def bench(build, tmp_path):
         about = {"network": "resnet8", "build": "0" * 64, "board": "pynq-z2", "clock_mhz": 100.0, "simulated": False, "image": None}
         about.update(ambient_c=21.5, kind="measured", meter={"name": meter.name, **meter.identity}, calibration=None)
         settings = settings_of(deploy, [deploy.modes[name] for name in BUSY_W])
-        plan = Plan(1.0, windows, 4, 10.0, False)
+        plan = Plan(1.0, windows, 4, 10.0, False, "samples")
         measurement = Measurement(
             deploy, Board(world), meter, settings, images, log, plan, about, world, temperature=lambda: 45.5, mark=mark
         )
@@ -172,8 +172,11 @@ def test_a_meter_that_is_unplugged_and_plugged_in_again(bench, tmp_path):
     assert before[-1]["record"] == "problem" and "has stopped answering" in before[-1]["said"]
     windows = [record["number"] for record in before if record["record"] == "window"]
     assert 2 < len(windows) < 12 and windows == list(range(len(windows)))
+    other, _, log = bench(windows=4)  # is no continuation of it
+    assert other.resumed == 0 and other.session != before[0]["session"]
+    log.close()
     measurement, world, log = bench()
-    assert measurement.resumed == len(windows)
+    assert measurement.resumed == len(windows) and measurement.session == before[0]["session"]
     check(measurement.run())
     log.close()
     assert [record["number"] for record in read_log(log.path) if record["record"] == "window"] == list(range(13))
