@@ -1,6 +1,7 @@
 """Block memory that the engine's memories take, in blocks of 18 kbit, as yosys counts them."""
 
 from flow.engine.config import EngineConfig
+from flow.engine.cost import QUARTERS
 from flow.engine.interface import load_interface
 
 ROM_BLOCK_WORDS = 129
@@ -14,6 +15,11 @@ TABLE_WORDS, TABLE_BITS = 64, 10
 def weight_blocks(words: int) -> int:
     """For 36-bit kernel words: four columns of 4096 × 9 bits in 36-kbit blocks, true dual port."""
     return 2 * 4 * -(-words // 4096)
+
+
+def kernel_blocks(config: EngineConfig) -> int:
+    """Of all kernels: the memory that every quarter of the lanes reads, and three for those that quarters have of their own."""
+    return weight_blocks(config.weight_depth) + (QUARTERS - 1) * weight_blocks(config.pack)
 
 
 def requant_blocks(entries: int) -> int:
@@ -46,5 +52,5 @@ def roms(config: EngineConfig) -> list[tuple[int, int, int]]:
 
 def block_memories(config: EngineConfig) -> float:
     """BRAM36 of a whole engine."""
-    blocks = weight_blocks(config.weight_depth) + requant_blocks(config.requant_depth)
+    blocks = kernel_blocks(config) + requant_blocks(config.requant_depth)
     return (blocks + sum(rom_blocks(*rom) for rom in roms(config))) / 2

@@ -1,10 +1,13 @@
 """Counting cells of a mapped hierarchy, and small units through yosys."""
 
+from dataclasses import replace
+
 import pytest
 
-from flow.engine.memories import TABLE_BITS, TABLE_WORDS, rom_blocks, rom_luts
-from flow.engine.plan import WIDE_DSPS
+from flow.engine.memories import TABLE_BITS, TABLE_WORDS, kernel_blocks, rom_blocks, rom_luts
+from flow.engine.plan import WIDE_DSPS, plan
 from flow.errors import GatefoldError
+from flow.graph.random_graph import random_resnet
 from flow.synth.merge import equal_modules
 from flow.synth.resources import count, estimate
 
@@ -112,8 +115,11 @@ def test_a_wide_requantiser_is_two_dsps():
     assert estimate({"TABLES": 1, "ACC_WIDTH": 21}, top="engine_requantiser").total.dsp == WIDE_DSPS
 
 
-def test_weight_column_is_block_memory():
-    assert estimate({"DEPTH": 8192}, top="engine_weights").total.bram36 == 8
+@pytest.mark.parametrize("pack", [4096, pytest.param(0, marks=pytest.mark.slow)])
+def test_kernels_are_block_memory(pack):
+    total = estimate({"DEPTH": 8192, "PACK": pack, "PE": 2}, top="engine_weights").total
+    config = replace(plan(random_resnet(0)).config, weight_depth=8192, pack=pack)
+    assert total.bram36 == kernel_blocks(config) / 2 == (20 if pack else 8)
 
 
 @pytest.mark.parametrize("depth", [128, 129])
