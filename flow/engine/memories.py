@@ -13,8 +13,8 @@ TABLE_WORDS, TABLE_BITS = 64, 10
 
 
 def weight_blocks(words: int) -> int:
-    """For 36-bit kernel words: four columns of 4096 × 9 bits in 36-kbit blocks, true dual port."""
-    return 2 * 4 * -(-words // 4096)
+    """For 36-bit kernel words: four columns of 2048 × 9 bits a block, true dual port."""
+    return 4 * -(-words // 2048)
 
 
 def kernel_blocks(config: EngineConfig) -> int:

@@ -115,11 +115,17 @@ def test_a_wide_requantiser_is_two_dsps():
     assert estimate({"TABLES": 1, "ACC_WIDTH": 21}, top="engine_requantiser").total.dsp == WIDE_DSPS
 
 
-@pytest.mark.parametrize("pack", [4096, pytest.param(0, marks=pytest.mark.slow)])
-def test_kernels_are_block_memory(pack):
-    total = estimate({"DEPTH": 8192, "PACK": pack, "PE": 2}, top="engine_weights").total
-    config = replace(plan(random_resnet(0)).config, weight_depth=8192, pack=pack)
-    assert total.bram36 == kernel_blocks(config) / 2 == (20 if pack else 8)
+@pytest.mark.parametrize(
+    "depth, pack, blocks",
+    [
+        (6144, 1024, 12),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((8192, 0, 8), (8192, 4096, 20), (4096, 2048, 10))),
+    ],
+)
+def test_kernels_are_block_memory(depth, pack, blocks):
+    total = estimate({"DEPTH": depth, "PACK": pack, "PE": 2}, top="engine_weights").total
+    config = replace(plan(random_resnet(0)).config, weight_depth=depth, pack=pack)
+    assert total.bram36 == kernel_blocks(config) / 2 == blocks
 
 
 @pytest.mark.parametrize("depth", [128, 129])
