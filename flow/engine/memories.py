@@ -8,13 +8,16 @@ ROM_BLOCK_WORDS = 129
 """From so many words on, hw/rtl/engine_rom.sv is block memory, where that is left to it."""
 ROM_LUTS = 3
 """Of a bit of a ROM of fewer words: up to 64 of the even and 64 of the odd words, and the choice between them."""
+SMALL_MEMORY = 8192
+"""Words up to which the last block of a column is seen to be half one of 36 kbit: 6,144 words take 1.5 of them, 129,024 take 32."""
 TABLE_WORDS, TABLE_BITS = 64, 10
 """Of a layer's tables, and bits of such a word."""
 
 
 def weight_blocks(words: int) -> int:
-    """For 36-bit kernel words: four columns of 2048 × 9 bits a block, true dual port."""
-    return 4 * -(-words // 2048)
+    """For 36-bit kernel words: four columns of 2048 × 9 bits a block, true dual port; of large memories in pairs of blocks."""
+    blocks = 1 if words <= SMALL_MEMORY else 2
+    return 4 * blocks * -(-words // (2048 * blocks))
 
 
 def kernel_blocks(config: EngineConfig) -> int:
