@@ -1,19 +1,25 @@
 """Block memory that the engine's memories take, in blocks of 18 kbit, as yosys counts them."""
 
 from flow.engine.config import EngineConfig
+from flow.engine.cost import QUARTERS
 from flow.engine.interface import load_interface
 
 RAM_BLOCK_WORDS = 129
 """From so many words on, hw/rtl/engine_ram.sv is block memory, where that is left to it."""
 RAM_LUTS = 3
-"""Of a bit of a ROM of fewer words: up to 64 of the even and 64 of the odd words, and the choice between them."""
+"""Of a bit of fewer words: up to 64 of the even and 64 of the odd words, and the choice between them."""
 TABLE_WORDS, TABLE_BITS = 64, 10
 """Of a layer's tables, and bits of such a word."""
 
 
 def weight_blocks(words: int) -> int:
-    """For 36-bit kernel words: four columns of 4096 × 9 bits in 36-kbit blocks, true dual port."""
-    return 2 * 4 * -(-words // 4096)
+    """For 36-bit kernel words, true dual port: banks of four columns of 4096 × 9 bits, of 2048 where the last one needs no more."""
+    return 4 * -(-words // 2048)
+
+
+def kernel_blocks(config: EngineConfig) -> int:
+    """Of all kernels: the memory that every quarter of the lanes reads, and three for those that quarters have of their own."""
+    return weight_blocks(config.weight_depth) + (QUARTERS - 1) * weight_blocks(config.pack)
 
 
 def requant_blocks(entries: int) -> int:
@@ -46,5 +52,5 @@ def rams(config: EngineConfig) -> list[tuple[int, int, int]]:
 
 def block_memories(config: EngineConfig) -> float:
     """BRAM36 of a whole engine."""
-    blocks = weight_blocks(config.weight_depth) + requant_blocks(config.requant_depth)
+    blocks = kernel_blocks(config) + requant_blocks(config.requant_depth)
     return (blocks + sum(ram_blocks(*ram) for ram in rams(config))) / 2

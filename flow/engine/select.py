@@ -3,7 +3,7 @@
 from flow.engine.boards import Board
 from flow.engine.compile import keep_modes
 from flow.engine.config import Folding
-from flow.engine.memories import block_memories, weight_blocks
+from flow.engine.memories import block_memories, kernel_blocks
 from flow.engine.plan import Plan, plan
 from flow.errors import GatefoldError
 from flow.graph.layers import LayerGraph
@@ -56,7 +56,7 @@ def check_fit(graph: LayerGraph, layout: Plan, board: Board) -> None:
     need = block_memories(layout.config)
     if need <= board.bram36:
         return
-    weights = weight_blocks(layout.config.weight_depth) / 2
+    weights = kernel_blocks(layout.config) / 2
     smaller = smaller_selections(graph, layout, board)
     remedy = f"build it for fewer modes, for example --modes {','.join(smaller[0][0])}" if smaller else "choose a smaller model"
     raise GatefoldError(

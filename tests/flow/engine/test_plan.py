@@ -172,6 +172,10 @@ def test_a_model_that_is_too_large_names_the_remedy():
     big = replace(layout, config=replace(layout.config, weight_depth=129120, requant_depth=13824, modes=5, layers=128))
     with pytest.raises(GatefoldError, match="does not fit xc7z020clg400-1.*--modes"):
         check_fit(graph, big, board)
+    wide = replace(layout, config=replace(layout.config, weight_depth=105472))
+    check_fit(graph, wide, board)
+    with pytest.raises(GatefoldError, match=r"\(140 of them for weights\)"):  # kernels of quarters of the lanes are memory too
+        check_fit(graph, replace(wide, config=replace(wide.config, pack=12288)), board)
 
 
 def test_resnet74_fits_with_fewer_modes():

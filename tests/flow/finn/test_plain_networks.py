@@ -36,7 +36,7 @@ from flow.graph.layers import Setting
 
 ROOT = Path(__file__).parents[3]
 BOARD_PYTHON = ROOT / ".venv-board" / "bin" / "python"
-IMAGES = 32
+IMAGES, STEPS = 32, plain_networks.STEPS
 ULPS = 64
 """Rounding errors of a float convolution, in units in the last place of its result."""
 
@@ -51,7 +51,7 @@ def trained(name, steps):
         return plain_networks.train(make(), shape, steps)
 
 
-def made(name, folder, steps=plain_networks.STEPS):
+def made(name, folder, steps=STEPS):
     """(trained network, images uint8 [N, C, H, W], path of the QONNX file)."""
     network, (_, shape) = trained(name, steps), plain_networks.NETWORKS[name]
     with warnings.catch_warnings():
@@ -144,7 +144,14 @@ TRAINED_LONG = [pytest.param(name, plain_networks.A_MINUTE, marks=pytest.mark.sl
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("name", "steps"), [*((name, plain_networks.STEPS) for name in plain_networks.NETWORKS), *TRAINED_LONG])
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        # The test of the simulated board below compares the logits of "adding".
+        *(pytest.param(name, STEPS, marks=pytest.mark.slow if name == "adding" else ()) for name in plain_networks.NETWORKS),
+        *TRAINED_LONG,
+    ],
+)
 def test_every_station_has_the_same_integers(name, steps, tmp_path):
     network, images, path = made(name, tmp_path, steps)
     model = streamlined(path)
@@ -233,7 +240,7 @@ def engine_in_rtlsim(graph, images):
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("name", "steps"), [("adding", plain_networks.STEPS), *TRAINED_LONG])
+@pytest.mark.parametrize(("name", "steps"), [("adding", STEPS), *TRAINED_LONG])
 def test_the_simulated_board_equals_brevitas(name, steps, tmp_path, capsys):
     """`gatefold build FILE.onnx`, the engine's RTL in FINN's rtlsim and `board/run.py`: arg-max and integer logits of 32 images,
     those of Brevitas and of FINN's road."""

@@ -1,10 +1,13 @@
 """Counting cells of a mapped hierarchy, and small units through yosys."""
 
+from dataclasses import replace
+
 import pytest
 
-from flow.engine.memories import TABLE_BITS, TABLE_WORDS, ram_blocks, ram_luts
-from flow.engine.plan import WIDE_DSPS
+from flow.engine.memories import TABLE_BITS, TABLE_WORDS, kernel_blocks, ram_blocks, ram_luts
+from flow.engine.plan import WIDE_DSPS, plan
 from flow.errors import GatefoldError
+from flow.graph.random_graph import random_resnet
 from flow.synth.merge import equal_modules
 from flow.synth.resources import count, estimate
 
@@ -112,8 +115,17 @@ def test_a_wide_requantiser_is_two_dsps():
     assert estimate({"TABLES": 1, "ACC_WIDTH": 21}, top="engine_requantiser").total.dsp == WIDE_DSPS
 
 
-def test_weight_column_is_block_memory():
-    assert estimate({"DEPTH": 8192}, top="engine_weights").total.bram36 == 8
+@pytest.mark.parametrize(
+    "depth, pack, blocks",
+    [
+        (6144, 1024, 12),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((8192, 0, 8), (8192, 4096, 20), (4096, 2048, 10))),
+    ],
+)
+def test_kernels_are_block_memory(depth, pack, blocks):
+    total = estimate({"DEPTH": depth, "PACK": pack, "PE": 2}, top="engine_weights").total
+    config = replace(plan(random_resnet(0)).config, weight_depth=depth, pack=pack)
+    assert total.bram36 == kernel_blocks(config) / 2 == blocks
 
 
 @pytest.mark.parametrize("depth", [128, 129])

@@ -33,7 +33,7 @@ def lane_pixel(lane, p, stride, out_size):
     return row, column
 
 
-@pytest.mark.parametrize("p", [64, 32])
+@pytest.mark.parametrize("p", [64, pytest.param(32, marks=pytest.mark.slow)])
 def test_align(p, tmp_path):
     rng = np.random.default_rng(p)
     with Model(unit("engine_align", tmp_path, P=p), clock="clk") as model:
