@@ -6,7 +6,7 @@ from flow.engine.interface import load_interface
 
 RAM_BLOCK_WORDS = 129
 """From so many words on, hw/rtl/engine_ram.sv is block memory, where that is left to it."""
-RAM_LUTS = 3
+RAM_LUTS = 4
 """Of a bit of fewer words: up to 64 of the even and 64 of the odd words, and the choice between them."""
 TABLE_WORDS, TABLE_BITS = 64, 10
 """Of a layer's tables, and bits of such a word."""
@@ -40,11 +40,13 @@ def ram_luts(words: int, width: int, least: int = RAM_BLOCK_WORDS) -> int:
 
 
 def rams(config: EngineConfig) -> list[tuple[int, int, int]]:
-    """(words, bits a word, words from which on it is block memory) of the engine's smaller memories: the classifier's weights, the program, and
+    """(words, bits a word, words from which on it is block memory) of the engine's smaller memories: weights and biases of the vector unit, the
+    program, and
     tables where layers have some."""
     tables = [(TABLE_WORDS * config.layers, TABLE_BITS, RAM_BLOCK_WORDS)] if config.tables else []
     return [
         (config.fc_depth, 8 * config.v, RAM_BLOCK_WORDS),
+        (config.biases, 32, RAM_BLOCK_WORDS),
         (config.modes * config.layers, load_interface().descriptor_width, 1),
         *tables,
     ]

@@ -1,7 +1,7 @@
 // The registers that a driver sees (offsets and meanings: hw/interface.json), and the start of a batch.
 //
-// A batch is started by the bit `start` of `control`. A start that cannot be done (no frames, a mode that
-// the network lacks, a misaligned address, no network: tested in this order) sets the error code and the interrupt and
+// A batch is started by the bit `start` of `control`. A start that cannot be done (no frames, no network, a mode that
+// it lacks, a misaligned address: tested in this order) sets the error code and the interrupt and
 // starts nothing. A start while `busy` is ignored, and the flag `ignored` says so. Afterwards exactly one of `done` and `error` is set, and
 // the interrupt is pending. The batch takes its settings in the cycle of the start, so a driver may write the
 // next batch's meanwhile.
@@ -222,9 +222,9 @@ module registers
     // Of the settings, which stand still for more than a cycle before a start.
     always_ff @(posedge clk) begin
       if (frames == '0)                                                 refusal <= ERR_ZERO_FRAMES;
-      else if (mode_list == '0 && mode_word >= 32'(modes))                   refusal <= ERR_BAD_MODE;
-      else if ((source[6:0] | destination[6:0] | mode_list[6:0]) != '0) refusal <= ERR_MISALIGNED_ADDRESS;
       else if (!loaded)                                                 refusal <= ERR_NO_NETWORK;
+      else if (mode_list == '0 && mode_word >= 32'(modes))              refusal <= ERR_BAD_MODE;
+      else if ((source[6:0] | destination[6:0] | mode_list[6:0]) != '0) refusal <= ERR_MISALIGNED_ADDRESS;
       else                                                              refusal <= ERR_NONE;
       if (frames == '0)           load_refusal <= ERR_ZERO_FRAMES;
       else if (source[6:0] != '0) load_refusal <= ERR_MISALIGNED_ADDRESS;

@@ -279,8 +279,9 @@ def test_the_commands_of_the_guide_are_the_programs():
     import re
     import shlex
 
+    from board.command import Parser
     from board.energy_options import add_energy_options
-    from board.run import _Parser, make_parser
+    from board.run import make_parser
 
     text = (ROOT / "docs" / "guide" / "energy.md").read_text()
     commands = re.findall(r"^    \S*python3? board/run.py (.*)$", text, re.M)
@@ -288,7 +289,7 @@ def test_the_commands_of_the_guide_are_the_programs():
     for command in commands:
         args = make_parser().parse_args([word for word in shlex.split(command) if word != "…"])
         assert args.measure or args.attach or args.adaptive or args.calibrate or args.budget_mj or args.meter.startswith("scpi:")
-    parser = _Parser()
+    parser = Parser()
     add_energy_options(parser)
     for option in (word for action in parser._actions for word in action.option_strings if word.startswith("--")):
         if option not in ("--help", "--idle-watts", "--active-watts"):

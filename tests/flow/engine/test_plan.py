@@ -192,7 +192,7 @@ def test_resnet74_fits_with_fewer_modes():
 
 
 def test_a_small_rom_is_no_block_memory():
-    assert (ram_blocks(128, 128), ram_luts(128, 128)) == (0, 384)
+    assert (ram_blocks(128, 128), ram_luts(128, 128)) == (0, 512)
     assert (ram_blocks(129, 128), ram_luts(129, 128)) == (4, 0)
     assert ram_blocks(640, 128) == 8
 

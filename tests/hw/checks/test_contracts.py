@@ -225,9 +225,14 @@ def test_misaligned_batch(contract, name, accelerator):
 
 
 def test_frames_without_a_network(accelerator, pixels):
+    """One was there, and the load of the next one failed."""
+    library, network, _ = accelerator
     choose(NUMBERS["batch.checks.network"])
-    with stops("batch.checks.network"), Simulator(accelerator[0]) as simulator:
-        simulator.run(pixels[:1], FULL)
+    with Simulator(library, network) as simulator:
+        with pytest.raises(GatefoldError, match="reports bad_network"):
+            simulator.load(network[:-128])
+        with stops("batch.checks.network"):
+            simulator.run(pixels[:1], FULL)
 
 
 def test_start_while_busy(accelerator):
