@@ -35,7 +35,7 @@ def test_evaluate_takes_it(capsys):
     [
         (["train", "resnet8-ddi"], "resnet8-ddi is resnet8 with gates; train it as `gatefold train resnet8 --method ddi`"),
         (["build", "resnet38-acs"], "make them with `gatefold train resnet38 --method acs` and name them with --checkpoint"),
-        (["evaluate", "resnet38-ddi"], "No weights of resnet38-ddi are shipped"),
+        (["evaluate", "resnet20-ddi"], "No weights of resnet20-ddi are shipped"),
         (["build", "densenet41-ddi"], "There is no model 'densenet41-ddi'"),
     ],
 )
