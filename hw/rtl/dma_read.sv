@@ -203,6 +203,7 @@ module dma_read
     localparam int unsigned BEAT = $clog2(IMAGE_BEATS);
 
     state_t          state;
+    state_t          after;      // the image, or a burst of a network image; a cycle after what it follows from
     logic [63:0]     modes;
     logic            listed;
     logic [2:0]      slot;
@@ -262,13 +263,20 @@ module dma_read
           IMAGE: begin
             if (failed) state <= DROP;
             else if (received && last_beat) begin
-              if (!load)     state <= (listed && slot == '0 && more) ? LIST : HEADER;
-              else if (!more) state <= DROP;
+              state <= after;
             end
           end
           default: ;
         endcase
       end
+    end
+
+    always_ff @(posedge clk) begin
+      if (load) after <= more ? IMAGE : DROP;
+      else      after <= (listed && slot == '0 && more) ? LIST : HEADER;
+      // Behind the last beat it is low again by itself.
+      if (start)                           last_beat <= 1'b0;
+      else if (state == IMAGE && received) last_beat <= beat == (load ? BEAT'(BURST - 2) : BEAT'(IMAGE_BEATS - 2));
     end
 
     always_ff @(posedge clk) begin
@@ -295,11 +303,9 @@ module dma_read
             left <= left - 1'b1;
             more <= left != 32'd1;
             beat <= '0;
-            last_beat <= 1'b0;
           end
           IMAGE: if (received) begin
             beat <= (load && last_beat) ? '0 : beat + 1'b1;
-            last_beat <= beat == (load ? BEAT'(BURST - 2) : BEAT'(IMAGE_BEATS - 2));
             if (load && last_beat) begin
               left <= left - 1'b1;
               more <= left != 32'd1;

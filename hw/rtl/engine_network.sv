@@ -82,6 +82,9 @@ module engine_network
     logic [31:0] said, wanted;       // blocks that the host says; check sum
     logic [3:0]  place;              // beat of the header, of a word, pair of the eight
     logic [3:0]  memory;
+    logic [15:0] chosen;             // the same, one bit each
+    logic        kernels, written;   // it holds kernels; a word is complete
+    assign load.write = written ? chosen : '0;
     logic [16:0] addr;
     logic [17:0] words;              // left
     logic [63:0] upper;
@@ -107,7 +110,6 @@ module engine_network
     endfunction
     memory_t now;
     always_ff @(posedge clk) now <= memory_of((state == SECTION) ? beat[7:0] : {4'd0, memory});
-    wire kernels = memory >= 4'(MEMORY_WEIGHTS) && memory <= 4'(MEMORY_WEIGHTS_3);
 
     // A section is checked while its first word is gathered.
     logic        fresh;
@@ -117,7 +119,7 @@ module engine_network
 
     always_ff @(posedge clk) begin
         done <= 1'b0;
-        load.write <= '0;
+        written <= 1'b0;
         if (!rst_n) begin
             state <= IDLE;
             error <= ERR_NONE;
@@ -142,7 +144,7 @@ module engine_network
                     UPPER: state <= WORDS;
                     WORDS: begin
                         place <= (complete && !kernels) ? '0 : place + 4'd1;
-                        load.write <= complete ? 16'd1 << memory : '0;
+                        written <= complete && error == ERR_NONE;
                         if (complete && words <= (kernels ? 18'd2 : 18'd1)) state <= SECTION;
                         else if (kernels && place == 4'd7) begin
                             state <= UPPER;
@@ -165,7 +167,6 @@ module engine_network
             if (error != ERR_NONE) begin
                 state <= IDLE;
                 error <= error;
-                load.write <= '0;
             end else if (start) begin
                 state <= (blocks == '0) ? BAD : HEADER;
                 place <= '0;
@@ -182,6 +183,8 @@ module engine_network
         if (here && state == HEADER && place == 4'(NETWORK_ENGINE_BEAT)) wanted <= ~beat[63:32];
         if (here && state == SECTION) begin
             memory <= beat[3:0];
+            chosen <= 16'd1 << beat[3:0];
+            kernels <= beat[3:0] >= 4'(MEMORY_WEIGHTS) && beat[3:0] <= 4'(MEMORY_WEIGHTS_3);
             addr <= beat[24:8];
             words <= beat[49:32];
             section_end <= 33'(beat[31:8]) + 33'(beat[63:32]);

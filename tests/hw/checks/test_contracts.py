@@ -53,7 +53,7 @@ FAULTS = {
     "batch.checks.busy_end": [("dma_batch", "busy      = «state != IDLE || starting»", "(state != IDLE && !finish) || starting")],
     "batch.checks.order": [("dma_read", "frames_read <= «frames_read + 1'b1»", "frames_read")],
     "batch.checks.network": [("registers", "else if («!loaded») ", "1'b0")],
-    "engine.checks.still": [("engine_network", "done <= 1'b0;\n        load.write <= «'0»", "16'd1")],
+    "engine.checks.still": [("engine_network", "load.write = «written ? chosen : '0»", "16'd1")],
     "host.checks.rest": [("registers", "start_written && «!busy»", "1'b1")],
     "host.checks.outcome": [("registers", "error             <= «finish_error != ERR_NONE»", "1'b1")],
     "record.checks.ready": [BLOCKED],

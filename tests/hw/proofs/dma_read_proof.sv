@@ -116,6 +116,10 @@ module dma_read_proof #(
             else assert (dut.first_burst == (dut.blkAddress.burst == '0));
             if (loads && dut.first_burst) assert (count == '0);
             if (state == IMAGE) assert (dut.blkData.last_beat == (32'(dut.blkData.beat) == (loads ? 15 : IMAGE_BEATS - 1)));
+            if (state == LIST || state == HEADER) assert (!dut.blkData.last_beat);
+            if (state == IMAGE && dut.blkData.beat != '0)
+                assert (state_t'(dut.blkData.after) == (loads ? (dut.blkData.more ? IMAGE : DROP)
+                        : (dut.blkData.listed && dut.blkData.slot == '0 && dut.blkData.more) ? LIST : HEADER));
             if (state != LIST) assert (dut.blkData.refused == (!loads && 32'(dut.blkData.next_mode) >= 5));
             for (int unsigned i = 0; i < MOST; i++) if (3'(i) < count) assert (is_list[i] == at[i].list && at[i].left != '0);
             for (int unsigned i = 0; i <= MOST; i++)
