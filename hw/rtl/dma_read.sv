@@ -222,8 +222,8 @@ module dma_read
 
     // Between batches, nothing is asked for and nothing comes; the header state must not fill the buffer then.
     assign m_axi_rready = (state != HEADER);
-    assign push         = !stop && ((state == HEADER && more && !refused)
-                                    || (state == IMAGE && m_axi_rvalid && !m_axi_rresp[1]));
+    // Whatever stops the reading leads to DROP, and an abort empties the buffer.
+    assign push         = (state == HEADER && more && !refused) || (state == IMAGE && m_axi_rvalid && !m_axi_rresp[1]);
     always_comb begin
       push_data = m_axi_rdata;
       if (state == HEADER) begin
