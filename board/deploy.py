@@ -237,7 +237,7 @@ def find_deploy(places: Sequence[Union[str, Path]], model: Optional[str] = None)
 
 
 def _check_files(folder, files, remedy):
-    """Every file of the build is there and is the build's, and no memory image lies beside them.
+    """Every file of the build is there and is the build's.
 
     Raises:
         BoardError: which file is not.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flow.build.bitstream import found
-from flow.build.deploy import LIBRARY, NETWORK, description, fill, read
+from flow.build.deploy import LIBRARY, description, fill, read
 from flow.build.source import ORIGIN, Source, is_file, origin_of, source_of
 from flow.build.steps import LOCK, STAMPS, Report, Steps, code_digest, digest, exclusive
 from flow.build.verify import Verification, compare, layer_cycles
@@ -20,7 +20,7 @@ from flow.engine.compile import engine_hash, with_hash
 from flow.engine.config import Folding
 from flow.engine.images import widths
 from flow.engine.interface import INTERFACE_FILE
-from flow.engine.network import read_image
+from flow.engine.network import NETWORK, read_image
 from flow.engine.select import check_fit
 from flow.engine.shared import text_of
 from flow.errors import GatefoldError

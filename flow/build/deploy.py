@@ -31,6 +31,7 @@ from flow.engine.config import EngineConfig
 from flow.engine.cost import block_count, frame_cost, mode_costs, quarters_of
 from flow.engine.frame import exit_cycles
 from flow.engine.interface import INTERFACE_FILE, load_interface
+from flow.engine.network import NETWORK
 from flow.engine.plan import input_count
 from flow.engine.sources import accelerator_sources
 from flow.engine.top import NAME, top_text
@@ -40,7 +41,6 @@ from flow.kept import content_digest
 
 FORMAT = 7
 MODES = "modes.json"
-NETWORK = "network.bin"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
 BITSTREAM = "accelerator.bit"

@@ -76,12 +76,13 @@ def run(args: argparse.Namespace) -> int:
     """Simulate; returns the exit code."""
     from rich.console import Console
 
-    from flow.build.deploy import NETWORK, built_graph, read
+    from flow.build.deploy import built_graph, read
     from flow.build.halting import halting_of
     from flow.build.source import is_file, network_name, qonnx_digest
     from flow.build.verify import compare
     from flow.engine.compile import keep_modes
     from flow.engine.config import EngineConfig
+    from flow.engine.network import NETWORK
     from flow.graph.integer import picture_frames
     from flow.paths import build_root
     from flow.simulation.simulator import Simulator

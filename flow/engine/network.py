@@ -23,8 +23,10 @@ import numpy as np
 from flow.engine.interface import load_interface
 from flow.errors import GatefoldError
 
+NETWORK = "network.bin"
 BLOCK = 16
 """64-bit words of a block: a burst of the DMA."""
+BLOCK_BYTES = 8 * BLOCK
 KERNEL_BITS = 36
 GROUP = 8
 """Pairs of kernels whose upper bytes share a word."""

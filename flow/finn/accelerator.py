@@ -13,7 +13,7 @@ from qonnx.transformation.base import Transformation
 
 from flow.engine.compile import engine_hash, with_hash
 from flow.engine.interface import load_interface
-from flow.engine.network import BLOCK, memories_digest
+from flow.engine.network import BLOCK_BYTES, NETWORK, memories_digest
 from flow.engine.sources import accelerator_sources
 from flow.engine.stream import padded_frames
 from flow.engine.top import NAME, top_text
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from finn_xsi.sim_engine import SimEngine
 
 METADATA = "gatefold_accelerator"
-NETWORK, RTL = "network.bin", "rtl"
+RTL = "rtl"
 SOURCE_LIST = "all_verilog_srcs.txt"
 BASE = 0x1000_0000
 ALIGN = 128
@@ -117,7 +117,7 @@ def rtlsim_accelerator(
         xsi.reset_rtlsim(sim)
         control = interface.fields["control"]
         network = np.frombuffer((folder / NETWORK).read_bytes(), np.uint8)
-        blocks = len(network) // (BEAT * BLOCK)
+        blocks = len(network) // BLOCK_BYTES
         _run(sim, interface, network.copy(), {"source": BASE, "frames": blocks, "control": control["load"].mask}, patience)
         _write(sim, interface, {"irq": interface.fields["irq"]["pending"].mask})
         memory, places = _lay_out(picture_frames(graph, images), [list(graph.modes).index(mode) for mode in modes], record_words)

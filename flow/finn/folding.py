@@ -1,4 +1,4 @@
-"""Folding attributes that every node of a graph shares with its engine, and the engine that a graph goes onto."""
+"""Folding attributes that every node of a graph shares with its engine."""
 
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 

@@ -2,7 +2,7 @@
 
     model = read_network("my.onnx")              # FINN model of SwitchableConv and SwitchableLinear nodes
     engine = convert(model, ENGINE_STEPS, cfg)   # and of one TileEngine node
-    convert(engine, ACCELERATOR_STEPS, cfg)      # images and RTL
+    convert(engine, ACCELERATOR_STEPS, cfg)      # network image and RTL
 
 FINN's builder runs these functions as they are, but not for us: it ends with a report that asks for Vivado's folder, takes over the
 standard output, and turns a refusal into a traceback and an exit code (docs/decisions/017).
@@ -79,7 +79,7 @@ def step_map_to_engine(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
 
 
 def step_make_accelerator(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
-    """Memory images, parameters and top module of the TileEngine node."""
+    """Network image, parameters and top module of the TileEngine node."""
     return model.transform(MakeAccelerator(cfg.folder))
 
 
@@ -92,7 +92,7 @@ TITLES = {
     "step_streamline": "streamlining",
     "step_infer_layers": "finding the engine's layers",
     "step_map_to_engine": "laying out memories and requantisation",
-    "step_make_accelerator": "writing memory images",
+    "step_make_accelerator": "writing the network image",
 }
 """Name of a step -> what it does, for the user."""
 

@@ -91,7 +91,7 @@ class TileEngine(RTLBackend, HWCustomOp):
         return _layout(self._body(), folding_of(self), self.get_nodeattr("engine"))
 
     def build(self) -> Compiled:
-        """All that the compiler derives from the body, memory images included; computed once per body and folding.
+        """All that the compiler derives from the body, what the memories hold included; computed once per body and folding.
 
         Raises:
             GatefoldError: as `layout`, or a channel has no exact requantisation.

@@ -1,7 +1,7 @@
 """SystemVerilog of the accelerator to a shared library with the C interface of `hw/sim/accelerator_sim.h`.
 
-Each object is kept by a hash of all that goes into it, so that a build that differs in its hash or in its memory images
-only compiles next to nothing. The board program loads the library through ctypes.
+Each object is kept by a hash of all that goes into it, so that engines that differ in a parameter or two share most of
+them; what network an engine runs is no part of it. The board program loads the library through ctypes.
 """
 
 import shutil

@@ -3,19 +3,20 @@
 import ctypes
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from flow.engine.interface import load_interface
+from flow.engine.network import BLOCK_BYTES
 from flow.engine.stream import padded_frames
 from flow.errors import GatefoldError
 from flow.graph.exits import Halting
 
 BASE = 0x1000_0000  # of the memory that one run uses
 ALIGN = 4096
-BLOCK_BYTES = 128  # of a network image
 ABI = 4
 STOPPED = -3
 DRAIN_CYCLES = 20_000  # within which a soft reset ends the transfers under way, if the memory answers
@@ -122,13 +123,9 @@ class Simulator:
         Raises:
             GatefoldError: the accelerator is busy, does not end, or refuses the image with an error code.
         """
-        self._rested()
         memory = np.frombuffer(network.ljust(_padded(len(network)), b"\0"), np.uint8).copy()
-        self._memory = memory
-        self.set_memory(memory, BASE)
-        self._library.gf_set_stall(self._handle, seed, stall)
         control = self.interface.fields["control"]
-        try:
+        with self._lent(memory, stall, seed):
             self.write("source", BASE)
             self.write("frames", len(network) // BLOCK_BYTES)
             self.write("control", control["load"].mask | control["interrupt"].mask)
@@ -137,8 +134,6 @@ class Simulator:
             if status["busy"]:
                 raise GatefoldError("the accelerator did not end loading the network; look at the waveform (--trace).")
             self._refuse(status, "the network image")
-        finally:
-            self._at_rest()
         self.write("irq", self.interface.fields["irq"]["pending"].mask)
         return self.read("cycles")
 
@@ -185,7 +180,6 @@ class Simulator:
         if not one_mode and len(modes) != frames:
             raise GatefoldError(f"{len(modes)} modes for {frames} frames; give one mode, or one per frame.")
 
-        self._rested()
         record_bytes = 4 * self.record_words
         list_offset = _padded(flat.nbytes)
         record_offset = list_offset + _padded(frames)
@@ -193,11 +187,8 @@ class Simulator:
         memory[: flat.nbytes] = flat.reshape(-1)
         if not one_mode:
             memory[list_offset : list_offset + frames] = np.asarray(modes, np.uint8)
-        self._memory = memory
-        self.set_memory(memory, BASE)
-        self._library.gf_set_stall(self._handle, seed, stall)
         control = self.interface.fields["control"]
-        try:
+        with self._lent(memory, stall, seed):
             self.write("source", BASE)
             self.write("destination", BASE + record_offset)
             self.write("frames", frames)
@@ -215,8 +206,6 @@ class Simulator:
             self.write("control", control["start"].mask | control["interrupt"].mask)
             self.advance(max_cycles or 100_000 + 4_000_000 * frames)
             self._check_end(frames)
-        finally:
-            self._at_rest()
         words = memory[record_offset : record_offset + frames * record_bytes].view("<u4").reshape(frames, self.record_words)
         records = []
         for row, decisions in zip(words, self.interface.unpack_decisions(words, self.classes), strict=True):
@@ -241,11 +230,20 @@ class Simulator:
             name = next((name for name, value in self.interface.errors.items() if value == code), str(code))
             raise GatefoldError(f"the accelerator reports {name}; check {what}.")
 
-    def _rested(self) -> None:
+    @contextmanager
+    def _lent(self, memory: np.ndarray, stall: int, seed: int) -> Iterator[None]:
+        """Memory at BASE for an accelerator at rest, until it rests again."""
         if not self._at_rest():
             raise GatefoldError(
                 "the accelerator is busy with an earlier batch and its memory does not answer; start the simulation again."
             )
+        self._memory = memory
+        self.set_memory(memory, BASE)
+        self._library.gf_set_stall(self._handle, seed, stall)
+        try:
+            yield
+        finally:
+            self._at_rest()
 
     def _at_rest(self) -> bool:
         """Give up a batch that is still under way; once the accelerator rests, let go of its memory. Whether it rests."""
