@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, NoReturn, Optional
+from typing import TYPE_CHECKING, Callable, NoReturn, Optional, Sequence
 
 from board.errors import BoardError
 
@@ -31,7 +31,11 @@ class Parser(argparse.ArgumentParser):
 
 def add_setting_options(parser: argparse.ArgumentParser) -> None:
     """The options that say which build runs, and how its frames do."""
-    parser.add_argument("--model", help="which build to run, e.g. resnet8 (default: the one built last)")
+    parser.add_argument(
+        "--model",
+        help="which build to run, e.g. resnet8 (default: the one built last); with board/run.py several of one engine, e.g. resnet8,resnet20: "
+        "all are loaded at once, and frames are theirs in turn",
+    )
     parser.add_argument(
         "--mode",
         help="mode of the frames: full, 1/2 ... 1/16, or a list that changes every frame, e.g. full,1/16 (default: full; with --measure: all)",
@@ -175,8 +179,11 @@ def find_build(model: Optional[str] = None) -> "Deploy":
     return find_deploy((folder,), model)
 
 
-def open_accelerator(deploy: "Deploy") -> tuple:
+def open_accelerator(deploy: "Deploy", others: Sequence["Deploy"] = ()) -> tuple:
     """(Accelerator on the active device, whether that is the simulated board).
+
+    Args:
+        others: builds for the same engine, whose networks are loaded beside it.
 
     Raises:
         BoardError: there is neither.
@@ -200,4 +207,4 @@ def open_accelerator(deploy: "Deploy") -> tuple:
         raise BoardError(
             f"PYNQ {pynq.__version__} finds no board, and the simulated one needs PYNQ 4; run on a board, or type: make run."
         )
-    return Accelerator(deploy, deploy.bitstream(simulated)), simulated
+    return Accelerator(deploy, deploy.bitstream(simulated), others), simulated

@@ -47,6 +47,7 @@ class Deploy:
         gates, layers: what decides in a frame, and what the convolutions have to do with it.
         exits: where a frame may stop early.
         logit_scale: what one unit of the logits stands for.
+        parameters: of the engine, by name.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class Deploy:
     layers: List[Work]
     exits: List[Exit]
     logit_scale: float
+    parameters: Dict[str, int]
 
     @property
     def samples(self) -> Path:
@@ -207,6 +209,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         layers,
         exits,
         float(contents["logit_scale"]),
+        contents["parameters"],
     )
 
 

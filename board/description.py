@@ -46,6 +46,21 @@ FIELDS = {
     "forced": ("enable", "word"),
     "exits": ("enable", "mode"),
 }
+PARAMETERS = ("LAYERS", "V", "PACK", "WEIGHT_DEPTH", "REQUANT_DEPTH", "FC_DEPTH", "BIASES", "PRODUCTS", "MODES")
+MEMORIES = (
+    "end",
+    "weights",
+    "weights_1",
+    "weights_2",
+    "weights_3",
+    "requant",
+    "fc_weights",
+    "fc_bias",
+    "program",
+    "products",
+    "tables",
+)
+DESCRIPTOR = ("kind", "src_base", "dst_base", "weight_base", "requant_base", "recurrent", "excite")
 RECORD = ("frame", "mode", "exit", "class", "cycles", "tiles", "status")
 
 
@@ -162,7 +177,11 @@ def check_description(contents: dict) -> None:
         isinstance(engine_hash, str) and re.fullmatch("[0-9a-f]{64}", engine_hash),
         f"modes.json: engine_hash is {_short(engine_hash)}",
     )
-    need(isinstance(contents.get("parameters"), dict), "modes.json: parameters says nothing of the engine")
+    parameters = contents.get("parameters")
+    need(
+        isinstance(parameters, dict) and all(is_whole(parameters.get(name), 0, 2**32 - 1) for name in PARAMETERS),
+        "modes.json: parameters says nothing of the engine",
+    )
     classes = contents.get("classes")
     need(
         isinstance(classes, list) and 0 < len(classes) < 256 and all(map(is_text, classes)),
@@ -249,6 +268,13 @@ def check_interface(contents: dict) -> None:
         need(isinstance(fields, list) and all(map(_is_field, fields)), f"interface.json: no fields of register {name:.40}")
         known = {field[0] for field in fields}
         need(len(known) == len(fields) and known >= set(FIELDS.get(name, ())), f"interface.json: no fields of register {name:.40}")
+    network, descriptor = contents.get("network"), contents.get("descriptor")
+    memories = network.get("memories") if isinstance(network, dict) else None
+    need(isinstance(memories, list) and memories[:1] == ["end"] and set(memories) == set(MEMORIES), "interface.json: no network")
+    whole = isinstance(descriptor, list) and all(
+        isinstance(field, list) and len(field) == 2 and is_text(field[0]) and is_whole(field[1], 1, 32) for field in descriptor
+    )
+    need(whole and {name for name, _ in descriptor} >= set(DESCRIPTOR), "interface.json: no descriptor")
     need(isinstance(errors, dict) and all(is_whole(code, 0, 255) for code in errors.values()), "interface.json: no errors")
     need(isinstance(record, list) and all(map(is_text, record)) and set(RECORD) <= set(record), "interface.json: no record")
 

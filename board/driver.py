@@ -5,10 +5,11 @@ Registers, error codes and record words come from the deploy folder's interface.
 """
 
 import atexit
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from board.deploy import Deploy
 from board.description import BURST_BYTES, Mode
 from board.errors import BoardError, reading
 from board.exits import Halting
+from board.linking import together
 
 INSTANCE = "gatefold_0"
 POLL_SECONDS = 50e-6
@@ -62,12 +64,14 @@ class Order:
         thresholds: sums from which a channel gate and a layer gate say yes; 0: from probability one half on.
         forced: uint8 [all], decisions in place of the gates' own; None: they decide.
         halting: where frames stop early; None: nowhere.
+        networks: N numbers of the loaded network of each frame; None: all are of the first.
     """
 
     modes: Sequence[Mode]
     thresholds: Tuple[int, int] = (0, 0)
     forced: Optional[np.ndarray] = None
     halting: Optional[Halting] = None
+    networks: Optional[Sequence[int]] = None
 
 
 class Accelerator:
@@ -76,17 +80,19 @@ class Accelerator:
     Args:
         deploy: board.deploy.Deploy.
         bitstream: path of what the device loads (`deploy.bitstream`).
+        others: deploy folders of the same engine, whose networks are loaded beside it.
 
     Raises:
         BoardError: the hardware is not the one of this folder, cannot be loaded or refuses the network, or is busy with a batch that was
             given up.
     """
 
-    def __init__(self, deploy: Deploy, bitstream: Path):
+    def __init__(self, deploy: Deploy, bitstream: Path, others: Sequence[Deploy] = ()):
         import pynq
 
         _release()  # loading cuts transfers off, and memory that is still written to must not be lost sight of
         self._deploy = deploy
+        self._networks = (deploy, *others)
         self._allocate = pynq.allocate
         self._slots: Dict[int, tuple] = {}
         self._offsets = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
@@ -109,12 +115,11 @@ class Accelerator:
             )
         self._registers = getattr(self._overlay, INSTANCE)
         self._check_identity()
-        self.load(deploy.network())
-        modes = self._field("config", "modes")
-        if modes != len(deploy.modes):
-            raise BoardError(
-                f"{deploy.folder} mixes two builds: the network has {modes} modes, its files {len(deploy.modes)}; {deploy.remedy}."
-            )
+        image, self._first_modes = together(self._networks)
+        self.load(image)
+        modes, said = self._field("config", "modes"), sum(len(each.modes) for each in self._networks)
+        if modes != said:
+            raise BoardError(f"{deploy.folder} mixes two builds: the network has {modes} modes, its files {said}; {deploy.remedy}.")
 
     def load(self, network: np.ndarray, timeout: float = 10.0) -> int:
         """Load a network image in the place of the one before; returns the clock cycles that it took.
@@ -190,6 +195,41 @@ class Accelerator:
         Raises:
             BoardError: see `run`.
         """
+        finished = self._records(batches, orders, timeout)
+        try:
+            for records, order, cycles in finished:
+                yield self._unpack(records, order, cycles)
+        finally:
+            finished.close()
+
+    def run_several(
+        self, pixels: np.ndarray, networks: Sequence[int], modes: Sequence[Mode], timeout: float = 10.0
+    ) -> List[Tuple[np.ndarray, Batch]]:
+        """Run one batch whose frames are of several networks, which takes the cycles that they take one by one.
+
+        Args:
+            pixels: uint8 [N, height, width, colours].
+            networks: of each frame, a number: 0 is `deploy`, then come `others`.
+            modes: of each frame, one of its network.
+            timeout: see `run`.
+
+        Returns:
+            For each network the numbers of its frames, int64 [n], and their results; its `cycles` are those of the whole batch.
+
+        Raises:
+            BoardError: see `run`.
+        """
+        order = Order(modes, networks=networks)
+        ((records, _, cycles),) = self._records([pixels], lambda frames: order, timeout)
+        found = []
+        for network in range(len(self._networks)):
+            at = np.flatnonzero(np.array(networks) == network)
+            if len(at):
+                found.append((at, self._unpack(records, Order([modes[frame] for frame in at]), cycles, network, at)))
+        return found
+
+    def _records(self, batches, orders, timeout):
+        """Runs batches as `stream` does; yields the records, the order and the cycles of each."""
         _release()
         running = None
         try:
@@ -204,11 +244,11 @@ class Accelerator:
                 running = ready, order
                 self._write("control", self._bit("control", "start"))
                 if finished:
-                    yield self._unpack(*finished)
+                    yield finished
             finished = running and self._finish(*running, timeout)
             running = None
             if finished:
-                yield self._unpack(*finished)
+                yield finished
         except BaseException:  # an interrupt from the keyboard, and a caller that wants no more
             if running:
                 self._slots.clear()
@@ -260,13 +300,14 @@ class Accelerator:
         """Sets the registers for a batch."""
         self._idle()
         source, mode_list, records = buffers
-        mode_list[:] = [mode.index for mode in order.modes]
+        firsts = (self._first_modes[network] for network in order.networks or itertools.repeat(0))
+        mode_list[:] = [first + mode.index for first, mode in zip(firsts, order.modes)]
         mode_list.flush()
         self._write("source", source.device_address)
         self._write("destination", records.device_address)
         self._write("mode_list", mode_list.device_address)
         self._write("frames", len(source))
-        if self._deploy.gates:
+        if any(network.gates for network in self._networks):
             thresholds, forced = order.thresholds, order.forced
             self._write("gate_threshold", thresholds[0] & 0xFFFFFFFF)
             self._write("layer_threshold", thresholds[1] & 0xFFFFFFFF)
@@ -275,7 +316,7 @@ class Accelerator:
                 padded = np.pad(np.asarray(forced, np.uint8), (0, -len(forced) % 32))
                 for word in np.packbits(padded, bitorder="little").view("<u4"):
                     self._write("forced_word", word)
-        if self._deploy.exits:
+        if any(network.exits for network in self._networks):
             self._write("exits", 0)
             halting = order.halting
             for mode, limits in halting.limits.items() if halting else ():
@@ -309,7 +350,7 @@ class Accelerator:
             raise BoardError(
                 f"{deploy.folder} mixes two builds: the hardware has {classes} classes, its files {len(deploy.classes)}; {remedy}."
             )
-        decisions = sum(gate.count for gate in deploy.gates)
+        decisions = max(sum(gate.count for gate in network.gates) for network in self._networks)
         if len(self._words) + -(-classes // 2) * 2 + -(-decisions // 64) * 2 > self._record_words:
             raise BoardError(
                 f"{deploy.folder} mixes two builds: a record of {self._record_words} words is too short for interface.json; {remedy}."
@@ -350,8 +391,12 @@ class Accelerator:
                 f"the accelerator stopped after {done} of {frames} frames without an error; let no other program use it, and run again."
             )
 
-    def _unpack(self, records, order, cycles):
-        modes, halting = order.modes, order.halting
+    def _unpack(self, records, order, cycles, network=0, at=None):
+        """Results of the frames of a network; `at`: their numbers in the batch, None: those of all."""
+        modes, halting, deploy, first_mode = order.modes, order.halting, self._networks[network], self._first_modes[network]
+        start = int(records[0, self._words["frame"]])
+        at = np.arange(len(records)) if at is None else at
+        records = records[at]
 
         def column(name):
             return records[:, self._words[name]].astype(np.int64)
@@ -359,38 +404,40 @@ class Accelerator:
         if column("status").any():
             frame = int(np.flatnonzero(column("status"))[0])
             raise BoardError(
-                f"frame {frame} ended with status {column('status')[frame]}; run it again, and build again if that repeats."
+                f"frame {at[frame]} ended with status {column('status')[frame]}; run it again, and build again if that repeats."
             )
-        first, classes = len(self._words), len(self._deploy.classes)
+        first, classes = len(self._words), len(deploy.classes)
         logits = records[:, first : first + classes].view(np.int32)
         # The hardware numbers frames from its last reset on, modulo 2^32, and names the first of the largest logits.
-        number = (column("frame")[0] + np.arange(len(records))) % 2**32
+        number = (start + at) % 2**32
         wrong = (
             (column("frame") != number)
-            | (column("mode") != [mode.index for mode in modes])
+            | (column("mode") != [first_mode + mode.index for mode in modes])
             | (column("class") != logits.argmax(axis=1))
-            | (column("exit") > len(self._deploy.exits))
+            | (column("exit") > len(deploy.exits))
         )
         if wrong.any():
             raise BoardError(
-                f"the record of frame {int(np.flatnonzero(wrong)[0])} is that of another frame, mode or network; run again, and restart the board if that repeats."
+                f"the record of frame {at[np.flatnonzero(wrong)[0]]} is that of another frame, mode or network; run again, and restart the board if that repeats."
             )
-        order = self._deploy.class_order
+        order = deploy.class_order
         named = np.empty_like(logits)
         named[:, order] = logits
         begin = first + -(-classes // 2) * 2
         bits = np.unpackbits(np.ascontiguousarray(records[:, begin:], "<u4").view(np.uint8), axis=1, bitorder="little")
-        decisions = bits[:, : sum(gate.count for gate in self._deploy.gates)]
-        layer_tiles = self._deploy.layer_tiles(modes, decisions, column("exit"), halting)
+        decisions = bits[:, : sum(gate.count for gate in deploy.gates)]
+        layer_tiles = deploy.layer_tiles(modes, decisions, column("exit"), halting)
         left, tiles = sum(layer_tiles.values()), column("tiles")
         if (left != tiles).any():
             frame = int(np.flatnonzero(left != tiles)[0])
             raise BoardError(
-                f"frame {frame} executed {tiles[frame]} tiles, and its gates' decisions and its exit leave {left[frame]}; "
+                f"frame {at[frame]} executed {tiles[frame]} tiles, and its gates' decisions and its exit leave {left[frame]}; "
                 f"run again, and build again if that repeats."
             )
         exits, frame_cycles = column("exit"), column("cycles")
-        return Batch(named, order[column("class")], column("mode"), exits, frame_cycles, tiles, decisions, layer_tiles, cycles)
+        return Batch(
+            named, order[column("class")], column("mode") - first_mode, exits, frame_cycles, tiles, decisions, layer_tiles, cycles
+        )
 
     def _buffer(self, shape, dtype):
         try:

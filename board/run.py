@@ -74,6 +74,11 @@ def _main(args):
         from board.command import deploy_of
 
         return _output(adapt(args, deploy_of(args)), flush=True)
+    if "," in (args.model or ""):
+        from board.several import run_several, text_of
+
+        found = run_several(args)
+        return _output(_json(found) if args.json else text_of(found))
     result, deploy = run(args)
     return _output(_json(result) if args.json else _text(result, deploy))
 
@@ -186,7 +191,7 @@ def _pieces(array):
 
 
 def _json(value, end="\n"):
-    """A dictionary, an array, or what JSON knows, in pieces of text."""
+    """A dictionary, a list of some, an array, or what JSON knows, in pieces of text."""
     if isinstance(value, dict):
         opening = "{"
         for key, part in value.items():
@@ -194,6 +199,13 @@ def _json(value, end="\n"):
             yield from _json(part, "")
             opening = ", "
         yield ("{}" if opening == "{" else "}") + end
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        opening = "["
+        for part in value:
+            yield opening
+            yield from _json(part, "")
+            opening = ", "
+        yield "]" + end
     elif hasattr(value, "tolist"):
         opening = "["
         for piece in _pieces(value):

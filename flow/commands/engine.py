@@ -30,6 +30,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--kernels", type=int, default=0, metavar="N", help="room for so many kernels at least, for networks to come"
     )
+    parser.add_argument(
+        "--resident",
+        action="store_true",
+        help="room for all of them at once, so that a batch of frames may go from one to another (`board/run.py --model A,B`)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -42,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
     from flow.build.source import network_name, source_of
     from flow.engine.boards import find_board
     from flow.engine.memories import block_memories
+    from flow.engine.plan import engine_for
     from flow.engine.select import choose
-    from flow.engine.shared import join, write_engine
+    from flow.engine.shared import write_engine
     from flow.finn.accelerator import engine_node
 
     torch.set_num_threads(1)
@@ -51,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     folding = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     if args.output.is_dir():
         raise GatefoldError(f"{args.output} is a folder; give the name of a file for --output.")
-    configs = []
+    graphs = []
     with Console(stderr=True).status("reading networks") as status:
         for network in args.networks:
             request = Request(network, board, folding, untrained=args.untrained)
@@ -61,14 +67,14 @@ def run(args: argparse.Namespace) -> int:
                 if title:
                     status.update(f"{network}: {title}")
 
-            configs.append(engine_node(Conversion(request, source, report).engine).layout()[1].config)
-    engine = join(configs)
+            graphs.append(engine_node(Conversion(request, source, report).engine).layout()[0])
+    engine = engine_for(graphs, folding, args.resident)
     engine = replace(engine, weight_depth=max(engine.weight_depth, -(-args.kernels // KERNELS) * KERNELS))
     need = block_memories(engine)
     if need > board.bram36:
         raise GatefoldError(
             f"The engine does not fit {board.part}: its memories need {need:g} BRAM36 and the part has {board.bram36}; name fewer or smaller "
-            "networks, or fewer --kernels."
+            "networks, fewer --kernels, or no --resident."
         )
     write_engine(args.output, args.board, engine, [network_name(network) for network in args.networks])
     sizes = f"{engine.weight_depth} kernels, {engine.modes} modes of {engine.layers} layers"

@@ -17,6 +17,7 @@ hw/rtl/engine_network.sv is the reader.
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,9 +46,14 @@ def network_image(memories: Mapping[str, Sequence[int]], engine_hash: str, width
     """
     network = load_interface().network
     words: list[int] = []
+    packed = len(memories.get("weights_1", ()))
     for name, contents in memories.items():
-        words.append(network.memories.index(name) | len(contents) << 32)
-        words += _pairs(contents) if widths[name] == KERNEL_BITS else _split(contents, widths[name])
+        # Kernels behind those of the quarters have a section of their own: they move otherwise, see `board.linking`.
+        ends = [packed + packed % 2, len(contents)] if packed and name == "weights" else [len(contents)]
+        for first, end in pairwise([0, *ends]):
+            part = contents[first:end]
+            words.append(network.memories.index(name) | first << 8 | len(part) << 32)
+            words += _pairs(part) if widths[name] == KERNEL_BITS else _split(part, widths[name])
     words.append(network.memories.index("end"))
     words += [0] * (-len(words) % BLOCK)
     body = np.array(words, np.uint64).astype("<u8").tobytes()
@@ -75,16 +81,18 @@ def read_image(image: bytes, widths: Mapping[str, int]) -> dict[str, list[int]]:
     network = load_interface().network
     words = [int(word) for word in np.frombuffer(image[: len(image) // 8 * 8], "<u8")]
     body = image[8 * BLOCK :]
-    low = (1 << 32) - 1
     if len(image) % (8 * BLOCK) or len(words) <= BLOCK or words[0] != network.magic:
         raise GatefoldError("this is no network image; build the network again.")
     if words[1] != network.format | len(words) // BLOCK << 32 or words[2] >> 32 != zlib.crc32(body):
         raise GatefoldError("the network image is damaged or of another version; build the network again.")
     memories, at = {}, BLOCK
     while (number := words[at] & 0xFF) != network.memories.index("end"):
-        name, count = network.memories[number], words[at] >> 32
-        width, at = widths[name], at + 1
-        found = []
+        name = network.memories[number] if number < len(network.memories) else ""
+        first, count = words[at] >> 8 & 0xFFFFFF, words[at] >> 32
+        found = memories.setdefault(name, [])
+        if not name or first != len(found):
+            raise GatefoldError("the network image is damaged or of another version; build the network again.")
+        width, at, count = widths[name], at + 1, first + count
         if width == KERNEL_BITS:
             while len(found) < count:
                 pairs = min(GROUP, -(-(count - len(found)) // 2))
@@ -94,12 +102,10 @@ def read_image(image: bytes, widths: Mapping[str, int]) -> dict[str, list[int]]:
                 at += 1 + pairs
         else:
             parts = -(-width // 64)
-            for place in range(count):
+            for place in range(count - first):
                 found.append(sum(words[at + parts * place + part] << 64 * part for part in range(parts)))
-            at += parts * count
-        if words[at] & low >= len(network.memories) << 8:
-            raise GatefoldError("the network image is damaged or of another version; build the network again.")
-        memories[name] = found[:count]
+            at += parts * (count - first)
+        del found[count:]
     return memories
 
 

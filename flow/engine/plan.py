@@ -10,7 +10,7 @@ and gates read, are made as maps are written. A map that is made in place over a
 sums in the same place, so that those of dropped channels are already there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from flow.engine.cost import QUARTERS, packs
 from flow.engine.interface import load_interface
 from flow.engine.products import KINDS, Products, check_excited, check_products, place_products, several
 from flow.engine.requant import ACCUMULATOR_BITS, WIDE_ACCUMULATOR_BITS, accumulator_bits
-from flow.engine.shared import check_holds
+from flow.engine.shared import check_holds, join
 from flow.errors import GatefoldError
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAP_SIZES, MAX, SUM, SUM_VALUES, WEIGHT_MAX, Layer, LayerGraph, Setting
 
@@ -382,12 +382,27 @@ def _place_sums(graph, lanes):
     return sums, words
 
 
-def plan(graph: LayerGraph, folding: Folding | None = None, engine: EngineConfig | None = None) -> Plan:
+def engine_for(graphs: Sequence[LayerGraph], folding: Folding, resident: bool = False) -> EngineConfig:
+    """The smallest engine that holds each of these networks, or with `resident` all of them at once.
+
+    Raises:
+        GatefoldError: they cannot share an engine, or there is none for one of them.
+    """
+    configs = [plan(graph, folding).config for graph in graphs]
+    if any(config.pack for config in configs):  # then all have layers in quarters of the lanes that can
+        configs = [plan(graph, folding, quarters=True).config for graph in graphs]
+    return join(configs, resident)
+
+
+def plan(
+    graph: LayerGraph, folding: Folding | None = None, engine: EngineConfig | None = None, quarters: bool | None = None
+) -> Plan:
     """Lay a graph out in the engine's memories.
 
     Args:
         folding: the default where omitted.
         engine: that it goes onto, of that folding; None: one that is made for it.
+        quarters: whether that has quarters of the lanes with kernels of their own; None: where the graph has gates.
 
     Raises:
         GatefoldError: the engine lacks what a layer needs; the sentence names the layer.
@@ -400,17 +415,20 @@ def plan(graph: LayerGraph, folding: Folding | None = None, engine: EngineConfig
     maps, residuals, stream_words, inner_words = _place_maps(graph)
     buffers = 2 * image_words(features["planes"], features["image_size"])
 
-    quarters = engine.pack > 0 if engine else bool(graph.gates) and folding.quarters
-    packed = [layer for layer in graph.layers if packs(layer)] if quarters and _quarters_free(graph) else []
-    if engine and engine.pack and not _quarters_free(graph):
+    if engine:
+        quarters = engine.pack > 0
+    if quarters and not _quarters_free(graph):
         raise GatefoldError(
             f"{graph.name} has pools of 4x4 pixels that quarters of the lanes do not share; build it for an engine of its own."
         )
+    if quarters is None:
+        quarters = bool(graph.gates) and folding.quarters and _quarters_free(graph)
+    packed = [layer for layer in graph.layers if packs(layer)] if quarters else []
     weights, weight_words, alike = {}, 0, {}
     for layer in packed:  # at the same addresses in all of the four memories
         weights[layer.name] = weight_words
         weight_words += layer.out_channels // QUARTERS * layer.in_channels
-    pack = weight_words
+    pack = weight_words = _multiple(weight_words, 2)  # a network image writes kernels in pairs
     requants, requant_words = {}, 0
     biases, bias_count, fc_words = {}, 0, 0
     # The decisions' numbers are those of their biases behind the classifier's, so the exits' come last.

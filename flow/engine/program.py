@@ -9,6 +9,7 @@ from flow.errors import GatefoldError
 from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM, Layer, LayerGraph
 
 CONV, LINEAR, GATE, EXCITE = 0, 1, 2, 3
+PER_GROUP_BITS = 9
 SIZE_CODE = {8: 0, 16: 1, 32: 2}
 POOL2_CODE = {None: 0, MAX: 1, SUM: 2}
 
@@ -49,6 +50,10 @@ def descriptor_fields(
     groups = graph.groups(mode, layer)
     outputs = layer.out_channels // quarters_of(layer, plan.config)
     if layer.kind != "conv":
+        numbers = {"in_per_group": layer.in_channels, "out_per_group": layer.out_channels}
+        if layer.decisions:  # which these two count in place of groups, the first of them in the lower bits
+            first = plan.biases[layer.name] - graph.classes
+            numbers = {"in_per_group": first >> PER_GROUP_BITS, "out_per_group": first & (1 << PER_GROUP_BITS) - 1}
         return {
             "kind": EXCITE if layer.kind == "excite" else GATE if layer.decisions else LINEAR,
             "recurrent": layer.kind == "lstm",
@@ -62,8 +67,7 @@ def descriptor_fields(
             "in_count": layer.in_channels,
             "out_count": layer.out_channels,
             "groups": 1,
-            "in_per_group": layer.in_channels,
-            "out_per_group": layer.out_channels,
+            **numbers,
             "weight_base": plan.weights.get(layer.name, 0),
         }
     image = layer.input == IMAGE

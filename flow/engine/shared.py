@@ -53,11 +53,16 @@ SIZES = {
     "inner": "hidden units of squeeze-and-excitation",
 }
 """Parameters of which a network may need less than an engine has, and what they count."""
+RESIDENT = ("weight_depth", "pack", "requant_depth", "fc_depth", "biases", "products", "modes")
+"""Sizes of which networks that stay in the engine together need the sum: `board/linking.py` lays them behind one another."""
 FORMAT = 1
 
 
-def join(configs: Sequence[EngineConfig]) -> EngineConfig:
+def join(configs: Sequence[EngineConfig], resident: bool = False) -> EngineConfig:
     """The smallest engine that holds every network of which these are the configurations.
+
+    Args:
+        resident: all of them at once.
 
     Raises:
         GatefoldError: two of them cannot share an engine.
@@ -66,6 +71,10 @@ def join(configs: Sequence[EngineConfig]) -> EngineConfig:
     for other in configs[1:]:
         _check_alike(other, first)
     joined: dict[str, int] = {name: max(getattr(config, name) for config in configs) for name in (*SIZES, *WHERE_ANY)}
+    if resident:
+        # A network begins at an even word.
+        joined |= {name: sum(-(-getattr(config, name) // 2) * 2 for config in configs) for name in RESIDENT if name != "modes"}
+        joined["modes"] = sum(config.modes for config in configs)
     joined["mask"] = max(config.mask for config in configs)
     joined["pool2"] = 0
     for config in configs:

@@ -47,7 +47,7 @@ module engine_recurrent
     logic   next;
     products_t now;
     engine_products #(.PRODUCTS(PRODUCTS)) constants (
-        .clk, .load, .entry((phase == PROJECT) ? layer.dst_base : (phase == GATES) ? 8'd0 : 8'd1), .now
+        .clk, .load, .entry((phase == PROJECT) ? layer.dst_base : layer.src_base | 8'(phase == OUTPUT)), .now
     );
     logic [14:0] multiplier;
     logic [5:0]  shift;

@@ -513,7 +513,7 @@ module tile_engine
     wire [63:0] decisions;
     if (GATES != 0) begin : decided
         logic [14:0] first, number;
-        always_ff @(posedge clk) first <= layer.requant_base - 15'(CLASSES);
+        always_ff @(posedge clk) first <= {layer.in_per_group[5:0], layer.out_per_group};  // those of a gate
         engine_decide #(.DECISIONS(DECISIONS)) decide (
             .clk, .rst_n, .host(gate_host), .layer_gate(layer.layer_gate), .valid(logit_valid && layer.kind == KIND_GATE && decides),
             .index(logit_index), .first, .sum(logit), .decided(decision_valid), .decided_index(decision_index), .number, .decision

@@ -73,8 +73,8 @@ class Program:
     def __init__(self):
         self._process = None
 
-    def __call__(self, *arguments, timeout=120):
-        """Runs it with these arguments; returns code, out, err and peak (of memory, in MB).
+    def __call__(self, *arguments, timeout=120, **environment):
+        """Runs it with these arguments and variables of the environment; returns code, out, err and peak (of memory, in MB).
 
         Fails the test when the process dies or does not answer.
         """
@@ -82,7 +82,7 @@ class Program:
             command = [BOARD_PYTHON, ROOT / "tests" / "board" / "worker.py"]
             self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            self._process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
+            self._process.stdin.write(json.dumps([[str(argument) for argument in arguments], environment]) + "\n")
             self._process.stdin.flush()
             with selectors.DefaultSelector() as selector:
                 selector.register(self._process.stdout, selectors.EVENT_READ)
@@ -95,9 +95,9 @@ class Program:
                 raise
             pytest.fail(f"board/run.py {arguments} gave no answer in {timeout} s or died ({code})")
 
-    def refuse(self, *arguments, saying):
+    def refuse(self, *arguments, saying, **environment):
         """Runs it; it must end with exit code 2, print nothing, and say one sentence that holds `saying`."""
-        done = self(*arguments)
+        done = self(*arguments, **environment)
         assert (done.code, done.out) == (2, ""), (done.code, done.out, done.err)
         lines = done.err.splitlines()
         assert len(lines) == 1 and lines[0].startswith("gatefold: ") and saying in lines[0], done.err

@@ -8,12 +8,19 @@ import torch
 from flow import models
 from flow.build.deploy import built_graph
 from flow.cli import main
+from flow.engine.boards import find_board
+from flow.engine.compile import keep_modes
 from flow.engine.config import EngineConfig
+from flow.engine.plan import engine_for
+from flow.engine.select import choose
+from flow.engine.shared import write_engine
+from flow.export.from_model import layer_graph
 from flow.paths import build_root
 from flow.training.checkpoint import save_model
 
 IMAGES = 32
 MODES = "full,1/4"
+EQUIPPED_MODES = (*MODES.split(","), "full ungated")
 
 
 def made(gates):
@@ -44,12 +51,32 @@ def deciding():
     return model
 
 
+def engine_file():
+    """File of the engine of these builds: one hardware and one simulator, and room for two of the networks at once."""
+    path = build_root() / "test" / "engine.json"
+    if not path.exists():
+        graphs = [keep_modes(layer_graph(model), EQUIPPED_MODES) for model in (deciding(), made("channel"))]
+        board = find_board("pynq-z2")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_engine(path, "pynq-z2", engine_for(graphs, choose(board), resident=True), ["tests"])
+    return path
+
+
 def build_of(model, name, tmp_path_factory):
     """(deploy folder, modes.json, layer graph, EngineConfig) of a model's build, in a folder of that name."""
     weights = tmp_path_factory.mktemp("weights") / f"{name}.safetensors"
     save_model(model, weights, {"data": "cifar10"})
     folder = build_root() / "test" / name
-    arguments = ["--checkpoint", str(weights), "--modes", f"{MODES},full ungated", "--output", str(folder)]
+    arguments = [
+        "--checkpoint",
+        str(weights),
+        "--modes",
+        ",".join(EQUIPPED_MODES),
+        "--engine",
+        str(engine_file()),
+        "--output",
+        str(folder),
+    ]
     assert main(["build", "resnet8", *arguments]) == 0
     contents = json.loads((folder / "deploy" / "modes.json").read_text())
     return folder / "deploy", contents, built_graph(folder, contents), EngineConfig.of(contents["parameters"])

@@ -1,6 +1,6 @@
 """Runs in the board program's environment: calls board.run.main for each line of arguments, for tests that call it often.
 
-In: a line of JSON on file descriptor 0, the arguments. Out: a line of JSON on what was descriptor 1, with `code`, `out`, `err`
+In: a line of JSON on file descriptor 0, [arguments, variables of the environment]. Out: a line of JSON on what was descriptor 1, with `code`, `out`, `err`
 (what it and the libraries below it wrote to descriptors 1 and 2) and `peak` (most memory of this process so far, in MB).
 """
 
@@ -15,14 +15,18 @@ sys.path[0] = os.getcwd()
 from board import run  # noqa: E402
 
 
-def call(arguments):
+def call(arguments, environment):
     try:
+        os.environ.update(environment)
         return run.main(arguments)
     except SystemExit as end:
         return end.code
     except BaseException:
         traceback.print_exc()
         return 1
+    finally:
+        for name in environment:
+            del os.environ[name]
 
 
 resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))
@@ -31,7 +35,7 @@ written = [tempfile.TemporaryFile() for _ in range(2)]
 for number, file in enumerate(written, 1):
     os.dup2(file.fileno(), number)
 for line in sys.stdin:
-    code = call(json.loads(line))
+    code = call(*json.loads(line))
     texts = []
     for stream, file in zip((sys.stdout, sys.stderr), written):
         stream.flush()

@@ -1,20 +1,22 @@
 """Several networks on one engine, loaded in any order: each exact in every mode, with the cycles of the formula."""
 
+import json
 import random
 
 import numpy as np
 import pytest
 
+from board.linking import link
 from flow.build.build import Request
 from flow.build.source import weights_of
 from flow.build.verify import compare
 from flow.engine.boards import find_board
 from flow.engine.compile import compile_graph
 from flow.engine.config import Folding
+from flow.engine.interface import INTERFACE_FILE
 from flow.engine.memories import block_memories
-from flow.engine.plan import plan
+from flow.engine.plan import engine_for, plan
 from flow.engine.select import choose
-from flow.engine.shared import join
 from flow.engine.sources import accelerator_sources
 from flow.export.from_model import layer_graph
 from flow.graph.random_graph import random_gated, random_resnet, with_exits
@@ -33,12 +35,13 @@ def networks():
         "exits": with_exits(random_resnet(7), ("stage1.block1", "stage2.block1")),
         "ddi": random_gated(4, kinds=("ddi",), blocks=(1, 1, 2)),
         "acs": random_gated(5, kinds=("acs",), blocks=(1, 1, 2)),
+        "lstm": random_gated(6, kinds=("ddi",), blocks=(1, 1, 2)),
     }
 
 
-def on_one_engine(graphs, folding, folder):
+def on_one_engine(graphs, folding, folder, resident=False):
     """(library, name -> Compiled) of an engine for the graphs."""
-    engine = join([plan(graph, folding).config for graph in graphs.values()])
+    engine = engine_for(list(graphs.values()), folding, resident)
     compiled = {name: compile_graph(graph, folding, plan(graph, folding, engine)) for name, graph in graphs.items()}
     parameters = {**engine.parameters(), "ENGINE_HASH": int(HASH, 16)}
     library = compile_accelerator(folder, folder / "accelerator.so", parameters, accelerator_sources(folder))
@@ -47,7 +50,7 @@ def on_one_engine(graphs, folding, folder):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    return on_one_engine(networks(), FOLDING, tmp_path_factory.mktemp("shared"))
+    return on_one_engine(networks(), FOLDING, tmp_path_factory.mktemp("shared"), resident=True)
 
 
 def check_loads(library, compiled, loads, frames):
@@ -76,6 +79,31 @@ def check_loads(library, compiled, loads, frames):
 @pytest.mark.parametrize("loads", [8, pytest.param(50, marks=pytest.mark.slow)])
 def test_loaded_in_any_order_each_is_exact(shared, loads):
     check_loads(*shared, loads, 6)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
+def test_all_at_once_each_is_exact(shared, seed):
+    """In one image, in any order, frames of one after frames of another."""
+    library, compiled = shared
+    chance = random.Random(seed)
+    order = chance.sample(list(compiled), len(compiled))
+    parameters = next(iter(compiled.values())).plan.config.parameters()
+    images = [np.frombuffer(compiled[name].image(HASH), np.uint8) for name in order]
+    image, firsts = link(images, parameters, json.loads(INTERFACE_FILE.read_text()))
+    modes = [list(compiled[name].graph.modes) for name in order]
+    shown = [(which, mode) for which, names in enumerate(modes) for mode in names]
+    chance.shuffle(shown)
+    pictures = np.random.default_rng(seed).integers(0, 256, (len(shown), 32, 32, 3), dtype=np.uint8)
+    with Simulator(library, power_on=seed) as simulator:
+        simulator.load(image.tobytes())
+        assert simulator.modes == len(shown)
+        records, _ = simulator.run(pictures, [firsts[which] + modes[which].index(mode) for which, mode in shown], stall=10 * seed)
+    for which, name in enumerate(order):
+        at = [frame for frame, (other, _) in enumerate(shown) if other == which]
+        own = [{**records[frame], "mode": records[frame]["mode"] - firsts[which]} for frame in at]
+        each = compiled[name]
+        compare(each.graph, each.plan.config, own, pictures[at], [shown[frame][1] for frame in at])
 
 
 @pytest.mark.slow
