@@ -109,7 +109,7 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
 
     from flow.claim import discard
     from flow.data import load
-    from flow.data.held_out import split
+    from flow.data.held_out import draw, split
     from flow.engine.boards import find_board
     from flow.engine.select import choose
     from flow.explore.algorithm import steps_at_most
@@ -126,7 +126,7 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
             f"{source} tells {model.num_classes} classes apart and {args.data} has {dataset.num_classes}; choose another of them."
         )
     rest, images, labels = split(dataset, args.images)
-    calibration = rest.train_x[: args.calibration]
+    calibration = draw(rest.train_x, args.calibration)
     torch.set_num_threads(1)
     table = time_table(model, args.by, choose(find_board(args.board)), args.batch)
     jobs = args.jobs or os.cpu_count() or 1

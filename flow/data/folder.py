@@ -74,7 +74,9 @@ def _parts(folder: Path) -> tuple[Part, Part, tuple[str, ...]]:
 
 
 def _labelled(classes: dict[str, list[Path]]) -> Part:
-    return [(file, label) for label, files in enumerate(classes.values()) for file in files]
+    """Pictures with their classes, these spread evenly: the first N pictures of a set are of all of them."""
+    part = [((at + 0.5) / len(files), label, file) for label, files in enumerate(classes.values()) for at, file in enumerate(files)]
+    return [(file, label) for _, label, file in sorted(part, key=lambda entry: entry[:2])]
 
 
 def _entries(folder: Path) -> list[Path]:

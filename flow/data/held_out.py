@@ -20,3 +20,8 @@ def split(dataset: Dataset, count: int) -> tuple[Dataset, np.ndarray, np.ndarray
     held, kept = order[:count], np.sort(order[count:])
     rest = replace(dataset, train_x=dataset.train_x[kept], train_y=dataset.train_y[kept])
     return rest, dataset.train_x[held], dataset.train_y[held]
+
+
+def draw(images: np.ndarray, count: int) -> np.ndarray:
+    """``count`` of the images, at most all, always the same: the first ones of a set may all be of one class."""
+    return images[np.random.default_rng(0).permutation(len(images))[:count]]

@@ -50,6 +50,15 @@ def test_a_folder_is_divided_class_by_class_and_always_the_same_way(pictures):
     assert wider.test_x[wider.test_y == 2].tolist() == data.test_x[data.test_y == 1].tolist()
 
 
+def test_the_first_pictures_are_of_all_classes(tmp_path):
+    for label, count in enumerate((40, 10, 5)):
+        for i in range(count):
+            save(tmp_path / f"class {label}" / f"{i:02}.png", (10 * label + i % 10,) * 3)
+    data = load(str(tmp_path))
+    assert np.bincount(data.train_y).tolist() == [32, 8, 4] and np.bincount(data.train_y[:11]).tolist() == [8, 2, 1]
+    assert np.bincount(data.test_y).tolist() == [8, 2, 1] and set(data.test_y[:7]) == {0, 1, 2}
+
+
 @pytest.mark.parametrize("second", ["test", "val"])
 def test_a_folder_that_is_divided_stays_so(tmp_path, second):
     for part, count in (("train", 3), (second, 1)):
@@ -60,7 +69,7 @@ def test_a_folder_that_is_divided_stays_so(tmp_path, second):
     (tmp_path / ".DS_Store").write_text("")
     data = load(str(tmp_path))
     assert data.class_names == ("a", "b") and len(data.train_x) == 6 and len(data.test_x) == 2 and data.division == ""
-    assert data.train_y.tolist() == [0, 0, 0, 1, 1, 1] and data.train_x[:, 0, 0, 0].tolist() == [100, 101, 102, 0, 1, 2]
+    assert data.train_y.tolist() == [0, 1] * 3 and data.train_x[:, 0, 0, 0].tolist() == [100, 0, 101, 1, 102, 2]
 
 
 def test_pictures_cover_the_square_and_are_cut_to_their_centre(tmp_path):

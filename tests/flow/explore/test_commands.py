@@ -75,6 +75,27 @@ def test_the_modes_of_a_search_go_down_to_the_hardware(folder, tmp_path):
     assert np.array_equal(run(graph, planes, "1/2").logits, model.integer_logits(images))
 
 
+def test_statistics_come_from_all_of_a_set_that_stands_class_after_class(folder, monkeypatch):
+    seen = []
+
+    class Seen(Exception):
+        pass
+
+    def look(model, images, labels, calibration, *others):
+        seen.append(calibration)
+        raise Seen
+
+    monkeypatch.setattr("flow.explore.search.Search", look)
+    images = np.repeat(np.arange(40, dtype=np.uint8), 32 * 32 * 3).reshape(40, 32, 32, 3)
+    labels = np.arange(40) // 4
+    np.savez(folder / "sorted.npz", train_x=images, train_y=labels, test_x=images, test_y=labels)
+    with pytest.raises(Seen):
+        main(["search", "resnet8", "--checkpoint", str(folder / "weights.safetensors"), "--data", str(folder / "sorted.npz"),
+              "--images", "4", "--calibration", "20", "--output", str(folder / "sorted")])  # fmt: skip
+    values = seen[0][:, 0, 0, 0]
+    assert len(values) == 20 == len(set(values.tolist())) and len(set((values // 4).tolist())) >= 7
+
+
 def test_a_network_is_searched_once(folder):
     words = ["--data", str(folder / "own.npz"), "--images", "20", "--output", str(folder / "again")]
     assert main(["search", "resnet8", "--checkpoint", str(folder / "resnet8.safetensors"), *words]) == 2

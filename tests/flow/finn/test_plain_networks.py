@@ -1,9 +1,11 @@
 """Networks of brevitas.nn alone: Brevitas = FINN's execution of the streamlined graph = layer nodes = integer execution."""
 
+import functools
 import json
 import subprocess
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import brevitas.nn as qnn
 import finn.core.onnx_exec as oxe
@@ -11,6 +13,10 @@ import numpy as np
 import plain_networks
 import pytest
 import torch
+from finn.transformation.fpgadataflow.hlssynth_ip import HLSSynthIP
+from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
+from finn.transformation.fpgadataflow.prepare_rtlsim import PrepareRTLSim
+from finn.transformation.fpgadataflow.set_exec_mode import SetExecMode
 from finn.util.basic import getHWCustomOp
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import get_by_name
@@ -18,6 +24,7 @@ from qonnx.util.basic import get_by_name
 import flow.finn as gatefold_finn
 from flow.cli import main
 from flow.engine.compile import image_digest
+from flow.engine.config import Folding
 from flow.engine.requant import check_matched, hardware, requantise_layer
 from flow.errors import GatefoldError
 from flow.finn.infer import recognise
@@ -33,14 +40,21 @@ ULPS = 64
 """Rounding errors of a float convolution, in units in the last place of its result."""
 
 
-def made(name, folder):
-    """(trained network, images uint8 [N, C, H, W], path of the QONNX file)."""
+@functools.cache
+def trained(name, steps):
     make, shape = plain_networks.NETWORKS[name]
     torch.manual_seed(3)
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network = plain_networks.train(make(), shape)
+        return plain_networks.train(make(), shape, steps)
+
+
+def made(name, folder, steps=plain_networks.STEPS):
+    """(trained network, images uint8 [N, C, H, W], path of the QONNX file)."""
+    network, (_, shape) = trained(name, steps), plain_networks.NETWORKS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         path = plain_networks.save(network, shape, folder / f"{name}.onnx")
     return network, plain_networks.images(shape, IMAGES, 2)[0], path
 
@@ -125,9 +139,13 @@ def in_order(graph, logits):
     return out
 
 
-@pytest.mark.parametrize("name", plain_networks.NETWORKS)
-def test_every_station_has_the_same_integers(name, tmp_path):
-    network, images, path = made(name, tmp_path)
+TRAINED_LONG = [pytest.param(name, plain_networks.A_MINUTE, marks=pytest.mark.slow) for name in plain_networks.NETWORKS]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("name", "steps"), [*((name, plain_networks.STEPS) for name in plain_networks.NETWORKS), *TRAINED_LONG])
+def test_every_station_has_the_same_integers(name, steps, tmp_path):
+    network, images, path = made(name, tmp_path, steps)
     model = streamlined(path)
     graph = recognise(model)
     result = run(graph, images.numpy(), "full")
@@ -190,17 +208,33 @@ def test_every_station_has_the_same_integers(name, tmp_path):
     assert np.array_equal(run(graph, images.numpy(), "full", narrow_by_constants).logits, result.logits)
 
 
-ENGINE = ["--p", "32", "--pe", "1", "--r", "16"]
+PART = "xc7z020clg400-1"
+FOLDING = Folding(p=32, pe=1, r=16)
+ENGINE = ["--p", str(FOLDING.p), "--pe", str(FOLDING.pe), "--r", str(FOLDING.r)]
+
+
+class Engine(NamedTuple):
+    images: dict[str, str]  # its memories, by file
+    logits: np.ndarray
+
+
+def engine_in_rtlsim(graph, images):
+    """The TileEngine node's RTL without the accelerator around it, in FINN's rtlsim."""
+    model = gatefold_finn.build_layer_graph(graph, FOLDING, len(images))
+    for step in (gatefold_finn.MapToTileEngine(), SetExecMode("rtlsim"), PrepareIP(PART, 10), HLSSynthIP(), PrepareRTLSim()):
+        model = model.transform(step)
+    planes = graph.image.planes(images.numpy(), graph.layers[0].in_size)
+    feed = {"image": planes.transpose(0, 2, 3, 1).astype(np.float32), "mode": np.zeros((len(images), 1), np.float32)}
+    logits = oxe.execute_onnx(model, feed)["logits"].astype(np.int64)
+    return Engine(getHWCustomOp(model.get_nodes_by_op_type("TileEngine")[0]).build().images, logits)
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[] if name == "adding" else [pytest.mark.slow]) for name in plain_networks.NETWORKS],
-)
-def test_the_simulated_board_equals_brevitas(name, tmp_path, capsys):
-    """`gatefold build FILE.onnx` and `board/run.py`: arg-max and integer logits of 32 images, those of Brevitas and of FINN's road."""
-    network, images, path = made(name, tmp_path)
+@pytest.mark.parametrize(("name", "steps"), [("adding", plain_networks.STEPS), *TRAINED_LONG])
+def test_the_simulated_board_equals_brevitas(name, steps, tmp_path, capsys):
+    """`gatefold build FILE.onnx`, the engine's RTL in FINN's rtlsim and `board/run.py`: arg-max and integer logits of 32 images,
+    those of Brevitas and of FINN's road."""
+    network, images, path = made(name, tmp_path, steps)
     pictures = images.numpy().transpose(0, 2, 3, 1)
     graph = gatefold_finn.layer_graph(read_network(path))
     names = [f"kind {number}" for number in range(graph.classes)]
@@ -218,6 +252,12 @@ def test_the_simulated_board_equals_brevitas(name, tmp_path, capsys):
     with torch.no_grad():
         theirs = network(images.float() / 255).numpy()
     assert seen["predictions"] == theirs.argmax(axis=1).tolist()
+
+    if steps == plain_networks.A_MINUTE:
+        engine = engine_in_rtlsim(graph, images)
+        assert np.array_equal(in_order(graph, engine.logits), seen["logits"])
+        deployed = {file.name: file.read_text() for file in (deploy / "images").iterdir() if file.name in engine.images}
+        assert engine.images == deployed
 
     # the commands that take the file's name too
     capsys.readouterr()
