@@ -31,8 +31,8 @@ def add_parser(subparsers) -> None:
         description="Train a network so that one set of weights serves every group mode (full, 1/2 ... 1/16): first the "
         "full network in floating point, then all modes in floating point, then all modes with 4-bit weights and activations. "
         "Other methods train gates that skip layers and channels. A checkpoint is written after every epoch (on a CUDA device, where "
-        "they are short, once a minute); --resume goes on from it. The trained weights and a record of what they reach end up in the output folder. torchrun shares the "
-        "batches among several processes.",
+        "they are short, once a minute); --resume goes on from it. The trained weights and a record of what they reach end up in "
+        "the output folder. torchrun shares the batches among several processes.",
     )
     parser.add_argument(
         "model", help="network, resnet8 for example (an unknown name lists them all), or one of your own: FILE.py:CLASS"
