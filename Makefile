@@ -10,6 +10,8 @@
 #                                         what its pixels were normalised with, numbers separated by commas)
 #   make run MODEL=resnet8 MODE=1/4       the board program (simulated where no board is attached); builds what is not built
 #                                         yet, or not for the CHECKPOINT or BOARD that is named
+#   make deploy MODEL=resnet8 HOST=xilinx@192.168.2.99    the board program with the build in it onto a board, by rsync or tar over
+#                                         ssh, into gatefold/ (FOLDER=DIR: elsewhere); without HOST into a .zip that runs where it is unpacked
 #   make report MODEL=resnet8             resources, cycles, frames per second
 #   make test                             the tests;  make test-all: with the slow ones
 #   make proofs                           the RTL's proofs by induction, and the faults that they must find
@@ -37,6 +39,8 @@ override CLASSES    := $(value CLASSES)
 override SAMPLES    := $(value SAMPLES)
 override MEAN       := $(value MEAN)
 override DEVIATION  := $(value DEVIATION)
+override HOST       := $(value HOST)
+override FOLDER     := $(value FOLDER)
 override FINN_TESTS := $(value FINN_TESTS)
 override FINN_ARGS  := $(value FINN_ARGS)
 export gf_model      := $(MODEL)
@@ -49,6 +53,8 @@ export gf_classes    := $(CLASSES)
 export gf_samples    := $(SAMPLES)
 export gf_mean       := $(MEAN)
 export gf_deviation  := $(DEVIATION)
+export gf_host       := $(HOST)
+export gf_folder     := $(FOLDER)
 export gf_finn_tests := $(FINN_TESTS)
 export gf_finn_args  := $(FINN_ARGS)
 
@@ -60,7 +66,7 @@ pixels = $${gf_mean:+--mean="$$gf_mean"} $${gf_deviation:+--deviation="$$gf_devi
 own    = $${gf_classes:+--classes="$$gf_classes"} $${gf_samples:+--samples="$$gf_samples"} $(pixels)
 build  = .venv/bin/gatefold build $(board) $${gf_checkpoint:+--checkpoint="$$gf_checkpoint"} $(own) -- "$$gf_model"
 
-.PHONY: help setup setup-flow setup-board bitstream run report test test-all test-finn proofs clean distclean
+.PHONY: help setup setup-flow setup-board bitstream run deploy report test test-all test-finn proofs clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -80,10 +86,14 @@ bitstream: setup
 
 run: setup-board
 	@$(name); if [ -n "$$gf_checkpoint" ] || [ ! -e $(folder)/deploy/modes.json ] || \
-	    { [ "$$name" != "$$gf_model" ] && [ "$$gf_model" -nt $(folder)/deploy/modes.json ]; } || \
+	    { [ "$$name" != "$$gf_model" ] && { [ "$$gf_model" -nt $(folder)/deploy/modes.json ] || \
+	        [ "$$(cat $(folder)/origin 2>/dev/null)" != "$$(realpath -m -- "$$gf_model")" ]; }; } || \
 	    { [ -n "$$gf_board" ] && ! grep -qiF "\"board\": \"$$gf_board\"" $(folder)/deploy/modes.json; }; \
 	then requirements/setup.sh flow && $(build); fi
 	@$(name); .venv-board/bin/python board/run.py --model="$$name" --mode="$$gf_mode" --count="$$gf_count"
+
+deploy: setup-flow
+	@.venv/bin/gatefold deliver $${gf_host:+--host="$$gf_host"} $${gf_folder:+--folder="$$gf_folder"} -- "$$gf_model"
 
 report: setup-flow
 	@.venv/bin/gatefold report $(board) $(pixels) -- "$$gf_model"

@@ -10,16 +10,16 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-FORMAT = 3
+FORMAT = 7
 PIXELS = 256  # values of a pixel
 BURST_BYTES = 128  # what the accelerator reads at a time
-SIZES = (8, 16, 32, 64)  # of the planes that the accelerator reads
+SIZES = (8, 16, 32)  # of the planes that the accelerator reads
 LARGEST_FILE = 1 << 24  # bytes; those of this project have some thousand
 CLOCK_MHZ = (1, 1000)  # beyond what a PLL of the Zynq and its dividers can give
 REGISTERS = (
     "id",
     "version",
-    "build_hash",
+    "engine_hash",
     "config",
     "control",
     "status",
@@ -28,16 +28,25 @@ REGISTERS = (
     "destination",
     "frames",
     "mode_list",
+    "gate_threshold",
+    "layer_threshold",
+    "forced",
+    "forced_word",
+    "exits",
+    "exit_limit",
+    "exit_margin",
     "frames_done",
     "cycles",
 )
 FIELDS = {
     "config": ("modes", "classes", "record_words"),
-    "control": ("start", "reset"),
-    "status": ("busy", "done", "error", "error_code"),
+    "control": ("start", "reset", "load"),
+    "status": ("busy", "done", "error", "loaded", "error_code"),
     "irq": ("pending",),
+    "forced": ("enable", "word"),
+    "exits": ("enable", "mode"),
 }
-RECORD = ("frame", "mode", "class", "cycles", "tiles", "status")
+RECORD = ("frame", "mode", "exit", "class", "cycles", "tiles", "status")
 
 
 class Damaged(Exception):
@@ -52,11 +61,20 @@ class Mode:
         index: what the hardware calls it, 0…254.
         name: "full", "1/2", ...
         accuracy: on the data set's test images, 0…1, or None.
+        gates: whether gates run in it.
+        groups: layer -> group count.
+        cycles: of a frame, at most.
+        exits: (cycles, onward) of each early exit, at most: of a frame that stops there, and from its branch, which is not computed, to the
+            nearest later end, at an exit or of the network.
     """
 
     index: int
     name: str
     accuracy: Optional[float]
+    gates: bool
+    groups: Dict[str, int]
+    cycles: int
+    exits: Tuple[Tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -138,22 +156,26 @@ def check_description(contents: dict) -> None:
     for key in ("model", "board"):
         need(is_text(contents.get(key)), f"modes.json: {key} is {_short(contents.get(key))}")
     clock = contents.get("clock_mhz")
-    need(_is_number(clock, *CLOCK_MHZ), f"modes.json: clock_mhz is {_short(clock)}, not {CLOCK_MHZ[0]} to {CLOCK_MHZ[1]}")
-    build_hash = contents.get("build_hash")
+    need(is_number(clock, *CLOCK_MHZ), f"modes.json: clock_mhz is {_short(clock)}, not {CLOCK_MHZ[0]} to {CLOCK_MHZ[1]}")
+    engine_hash = contents.get("engine_hash")
     need(
-        isinstance(build_hash, str) and re.fullmatch("[0-9a-f]{64}", build_hash), f"modes.json: build_hash is {_short(build_hash)}"
+        isinstance(engine_hash, str) and re.fullmatch("[0-9a-f]{64}", engine_hash),
+        f"modes.json: engine_hash is {_short(engine_hash)}",
     )
+    need(isinstance(contents.get("parameters"), dict), "modes.json: parameters says nothing of the engine")
     classes = contents.get("classes")
     need(
         isinstance(classes, list) and 0 < len(classes) < 256 and all(map(is_text, classes)),
         "modes.json: classes is no list of names",
     )
+    scale = contents.get("logit_scale")
+    need(is_number(scale, 0, 1e9) and scale > 0, f"modes.json: logit_scale is {_short(scale)}")
     need("class_order" in contents, "modes.json: there is no class_order")
     order = contents["class_order"]
     need(
         order is None
         or isinstance(order, list)
-        and all(_is_whole(number, 0, 255) for number in order)
+        and all(is_whole(number, 0, 255) for number in order)
         and sorted(order) == list(range(len(classes))),
         "modes.json: class_order is no order of the classes",
     )
@@ -163,20 +185,18 @@ def read_picture(entry: object) -> Picture:
     """Picture, from `image` of modes.json; Damaged if it is none."""
     need(isinstance(entry, dict), "modes.json: image describes no picture")
     size, planes, colours, table = (entry.get(key) for key in ("size", "planes", "colours", "table"))
-    need(_is_whole(size, 8, SIZES[-1]) and size in SIZES, f"modes.json: the size of an image's plane is {_short(size)}")
+    need(is_whole(size, 8, SIZES[-1]) and size in SIZES, f"modes.json: the size of an image's plane is {_short(size)}")
     for key in ("height", "width"):
-        need(_is_whole(entry.get(key), 1, size), f"modes.json: the {key} of an image is {_short(entry.get(key))}")
-    need(_is_whole(colours, 1, 3), f"modes.json: an image has {_short(colours)} colours")
+        need(is_whole(entry.get(key), 1, size), f"modes.json: the {key} of an image is {_short(entry.get(key))}")
+    need(is_whole(colours, 1, 3), f"modes.json: an image has {_short(colours)} colours")
     whole = table is None or (
         isinstance(table, list)
         and len(table) == PIXELS
-        and all(
-            isinstance(row, list) and len(row) == colours and all(_is_whole(value, -255, 255) for value in row) for row in table
-        )
+        and all(isinstance(row, list) and len(row) == colours and all(is_whole(value, -255, 255) for value in row) for row in table)
     )
     need(whole, "modes.json: the table of an image is none of integers")
     signed = table is not None and any(value < 0 for row in table for value in row)
-    need(_is_whole(planes, 1, 6) and planes == colours * (2 if signed else 1), f"modes.json: an image has {_short(planes)} planes")
+    need(is_whole(planes, 1, 6) and planes == colours * (2 if signed else 1), f"modes.json: an image has {_short(planes)} planes")
     return Picture(entry["height"], entry["width"], colours, size, planes, None if table is None else np.array(table, np.int16))
 
 
@@ -190,19 +210,36 @@ def read_modes(entries: object) -> Dict[str, Mode]:
             f"modes.json: mode {number} has no name of its own",
         )
         index, accuracy = entry.get("index"), entry.get("accuracy")
-        need(_is_whole(index, number, number), f"modes.json: the index of mode {entry['name']} is {_short(index)}, not {number}")
+        need(is_whole(index, number, number), f"modes.json: the index of mode {entry['name']} is {_short(index)}, not {number}")
         need(
-            accuracy is None or _is_number(accuracy, 0, 1),
+            accuracy is None or is_number(accuracy, 0, 1),
             f"modes.json: the accuracy of mode {entry['name']} is {_short(accuracy)}",
         )
-        modes[entry["name"]] = Mode(number, entry["name"], accuracy)
+        gates, groups = entry.get("gates"), entry.get("group_counts")
+        need(isinstance(gates, bool), f"modes.json: mode {entry['name']} does not say whether gates run in it")
+        need(
+            isinstance(groups, dict) and all(is_text(layer) and is_whole(n, 1, 512) for layer, n in groups.items()),
+            f"modes.json: the group counts of mode {entry['name']} are none",
+        )
+        cycles, exits = entry.get("cycles_model"), _exit_cycles(entry.get("exits"), entry["name"])
+        need(is_whole(cycles, 1, 2**32 - 1), f"modes.json: a frame of mode {entry['name']} takes {_short(cycles)} cycles")
+        modes[entry["name"]] = Mode(number, entry["name"], accuracy, gates, groups, cycles, exits)
     return modes
+
+
+def _exit_cycles(entries, mode):
+    """(cycles, onward) of every early exit of a mode."""
+    need(isinstance(entries, list), f"modes.json: mode {mode} does not list its exits")
+    for entry in entries:
+        whole = isinstance(entry, dict) and all(is_whole(entry.get(key), 1, 2**32 - 1) for key in ("cycles_model", "onward"))
+        need(whole, f"modes.json: an exit of mode {mode} is {_short(entry)}")
+    return tuple((entry["cycles_model"], entry["onward"]) for entry in entries)
 
 
 def check_interface(contents: dict) -> None:
     """The values of interface.json that the driver uses are there and of their kinds; Damaged if not."""
     registers, errors, record = (contents.get(key) for key in ("registers", "errors", "record"))
-    need(_is_whole(contents.get("version"), 0, 2**32 - 1), "interface.json: no version")
+    need(is_whole(contents.get("version"), 0, 2**32 - 1), "interface.json: no version")
     need(_is_hex(contents.get("id"), 2**32), "interface.json: no id")
     need(isinstance(registers, dict), "interface.json: no registers")
     for name in [*REGISTERS, *registers]:
@@ -212,7 +249,7 @@ def check_interface(contents: dict) -> None:
         need(isinstance(fields, list) and all(map(_is_field, fields)), f"interface.json: no fields of register {name:.40}")
         known = {field[0] for field in fields}
         need(len(known) == len(fields) and known >= set(FIELDS.get(name, ())), f"interface.json: no fields of register {name:.40}")
-    need(isinstance(errors, dict) and all(_is_whole(code, 0, 255) for code in errors.values()), "interface.json: no errors")
+    need(isinstance(errors, dict) and all(is_whole(code, 0, 255) for code in errors.values()), "interface.json: no errors")
     need(isinstance(record, list) and all(map(is_text, record)) and set(RECORD) <= set(record), "interface.json: no record")
 
 
@@ -226,7 +263,7 @@ def _is_field(entry):
     """Name, lowest bit, width and meaning of a field of a register."""
     if not (isinstance(entry, list) and len(entry) == 4 and is_text(entry[0]) and isinstance(entry[3], str)):
         return False
-    return _is_whole(entry[1], 0, 31) and _is_whole(entry[2], 1, 32 - entry[1])
+    return is_whole(entry[1], 0, 31) and is_whole(entry[2], 1, 32 - entry[1])
 
 
 def is_text(value: object) -> bool:
@@ -234,11 +271,13 @@ def is_text(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) < 100 and value.isprintable()
 
 
-def _is_whole(value, low, high):
+def is_whole(value: object, low: int, high: int) -> bool:
+    """An integer within bounds, and no truth value."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _is_number(value, low, high):
+def is_number(value: object, low: float, high: float) -> bool:
+    """A finite number within bounds, and no truth value."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high and math.isfinite(value)
 
 

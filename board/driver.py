@@ -1,4 +1,4 @@
-"""Driver of the accelerator: a batch of images in, result records out, through registers and DMA.
+"""Driver of the accelerator: a network in, then batches of images in and result records out, through registers and DMA.
 
 It speaks to PYNQ alone (`Overlay`, its `gatefold_0`, `allocate`), so it cannot tell a board from the simulated one.
 Registers, error codes and record words come from the deploy folder's interface.json.
@@ -8,13 +8,14 @@ import atexit
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
 from board.deploy import Deploy
-from board.description import Mode
+from board.description import BURST_BYTES, Mode
 from board.errors import BoardError, reading
+from board.exits import Halting
 
 INSTANCE = "gatefold_0"
 POLL_SECONDS = 50e-6
@@ -34,27 +35,51 @@ class Batch:
         logits: int32 [N, classes], in the network's order of classes.
         predictions: int64 [N]; the class with the largest logit, on ties the one that the hardware chose, whose real logit is not smaller.
         modes: int64 [N], mode index as the hardware ran it.
+        exits: int64 [N], number of the exit where a frame stopped, that of the network's own classifier behind the last.
         frame_cycles, tiles: int64 [N], clock cycles and executed tiles of each frame.
+        decisions: uint8 [N, all], 1 where a gate said yes, gate after gate in the order of `deploy.gates`.
+        layer_tiles: convolution -> int64 [N], its executed tiles.
         cycles: from the start to the last record, loading and storing included.
     """
 
     logits: np.ndarray
     predictions: np.ndarray
     modes: np.ndarray
+    exits: np.ndarray
     frame_cycles: np.ndarray
     tiles: np.ndarray
+    decisions: np.ndarray
+    layer_tiles: Dict[str, np.ndarray]
     cycles: int
 
 
+@dataclass(frozen=True)
+class Order:
+    """What the N frames of a batch are told.
+
+    Attributes:
+        modes: N board.deploy.Mode, the mode of each frame.
+        thresholds: sums from which a channel gate and a layer gate say yes; 0: from probability one half on.
+        forced: uint8 [all], decisions in place of the gates' own; None: they decide.
+        halting: where frames stop early; None: nowhere.
+    """
+
+    modes: Sequence[Mode]
+    thresholds: Tuple[int, int] = (0, 0)
+    forced: Optional[np.ndarray] = None
+    halting: Optional[Halting] = None
+
+
 class Accelerator:
-    """The accelerator of a deploy folder, loaded onto the active device.
+    """The accelerator of a deploy folder, loaded onto the active device, and its network into it.
 
     Args:
         deploy: board.deploy.Deploy.
         bitstream: path of what the device loads (`deploy.bitstream`).
 
     Raises:
-        BoardError: the hardware is not the one of this folder, cannot be loaded, or is busy with a batch that was given up.
+        BoardError: the hardware is not the one of this folder, cannot be loaded or refuses the network, or is busy with a batch that was
+            given up.
     """
 
     def __init__(self, deploy: Deploy, bitstream: Path):
@@ -63,6 +88,7 @@ class Accelerator:
         _release()  # loading cuts transfers off, and memory that is still written to must not be lost sight of
         self._deploy = deploy
         self._allocate = pynq.allocate
+        self._slots: Dict[int, tuple] = {}
         self._offsets = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
         self._fields = {
             (register, name): (low, width)
@@ -83,13 +109,60 @@ class Accelerator:
             )
         self._registers = getattr(self._overlay, INSTANCE)
         self._check_identity()
+        self.load(deploy.network())
+        modes = self._field("config", "modes")
+        if modes != len(deploy.modes):
+            raise BoardError(
+                f"{deploy.folder} mixes two builds: the network has {modes} modes, its files {len(deploy.modes)}; {deploy.remedy}."
+            )
 
-    def run(self, pixels: np.ndarray, modes: Sequence[Mode], timeout: float = 10.0) -> Batch:
+    def load(self, network: np.ndarray, timeout: float = 10.0) -> int:
+        """Load a network image in the place of the one before; returns the clock cycles that it took.
+
+        Args:
+            network: uint8 [bytes], whole bursts.
+            timeout: seconds after which the load counts as lost.
+
+        Raises:
+            BoardError: the accelerator is busy, refuses the image, or does not answer; it then holds no network.
+        """
+        _release()
+        self._idle()
+        buffer = self._buffer((len(network),), np.uint8)
+        buffer[:] = network
+        buffer.flush()
+        self._write("source", buffer.device_address)
+        self._write("frames", len(network) // BURST_BYTES)
+        try:
+            self._write("control", self._bit("control", "load"))
+            deadline = time.monotonic() + timeout
+            while self._field("status", "busy", status := self._read("status")):
+                if time.monotonic() > deadline:
+                    raise BoardError(
+                        f"the accelerator has not loaded its network within {timeout:g} s: its memory does not answer; power-cycle the board."
+                    )
+                time.sleep(POLL_SECONDS)
+            self._refused(status, "the network")
+        except BaseException:
+            _give_up(self, (buffer,))
+            raise
+        self._write("irq", self._bit("irq", "pending"))
+        return self._read("cycles")
+
+    def run(
+        self,
+        pixels: np.ndarray,
+        modes: Sequence[Mode],
+        timeout: float = 10.0,
+        thresholds: Tuple[int, int] = (0, 0),
+        forced: Optional[np.ndarray] = None,
+        halting: Optional[Halting] = None,
+    ) -> Batch:
         """Run one batch.
 
         Args:
             pixels: uint8 [N, height, width, colours], as `deploy.picture` says.
-            modes: N board.deploy.Mode, the mode of each frame.
+            modes, thresholds, forced, halting: see Order.
             timeout: seconds without a new result after which the batch counts as lost.
 
         A batch that does not end, or is interrupted, is given up: the accelerator is reset, and its buffers live on
@@ -98,40 +171,49 @@ class Accelerator:
         Raises:
             BoardError: the accelerator is busy, reports an error, does not answer, or ends without all records.
         """
-        frames = len(pixels)
-        picture = self._deploy.picture
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != picture.shape or not frames or frames != len(modes):
-            height, width, colours = picture.shape
-            raise BoardError(
-                f"a batch of {pixels.dtype} {list(pixels.shape)} with {len(modes)} modes cannot run; "
-                f"give uint8 [N, {height}, {width}, {colours}] and N modes."
-            )
-        _release()
-        if self._field("status", "busy"):
-            raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
-        source = self._buffer((frames, picture.frame_bytes), np.uint8)
-        mode_list = self._buffer((frames,), np.uint8)
-        records = self._buffer((frames, self._record_words), np.uint32)
-        picture.to_frames(pixels, source)
-        mode_list[:] = [mode.index for mode in modes]
-        records[:] = 0
-        for buffer in (source, mode_list, records):
-            buffer.flush()
+        order = Order(modes, thresholds, forced, halting)
+        (batch,) = self.stream([pixels], lambda frames: order, timeout)
+        return batch
 
-        self._write("source", source.device_address)
-        self._write("destination", records.device_address)
-        self._write("mode_list", mode_list.device_address)
-        self._write("frames", frames)
+    def stream(self, batches: Iterable[np.ndarray], orders: Callable[[int], Order], timeout: float = 10.0) -> Iterator[Batch]:
+        """Run any number of batches, in the memory of two: the next is made ready while one runs.
+
+        Args:
+            batches: uint8 [N, height, width, colours] each.
+            orders: number of frames -> what they are told; asked when a batch starts, and not when it is made ready.
+            timeout: see `run`, and what it says of a batch that does not end; one that runs when the caller closes the iterator is given up
+                too.
+
+        Yields:
+            Batch of each, in order.
+
+        Raises:
+            BoardError: see `run`.
+        """
+        _release()
+        running = None
         try:
-            self._write("control", self._bit("control", "start"))
-            self._wait(frames, timeout)
-        except BaseException:  # an interrupt from the keyboard too
-            _give_up(self, (source, mode_list, records))
+            for number, pixels in enumerate(batches):
+                ready = self._prepare(pixels, number % 2)
+                finished = running and self._finish(*running, timeout)
+                running = None
+                order = orders(len(pixels))
+                if len(order.modes) != len(pixels):
+                    raise self._no_batch(pixels, order.modes)
+                self._tell(ready, order)
+                running = ready, order
+                self._write("control", self._bit("control", "start"))
+                if finished:
+                    yield self._unpack(*finished)
+            finished = running and self._finish(*running, timeout)
+            running = None
+            if finished:
+                yield self._unpack(*finished)
+        except BaseException:  # an interrupt from the keyboard, and a caller that wants no more
+            if running:
+                self._slots.clear()
+                _give_up(self, running[0])
             raise
-        cycles = self._read("cycles")
-        self._write("irq", self._bit("irq", "pending"))
-        records.invalidate()
-        return self._unpack(np.array(records), modes, cycles)
 
     def rest(self) -> bool:
         """Waits until no batch and no transfer is under way, at most DRAIN_SECONDS; returns whether that is so."""
@@ -146,27 +228,103 @@ class Accelerator:
         """Gives up the batch under way; `rest` tells when the transfers that have begun are over."""
         self._write("control", self._bit("control", "reset"))
 
+    def _no_batch(self, pixels, modes=None):
+        height, width, colours = self._deploy.picture.shape
+        with_modes = "" if modes is None else f" with {len(modes)} modes"
+        return BoardError(
+            f"a batch of {pixels.dtype} {list(pixels.shape)}{with_modes} cannot run; "
+            f"give uint8 [N, {height}, {width}, {colours}] and N modes."
+        )
+
+    def _prepare(self, pixels, slot):
+        """Buffers of one of two slots with the frames in them: (source, mode list, records)."""
+        frames, picture = len(pixels), self._deploy.picture
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != picture.shape or not frames:
+            raise self._no_batch(pixels)
+        buffers = self._slots.get(slot)
+        if buffers is None or len(buffers[0]) != frames:
+            self._slots.pop(slot, None)
+            buffers = None  # their memory is free before more is asked for
+            source = self._buffer((frames, picture.frame_bytes), np.uint8)
+            mode_list = self._buffer((frames,), np.uint8)
+            records = self._buffer((frames, self._record_words), np.uint32)
+            buffers = self._slots[slot] = (source, mode_list, records)
+        source, _, records = buffers
+        picture.to_frames(pixels, source)
+        records[:] = 0
+        source.flush()
+        records.flush()
+        return buffers
+
+    def _tell(self, buffers, order):
+        """Sets the registers for a batch."""
+        self._idle()
+        source, mode_list, records = buffers
+        mode_list[:] = [mode.index for mode in order.modes]
+        mode_list.flush()
+        self._write("source", source.device_address)
+        self._write("destination", records.device_address)
+        self._write("mode_list", mode_list.device_address)
+        self._write("frames", len(source))
+        if self._deploy.gates:
+            thresholds, forced = order.thresholds, order.forced
+            self._write("gate_threshold", thresholds[0] & 0xFFFFFFFF)
+            self._write("layer_threshold", thresholds[1] & 0xFFFFFFFF)
+            self._write("forced", 0 if forced is None else self._bit("forced", "enable"))
+            if forced is not None:
+                padded = np.pad(np.asarray(forced, np.uint8), (0, -len(forced) % 32))
+                for word in np.packbits(padded, bitorder="little").view("<u4"):
+                    self._write("forced_word", word)
+        if self._deploy.exits:
+            self._write("exits", 0)
+            halting = order.halting
+            for mode, limits in halting.limits.items() if halting else ():
+                self._write("exits", self._bit("exits", "enable") | mode << self._fields["exits", "mode"][0])
+                for limit, margin in zip(limits, halting.margins):
+                    self._write("exit_limit", limit)
+                    self._write("exit_margin", margin)
+
+    def _finish(self, buffers, order, timeout):
+        """Waits for a batch; returns its records, its order and its cycles."""
+        self._wait(len(buffers[0]), timeout)
+        cycles = self._read("cycles")
+        self._write("irq", self._bit("irq", "pending"))
+        buffers[2].invalidate()
+        return np.array(buffers[2]), order, cycles
+
     def _check_identity(self):
         deploy = self._deploy
-        remedy = f"build again with: make bitstream MODEL={deploy.model}"
+        remedy = deploy.remedy
         if self._read("id") != int(deploy.interface["id"], 16):
             raise BoardError(f"the loaded hardware is no Gatefold accelerator (id {self._read('id'):#010x}); {remedy}.")
-        for name, expected in (("version", deploy.interface["version"]), ("build_hash", deploy.build_hash)):
+        for name, expected in (("version", deploy.interface["version"]), ("engine_hash", deploy.engine_hash)):
             value = self._read(name)
             if value != expected:
                 raise BoardError(
                     f"{deploy.folder} mixes two builds: the hardware's {name} is {value:#x}, its files say {expected:#x}; {remedy}."
                 )
         config = self._read("config")
-        modes, classes, self._record_words = (self._field("config", name, config) for name in ("modes", "classes", "record_words"))
-        if (modes, classes) != (len(deploy.modes), len(deploy.classes)):
+        classes, self._record_words = (self._field("config", name, config) for name in ("classes", "record_words"))
+        if classes != len(deploy.classes):
             raise BoardError(
-                f"{deploy.folder} mixes two builds: the hardware has {modes} modes and {classes} classes, "
-                f"its files {len(deploy.modes)} and {len(deploy.classes)}; {remedy}."
+                f"{deploy.folder} mixes two builds: the hardware has {classes} classes, its files {len(deploy.classes)}; {remedy}."
             )
-        if len(self._words) + classes > self._record_words:
+        decisions = sum(gate.count for gate in deploy.gates)
+        if len(self._words) + -(-classes // 2) * 2 + -(-decisions // 64) * 2 > self._record_words:
             raise BoardError(
                 f"{deploy.folder} mixes two builds: a record of {self._record_words} words is too short for interface.json; {remedy}."
+            )
+
+    def _idle(self):
+        if self._field("status", "busy"):
+            raise BoardError("the accelerator is busy with a batch of another program; wait for its end, or stop it.")
+
+    def _refused(self, status, what):
+        if self._field("status", "error", status):
+            code = self._field("status", "error_code", status)
+            name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
+            raise BoardError(
+                f"the accelerator refused {what} with {name} (code {code}); check the modes and {self._deploy.remedy}."
             )
 
     def _wait(self, frames, timeout):
@@ -185,19 +343,16 @@ class Accelerator:
                     f"answer; power-cycle the board, or allow more with --timeout."
                 )
             time.sleep(POLL_SECONDS)
-        if self._field("status", "error", status):
-            code = self._field("status", "error_code", status)
-            name = next((name for name, value in self._deploy.interface["errors"].items() if value == code), str(code))
-            raise BoardError(
-                f"the accelerator refused the batch with {name} (code {code}); check the modes and build again with: make bitstream MODEL={self._deploy.model}."
-            )
+        self._refused(status, "the batch")
         done = self._read("frames_done")
         if not self._field("status", "done", status) or done != frames:
             raise BoardError(
                 f"the accelerator stopped after {done} of {frames} frames without an error; let no other program use it, and run again."
             )
 
-    def _unpack(self, records, modes, cycles):
+    def _unpack(self, records, order, cycles):
+        modes, halting = order.modes, order.halting
+
         def column(name):
             return records[:, self._words[name]].astype(np.int64)
 
@@ -214,6 +369,7 @@ class Accelerator:
             (column("frame") != number)
             | (column("mode") != [mode.index for mode in modes])
             | (column("class") != logits.argmax(axis=1))
+            | (column("exit") > len(self._deploy.exits))
         )
         if wrong.any():
             raise BoardError(
@@ -222,7 +378,19 @@ class Accelerator:
         order = self._deploy.class_order
         named = np.empty_like(logits)
         named[:, order] = logits
-        return Batch(named, order[column("class")], column("mode"), column("cycles"), column("tiles"), cycles)
+        begin = first + -(-classes // 2) * 2
+        bits = np.unpackbits(np.ascontiguousarray(records[:, begin:], "<u4").view(np.uint8), axis=1, bitorder="little")
+        decisions = bits[:, : sum(gate.count for gate in self._deploy.gates)]
+        layer_tiles = self._deploy.layer_tiles(modes, decisions, column("exit"), halting)
+        left, tiles = sum(layer_tiles.values()), column("tiles")
+        if (left != tiles).any():
+            frame = int(np.flatnonzero(left != tiles)[0])
+            raise BoardError(
+                f"frame {frame} executed {tiles[frame]} tiles, and its gates' decisions and its exit leave {left[frame]}; "
+                f"run again, and build again if that repeats."
+            )
+        exits, frame_cycles = column("exit"), column("cycles")
+        return Batch(named, order[column("class")], column("mode"), exits, frame_cycles, tiles, decisions, layer_tiles, cycles)
 
     def _buffer(self, shape, dtype):
         try:

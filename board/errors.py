@@ -21,3 +21,9 @@ def reading(path: Union[str, Path], kind: str, remedy: str) -> Iterator[None]:
         raise
     except Exception as problem:
         raise BoardError(f"{path} is no readable {kind} ({problem!s:.200}); {remedy}.") from None
+
+
+def need_file(path: Path, remedy: str) -> None:
+    """BoardError where something other than a file lies at a path: a pipe, say, at which reading would wait for ever."""
+    if path.exists() and not path.is_file():
+        raise BoardError(f"{path} is no file; {remedy}.")

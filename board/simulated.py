@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pynq.bitstream import Bitstream
 
 
-ABI = 3
-POWER_ON_ZEROS = 0
+ABI = 4
+POWER_ON_SEED = 1  # registers and memories begin with random values
 STOPPED = -3
 CYCLES_BETWEEN_ACCESSES = 16384  # about 0.16 ms at 100 MHz, what a Python program takes from one access to the next
 PAGE = 4096
@@ -45,13 +45,12 @@ class VerilatedAccelerator:
 
     Args:
         library: path of accelerator.so.
-        images: folder of the memory images (*.mem).
 
     Raises:
         BoardError: no such library, or of another version.
     """
 
-    def __init__(self, library: Path, images: Path):
+    def __init__(self, library: Path):
         self._handle = None
         try:
             self._library = ctypes.CDLL(str(library))
@@ -65,7 +64,7 @@ class VerilatedAccelerator:
             raise BoardError(f"{library} speaks interface {abi}, this program {ABI}; build again with make bitstream.")
         handle, word, long, integer = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int
         for name, result, arguments in (
-            ("gf_create", handle, [ctypes.c_char_p, integer]),
+            ("gf_create", handle, [integer]),
             ("gf_failure", ctypes.c_char_p, []),
             ("gf_destroy", None, [handle]),
             ("gf_write", integer, [handle, word, word]),
@@ -77,7 +76,7 @@ class VerilatedAccelerator:
         ):
             function = getattr(self._library, name)
             function.restype, function.argtypes = result, arguments
-        self._handle = self._library.gf_create(str(images).encode(), POWER_ON_ZEROS)
+        self._handle = self._library.gf_create(POWER_ON_SEED)
         if not self._handle:
             reason = self._library.gf_failure().decode()
             raise BoardError(f"the simulated accelerator of {library} does not start: {reason}; build again with make bitstream.")
@@ -164,7 +163,7 @@ class SimulatedDevice(Device):
         library = Path(bitstream.bitfile_name)
         if self.accelerator is not None:
             self.accelerator.close()
-        self.accelerator = VerilatedAccelerator(library, library.parent / "images")
+        self.accelerator = VerilatedAccelerator(library)
         for memory in self._memories.values():
             self._map(memory)
         self.post_download(bitstream, parser, self.name)

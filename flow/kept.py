@@ -82,8 +82,8 @@ def kept(path: Path, make: Callable[[Path], object]) -> Path:
 
     Its digest lies beside it as `.sha256`. Several processes may ask for one file at a time.
     """
-    mark = path.with_name(path.name + ".sha256")
-    if _text(mark) != content_digest(path):
+    if not is_kept(path):
+        mark = _mark(path)
         make_folder(path.parent)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="making-") as name:
             part, part_mark = Path(name) / path.name, Path(name) / mark.name
@@ -94,6 +94,15 @@ def kept(path: Path, make: Callable[[Path], object]) -> Path:
                     clear(target)
                 os.replace(source, target)
     return path
+
+
+def is_kept(path: Path) -> bool:
+    """Whether `kept` has the file as it was made."""
+    return _text(_mark(path)) == content_digest(path)
+
+
+def _mark(path):
+    return path.with_name(path.name + ".sha256")
 
 
 def _text(path):

@@ -47,10 +47,11 @@ def calls(folder, program):
     return [call[1:] for call in lines if call[0] == program]
 
 
-def built(folder, model="resnet8", board="pynq-z2"):
+def built(folder, model="resnet8", board="pynq-z2", origin=""):
     deploy = folder / "build" / model / "deploy"
     deploy.mkdir(parents=True)
     (deploy / "modes.json").write_text(json.dumps({"board": board}, indent=1))
+    (deploy.parent / "origin").write_text(f"{origin}\n")
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -59,8 +60,8 @@ def test_values_arrive_as_they_are(clone, value):
     for given in ("argument", "environment"):
         (clone / "log").unlink(missing_ok=True)
         own = ("CLASSES", "SAMPLES", "MEAN", "DEVIATION")
-        names = dict.fromkeys(("MODEL", "MODE", "COUNT", "BOARD", "CHECKPOINT", "JOBS", *own), value)
-        for target in ("bitstream", "run", "report", "test"):
+        names = dict.fromkeys(("MODEL", "MODE", "COUNT", "BOARD", "CHECKPOINT", "JOBS", "HOST", "FOLDER", *own), value)
+        for target in ("bitstream", "run", "report", "deploy", "test"):
             if given == "argument":
                 done = make(clone, target, *(f"{name}={value}" for name, value in names.items()))
             else:
@@ -68,7 +69,9 @@ def test_values_arrive_as_they_are(clone, value):
             assert done.returncode == 0, done.stderr
         given = [f"--{name.lower()}={value}" for name in own]
         build = ["build", f"--board={value}", f"--checkpoint={value}", *given, "--", value]
-        assert calls(clone, ".venv/bin/gatefold") == [build, build, ["report", f"--board={value}", *given[2:], "--", value]]
+        report = ["report", f"--board={value}", *given[2:], "--", value]
+        deploy = ["deliver", f"--host={value}", f"--folder={value}", "--", value]
+        assert calls(clone, ".venv/bin/gatefold") == [build, build, report, deploy]
         script, tests = calls(clone, ".venv/bin/python")
         assert script == ["hw/shell/implement.py", "--if-installed", "--", f"build/{value}"]
         assert tests[2:4] == ["-n", value]
@@ -107,12 +110,26 @@ def test_a_file_is_built_in_the_folder_of_its_name(clone):
     for age, builds in ((100, 0), (-100, 1)):
         (clone / "log").unlink()
         shutil.rmtree(clone / "build", ignore_errors=True)
-        built(clone, "my net")
+        built(clone, "my net", origin=own)
         date = (clone / "build" / "my net" / "deploy" / "modes.json").stat().st_mtime
         os.utime(own, (date - age, date - age))
         assert make(clone, "run", *arguments).returncode == 0
         assert len(calls(clone, ".venv/bin/gatefold")) == builds
         assert calls(clone, ".venv-board/bin/python") == [["board/run.py", "--model=my net", "--mode=full", "--count=16"]]
+
+
+@pytest.mark.parametrize("name, model", [("my.onnx", "my"), ("my.py:Net", "Net")])
+def test_a_build_of_another_file_of_that_name_is_not_run(clone, name, model):
+    """A second folder's network: `gatefold build` says that the build folder is taken."""
+    for folder in ("one", "two"):
+        (clone / folder).mkdir()
+        (clone / folder / name.partition(":")[0]).write_text("")
+    built(clone, model, origin=clone / "one" / name)
+    for path in clone.glob("*/my.*"):
+        os.utime(path, (0, 0))
+    for folder, builds in (("one", 0), ("two", 1)):
+        assert make(clone, "run", f"MODEL={folder}/{name}").returncode == 0
+        assert len(calls(clone, ".venv/bin/gatefold")) == builds
 
 
 def test_a_class_is_built_in_the_folder_of_its_name(clone):

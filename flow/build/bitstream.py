@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 from flow.atomic import write_text
 from flow.build.deploy import read, vouch
@@ -12,12 +14,12 @@ from flow.kept import content_digest, replace_folder
 RECORD = "implementation/bitstream.json"
 
 
-def install(build, contents, files):
+def install(build: Path, contents: dict[str, Any], files: dict[str, Path]) -> None:
     """Add a bitstream to a build's deploy folder, in one step.
 
     Args:
         build: the build folder.
-        contents: of the modes.json that it was made from.
+        contents: those of the modes.json that it was made from.
         files: file name in the deploy folder -> path of what was made, inside the build folder.
 
     Raises:
@@ -38,7 +40,7 @@ def install(build, contents, files):
     Steps(build).change("deploy", [deploy], lambda: replace_folder(deploy, fill))
 
 
-def found(build, contents):
+def found(build: Path, contents: dict[str, Any]) -> dict[str, Path]:
     """File name in the deploy folder -> path of what `install` was given for the hardware of `contents`; empty if it is not whole."""
     try:
         record = json.loads((build / RECORD).read_text())
@@ -52,4 +54,4 @@ def found(build, contents):
 
 
 def _hardware(contents):
-    return [contents[key] for key in ("build_hash", "board", "part", "clock_mhz")]
+    return [contents[key] for key in ("engine_hash", "board", "part", "clock_mhz")]

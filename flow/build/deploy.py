@@ -2,7 +2,7 @@
 
     modes.json       what was built and the operating modes (see `description`)
     interface.json   registers, error codes, record layout
-    images/*.mem     memory images of the simulated accelerator
+    network.bin      the network image, which the accelerator loads (`flow.engine.network`)
     accelerator.so   the simulated accelerator (C interface: hw/sim/accelerator_sim.h)
     accelerator.hwh  the hardware handoff that PYNQ reads; a bitstream goes beside it as accelerator.bit
     samples.npz      x: uint8 [N, height, width, colours] sample images, names: [N]
@@ -14,34 +14,45 @@ of the contents themselves, written as JSON with sorted keys and without spaces.
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from flow.atomic import write_text
 from flow.build.hwh import write_hwh
+from flow.build.samples import Samples
+from flow.build.verify import Verification
 from flow.data.cifar10 import CLASSES
-from flow.engine.compile import build_hash, with_hash
-from flow.engine.cost import frame_cost, mode_costs
+from flow.engine.boards import Board
+from flow.engine.compile import engine_hash, with_hash
+from flow.engine.config import EngineConfig
+from flow.engine.cost import block_count, frame_cost, mode_costs, quarters_of
+from flow.engine.frame import exit_cycles
 from flow.engine.interface import INTERFACE_FILE, load_interface
+from flow.engine.network import NETWORK
+from flow.engine.plan import input_count
 from flow.engine.sources import accelerator_sources
 from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
+from flow.graph.layers import LayerGraph
 from flow.kept import content_digest
 
-FORMAT = 3
+FORMAT = 7
 MODES = "modes.json"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
 BITSTREAM = "accelerator.bit"
 
 
-def class_names(record, count):
+def class_names(record: dict[str, Any], count: int) -> list[str]:
     """Names of the classes that a record gives; else those of CIFAR-10 if it was trained on that, else their numbers."""
     names = record.get("class_names") or (CLASSES if record.get("data") == "cifar10" else ())
     return list(names) if len(names) == count else [str(number) for number in range(count)]
 
 
-def image_description(graph):
+def image_description(graph: LayerGraph) -> dict[str, Any]:
     """How a picture becomes the planes that the accelerator reads, JSON-ready.
 
     Returns:
@@ -62,40 +73,85 @@ def image_description(graph):
     }
 
 
-def description(graph, config, board, hardware_hash, graph_hashes, record, trained, verification):
+def gate_description(graph: LayerGraph, config: EngineConfig) -> dict[str, Any]:
+    """The gates, and what the convolutions have to do with them, JSON-ready: `gates` and `layers`, lists in the network's order.
+
+    Returns:
+        gates: name, count of its decisions, which follow one another in a record, and layer: whether it decides about layers;
+        layers, of the convolutions: name, blocks of a map, inputs (kernels of an output), outputs, per_tile (outputs of a tile), shuffle, mask and when (gates or
+        None), source (the layer whose masked outputs it reads, or None), gate (whether it belongs to one), exit (the classifier of the
+        early exit that it belongs to, or None).
+    """
+    layers = []
+    for layer in graph.layers:
+        if layer.kind != "conv":
+            continue
+        source = graph.masked_source(layer)
+        layers.append(
+            {
+                "name": layer.name,
+                "blocks": block_count(layer.conv_size, config),
+                "inputs": input_count(layer),
+                "outputs": layer.out_channels,
+                "per_tile": config.pe * quarters_of(layer, config),
+                "shuffle": layer.shuffle,
+                "mask": layer.mask,
+                "when": layer.when,
+                "source": source.name if source else None,
+                "gate": layer.gate,
+                "exit": layer.exit,
+            }
+        )
+    gates = [{"name": gate.name, "count": gate.decisions, "layer": gate.name in graph.layer_gates} for gate in graph.gates]
+    return {"gates": gates, "layers": layers}
+
+
+def description(
+    graph: LayerGraph,
+    config: EngineConfig,
+    board: Board,
+    hardware_hash: str,
+    graph_hashes: Sequence[str],
+    record: dict[str, Any],
+    trained: bool,
+    verification: Verification,
+) -> dict[str, Any]:
     """The contents of modes.json, without `files` and `digest`.
 
     Args:
-        graph: LayerGraph.
-        config: EngineConfig.
-        board: Board.
-        hardware_hash: the build hash, SHA-256 in hex; the hardware's register holds its first 32 bits.
-        graph_hashes: SHA-256 in hex of the QONNX file and of the graph of layer nodes that it was built from.
+        hardware_hash: the engine's hash, SHA-256 in hex; the hardware's register holds its first 32 bits.
+        graph_hashes: two, SHA-256 in hex of the QONNX file and of the graph of layer nodes that it was built from.
         record: what is known of the weights: `data`, `class_names`, `accuracy` (mode name -> 0…1); empty when untrained.
         trained: whether the weights are trained ones.
-        verification: Verification, from running the RTL.
+        verification: from running the RTL.
 
     Returns:
-        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, build_hash, qonnx_hash, layers_hash,
+        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, engine_hash, qonnx_hash, layers_hash,
         interface_version, parameters, classes (names, in the network's order), class_order (the class of each of the
         hardware's logits, None where they are the same), logit_scale, image (see `image_description`), simulator (file name),
-        and `modes`: a list in the order of the mode index, each with name, index, group_counts (layer -> n), cycles_model and
-        cycles_rtl (of a frame), cycles_per_layer and cycles_per_layer_rtl (layer -> cycles), tiles, and accuracy (None where
-        it is not known).
+        and `modes`: a list in the order of the mode index, each with name, index, gates (whether they run), group_counts (layer -> n),
+        cycles_model and cycles_rtl (of a frame; with everything switched on, and the most seen), cycles_per_layer and
+        cycles_per_layer_rtl (layer -> cycles), tiles, exits (of each early exit cycles_model and cycles_rtl of a frame that stops there, and
+        onward: cycles from its branch on, which is not computed, to the nearest later end, at an exit or of the network), and accuracy (None where
+        it is not known). `exits`: of each early exit name (of its classifier) and logit_scale.
     """
     modes = []
     for index, name in enumerate(graph.modes):
         cost = frame_cost(graph, name, config)
+        seen = verification.exits.get(name, [])
+        exits = zip(exit_cycles(graph, config, name), seen, strict=True)
         modes.append(
             {
                 "name": name,
                 "index": index,
+                "gates": bool(graph.gates) and name not in graph.ungated,
                 "group_counts": {layer.name: graph.groups(name, layer) for layer in graph.layers},
                 "cycles_model": cost.cycles,
                 "cycles_rtl": verification.cycles[name],
                 "cycles_per_layer_rtl": verification.layers[name],
                 "cycles_per_layer": {layer: each.cycles for layer, each in mode_costs(graph, name, config).items()},
                 "tiles": cost.tiles,
+                "exits": [{"cycles_model": end, "cycles_rtl": rtl, "onward": onward} for (end, onward), rtl in exits],
                 "accuracy": record.get("accuracy", {}).get(name),
             }
         )
@@ -106,7 +162,7 @@ def description(graph, config, board, hardware_hash, graph_hashes, record, train
         "board": board.name,
         "part": board.part,
         "clock_mhz": board.clock_mhz,
-        "build_hash": hardware_hash,
+        "engine_hash": hardware_hash,
         "qonnx_hash": graph_hashes[0],
         "layers_hash": graph_hashes[1],
         "interface_version": load_interface().version,
@@ -117,21 +173,24 @@ def description(graph, config, board, hardware_hash, graph_hashes, record, train
         "logit_scale": graph.layers[-1].logit_scale,
         "simulator": LIBRARY,
         "modes": modes,
+        "exits": [{"name": exit.name, "logit_scale": exit.logit_scale} for exit in graph.exits],
+        **gate_description(graph, config),
     }
 
 
-def fill(folder, contents, images, library, samples, bitstream):
+def fill(
+    folder: Path, contents: dict[str, Any], network: Path, library: Path, samples: Samples, bitstream: dict[str, Path]
+) -> None:
     """Write a deploy folder; its modes.json comes last.
 
     Args:
         folder: empty folder.
         contents: what `description` returns.
-        images: folder of the memory images.
+        network: the network image.
         library: the simulation library.
-        samples: (names, images uint8 [N, height, width, colours]).
         bitstream: file name -> path, what `flow.build.bitstream.found` has found.
     """
-    shutil.copytree(images, folder / "images")
+    shutil.copyfile(network, folder / NETWORK)
     shutil.copyfile(library, folder / LIBRARY)
     shutil.copyfile(INTERFACE_FILE, folder / "interface.json")
     write_hwh(folder / HANDOFF, part=contents["part"], clock_mhz=contents["clock_mhz"])
@@ -142,7 +201,7 @@ def fill(folder, contents, images, library, samples, bitstream):
     vouch(folder, contents)
 
 
-def vouch(folder, contents):
+def vouch(folder: Path, contents: dict[str, Any]) -> None:
     """Write modes.json: `contents`, with the digests of the other files as they are and its own."""
     contents = {key: value for key, value in contents.items() if key not in ("files", "digest")}
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MODES)
@@ -151,7 +210,7 @@ def vouch(folder, contents):
     write_text(folder / MODES, json.dumps(contents, indent=1) + "\n")
 
 
-def read(folder):
+def read(folder: Path) -> dict[str, Any]:
     """The contents of a whole deploy folder's modes.json.
 
     Raises:
@@ -161,7 +220,7 @@ def read(folder):
     try:
         contents = json.loads(path.read_text())
         if contents["format"] != FORMAT:
-            raise GatefoldError(f"{path} is of another version; run `gatefold build` again.")
+            raise GatefoldError(f"{path} was made by another version of gatefold; run `gatefold build` again.")
         whole = contents["digest"] == _digest({key: value for key, value in contents.items() if key != "digest"})
         files = contents["files"].items()
     except (FileNotFoundError, NotADirectoryError):
@@ -176,8 +235,8 @@ def read(folder):
     return contents
 
 
-def built_graph(build, contents):
-    """The LayerGraph that a build was made from, with all modes of its network.
+def built_graph(build: Path, contents: dict[str, Any]) -> LayerGraph:
+    """The graph that a build was made from, with all modes of its network.
 
     Args:
         build: build folder.
@@ -198,12 +257,11 @@ def built_graph(build, contents):
     return layer_graph(ModelWrapper(str(path)))
 
 
-def hardware(folder, contents, rtl):
+def hardware(contents: dict[str, Any], rtl: Path) -> tuple[dict[str, int], list[Path]]:
     """Parameters and RTL files of a build, as they went into it.
 
     Args:
-        folder: deploy folder.
-        contents: what `read` returns of it.
+        contents: what `read` returns of a deploy folder.
         rtl: folder for the generated files, the package and the module `accelerator` with its parameters.
 
     Returns:
@@ -213,10 +271,9 @@ def hardware(folder, contents, rtl):
         GatefoldError: the sources have changed since.
     """
     sources = accelerator_sources(rtl)
-    images = {path.name: path.read_text() for path in (folder / "images").glob("*.mem")}
-    if build_hash(images, contents["parameters"], sources) != contents["build_hash"]:
+    if engine_hash(contents["parameters"], sources) != contents["engine_hash"]:
         raise GatefoldError(f"hw/ has changed since {contents['model']} was built; run `gatefold build {contents['model']}` again.")
-    parameters = with_hash(contents["parameters"], contents["build_hash"])
+    parameters = with_hash(contents["parameters"], contents["engine_hash"])
     write_text(rtl / f"{NAME}.sv", top_text(parameters))
     return parameters, sources
 

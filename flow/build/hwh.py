@@ -21,7 +21,7 @@ AXIMM = "xilinx.com:interface:aximm:1.0"
 _ACCESS = {"ro": "read-only", "rw": "read-write", "wo": "write-only"}
 
 
-def write_hwh(path, *, part="xc7z020clg400-1", clock_mhz=100.0):
+def write_hwh(path: str | Path, *, part: str = "xc7z020clg400-1", clock_mhz: float = 100.0) -> None:
     """Write the hardware handoff of the accelerator.
 
     Args:

@@ -1,7 +1,11 @@
 """Sample images that need no download: squares of the photographs that scikit-learn ships, and its digits; or random ones."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+Samples = tuple[list[str], np.ndarray]
+"""Names, and images: uint8 [N, height, width, colours]."""
 SIZE = 32
 SAMPLE_SHAPE = (SIZE, SIZE, 3)
 """Height, width and colours of `sample_images`."""
@@ -12,15 +16,8 @@ _SQUARES = {
 }
 
 
-def sample_images(count=16):
-    """Names and pictures.
-
-    Args:
-        count: how many; half photographs, half digits, repeated where more are wanted than there are.
-
-    Returns:
-        (names: list of str, images: uint8 [count, 32, 32, 3]).
-    """
+def sample_images(count: int = 16) -> Samples:
+    """Pictures of 32×32 pixels, half photographs, half digits; repeated where more are wanted than there are."""
     names, images = [], []
     for (photo_name, photo), (digit_name, digit) in zip(_photographs(), _digits(), strict=False):
         names += [photo_name, digit_name]
@@ -29,14 +26,11 @@ def sample_images(count=16):
     return [names[i] for i in index], np.stack(images)[index]
 
 
-def random_images(shape, count):
-    """Names and pictures for a network whose pictures are not known, always the same ones.
+def random_images(shape: Sequence[int], count: int) -> Samples:
+    """Pictures for a network whose own are not known, every pixel drawn for itself, always the same ones.
 
     Args:
         shape: (height, width, colours).
-
-    Returns:
-        (names, images: uint8 [count, *shape], every pixel drawn for itself).
     """
     images = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
     return [f"random{number}" for number in range(count)], images

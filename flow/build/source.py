@@ -1,23 +1,32 @@
 """What a build starts from: a QONNX file, exported from a network of `flow.models` or brought by its author."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from flow.build.samples import SAMPLE_SHAPE, random_images, sample_images
+from flow.build.samples import SAMPLE_SHAPE, Samples, random_images, sample_images
 from flow.build.steps import code_digest, digest
 from flow.errors import GatefoldError
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from flow.build.build import Request
+
 SUFFIX = ".onnx"
+ORIGIN = "origin"
+"""File in a build folder that names what was built there, see `origin_of`."""
 NAME_LENGTH = 99
 """Characters of a name that the board program takes."""
 
 
-def pictures_of(shape, count):
-    """Names and sample images for a network that takes pictures of a shape [height, width, colours]: photographs and digits where they fit."""
+def pictures_of(shape: Sequence[int], count: int) -> Samples:
+    """Samples for a network that takes pictures of a shape [height, width, colours]: photographs and digits where they fit."""
     return sample_images(count) if tuple(shape) == SAMPLE_SHAPE else random_images(shape, count)
 
 
@@ -31,17 +40,17 @@ class Source:
         qonnx: gives the contents of the QONNX file.
         record: what is known of the weights: `data`, `class_names`, `accuracy` (mode name -> 0…1); empty where nothing is.
         trained: whether the weights are trained ones.
-        samples: function of (shape [height, width, colours], count) that gives names and images uint8 [count, *shape].
+        samples: of (shape [height, width, colours], count).
         check: called before anything else; refuses what can be refused without the QONNX file.
     """
 
     name: str
     digest: str
     qonnx: Callable[[], bytes]
-    record: dict = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
     trained: bool = True
-    samples: Callable = pictures_of
-    check: Callable = lambda request: None
+    samples: Callable[[Sequence[int], int], Samples] = pictures_of
+    check: Callable[["Request"], None] = lambda request: None
 
 
 def is_file(model: str) -> bool:
@@ -63,8 +72,40 @@ def network_name(model: str) -> str:
     return models.name_of(model)
 
 
-def source_of(request) -> Source:
-    """The Source that a Request names.
+def origin_of(model: str) -> str:
+    """What tells networks of one name apart: the whole path of FILE.onnx, or of FILE.py:CLASS; of any other network its name."""
+    from flow.models.user import is_users
+
+    return str(Path(model).resolve()) if is_file(model) or is_users(model) else model
+
+
+def check_origin(folder: Path, model: str) -> None:
+    """Raise GatefoldError where a build folder is that of another network, which is still there, of the same name.
+
+    Args:
+        folder: build folder, which need not exist.
+        model: what the command line calls the network.
+    """
+    from flow.models.user import is_users
+
+    try:
+        other = (folder / ORIGIN).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return
+    file = Path(other.rpartition(":")[0] if is_users(other) else other)
+    if other and other != origin_of(model) and (not file.is_absolute() or file.is_file()):
+        raise GatefoldError(f"{folder} holds the build of {other}; give {model} a folder of its own with --output, or rename it.")
+
+
+def qonnx_digest(path: str | Path) -> str:
+    """SHA-256 (hex) of a QONNX file, as a build of it says in `qonnx_hash`."""
+    from flow.finn.steps import read_qonnx
+
+    return hashlib.sha256(read_qonnx(path)).hexdigest()
+
+
+def source_of(request: "Request") -> Source:
+    """What a request names.
 
     Raises:
         GatefoldError: there is no such file, network or weights, or options that do not go with it.
@@ -72,7 +113,7 @@ def source_of(request) -> Source:
     return _of_file(request) if is_file(request.model) else _of_network(request)
 
 
-def file_name(path) -> str:
+def file_name(path: str | Path) -> str:
     """Name of the network in a QONNX file: that of the file, without its ending."""
     name = Path(path).name.removesuffix(SUFFIX)
     if not 0 < len(name) <= NAME_LENGTH or not name.isprintable() or name.startswith("."):
@@ -80,7 +121,7 @@ def file_name(path) -> str:
     return name
 
 
-def read_class_names(path) -> list[str]:
+def read_class_names(path: str | Path) -> list[str]:
     """Names of classes in a text file, one a line, in the order of the logits.
 
     Raises:
@@ -160,7 +201,7 @@ def _of_network(request):
 
         graph = layer_graph(model)
         graph = keep_modes(graph, request.modes) if request.modes else graph
-        check_fit(graph, plan(graph, request.folding), request.board)
+        check_fit(graph, plan(graph, request.folding, request.engine), request.board)
 
     def qonnx():
         from flow.export.from_model import layer_graph
@@ -172,8 +213,8 @@ def _of_network(request):
     return Source(model.name, key, qonnx, record, bool(record), check=check)
 
 
-def weights_of(request):
-    """(model, record): the network of a Request in eval, and what its record says (empty when untrained).
+def weights_of(request: "Request") -> tuple["nn.Module", dict[str, Any]]:
+    """(model, record): the network of a request in eval, and what its record says (empty when untrained).
 
     Raises:
         GatefoldError: there are no such weights, or they belong to another model or are not quantised.

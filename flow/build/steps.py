@@ -3,8 +3,10 @@
 import fcntl
 import hashlib
 import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import flow
 from flow.atomic import make_folder, write_text
@@ -12,9 +14,11 @@ from flow.kept import clear, content_digest, sync
 
 SOURCES = Path(flow.__file__).parent
 STAMPS, LOCK = "stamps", ".lock"
+Report = Callable[[str | None], object]
+"""Told the title of a step before it runs, and None after it or when it is skipped."""
 
 
-def digest(*parts):
+def digest(*parts: Any) -> str:
     """SHA-256 (hex) of texts, bytes, the contents of files, and JSON of anything else."""
     total = hashlib.sha256()
     for part in parts:
@@ -28,7 +32,7 @@ def digest(*parts):
     return total.hexdigest()
 
 
-def code_digest(*packages):
+def code_digest(*packages: str) -> str:
     """SHA-256 (hex) of the Python files in sub-packages of `flow`."""
     files = [file for package in packages for file in sorted((SOURCES / package).rglob("*.py"))]
     return digest(*files)
@@ -42,20 +46,19 @@ class Steps:
 
     Args:
         folder: the build folder.
-        report: called with a step's title before it runs, and with None after it or when it is skipped.
     """
 
-    def __init__(self, folder, report=lambda title: None):
+    def __init__(self, folder: str | Path, report: Report = lambda title: None):
         self.folder = Path(folder)
         self.report = report
 
-    def run(self, name, title, key, outputs, action):
+    def run(self, name: str, title: str, key: str, outputs: Sequence[Path], action: Callable[[], object]) -> bool:
         """Run `action()` unless the step's stamp vouches for `key` and all outputs.
 
         Args:
             name: of the stamp.
             title: for the user.
-            key: text that changes when the outputs would; see `digest`.
+            key: changes when the outputs would; see `digest`.
             outputs: files and folders in the build folder that the action makes; it copes with whatever lies there.
 
         Returns:
@@ -73,7 +76,7 @@ class Steps:
         self.report(None)
         return not current
 
-    def change(self, name, outputs, action):
+    def change(self, name: str, outputs: Sequence[Path], action: Callable[[], object]) -> None:
         """Run `action()` on what a step made, and vouch for the result if the stamp vouched for what was there."""
         key = self._stamp(name).get("key")
         known = self.vouches(name, key, outputs)
@@ -81,12 +84,12 @@ class Steps:
         if known:
             self.stamp(name, key, outputs)
 
-    def vouches(self, name, key, outputs):
+    def vouches(self, name: str, key: str, outputs: Sequence[Path]) -> bool:
         """Whether the stamp was written for this key and these outputs as they are."""
         found = self._digests(outputs)
         return None not in found.values() and self._stamp(name) == {"key": key, "outputs": found}
 
-    def stamp(self, name, key, outputs):
+    def stamp(self, name: str, key: str, outputs: Sequence[Path]) -> None:
         """Vouch for the outputs as they are, once they are on the disk."""
         for path in outputs:
             sync(path)
@@ -104,7 +107,7 @@ class Steps:
 
 
 @contextmanager
-def exclusive(folder, report):
+def exclusive(folder: str | Path, report: Report) -> Iterator[None]:
     """Hold a build folder for this process; waits, and reports so, while another one holds it."""
     folder = Path(folder)
     make_folder(folder)

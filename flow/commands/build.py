@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flow.finn.pixels import Pixels
 
 
-def add_parser(subparsers) -> None:
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "build",
@@ -26,7 +26,7 @@ def add_parser(subparsers) -> None:
         help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; FILE.py:CLASS, a network of "
         "your own with group modes (built in build/CLASS); or FILE.onnx, one as Brevitas' export_qonnx wrote it (built in build/FILE)",
     )
-    parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
+    parser.add_argument("--board", help="pynq-z1, pynq-z2 or zedboard (default: pynq-z2)")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the shipped ones)")
     weights.add_argument("--untrained", action="store_true", help="random weights, to look at hardware before training")
@@ -39,6 +39,10 @@ def add_parser(subparsers) -> None:
         "the deploy folder (default: random ones)",
     )  # fmt: skip
     parser.add_argument("--modes", metavar="LIST", help="modes to build, separated by commas, e.g. full,1/4 (default: all)")
+    parser.add_argument(
+        "--engine", type=Path, metavar="FILE", help="engine that the network goes onto, as `gatefold engine` wrote it (default: one that is "
+        "made for it); its board and its --p, --pe, --r are the engine's",
+    )  # fmt: skip
     parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
     parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
     parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
@@ -86,9 +90,11 @@ def pixels_of(args: argparse.Namespace) -> "Pixels | None":
             raise GatefoldError(
                 f"--{name} cannot be {','.join(f'{number:g}' for number in numbers)}; give {'' if name == 'mean' else 'positive '}numbers."
             )
-    from flow.finn.pixels import Pixels
+    if not given:
+        return None
+    from flow.finn.pixels import Pixels  # FINN takes seconds to load
 
-    return Pixels(**given) if given else None
+    return Pixels(**given)
 
 
 def _numbers(text):
@@ -102,17 +108,28 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from flow.build.build import MAPPED_STEPS, STEPS, Build, Request
-    from flow.build.source import network_name
+    from flow.build.source import check_origin, network_name
     from flow.engine.boards import at_clock, find_board
     from flow.engine.select import choose
+    from flow.engine.shared import read_engine
     from flow.paths import build_root
+    from flow.synth.timing import check_clock, known_estimate
 
     torch.set_num_threads(1)
-    board = at_clock(find_board(args.board), args.clock)
+    engine = None
+    if args.engine:
+        named, engine = read_engine(args.engine)
+        given = [name for name in ("p", "pe", "r") if getattr(args, name) is not None] + ["no-dsp"] * args.no_dsp
+        if given or args.board not in (None, named):
+            option = f"--{given[0]}" if given else "--board"
+            raise GatefoldError(f"{option} is that of the engine in {args.engine}; leave it out, or make another engine.")
+        args.board = named
+    board = at_clock(find_board(args.board or "pynq-z2"), args.clock, not args.no_dsp)
     request = Request(
         model=args.model,
         board=board,
-        folding=choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp),
+        folding=engine.folding if engine else choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp),
+        engine=engine,
         checkpoint=args.checkpoint,
         untrained=args.untrained,
         modes=None if args.modes is None else args.modes.split(","),
@@ -124,11 +141,13 @@ def run(args: argparse.Namespace) -> int:
     if args.clock_anyway and args.clock is None:
         raise GatefoldError("--clock-anyway needs a clock; give --clock MHZ too, or leave it out.")
     if args.clock and not args.clock_anyway:
-        _check_clock(request, dsp=not args.no_dsp)
+        request.accept = lambda config: check_clock(config.parameters(), board.clock_mhz)
     name = network_name(args.model)
     folder = args.output or build_root() / name
     if folder.exists() and not folder.is_dir():
         raise GatefoldError(f"{folder} is a file; give another folder with --output.")
+    if args.output is None:
+        check_origin(folder, args.model)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console) as progress:
@@ -140,10 +159,15 @@ def run(args: argparse.Namespace) -> int:
             else:
                 progress.update(task, description=f"{name}: {title}")
 
-        contents = Build(request, folder, report).run()
+        try:
+            contents = Build(request, folder, report).run()
+        except GatefoldError:
+            progress.update(task, visible=False)  # the sentence is all that there is to read
+            raise
         progress.update(task, description=f"{name}: built")
 
-    summary = _summary(contents, folder)
+    timing = known_estimate(contents["parameters"])
+    summary = _summary(contents, folder, timing)
     if args.json:
         print(json.dumps(summary, indent=2))
         return 0
@@ -159,29 +183,32 @@ def run(args: argparse.Namespace) -> int:
             f"{mode['latency_ms']:.3f} ms{reached}"
         )
     print(f"deploy folder: {summary['deploy']}")
+    print(_clock(timing, board.clock_mhz))
     return 0
 
 
-def _check_clock(request, dsp):
-    from rich.console import Console
+def _clock(timing, clock_mhz):
+    """What is known of the clock that all rates are at: the estimate takes minutes, so a build only looks for one that is kept."""
+    from flow.synth.timing import carried
 
-    from flow.synth.report import Design
-    from flow.synth.timing import check_clock
+    if timing is None:
+        return (
+            f"{clock_mhz:g} MHz is not checked against the timing of this engine; `gatefold report` with --timing estimates what it carries "
+            "(minutes the first time)"
+        )
+    return carried(timing, clock_mhz)
 
-    design = Design.of(request.model, request.board, request.folding, request.modes, pixels=request.pixels)
-    with Console(stderr=True).status(f"{request.model}: yosys maps the netlist for the timing (minutes the first time)"):
-        check_clock(design.config.parameters(), request.board.clock_mhz, dsp)
 
-
-def _summary(contents, folder):
+def _summary(contents, folder, timing):
     clock = 1e6 * contents["clock_mhz"]
     return {
         "model": contents["model"],
         "board": contents["board"],
         "part": contents["part"],
         "clock_mhz": contents["clock_mhz"],
+        "estimated_mhz": timing.clock_mhz if timing else None,
         "trained": contents["trained"],
-        "build_hash": contents["build_hash"],
+        "engine_hash": contents["engine_hash"],
         "parameters": contents["parameters"],
         "modes": {
             mode["name"]: {

@@ -5,11 +5,15 @@ import json
 import math
 from pathlib import Path
 
+from flow.commands.build import add_file_options, pixels_of
 from flow.commands.counts import MOST_WORKERS, whole
 from flow.errors import GatefoldError
 
+BATCH = 64
+"""Images of a QONNX file's network at a time."""
 
-def add_parser(subparsers) -> None:
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "evaluate",
@@ -20,8 +24,11 @@ def add_parser(subparsers) -> None:
         "exits, what each of them gives.",
     )
     parser.add_argument(
-        "model", help="network: resnet8, resnet20, resnet38 or resnet74, or with --checkpoint any other, FILE.py:CLASS too"
+        "model",
+        help="network: resnet8, resnet20, resnet38 or resnet74, or with --checkpoint any other, FILE.py:CLASS too; or FILE.onnx, as "
+        "for `gatefold build`",
     )
+    add_file_options(parser)
     parser.add_argument("--mode", default="all", help="one mode, or all of them (default: %(default)s)")
     parser.add_argument(
         "--data",
@@ -64,20 +71,25 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from flow.build.source import is_file
     from flow.data import load_test
     from flow.models import NAMES, create
     from flow.nn.modes import group_vector, mode_names
-    from flow.training.checkpoint import load_named, read_record
+    from flow.training.checkpoint import is_shipped, load_named, read_record
     from flow.training.evaluate import image_size, predict
     from flow.training.work import Work, exit_table
 
-    if args.checkpoint is None and args.model not in NAMES:
-        create(args.model)  # refuses an unknown name
-        raise GatefoldError(f"No weights of {args.model} are shipped; give some with --checkpoint.")
     if args.count is not None and args.count < 1:
         raise GatefoldError(f"--count {args.count} leaves no image; give at least 1.")
     if args.threads is not None:
         torch.set_num_threads(args.threads)
+    if is_file(args.model):
+        return _file(args)
+    if pixels_of(args):
+        raise GatefoldError(f"--mean, --deviation and --divisor belong to a QONNX file; {args.model} brings its own.")
+    if args.checkpoint is None and not (args.model in NAMES or is_shipped(args.model)):
+        create(args.model)  # refuses an unknown name
+        raise GatefoldError(f"No weights of {args.model} are shipped; give some with --checkpoint.")
     model = load_named(args.model, args.checkpoint)
     if args.mode != "all":
         group_vector(model, args.mode)  # an unknown mode is refused before the data set is read
@@ -129,6 +141,40 @@ def run(args: argparse.Namespace) -> int:
             if halting:
                 shares = ", ".join(f"{100 * share:.1f}" for share in result["halted"]["taken"])
                 print(f"  halted: {_row(result['halted'])}; {shares} % of the images at the exits, the last one at last")
+    return 0
+
+
+def _file(args: argparse.Namespace) -> int:
+    """Evaluate a network in a QONNX file by the integers of the layers that FINN makes of it."""
+    import numpy as np
+    from rich.console import Console
+    from rich.progress import track
+
+    from flow.build.source import network_name
+    from flow.data import load_test
+    from flow.finn import NetworkConfig, layer_graph, read_network
+    from flow.graph.integer import run as run_integers
+
+    for option in ("checkpoint", "gates", "budget", "margin"):
+        if getattr(args, option) is not None:
+            raise GatefoldError(f"{args.model} holds its weights, and neither gates nor exits; leave out --{option}.")
+    if args.mode not in ("all", "full"):
+        raise GatefoldError(f"There is no mode '{args.mode}'; {args.model} has full.")
+    name, console = network_name(args.model), Console(stderr=True)
+    with console.status(f"{name}: through FINN"):
+        graph = layer_graph(read_network(args.model, NetworkConfig(pixels=pixels_of(args))))
+    images, labels = load_test(args.data, graph.classes, shape=graph.picture_shape)
+    images, labels = images[: args.count], labels[: args.count]
+    order, classes = np.array(graph.class_order or range(graph.classes)), []
+    for start in track(range(0, len(images), BATCH), name, console=console, transient=True):
+        planes = images[start : start + BATCH].transpose(0, 3, 1, 2)
+        classes += order[run_integers(graph, planes, "full").classes].tolist()
+    accuracy = float((np.array(classes) == labels).mean())
+    if args.json:
+        result = {"model": name, "mode": "full", "accuracy": accuracy, "predictions": classes}
+        print(json.dumps({"full": result} if args.mode == "all" else result))
+    else:
+        print(f"{name} full: {100 * accuracy:.2f} % of {len(labels)} images")
     return 0
 
 

@@ -10,7 +10,7 @@ from flow.commands.counts import MOST_WORKERS, whole
 from flow.errors import GatefoldError
 
 
-def add_parser(subparsers) -> None:
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "search",

@@ -9,7 +9,7 @@ from flow.commands.device import add_device, check_device
 VIEWS = "views.safetensors"
 
 
-def add_parser(subparsers) -> None:
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "teach",

@@ -23,7 +23,7 @@ def _option(text: str) -> tuple[str, str]:
     return key.replace("-", "_"), value
 
 
-def add_parser(subparsers) -> None:
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "train",
@@ -58,9 +58,9 @@ def add_parser(subparsers) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--method",
-        choices=("wenet", "ddi", "energynet", "acs", "usnet"),
+        choices=("wenet", "ddi", "energynet", "acs", "pooled", "usnet"),
         default="wenet",
-        help="group modes (wenet, usnet) or gates (ddi, energynet, acs); --full-epochs to --samples are options of wenet "
+        help="group modes (wenet, usnet) or gates (ddi, energynet, acs, pooled); --full-epochs to --samples are options of wenet "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.claim import claim, discard, refuse_to_replace
     from flow.data import load_training
     from flow.data.dataset import MIRRORED
-    from flow.models import create, name_of
+    from flow.models import create, equipment, name_of
     from flow.paths import train_folder
     from flow.training import distributed
     from flow.training.evaluate import image_size
@@ -177,6 +177,10 @@ def run(args: argparse.Namespace) -> int:
         raise GatefoldError(f"The learning rate {args.lr} is not a positive number; give --lr 0.1, for example.")
     if args.threads:
         torch.set_num_threads(args.threads)
+    base, options = equipment(args.model)
+    if options:
+        method = args.model.rpartition("-")[2]
+        raise GatefoldError(f"{args.model} is {base} with gates; train it as `gatefold train {base} --method {method}`.")
     size = image_size(create(args.model))  # refuses an unknown name before a folder is made for it
     name = name_of(args.model)
     method = _method(args)

@@ -40,8 +40,10 @@ class Accounting:
             raise GatefoldError(f"There is no cost unit '{unit}'; choose one of {', '.join(UNITS)}.")
         self.model = model
         self.unit = unit
-        self.engine = Unplanned.of(folding or Folding())
         gates = model.gate_layers() if hasattr(model, "gate_layers") else []
+        folding = folding or Folding()
+        equipped = getattr(model, "gates", None) is not None
+        self.engine = Unplanned.of(folding, gates=int(equipped), pack=int(folding.quarters and equipped))
         self._specs = {spec.name: spec for spec in [*model.layers(), *gates]}
 
     @property

@@ -30,6 +30,8 @@ ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 NAMES = "class_names"
 KINDS = f"give --data an .npz file, a folder of pictures or one of {', '.join(PUBLISHED)}"
 LARGEST_LABEL = 2**31 - 1
+SHAPE = (32, 32, 3)
+"""Height, width and colours of images in a file, unless a network asks for others."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,13 @@ def _classes(*labels: np.ndarray) -> int:
     return int(max(each.max() for each in labels)) + 1
 
 
-def _checked(path: str, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (32, 32, 3):
+def _checked(
+    path: str, images: np.ndarray, labels: np.ndarray, shape: tuple[int, int, int] = SHAPE
+) -> tuple[np.ndarray, np.ndarray]:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
         raise GatefoldError(
-            f"{path} holds images of type {images.dtype} and shape {list(images.shape)}; save them as uint8 [N, 32, 32, 3]."
+            f"{path} holds images of type {images.dtype} and shape {list(images.shape)}; save them as uint8 "
+            f"[N, {', '.join(map(str, shape))}]."
         )
     if labels.shape != (len(images),):
         raise GatefoldError(f"{path} holds {len(images)} images but labels of shape {list(labels.shape)}; save one each.")
@@ -106,7 +111,7 @@ def load(source: str = "cifar10", classes: Path | None = None, size: int = 32) -
             raise GatefoldError(f"{source} names its classes by their folders; leave --classes out.")
         path = Path(source)
         division = "" if is_divided(path) else "a fixed fifth of the pictures of each class"
-        *arrays, names = load_folder(path, size)
+        *arrays, names = load_folder(path, (size, size, 3))
         dataset = Dataset(path.resolve().name, *arrays, names, division)
     else:
         arrays = read_npz(source, (*ARRAYS, NAMES), KINDS)
@@ -139,7 +144,11 @@ def load_training(source: str, classes: Path | None = None, size: int = 32) -> D
 
 
 def load_test(
-    source: str = "cifar10", num_classes: int | None = None, names: list[str] | None = None, size: int = 32
+    source: str = "cifar10",
+    num_classes: int | None = None,
+    names: list[str] | None = None,
+    size: int = 32,
+    shape: tuple[int, int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read (images, labels) for evaluation; an .npz file may hold x, y or test_x, test_y; of a folder they are its test images.
 
@@ -147,18 +156,23 @@ def load_test(
         num_classes: of the network that is to be evaluated; a larger label is refused.
         names: of its classes, as far as they are known; others in the file are refused.
         size: height and width of the images of a folder.
+        shape: (height, width, colours) of the images that the network takes, where they are not (size, size, 3).
     """
     if source in PUBLISHED:
         dataset = load(source)
         images, labels, own = dataset.test_x, dataset.test_y, ()
+        if shape and images.shape[1:] != tuple(shape):
+            raise GatefoldError(
+                f"The images of {source} are {list(images.shape[1:])} and the network takes {list(shape)}; resize them."
+            )
     elif os.path.isdir(source):
-        images, labels, own = load_folder_test(Path(source), size)
+        images, labels, own = load_folder_test(Path(source), tuple(shape) if shape else (size, size, 3))
     else:
         arrays = read_npz(source, ("x", "y", *ARRAYS[2:], NAMES), KINDS)
         pair = next(((x, y) for x, y in (("x", "y"), ARRAYS[2:]) if x in arrays and y in arrays), None)
         if pair is None:
             raise GatefoldError(f"{source} lacks images and labels; save them as x and y, or as test_x and test_y.")
-        images, labels = _checked(source, *(arrays[key] for key in pair))
+        images, labels = _checked(source, *(arrays[key] for key in pair), tuple(shape or SHAPE))
         own = names_in(source, arrays[NAMES]) if NAMES in arrays else ()
     if num_classes is not None and labels.max() >= num_classes:
         raise GatefoldError(

@@ -4,7 +4,8 @@
     FOLDER/train/CLASS/....png, FOLDER/test/CLASS/.... as it is divided there (or val for test)
 
 Classes are numbered in the order of their names. A picture is turned upright as its camera says, scaled so that it covers the
-network's square, and cut to its centre; of 16 bits the upper 8 count, grey ones become colour, transparent ones are refused.
+network's rectangle, and cut to its centre; of 16 bits the upper 8 count, grey ones become colour and coloured ones grey as the network
+takes them, transparent ones are refused.
 """
 
 import os
@@ -21,6 +22,8 @@ from flow.errors import GatefoldError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".gif")
 TRAIN, TESTS = "train", ("test", "val")
 FIFTH = 5
+MODES = {1: "L", 3: "RGB"}
+"""Number of colours -> what Pillow calls such pictures."""
 LAYOUT = "give a folder with one subfolder of pictures per class"
 
 Part = list[tuple[Path, int]]
@@ -32,23 +35,25 @@ def is_divided(folder: Path) -> bool:
     return TRAIN in names and names <= {TRAIN, *TESTS} and len(names) > 1
 
 
-def load_folder(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
-    """train_x uint8 [N, size, size, 3], train_y int64 [N], test_x, test_y, and the names of the classes.
+def load_folder(
+    folder: Path, shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """train_x uint8 [N, *shape], train_y int64 [N], test_x, test_y, and the names of the classes.
 
     Args:
-        size: height and width that the network takes.
+        shape: (height, width, colours) that the network takes; 3 colours are RGB, one is grey.
 
     Raises:
         GatefoldError: the folder is not laid out so, or a picture cannot be read; names it.
     """
     train, test, names = _parts(folder)
-    return *_read(train, size, folder), *_read(test, size, folder), names
+    return *_read(train, shape, folder), *_read(test, shape, folder), names
 
 
-def load_folder_test(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def load_folder_test(folder: Path, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """test_x, test_y and the names of the classes, as ``load_folder``; the other pictures are not read."""
     _, test, names = _parts(folder)
-    return *_read(test, size, folder), names
+    return *_read(test, shape, folder), names
 
 
 def _parts(folder: Path) -> tuple[Part, Part, tuple[str, ...]]:
@@ -97,6 +102,9 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
         raise GatefoldError(
             f"{folder} has {'one class' if entries else 'no classes'}, which leaves nothing to tell apart; {LAYOUT}, two or more."
         )
+    around = next((path for path in entries if folder.resolve().is_relative_to(path.resolve())), None)
+    if around is not None:
+        raise GatefoldError(f"{around} leads back to {folder}, so that every picture would be in two classes; take it away.")
     names = check_names(folder, [path.name for path in entries])
     return {name: list(_pictures(path)) for name, path in zip(names, entries)}
 
@@ -118,27 +126,29 @@ def _pictures(folder: Path) -> Iterator[Path]:
         raise GatefoldError(f"{folder} holds no picture; give each class some, or take the folder away.")
 
 
-def _read(part: Part, size: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [N, size, size, 3] and labels int64 [N]."""
+def _read(part: Part, picture: tuple[int, int, int], folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [N, *picture] and labels int64 [N]."""
     from rich.console import Console
     from rich.progress import track
 
-    shape = (len(part), size, size, 3)
+    if picture[2] not in MODES:
+        raise GatefoldError(f"The network takes images of {picture[2]} colours, which no picture has; give an .npz file.")
+    shape = (len(part), *picture)
     needed = float(np.prod(shape, dtype=np.float64))
     if needed > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
         raise GatefoldError(f"{folder} would take {needed / 1e9:.0f} GB, more than the memory of this machine; give a part of it.")
     images = np.empty(shape, np.uint8)
     with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata
-        decoded = pool.map(lambda entry: _picture(entry[0], size), part)
+        decoded = pool.map(lambda entry: _picture(entry[0], picture), part)
         shown = track(decoded, f"reading {folder.name}", len(part), transient=True, console=Console(stderr=True))
         for image, pixels in zip(images, shown):
             image[:] = pixels
     return images, np.array([label for _, label in part], np.int64)
 
 
-def _picture(path: Path, size: int) -> np.ndarray:
-    """uint8 [size, size, 3]."""
+def _picture(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """uint8 [*shape]."""
     from PIL import Image, ImageOps
 
     try:
@@ -150,9 +160,10 @@ def _picture(path: Path, size: int) -> np.ndarray:
                 raise ValueError("pixels in floating point")
             clear = upright.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in upright.info
             transparent = clear and np.asarray(upright.convert("RGBA"))[:, :, 3].min() < 255
-            pixels = np.asarray(ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+            height, width, colours = shape
+            pixels = np.asarray(ImageOps.fit(upright.convert(MODES[colours]), (width, height), Image.Resampling.BILINEAR))
     except Exception:  # Pillow raises many kinds for a damaged file
         raise GatefoldError(f"{path} cannot be read as a picture; save it again, or take it away.") from None
     if transparent:
         raise GatefoldError(f"{path} is transparent in places; lay it on a background and save it without transparency.")
-    return pixels
+    return pixels.reshape(shape)

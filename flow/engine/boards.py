@@ -15,7 +15,9 @@ class Board:
     Attributes:
         part: AMD part number.
         lut, ff, dsp, bram36: what the part holds.
-        clock_mhz: clock of the accelerator, FCLK_CLK0 of the processing system.
+        clock_mhz: clock of the accelerator, FCLK_CLK0 of the processing system: at first the fastest that the estimate before placing
+            carries for the shipped networks.
+        clock_without_dsp_mhz: the same for an accelerator without DSP blocks.
     """
 
     name: str
@@ -24,7 +26,8 @@ class Board:
     ff: int = 106400
     dsp: int = 220
     bram36: int = 140
-    clock_mhz: float = 100
+    clock_mhz: float = 142.857143
+    clock_without_dsp_mhz: float = 125
 
 
 BOARDS = {
@@ -62,14 +65,14 @@ def clock_dividers(clock_mhz: float) -> tuple[int, int]:
     return min(pairs, key=lambda pair: abs(IO_PLL_MHZ / (pair[0] * pair[1]) - clock_mhz))
 
 
-def at_clock(board: Board, clock_mhz: float | None) -> Board:
-    """The board with another clock: the nearest that the dividers make. None leaves it as it is.
+def at_clock(board: Board, clock_mhz: float | None, dsp: bool = True) -> Board:
+    """The board with another clock: the nearest that the dividers make. None is the board's, with or without DSP blocks.
 
     Raises:
         GatefoldError: the processing system makes no such clock.
     """
     if clock_mhz is None:
-        return board
+        return board if dsp else replace(board, clock_mhz=board.clock_without_dsp_mhz)
     if not 1 <= clock_mhz <= FASTEST_MHZ:
         raise GatefoldError(f"--clock {clock_mhz:g} is not possible; choose 1 to {FASTEST_MHZ} MHz.")
     first, second = clock_dividers(clock_mhz)

@@ -6,8 +6,11 @@ package `gatefold_pkg` that the RTL imports is generated from it here (`python -
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from flow.errors import GatefoldError
 from flow.kept import replace_file
@@ -39,6 +42,27 @@ class Field:
 
 
 @dataclass(frozen=True)
+class NetworkFormat:
+    """What a network image is made of, see `flow.engine.network`.
+
+    Attributes:
+        magic: its first 64-bit word.
+        format: number of this format.
+        header_bit: of a header beat on the engine's stream: a network image follows.
+        crc: polynomial of its check sum, the lowest bit first.
+        header: names of the header's words; the rest of the block is zero.
+        memories: names of the memories; their places are their numbers.
+    """
+
+    magic: int
+    format: int
+    header_bit: int
+    crc: int
+    header: tuple[str, ...]
+    memories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Interface:
     """The interface between the host, the compiler and the engine.
 
@@ -51,26 +75,28 @@ class Interface:
             `descriptor_width` is reserved and zero.
         record: names of the record's first 32-bit words; the logits follow.
         record_align_words: a record is padded with zeros to a multiple of this many words.
+        network: the format of network images.
         registers_doc: name -> (access, sentence).
     """
 
     version: int
     id: int
-    registers: dict
-    registers_doc: dict
-    fields: dict
-    errors: dict
+    registers: dict[str, int]
+    registers_doc: dict[str, tuple[str, str]]
+    fields: dict[str, dict[str, Field]]
+    errors: dict[str, int]
     descriptor_width: int
-    descriptor: tuple
-    record: tuple
+    descriptor: tuple[tuple[str, int], ...]
+    record: tuple[str, ...]
     record_align_words: int
+    network: NetworkFormat
 
     def description(self, register: str) -> str:
         """What a register holds, its fields included, in one line."""
         fields = (f"Bits {field.bits}, {name}: {field.doc}" for name, field in self.fields.get(register, {}).items())
         return " ".join([self.registers_doc[register][1], *fields])
 
-    def pack_descriptor(self, **fields):
+    def pack_descriptor(self, **fields: int) -> int:
         """The descriptor as one integer; fields that are not given are zero.
 
         Raises:
@@ -91,7 +117,7 @@ class Interface:
             raise GatefoldError(f"descriptor has no field {sorted(left)[0]}; add it to {INTERFACE_FILE.name}")
         return word
 
-    def unpack_descriptor(self, word):
+    def unpack_descriptor(self, word: int) -> dict[str, int]:
         """Field name -> value of a descriptor given as one integer."""
         fields = {}
         for name, width in self.descriptor:
@@ -99,28 +125,40 @@ class Interface:
             word >>= width
         return fields
 
-    def record_words(self, classes):
+    def decisions_start(self, classes: int) -> int:
+        """Index of the word in which a record's decisions begin, 32 a word, the first one lowest."""
+        return len(self.record) + -(-classes // 2) * 2
+
+    def record_words(self, classes: int, decisions: int = 0) -> int:
         """Length of a result record in 32-bit words, padding included."""
-        words = len(self.record) + classes
+        words = self.decisions_start(classes) + -(-decisions // 64) * 2
         return -(-words // self.record_align_words) * self.record_align_words
 
-    def pack_record(self, logits, **fields):
-        """A result record as a list of unsigned 32-bit words: named words, logits, zeros."""
+    def pack_record(self, logits: Sequence[int], decisions: Sequence[int] = (), **fields: int) -> list[int]:
+        """A result record in unsigned 32-bit words: named words, logits, decisions of 0 and 1, zeros."""
         words = [int(fields.pop(name, 0)) & 0xFFFFFFFF for name in self.record]
         if fields:
             raise GatefoldError(f"record has no word {sorted(fields)[0]}; add it to {INTERFACE_FILE.name}")
         words += [int(value) & 0xFFFFFFFF for value in logits]
-        return words + [0] * (self.record_words(len(logits)) - len(words))
+        words += [0] * (self.decisions_start(len(logits)) - len(words))
+        for first in range(0, len(decisions), 32):
+            words.append(sum(int(bit) << place for place, bit in enumerate(decisions[first : first + 32])))
+        return words + [0] * (self.record_words(len(logits), len(decisions)) - len(words))
 
-    def unpack_record(self, words, classes):
-        """(named words as a dictionary, logits as a list of signed integers) of one record."""
+    def unpack_record(self, words: Sequence[int], classes: int) -> tuple[dict[str, int], list[int]]:
+        """(named words, signed logits) of one record."""
         named = {name: int(words[index]) for index, name in enumerate(self.record)}
         first = len(self.record)
         logits = [(int(word) & 0xFFFFFFFF) for word in words[first : first + classes]]
         return named, [word - (1 << 32) if word >> 31 else word for word in logits]
 
+    def unpack_decisions(self, words: np.ndarray, classes: int) -> np.ndarray:
+        """The decisions of records, uint32 [..., words], and zeros behind them: uint8 [..., bits], 0 or 1 each."""
+        rest = np.ascontiguousarray(words[..., self.decisions_start(classes) :], "<u4")
+        return np.unpackbits(rest.view(np.uint8), axis=-1, bitorder="little")
 
-def load_interface(path=INTERFACE_FILE):
+
+def load_interface(path: str | Path = INTERFACE_FILE) -> Interface:
     """Read the interface description.
 
     Raises:
@@ -143,6 +181,7 @@ def load_interface(path=INTERFACE_FILE):
             descriptor=tuple((name, width) for name, width in data["descriptor"]),
             record=tuple(data["record"]),
             record_align_words=data["record_align_words"],
+            network=_network(data["network"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GatefoldError(f"cannot read the interface description {path} ({error}); restore it with git") from error
@@ -157,8 +196,14 @@ def load_interface(path=INTERFACE_FILE):
     return interface
 
 
-def package_text(interface=None):
-    """The SystemVerilog package `gatefold_pkg`, as text.
+def _network(data):
+    magic = int.from_bytes(data["magic"].encode(), "little")
+    header, memories = tuple(data["header"]), tuple(data["memories"])
+    return NetworkFormat(magic, data["format"], data["header_bit"], int(data["crc"], 0), header, memories)
+
+
+def package_text(interface: Interface | None = None) -> str:
+    """The SystemVerilog package `gatefold_pkg`.
 
     `descriptor_t` lists its members from the highest bit down, as the language demands: `kind` comes last and
     lies in the lowest bits.
@@ -192,7 +237,16 @@ def package_text(interface=None):
     lines += ["", "  // Error codes, of the field error_code of the status register."]
     for name, code in interface.errors.items():
         lines.append(f"  localparam logic [7:0] ERR_{name.upper():<18} = 8'd{code};")
+    network = interface.network
     lines += [
+        "",
+        "  // Network images: of the header beat that comes before one, of its own header, and the numbers of the memories.",
+        f"  localparam int HEADER_NETWORK = {network.header_bit};",
+        f"  localparam logic [63:0] NETWORK_MAGIC  = 64'h{network.magic:016x};",
+        f"  localparam logic [31:0] NETWORK_FORMAT = 32'd{network.format};",
+        f"  localparam logic [31:0] NETWORK_CRC    = 32'h{network.crc:08x};",
+        *(f"  localparam int NETWORK_{name.upper():<13} = {index};" for index, name in enumerate(network.header)),
+        *(f"  localparam int MEMORY_{name.upper():<10} = {index};" for index, name in enumerate(network.memories)),
         "",
         "  // Words of a result record; the logits follow.",
         *(f"  localparam int RECORD_{name.upper():<10} = {index};" for index, name in enumerate(interface.record)),
@@ -222,7 +276,7 @@ def package_text(interface=None):
     return "\n".join(lines)
 
 
-def write_package(path, interface=None):
+def write_package(path: str | Path, interface: Interface | None = None) -> None:
     """Write `gatefold_pkg` to `path`; an unchanged file keeps its date, so that nothing is rebuilt."""
     path, text = Path(path), package_text(interface)
     if not path.is_file() or path.read_bytes() != text.encode():

@@ -1,33 +1,70 @@
 """The engine's program: one descriptor per layer and mode."""
 
+from flow.engine.cost import quarters_of
 from flow.engine.interface import load_interface
-from flow.engine.plan import M, Place, Plan, input_count, stored_size
+from flow.engine.plan import M, Place, Plan, input_count, kernel_stride, stored_size
+from flow.engine.products import FACTOR_SHIFTS
+from flow.engine.requant import Requantisations
 from flow.errors import GatefoldError
 from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM, Layer, LayerGraph
 
-CONV, LINEAR = 0, 1
+CONV, LINEAR, GATE, EXCITE = 0, 1, 2, 3
 SIZE_CODE = {8: 0, 16: 1, 32: 2}
 POOL2_CODE = {None: 0, MAX: 1, SUM: 2}
 
 
-def descriptor_fields(graph: LayerGraph, plan: Plan, table: dict, mode: str, layer: Layer, last: bool) -> dict[str, int]:
+def skipped(layers: list[Layer]) -> dict[str, int]:
+    """Name of a layer -> how many of the layers behind it are skipped where the layer gate before says no; for layers of a program in
+    their order, gated ones.
+
+    The gate's own descriptor skips those that follow it, and what runs between those that it decides on skips what follows that.
+    """
+    counts, gate = {}, None
+    for index, layer in enumerate(layers):
+        decided = {other.when for other in layers[index + 1 :]}
+        gate = layer.name if layer.decisions and layer.name in decided else gate
+        if gate is None or layer.when == gate:
+            continue
+        run = 0
+        while index + 1 + run < len(layers) and layers[index + 1 + run].when == gate:
+            run += 1
+        counts[layer.name] = run
+    return counts
+
+
+def begins_exit(graph: LayerGraph, layer: Layer) -> bool:
+    """Whether a layer is the first of an exit's branch."""
+    return layer.exit is not None and layer is next(other for other in graph.layers if other.exit == layer.exit)
+
+
+def descriptor_fields(
+    graph: LayerGraph, plan: Plan, table: Requantisations, mode: str, layer: Layer, last: bool, skip: int = 0
+) -> dict[str, int]:
     """Field name -> value of one layer's descriptor in the mode called `mode`.
 
     Args:
-        table: (layer name, Setting) -> Requantisation.
         last: the frame ends with this layer.
+        skip: see `skipped`, of the first layer of an exit's branch how many follow in that.
     """
     groups = graph.groups(mode, layer)
-    if layer.kind == "linear":
+    outputs = layer.out_channels // quarters_of(layer, plan.config)
+    if layer.kind != "conv":
         return {
-            "kind": LINEAR,
+            "kind": EXCITE if layer.kind == "excite" else GATE if layer.decisions else LINEAR,
+            "recurrent": layer.kind == "lstm",
+            "dst_base": plan.products.entries.get(layer.name, 0),
+            "src_base": _factor_shift(graph, layer) if layer.kind == "excite" else 0,
+            "layer_gate": layer.name in graph.layer_gates,
+            "skip": skip,
+            "requant_base": plan.biases.get(layer.name, 0),
+            "pool_base": plan.sums[layer.input],
             "last": last,
             "in_count": layer.in_channels,
             "out_count": layer.out_channels,
             "groups": 1,
             "in_per_group": layer.in_channels,
             "out_per_group": layer.out_channels,
-            "weight_base": plan.weights[layer.name],
+            "weight_base": plan.weights.get(layer.name, 0),
         }
     image = layer.input == IMAGE
     inputs = input_count(layer)
@@ -36,6 +73,17 @@ def descriptor_fields(graph: LayerGraph, plan: Plan, table: dict, mode: str, lay
     low, high = layer.level_range
     window = 2 if layer.pool2 else 1
     own = {}  # fields that only some engines have
+    gated = mode not in graph.ungated
+    if plan.config.gates:
+        own |= {
+            "in_list": gated and graph.masked_source(layer) is not None,
+            "out_list": gated and bool(layer.mask),
+            "list": gated and bool(layer.mask) and not layer.residual,
+            "pool_base": plan.sums.get(layer.name, 0),
+            "skip": skip,
+        }
+    if begins_exit(graph, layer):
+        own |= {"exit": True, "skip": skip}
     if plan.config.tables:
         own["high"] = high - low
     if plan.config.mask:
@@ -48,28 +96,42 @@ def descriptor_fields(graph: LayerGraph, plan: Plan, table: dict, mode: str, lay
         "size": SIZE_CODE[stored_size(layer.conv_size)],
         "keep": layer.conv_size < stored_size(layer.conv_size),
         "pool2": POOL2_CODE[layer.pool2],
-        "fine": table[layer.name, graph.setting(mode, layer)].fine,
         "src": source.memory,
         "src_base": source.base,
         "dst": target.memory,
         "dst_base": target.base,
         "image": image,
         "residual": layer.residual is not None,
-        "pool": layer.pool,
-        "in_count": inputs,
-        "out_count": layer.out_channels,
+        "pool": layer.name in plan.sums,
+        "discard": layer.pool,
+        "in_count": kernel_stride(graph, layer),
+        "out_count": outputs,
         "groups": groups,
         "in_per_group": inputs // groups,
-        "out_per_group": layer.out_channels // groups,
+        "out_per_group": outputs // groups,
         "shuffle": (layer.out_channels // SHUFFLE_GROUPS).bit_length() - 1 if layer.shuffle else 0,
         "weight_base": plan.weights[layer.name],
-        "requant_base": plan.requants[layer.name, graph.setting(mode, layer)],
-        "prescale": table[layer.name, graph.setting(mode, layer)].prescale,
+        **_requantisation(graph, plan, table, mode, layer),
     }
 
 
-def program_words(graph: LayerGraph, plan: Plan, table: dict, length: int | None = None) -> list[int]:
-    """The program memory as integers: address = mode·LAYERS + layer; unused words are zero.
+def _requantisation(graph, plan, table, mode, layer):
+    """Fields of a convolution's entries; in place of them factors, which begin at 0, times accumulators that count 16 times."""
+    if layer.excite:
+        return {"excite": 1, "prescale": 1}
+    constants = table[layer.name, graph.setting(mode, layer)]
+    requant_base = plan.requants[layer.name, graph.setting(mode, layer)]
+    return {"requant_base": requant_base, "prescale": constants.prescale, "fine": constants.fine}
+
+
+def _factor_shift(graph, layer):
+    """By how much the factors of an "excite" layer are shifted up to be scales of the convolution that reads them."""
+    (reader,) = (other for other in graph.layers if other.excite == layer.name)
+    return FACTOR_SHIFTS[-1] - reader.factor_shift
+
+
+def program_words(graph: LayerGraph, plan: Plan, table: Requantisations, length: int | None = None) -> list[int]:
+    """The words of the program memory: address = mode·LAYERS + layer; unused words are zero.
 
     Args:
         length: execute only so many layers.
@@ -81,11 +143,17 @@ def program_words(graph: LayerGraph, plan: Plan, table: dict, length: int | None
     words = []
     for mode in graph.modes:
         row = []
-        layers = graph.layers[:length]
+        layers = graph.executed(mode)[:length]
+        skips = {} if mode in graph.ungated else skipped(layers)
+        for layer in layers:
+            if begins_exit(graph, layer):
+                skips[layer.name] = sum(other.exit == layer.exit for other in layers) - 1
         for layer in layers:
             last = layer is layers[-1]
             try:
-                row.append(interface.pack_descriptor(**descriptor_fields(graph, plan, table, mode, layer, last)))
+                row.append(
+                    interface.pack_descriptor(**descriptor_fields(graph, plan, table, mode, layer, last, skips.get(layer.name, 0)))
+                )
             except GatefoldError as error:
                 raise GatefoldError(f"layer {layer.name} in mode {mode}: {error}") from None
         words += row + [0] * (plan.config.layers - len(row))

@@ -15,13 +15,14 @@ its middle. At last every reachable accumulator is compared, so that nothing res
 Where a layer is defined by thresholds, the steps are given and the rest is the same.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from flow.errors import GatefoldError
-from flow.graph.integer import affine_round
-from flow.graph.layers import ACTIVATION_MAX
+from flow.graph.integer import Requantise, affine_round
+from flow.graph.layers import ACTIVATION_MAX, Layer, LayerGraph, Setting
 
 SHIFT = 26
 BIAS_SHIFT = 10
@@ -55,20 +56,33 @@ class Requantisation:
     fine: bool = False
 
 
-def apply(scale, bias, acc, prescale=False, fine=False):
-    """h(acc) before the clamp, int64; scale and bias broadcast against acc."""
+Requantisations = dict[tuple[str, Setting], Requantisation]
+"""(layer name, setting) -> constants."""
+
+
+def apply(scale: np.ndarray, bias: np.ndarray, acc: np.ndarray, prescale: bool = False, fine: bool = False) -> np.ndarray:
+    """h(acc) before the clamp; all int64, scale and bias broadcast against acc."""
     more = FINE_BITS if fine else 0
     return ((acc << PRESCALE_BITS if prescale else acc) * scale + (bias << BIAS_SHIFT + more)) >> SHIFT + more
 
 
-def accumulator_bits(layer, groups):
+def accumulator_bits(layer: Layer, groups: int) -> int:
     """Bits, sign included, that hold every reachable accumulator of a convolution."""
     low, high = layer.accumulator_range(groups)
     return int(max(-low.min() - 1, high.max(), 0)).bit_length() + 1
 
 
-def float_steps(scale, offset, low, high, levels):
-    """T[c, k]: the smallest acc in [low, high] with q(acc) >= level k; high + 1 where there is none. scale >= 0."""
+def float_steps(scale: np.ndarray, offset: np.ndarray, low: np.ndarray, high: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """T[c, k]: the smallest acc in [low, high] with q(acc) >= level k; high + 1 where there is none.
+
+    Args:
+        scale, offset: float32 [Co], scale >= 0.
+        low, high: int64 [Co].
+        levels: int64 [L].
+
+    Returns:
+        int64 [Co, L].
+    """
     shape = (len(scale), len(levels))
     below = np.broadcast_to(low[:, None] - 1, shape).copy()
     above = np.broadcast_to(high[:, None] + 1, shape).copy()
@@ -114,7 +128,16 @@ def _scale_interval(steps, low, high, levels, gain, more):
     return lowest, highest
 
 
-def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=ACTIVATION_MAX, fine=False):
+def solve(
+    scale: np.ndarray,
+    offset: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    lowest_level: int,
+    prescale: bool = False,
+    highest_level: int = ACTIVATION_MAX,
+    fine: bool = False,
+) -> Requantisation:
     """Engine constants for channels with accumulators in [low, high].
 
     Args:
@@ -127,7 +150,7 @@ def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=
         fine: with 8 more bits of shift.
 
     Returns:
-        Requantisation. Channels that no constants match hold the nearest ones and are marked.
+        Channels that no constants match hold the nearest ones and are marked.
     """
     scale, offset = np.asarray(scale, np.float32), np.asarray(offset, np.float32)
     sign = np.where(scale < 0, -1, 1)
@@ -148,7 +171,9 @@ def solve(scale, offset, low, high, lowest_level, prescale=False, highest_level=
     return constants
 
 
-def solve_thresholds(thresholds, low, high, lowest_level, prescale=False, fine=False):
+def solve_thresholds(
+    thresholds: np.ndarray, low: np.ndarray, high: np.ndarray, lowest_level: int, prescale: bool = False, fine: bool = False
+) -> Requantisation:
     """Engine constants for channels that step from lowest_level upwards at given accumulators.
 
     Args:
@@ -156,7 +181,7 @@ def solve_thresholds(thresholds, low, high, lowest_level, prescale=False, fine=F
         low, high, lowest_level, prescale, fine: as for `solve`.
 
     Returns:
-        Requantisation. Channels that no constants match are marked.
+        Channels that no constants match are marked.
     """
     count = thresholds.shape[1]
     levels = np.arange(lowest_level + 1, lowest_level + count + 1)
@@ -205,8 +230,15 @@ def _choose(steps, low, high, levels, gain, more, ideal, near_bias):
     return chosen_scale, chosen_bias
 
 
-def verify(constants, expected, low, high, lowest_level, highest_level):
-    """Compare h, clamped, with expected(channel, acc), clamped, at every accumulator in [low, high]; returns bool [Co]."""
+def verify(
+    constants: Requantisation,
+    expected: Callable[[int, np.ndarray], np.ndarray],
+    low: np.ndarray,
+    high: np.ndarray,
+    lowest_level: int,
+    highest_level: int,
+) -> np.ndarray:
+    """Compare h, clamped, with expected(channel, acc), clamped, at every accumulator in [low, high], int64 [Co] each; returns bool [Co]."""
     equal = np.empty(len(low), bool)
     for channel in range(len(low)):
         acc = np.arange(low[channel], high[channel] + 1)
@@ -216,8 +248,8 @@ def verify(constants, expected, low, high, lowest_level, highest_level):
     return equal
 
 
-def requantise_layer(layer, setting):
-    """Requantisation of one convolution in one setting; prescaled, or fine where accumulators are wide, where only that matches
+def requantise_layer(layer: Layer, setting: Setting) -> Requantisation:
+    """Constants of one convolution in one setting; prescaled, or fine where accumulators are wide, where only that matches
     every channel.
 
     Raises:
@@ -247,22 +279,18 @@ def _solve_layer(layer, setting, low, high, prescale=False, fine=False):
     return solve(*layer.affine[setting], low, high, lowest, prescale, highest, fine)
 
 
-def requantise(graph):
-    """Constants of every convolution in every setting that a mode uses.
-
-    Returns:
-        (layer name, Setting) -> Requantisation; `check_matched` tells whether it is usable.
-    """
+def requantise(graph: LayerGraph) -> Requantisations:
+    """Constants of every convolution in every setting that a mode uses; `check_matched` tells whether they are usable."""
     table = {}
     for layer in graph.layers:
-        if layer.kind == "conv":
+        if layer.kind == "conv" and not layer.excite:
             for setting in graph.used_settings(layer):
                 table[layer.name, setting] = requantise_layer(layer, setting)
     return table
 
 
-def unmatched(table):
-    """(layer name, setting, channel) of every channel whose constants differ from the float definition."""
+def unmatched(table: Requantisations) -> list[tuple[str, Setting, int]]:
+    """(layer name, setting, channel) of every channel whose constants differ from the definition."""
     return [
         (name, setting, int(channel))
         for (name, setting), constants in table.items()
@@ -270,7 +298,7 @@ def unmatched(table):
     ]
 
 
-def check_matched(graph, table):
+def check_matched(graph: LayerGraph, table: Requantisations) -> None:
     """Raise GatefoldError where a channel is unmatched; the sentence counts them and names the first."""
     bad = unmatched(table)
     if not bad:
@@ -291,7 +319,7 @@ def check_matched(graph, table):
     )
 
 
-def hardware(table):
+def hardware(table: Requantisations) -> Requantise:
     """The engine's requantisation as the `requantise` argument of `flow.graph.integer.run`."""
 
     def requantise_accumulators(layer, setting, acc):

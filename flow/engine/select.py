@@ -3,7 +3,7 @@
 from flow.engine.boards import Board
 from flow.engine.compile import keep_modes
 from flow.engine.config import Folding
-from flow.engine.memories import block_memories, weight_blocks
+from flow.engine.memories import block_memories, kernel_blocks
 from flow.engine.plan import Plan, plan
 from flow.errors import GatefoldError
 from flow.graph.layers import LayerGraph
@@ -27,7 +27,7 @@ def choose(
     r = min(64 if dsp else 32, p) if r is None else r
     spare = int(board.dsp * DSP_SHARE) - r - v
     pairs = max(0, min(p // 2, spare // LANE_DSPS)) if dsp and pe == 2 else 0
-    folding = Folding(p=p, pe=pe, r=r, v=v, mult_dsp=pairs)
+    folding = Folding(p=p, pe=pe, r=r, v=v, mult_dsp=pairs, requant_dsp=int(dsp))
     if r > p:
         raise GatefoldError(f"engine parameter R = {r} exceeds P = {p}; give at most as many requantisers as pixels.")
     return folding
@@ -42,7 +42,10 @@ def smaller_selections(graph: LayerGraph, layout: Plan, board: Board) -> list[tu
     found = []
     for names in (["full", "1/4"], ["full"]):
         if len(names) < len(graph.modes) and all(name in graph.modes for name in names):
-            need = block_memories(plan(keep_modes(graph, names), layout.folding).config)
+            try:
+                need = block_memories(plan(keep_modes(graph, names), layout.folding).config)
+            except GatefoldError:  # one mode alone, where gates have groups
+                continue
             if need < block_memories(layout.config) and need <= board.bram36:
                 found.append((names, need))
     return found
@@ -53,7 +56,7 @@ def check_fit(graph: LayerGraph, layout: Plan, board: Board) -> None:
     need = block_memories(layout.config)
     if need <= board.bram36:
         return
-    weights = weight_blocks(layout.config.weight_depth) / 2
+    weights = kernel_blocks(layout.config) / 2
     smaller = smaller_selections(graph, layout, board)
     remedy = f"build it for fewer modes, for example --modes {','.join(smaller[0][0])}" if smaller else "choose a smaller model"
     raise GatefoldError(

@@ -10,7 +10,7 @@ TOP = "gatefold_top"
 PACKAGE = "gatefold_pkg.sv"
 
 
-def accelerator_sources(folder) -> list[Path]:
+def accelerator_sources(folder: str | Path) -> list[Path]:
     """SystemVerilog files of the accelerator, packages before their users.
 
     The package generated from `hw/interface.json` is written to `folder` (made if missing); the others lie in

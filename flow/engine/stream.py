@@ -11,7 +11,7 @@ def frame_bytes(planes: int, size: int) -> int:
     return -(-planes * size**2 // FRAME_BYTES) * FRAME_BYTES
 
 
-def padded_frames(planes):
+def padded_frames(planes: np.ndarray) -> np.ndarray:
     """Images as they lie in memory, one after the other.
 
     Args:
@@ -24,7 +24,7 @@ def padded_frames(planes):
     return np.ascontiguousarray(np.pad(flat, ((0, 0), (0, -flat.shape[1] % FRAME_BYTES))))
 
 
-def frame_beats(image, mode_index):
+def frame_beats(image: np.ndarray, mode_index: int) -> np.ndarray:
     """One input frame: a header beat (mode index in bits 7:0), then the image.
 
     Args:

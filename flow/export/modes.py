@@ -2,6 +2,7 @@
 
 import numpy as np
 from onnx import helper
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.infer_shapes import InferShapes
 
@@ -12,7 +13,8 @@ from flow.graph.layers import Setting
 
 
 class ApplyMode(Transformation):
-    """The graph in the mode called `mode`: every convolution grouped, with that group count's batch norm.
+    """The graph in the mode called `mode`: every convolution grouped, with that group count's batch norm; without gates where the
+    mode has none.
 
     Only the weights in use remain, so a rewritten graph cannot be rewritten again.
 
@@ -23,11 +25,11 @@ class ApplyMode(Transformation):
         GatefoldError: the model has no such mode, or is not in the full mode.
     """
 
-    def __init__(self, mode):
+    def __init__(self, mode: str):
         super().__init__()
         self.mode = mode
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         modes = metadata.modes_of(metadata.read(model, "modes", {}))
         if self.mode not in modes:
             raise GatefoldError(
@@ -39,11 +41,28 @@ class ApplyMode(Transformation):
         for conv in [node for node in model.graph.node if node.op_type == "Conv"]:
             setting = modes[self.mode].get(conv.doc_string, Setting())
             _group_weights(model, conv, setting.groups)
-            constants = metadata.affine_of(layers[conv.doc_string])[setting]
-            for node, value in zip(_affine_nodes(model, conv), constants, strict=True):
+            affine = metadata.affine_of(layers[conv.doc_string])
+            for node, value in zip(_affine_nodes(model, conv), affine[setting], strict=True) if affine else ():
                 model.set_initializer(node.input[1], value.reshape(1, -1, 1, 1))
+        if self.mode in metadata.read(model, "ungated", []):
+            _remove_gates(model)
         metadata.write(model, mode=self.mode)
         return model.transform(InferShapes()), False
+
+
+def _remove_gates(model):
+    """Everything runs: what is selected is always the map, and nothing decides."""
+    for node in model.get_nodes_by_op_type("Where"):
+        for reader in model.find_consumers(node.output[0]):
+            for index, name in enumerate(reader.input):
+                if name == node.output[0]:
+                    reader.input[index] = node.input[1]
+    needed = {output.name for output in model.graph.output}
+    for node in reversed(list(model.graph.node)):
+        if needed.isdisjoint(node.output):
+            model.graph.node.remove(node)
+        else:
+            needed.update(node.input)
 
 
 def _group_weights(model, conv, groups):

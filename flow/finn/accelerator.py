@@ -1,24 +1,31 @@
 """The accelerator of a FINN model: registers and DMA around its TileEngine, simulated by FINN's SimEngine."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from finn import xsi
 from finn.util.basic import getHWCustomOp, make_build_dir
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
-from flow.engine.compile import build_hash, image_digest, with_hash
+from flow.engine.compile import engine_hash, with_hash
 from flow.engine.interface import load_interface
+from flow.engine.network import BLOCK_BYTES, NETWORK, memories_digest
 from flow.engine.sources import accelerator_sources
 from flow.engine.stream import padded_frames
 from flow.engine.top import NAME, top_text
 from flow.errors import GatefoldError
-from flow.finn.tile_engine import OP
+from flow.finn.tile_engine import OP, TileEngine
 from flow.graph.integer import picture_frames
 
+if TYPE_CHECKING:
+    from finn_xsi.sim_engine import SimEngine
+
 METADATA = "gatefold_accelerator"
-IMAGES, RTL = "images", "rtl"
+RTL = "rtl"
 SOURCE_LIST = "all_verilog_srcs.txt"
 BASE = 0x1000_0000
 ALIGN = 128
@@ -26,43 +33,42 @@ BEAT = 8
 
 
 class MakeAccelerator(Transformation):
-    """Generate the accelerator of the model's TileEngine node: the one writer of memory images, parameters and top module.
+    """Generate the accelerator of the model's TileEngine node: the one writer of the network image, parameters and top module.
 
-    Leaves in the folder `images/` with all memory images, `rtl/` with the top module `accelerator` and the interface package, and
+    Leaves in the folder `network.bin`, the network image, `rtl/` with the top module `accelerator` and the interface package, and
     the file list `all_verilog_srcs.txt`; names the folder in the model's metadata under `gatefold_accelerator`.
 
     Args:
         folder: that exists; None for one of FINN's build folders.
 
     Raises:
-        GatefoldError: the model has no TileEngine, or more than one, or its images are not those that the node was made for.
+        GatefoldError: the model has no TileEngine, or more than one, or its memories are not those that the node was made for.
     """
 
-    def __init__(self, folder=None):
+    def __init__(self, folder: str | Path | None = None):
         super().__init__()
         self.folder = folder
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         op = engine_node(model)
         folder = Path(self.folder or make_build_dir("accelerator_"))
         compiled = op.build()
-        check_images(op, compiled.images)
-        rtl, images = folder / RTL, folder / IMAGES
-        for each in (rtl, images):
-            each.mkdir()
+        check_memories(op, compiled.memories)
+        rtl = folder / RTL
+        rtl.mkdir()
         sources = accelerator_sources(rtl)
         parameters = compiled.plan.config.parameters()
         top = rtl / f"{NAME}.sv"
-        top.write_text(top_text(with_hash(parameters, build_hash(compiled.images, parameters, sources))))
-        for name, text in compiled.images.items():
-            (images / name).write_text(text)
-        files = [*sources, top, *(images / name for name in compiled.images)]
+        hash_ = engine_hash(parameters, sources)
+        top.write_text(top_text(with_hash(parameters, hash_)))
+        (folder / NETWORK).write_bytes(compiled.image(hash_))
+        files = [*sources, top]
         (folder / SOURCE_LIST).write_text("".join(f"{file}\n" for file in files))
         model.set_metadata_prop(METADATA, str(folder))
         return model, False
 
 
-def engine_node(model):
+def engine_node(model: ModelWrapper) -> TileEngine:
     """The model's one TileEngine."""
     nodes = model.get_nodes_by_op_type(OP)
     if len(nodes) != 1:
@@ -70,27 +76,29 @@ def engine_node(model):
     return getHWCustomOp(nodes[0])
 
 
-def check_images(op, images):
-    """Raise GatefoldError where memory images (file name -> text) are not those that a TileEngine node was made for."""
-    if image_digest(images) != op.get_nodeattr("image_digest"):
+def check_memories(op: TileEngine, memories: dict[str, list[int]]) -> None:
+    """Raise GatefoldError where the words of memories (by name) are not those that a TileEngine node was made for."""
+    if memories_digest(memories) != op.get_nodeattr("memories_digest"):
         raise GatefoldError(
-            f"The memory images are not those of the node {op.onnx_node.name}: their digests differ; build again, and report it if "
+            f"The network's memories are not those of the node {op.onnx_node.name}: their digests differ; build again, and report it if "
             "that repeats."
         )
 
 
-def rtlsim_accelerator(model, images, modes, trace=None, patience=2_000_000):
+def rtlsim_accelerator(
+    model: ModelWrapper, images: np.ndarray, modes: Sequence[str], trace: str | Path | None = None, patience: int = 2_000_000
+) -> tuple[list[dict[str, Any]], int]:
     """Run one batch through the accelerator's registers and DMA in FINN's SimEngine.
 
     Args:
-        model: ModelWrapper after `MakeAccelerator`.
+        model: after `MakeAccelerator`.
         images: uint8 [N, height, width, colours].
         modes: name of each frame's mode, [N].
         trace: path of an FST waveform.
         patience: clock cycles after which the run is given up.
 
     Returns:
-        (records, cycles): one dictionary per frame with the record's words by name and `logits`; the batch's cycles.
+        (records, cycles): of each frame, the record's words by name and `logits`; the batch's cycles.
 
     Raises:
         GatefoldError: the model has no accelerator, it reports an error, or it does not finish.
@@ -98,38 +106,31 @@ def rtlsim_accelerator(model, images, modes, trace=None, patience=2_000_000):
     folder = Path(model.get_metadata_prop(METADATA) or "")
     if not (folder / SOURCE_LIST).is_file():
         raise GatefoldError("The model has no accelerator; apply MakeAccelerator first.")
-    graph, _ = engine_node(model).layout()
+    graph, layout = engine_node(model).layout()
     interface, classes = load_interface(), graph.classes
+    record_words = interface.record_words(classes, layout.config.decisions)
     files = (folder / SOURCE_LIST).read_text().split()
     sim_folder = Path(make_build_dir("rtlsim_accelerator_"))
     paths = xsi.compile_sim_obj(NAME, files, sim_folder, debug=trace is not None)
     sim = xsi.load_sim_obj(*paths, str(Path(trace).absolute()) if trace is not None else None)
     try:
         xsi.reset_rtlsim(sim)
-        memory, places = _lay_out(
-            picture_frames(graph, images), [list(graph.modes).index(mode) for mode in modes], interface, classes
-        )
-        sim.enlist(Memory(sim, "m_axi", BASE, memory))
-        control, fields = interface.fields["control"], interface.fields["status"]
-        registers = {**places, "frames": len(images), "control": control["start"].mask | control["interrupt"].mask}
-        sim.write_axilite("s_axi_control", iter([(interface.registers[name], f"{value:x}") for name, value in registers.items()]))
-        sim.enlist(Interrupt(sim, "irq"))
-        if sim.run(patience):
-            raise GatefoldError(f"The accelerator does not finish within {patience} cycles; look at a waveform.")
-        sim.enlist(Memory(sim, "m_axi", BASE, memory))
-        status = _read(sim, interface, "status")
-        if fields["error"].of(status):
-            names = {code: name for name, code in interface.errors.items()}
-            raise GatefoldError(f"The accelerator reports the error {names.get(fields['error_code'].of(status))}; check the batch.")
+        control = interface.fields["control"]
+        network = np.frombuffer((folder / NETWORK).read_bytes(), np.uint8)
+        blocks = len(network) // BLOCK_BYTES
+        _run(sim, interface, network.copy(), {"source": BASE, "frames": blocks, "control": control["load"].mask}, patience)
+        _write(sim, interface, {"irq": interface.fields["irq"]["pending"].mask})
+        memory, places = _lay_out(picture_frames(graph, images), [list(graph.modes).index(mode) for mode in modes], record_words)
+        _run(sim, interface, memory, {**places, "frames": len(images), "control": control["start"].mask}, patience)
         cycles = _read(sim, interface, "cycles")
     finally:
         xsi.close_rtlsim(sim)
     start = places["destination"] - BASE
-    words = memory[start:].view("<u4").reshape(-1, interface.record_words(classes))[: len(images)]
+    words = memory[start:].view("<u4").reshape(-1, record_words)[: len(images)]
     records = []
-    for row in words:
+    for row, decisions in zip(words, interface.unpack_decisions(words, classes), strict=True):
         named, logits = interface.unpack_record(row, classes)
-        records.append({**named, "logits": logits})
+        records.append({**named, "logits": logits, "decisions": decisions})
     return records, cycles
 
 
@@ -137,13 +138,12 @@ class Memory:
     """Task for FINN's SimEngine: a memory on an AXI4 master, one burst a channel at a time, always ready.
 
     Args:
-        sim: SimEngine.
         bus: prefix of the ports.
         base: address of the first byte.
-        content: uint8 array, read and written in place.
+        content: uint8 [bytes], read and written in place.
     """
 
-    def __init__(self, sim, bus, base, content):
+    def __init__(self, sim: "SimEngine", bus: str, base: int, content: np.ndarray):
         names = (
             "awaddr awlen awvalid awready wdata wstrb wlast wvalid wready bvalid bready bresp "
             "araddr arlen arvalid arready rdata rlast rvalid rready rresp"
@@ -196,23 +196,42 @@ class Memory:
 class Interrupt:
     """Task for FINN's SimEngine that ends when an interrupt line rises."""
 
-    def __init__(self, sim, name):
+    def __init__(self, sim: "SimEngine", name: str):
         self.line = sim.top.getPort(name)
 
     def __call__(self, sim):
         return None if self.line.read().as_bool() else {}
 
 
-def _lay_out(planes, modes, interface, classes):
+def _lay_out(planes, modes, record_words):
     """(memory uint8, register name -> address): planes [N, S, S, planes], the mode list, room for the records."""
     parts = [
         padded_frames(planes.transpose(0, 3, 1, 2)).reshape(-1),
         np.array(modes, np.uint8),
-        np.zeros(4 * interface.record_words(classes) * len(modes), np.uint8),
+        np.zeros(4 * record_words * len(modes), np.uint8),
     ]
     parts = [np.pad(part, (0, -len(part) % ALIGN)) for part in parts]
     starts = [BASE, *(BASE + end for end in itertools.accumulate(len(part) for part in parts))]
     return np.concatenate(parts), dict(zip(("source", "mode_list", "destination"), starts, strict=False))
+
+
+def _run(sim, interface, memory, registers, patience):
+    """A batch or a load to its end, the control register last."""
+    control, fields = interface.fields["control"], interface.fields["status"]
+    sim.enlist(Memory(sim, "m_axi", BASE, memory))
+    _write(sim, interface, registers | {"control": registers["control"] | control["interrupt"].mask})
+    sim.enlist(Interrupt(sim, "irq"))
+    if sim.run(patience):
+        raise GatefoldError(f"The accelerator does not finish within {patience} cycles; look at a waveform.")
+    sim.enlist(Memory(sim, "m_axi", BASE, memory))
+    status = _read(sim, interface, "status")
+    if fields["error"].of(status):
+        names = {code: name for name, code in interface.errors.items()}
+        raise GatefoldError(f"The accelerator reports the error {names.get(fields['error_code'].of(status))}; check the batch.")
+
+
+def _write(sim, interface, registers):
+    sim.write_axilite("s_axi_control", iter([(interface.registers[name], f"{value:x}") for name, value in registers.items()]))
 
 
 def _read(sim, interface, name):

@@ -9,7 +9,11 @@ order; each finds, by the kind of integers that it reads, which part of a layer 
     MaxPool, AveragePool (2×2)   on an open layer: its pool
     Add             of an open layer and a stored map, or of two open layers, the shallower of which is stored: the residual
     Reshape, Transpose, Reshape  behind a layer: its channel shuffle
-    GlobalAveragePool, Reshape or Flatten, MatMul, Mul, Add     the classifier
+    GlobalAveragePool, Reshape or Flatten, MatMul, Mul, Add     the classifier, that of an early exit, or a gate
+    LstmStep        behind a global average pool: a step of the LSTM of layer gates
+    Excite, Excited behind a global average pool: the factors of squeeze-and-excitation; on accumulators: what multiplies by them
+    GreaterOrEqual, And     the decisions of a gate, which does not run where another gate says so
+    Unsqueeze, Where        behind a layer: the decision on its channels, or on the whole of it
 
 A layer is stored as soon as something reads it that cannot be part of it. What is no part of any layer is refused by name.
 """
@@ -17,13 +21,18 @@ A layer is stored as soon as something reads it that cannot be part of it. What 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import get_by_name
 
+from flow.engine.config import Folding
+from flow.export.excite_step import excite_layer
+from flow.export.lstm_step import step_layer
 from flow.finn.convert import build_layer_graph
-from flow.finn.integers import Accumulators, Logits, Map, Open, Pooled, Scaled, refuse, title
+from flow.finn.integers import Accumulators, Decisions, Factors, Logits, Map, Open, Pooled, Scaled, Score, State, refuse, title
 from flow.finn.overlay import overlay
-from flow.finn.pixels import image_input
+from flow.finn.pixels import Pixels, image_input
 from flow.graph.layers import ACTIVATION_MAX, IMAGE, MAX, SHUFFLE_GROUPS, SUM, SUM_VALUES, Layer, LayerGraph, Setting
 
 FULL = "full"
@@ -39,18 +48,18 @@ class InferSwitchableLayers(Transformation):
     A network of ours takes its modes and exact constants from its metadata (`flow.finn.overlay`); a node's `doc_string` says so.
 
     Args:
-        folding: Folding that the nodes carry, or None for the default.
-        pixels: Pixels, what the network is given for a pixel; None: what its input's type says.
+        folding: that the nodes carry, or None for the default.
+        pixels: what the network is given for a pixel; None: what its input's type says.
 
     Raises:
         GatefoldError: a node is no part of a layer that the engine can run; names the node and what to change.
     """
 
-    def __init__(self, folding=None, pixels=None):
+    def __init__(self, folding: Folding | None = None, pixels: Pixels | None = None):
         super().__init__()
         self.folding, self.pixels = folding, pixels
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         graph, remarks = overlay(recognise(model, self.pixels), model)
         layers = build_layer_graph(graph, self.folding)
         for node in layers.graph.node:
@@ -58,18 +67,18 @@ class InferSwitchableLayers(Transformation):
         return layers, False
 
 
-def recognise(model, pixels=None):
-    """LayerGraph of a streamlined ModelWrapper's nodes, with the one mode "full"; see `InferSwitchableLayers`."""
+def recognise(model: ModelWrapper, pixels: Pixels | None = None) -> LayerGraph:
+    """The layer graph of a streamlined model's nodes, with the one mode "full"; see `InferSwitchableLayers`."""
     return _Walk(model, pixels).run()
 
 
 @dataclass
 class _Walk:
-    model: object
-    pixels: object
-    layers: list = field(default_factory=list)
-    values: dict = field(default_factory=dict)
-    done: set = field(default_factory=set)
+    model: ModelWrapper
+    pixels: Pixels | None
+    layers: list[Layer] = field(default_factory=list)
+    values: dict[str, Scaled] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
 
     def run(self):
         model = self.model
@@ -83,13 +92,22 @@ class _Walk:
                 refuse(node, "is no part of a layer that the engine runs: it takes convolutions of 3x3 and 1x1, batch norm, 4-bit "
                              "ReLU, 2x2 and global pools, additions of two quantised branches and one linear layer")  # fmt: skip
             handler(node)
-        out = self.values.get(model.graph.output[0].name)
-        if not isinstance(getattr(out, "what", None), Logits):
-            last = model.find_producer(model.graph.output[0].name)
-            refuse(last, "ends the network; end it with a global average pool and one linear layer")
-        order = self._classifier(out.what, out.scale)
+        exits = [self._exit(*self._logits(output)) for output in list(model.graph.output)[1:]]
+        order = self._classifier(*self._logits(model.graph.output[0]))
+        for exit in exits if order else ():  # one order for all: a record's logits are those of any exit
+            exit.weight, exit.bias = exit.weight[list(order)], exit.bias[list(order)]
+        _find_gates(self.layers)
+        self.layers = _with_branches(self.layers, exits)
         name = model.graph.name or "network"
         return LayerGraph(name, self.layers, {FULL: {}}, self.image, order)
+
+    def _logits(self, output):
+        """(Logits, scale) of an output of the network."""
+        out = self.values.get(output.name)
+        if not isinstance(getattr(out, "what", None), Logits):
+            last = self.model.find_producer(output.name)
+            refuse(last, "ends the network; end it with a global average pool and one linear layer")
+        return out.what, out.scale
 
     # ---- what a node reads
 
@@ -119,7 +137,9 @@ class _Walk:
             found = Scaled(self._store(found.what, node), found.scale)
             self.values[node.input[index]] = found
         if not isinstance(found.what, Map):
-            refuse(node, "reads the result of the global pool or the classifier; only one linear layer may follow the global pool")
+            refuse(
+                node, "reads the result of a global pool, a linear layer or a gate; only one linear layer may follow a global pool"
+            )
         return found
 
     def _store(self, made, reader):
@@ -128,14 +148,14 @@ class _Walk:
         if made.awaits is not None:
             refuse(made.awaits, f"makes sums that {title(reader)} reads without a quantiser of at most 4 bits between; put a "
                                 "QuantReLU or QuantIdentity behind it")  # fmt: skip
-        if not layer.thresholds:
+        if not layer.thresholds and not layer.excite:
             refuse(made.node, "is not followed by a quantiser of at most 4 bits; put a QuantReLU or QuantIdentity behind it")
-        if layer.residual is None:
+        if layer.residual is None and not layer.excite:
             count = layer.thresholds[Setting()].shape[1]
             if count > ACTIVATION_MAX:
                 refuse(made.node, f"is quantised to {count + 1} values; the engine stores 16: use activations of 2 to 4 bits")
             layer.clamp = (0, count)
-        else:
+        elif layer.residual:
             _simplify(layer, made.added.out_max)
         self.layers.append(layer)
         _, height, width = made.shape
@@ -218,7 +238,7 @@ class _Walk:
         elif isinstance(found.what, Open):
             made = self._requantised(node, found.what, found.scale, steps, bias)
         elif isinstance(found.what, Logits):
-            refuse(node, "reads the output of a linear layer; the engine has one linear layer, the last")
+            refuse(node, "reads the output of a linear layer; the engine has one linear layer, the last, and those of exits")
         else:
             refuse(node, "quantises between the global pool and the linear layer; leave that quantiser out")
         self.values[node.output[0]] = Scaled(made)
@@ -398,17 +418,122 @@ class _Walk:
             refuse(node, "pools something that is no map of a convolution; pool right behind a convolution")
         return found
 
+    # ---- gates
+
+    def _greaterorequal(self, node):
+        found, zero = self._read(node, self._dynamic(node)), self._constant(node)
+        if not isinstance(found.what, (Logits, Score)) or zero is None or zero.any() or self._dynamic(node):
+            refuse(node, "compares what is no output of a linear layer with zero, which is all that decides in the engine")
+        if isinstance(found.what, Score):
+            self.values[node.output[0]] = Scaled(Decisions(found.what.layer, 1))
+            return
+        made = found.what
+        layer = self._linear(made, found.scale, "gate")
+        layer.bias = np.floor(layer.bias).astype(np.int64)
+        self.values[node.output[0]] = Scaled(Decisions(layer, len(made.weight)))
+
+    def _several(self, node, make):
+        """The layer that `make` makes of a node which reads sums over the pixels of a map."""
+        found = self._read(node)
+        pooled, layer = found.what, make(title(node), getCustomOp(node).get_nodeattr)
+        if not isinstance(pooled, Pooled) or pooled.zero or found.scale != pooled.pixels:
+            refuse(node, "reads something else than the sums over the pixels of a map, times one; export the network again")
+        if layer.in_channels != pooled.channels:
+            refuse(node, f"takes {layer.in_channels} channels of a map that has {pooled.channels}")
+        layer.input = pooled.layer
+        self.layers.append(layer)
+        return layer
+
+    def _excite(self, node):
+        self.values[node.output[0]] = Scaled(Factors(self._several(node, excite_layer)))
+
+    def _excited(self, node):
+        acc, made = (self._read(node, index) for index in (0, 1))
+        if (
+            not (isinstance(acc.what, Accumulators) and isinstance(made.what, Factors) and self._alone(node))
+            or (acc.scale, made.scale) != (1, 1)
+            or acc.what.offset.any()
+            or acc.what.pool2
+        ):
+            refuse(node, "multiplies something else than the accumulators of a convolution by factors; export the network again")
+        layer = acc.what.layer
+        layer.excite, layer.factor_shift = made.what.layer.name, getCustomOp(node).get_nodeattr("shift")
+        self.values[node.output[0]] = Scaled(Open(acc.what.node, layer, acc.what.shape, acc.what.depth))
+
+    def _lstmstep(self, node):
+        before = next((each for each in reversed(self.layers) if each.kind == "lstm"), None)
+        state = self._read(node, 1).what if len(node.input) > 1 else None
+        if (state.layer if isinstance(state, State) else state) is not before:
+            refuse(node, "does not go on from the state of the step before it; the engine has one LSTM for all steps")
+        layer = self._several(node, step_layer)
+        for tensor, made in zip(node.output, (Score(layer), State(layer)), strict=False):
+            self.values[tensor] = Scaled(made)
+
+    def _and(self, node):
+        gate, when = (self._read(node, index).what for index in (0, 1))
+        if (
+            not (isinstance(gate, Decisions) and isinstance(when, Decisions) and when.count == 1)
+            or gate.layer.when
+            or not self._alone(node)
+        ):
+            refuse(node, "is no decision of a gate and of a layer gate, once; the engine has no other")
+        gate.layer.when = when.layer.name
+        self.values[node.output[0]] = Scaled(gate)
+
+    def _unsqueeze(self, node):
+        found = self._read(node)
+        if not isinstance(found.what, Decisions):
+            refuse(node, "gives dimensions to what is no decision of a gate; the engine has no such layer")
+        self.values[node.output[0]] = found
+
+    def _where(self, node):
+        """What is left where a decision says no: the map that was added, or zeros."""
+        decisions, made = self._read(node).what, self._read(node, 1).what
+        if (
+            not isinstance(decisions, Decisions)
+            or not isinstance(made, Open)
+            or made.awaits is not None
+            or not self._alone(node, 1)
+        ):
+            refuse(
+                node,
+                "selects something else than, by the decision of a gate, the quantised map of a convolution that nothing else reads",
+            )
+        layer, left = made.layer, self.model.get_initializer(node.input[2])
+        if left is None:
+            other = self._stored(node, 2).what
+            if other.layer != layer.residual or other.shape != made.shape:
+                refuse(
+                    node,
+                    f"leaves the map of {other.layer} where {title(made.node)} is not computed; leave the one that is added to it",
+                )
+        elif left.any() or layer.residual:
+            refuse(node, "leaves a constant where a convolution is not computed; leave zero, or the map that is added to it")
+        if layer.shuffle or layer.when or (decisions.count > 1 and layer.mask):
+            refuse(
+                node, "decides once more on what is decided or shuffled; decide on the channels, then on the layer, then shuffle"
+            )
+        if decisions.count == 1:
+            layer.when = decisions.layer.name
+        else:
+            layer.mask = decisions.layer.name
+        self.values[node.output[0]] = Scaled(made, self._read(node, 1).scale)
+
     # ---- head
 
     def _globalaveragepool(self, node):
         found = self._read(node)
-        made = found.what
-        if not isinstance(made, Open) or not self._alone(node):
-            refuse(node, "pools a map that something else reads too; let the global pool alone read the last convolution")
-        pixels = made.shape[1] * made.shape[2]
-        stored = self._store(made, node)
-        made.layer.pool = True
-        self.values[node.output[0]] = Scaled(Pooled(stored.layer, made.zero, pixels, made.shape[0]), found.scale)
+        made, also = found.what, [other for other in self.model.find_consumers(node.input[0]) if other.name != node.name]
+        if isinstance(made, Open) and not also:
+            self._store(made, node)
+            made.layer.pool = True
+            pooled = Pooled(made.layer.name, made.zero, made.shape[1] * made.shape[2], made.shape[0])
+        else:
+            made = self._stored(node).what
+            if made.values is None or not np.array_equal(np.diff(made.values), np.ones(ACTIVATION_MAX)):
+                refuse(node, "pools a map that is quantised twice, or the image; pool a map that its producer's quantiser makes")
+            pooled = Pooled(made.layer, int(made.values[0]), made.shape[1] * made.shape[2], made.shape[0], (also or [node])[0])
+        self.values[node.output[0]] = Scaled(pooled, found.scale)
 
     def _reshape(self, node):
         found = self._read(node)
@@ -478,21 +603,70 @@ class _Walk:
         bias = np.broadcast_to(constant.reshape(-1), (len(found.what.weight),)).astype(np.float64)
         self.values[node.output[0]] = Scaled(replace(found.what, bias=bias), found.scale)
 
+    def _linear(self, logits, scale, kind):
+        """Append a classifier or gate; its bias, in its units, is not rounded yet."""
+        node, source, weight = logits.node, logits.source, logits.weight
+        unit = scale / source.pixels
+        bias = np.zeros(len(weight)) if logits.bias is None else logits.bias / unit
+        bias = bias + source.pixels * source.zero * weight.sum(axis=1)
+        if np.abs(bias).max() > 1 << 30:
+            refuse(node, "has a bias far beyond its weights; train on, or use a larger weight scale")
+        self.layers.append(Layer(title(node), kind, weight, input=source.layer, bias=bias, logit_scale=unit))
+        return self.layers[-1]
+
     def _classifier(self, logits, scale):
         """Append the linear layer; returns the class of each logit, None where the order is the network's."""
-        node, source, weight = logits.node, logits.source, logits.weight
-        classes = len(weight)
+        node, classes = logits.node, len(logits.weight)
         if not 2 <= classes <= 255:
             refuse(node, f"has {classes} classes; the engine takes 2 to 255")
-        unit = scale / source.pixels
-        bias = np.zeros(classes) if logits.bias is None else logits.bias / unit
-        whole = np.floor(bias)
-        order = np.argsort(-(bias - whole), kind="stable")
-        integers = whole.astype(np.int64) + source.pixels * source.zero * weight.sum(axis=1)
-        if np.abs(integers).max() >= 1 << 30:
-            refuse(node, "has a bias far beyond its weights; train on, or use a larger weight scale")
-        self.layers.append(Layer(title(node), "linear", weight[order], input=source.layer, bias=integers[order], logit_scale=unit))
+        if logits.source.also is not None:
+            refuse(
+                logits.source.also, "pools a map that something else reads too; let the global pool alone read the last convolution"
+            )
+        layer = self._linear(logits, scale, "linear")
+        whole = np.floor(layer.bias)
+        order = np.argsort(-(layer.bias - whole), kind="stable")
+        layer.weight, layer.bias = layer.weight[order], whole.astype(np.int64)[order]
         return None if (order == np.arange(classes)).all() else tuple(int(number) for number in order)
+
+    def _exit(self, logits, scale):
+        """Append the linear layer of an early exit."""
+        node = logits.node
+        if logits.source.also is not None:
+            refuse(
+                logits.source.also, "pools a map that something else reads too; put an exit's convolutions before its global pool"
+            )
+        layer = self._linear(logits, scale, "linear")
+        whole = np.rint(layer.bias)
+        if np.abs(layer.bias - whole).max() > 1e-3:
+            refuse(node, "is the linear layer of an early exit, whose bias is no whole number of logit units; round it to those")
+        layer.bias = whole.astype(np.int64)
+        return layer
+
+
+def _with_branches(layers, exits):
+    """The layers with those that only an exit needs marked as its branch, one behind the other from where they branch off."""
+    for exit in exits:
+        exit.exit = exit.name
+        for layer in reversed(layers):
+            readers = [other for other in layers if layer.name in (other.input, other.residual)]
+            if readers and all(other.exit == exit.name for other in readers):
+                layer.exit = exit.name
+        branch = [layer for layer in layers if layer.exit == exit.name]
+        rest = [layer for layer in layers if layer.exit != exit.name]
+        names, own = [layer.name for layer in rest], {layer.name for layer in branch}
+        behind = max((names.index(layer.input) for layer in branch if layer.input not in own | {IMAGE}), default=-1)
+        while behind + 1 < len(rest) and rest[behind + 1].exit and rest[behind + 1].exit != exit.name:
+            behind += 1  # another exit of the same map
+        layers = rest[: behind + 1] + branch + rest[behind + 1 :]
+    return layers
+
+
+def _find_gates(layers):
+    """Mark the convolutions that only gates, or convolutions of gates, read."""
+    for layer in reversed(layers):
+        readers = [other for other in layers if layer.name in (other.input, other.residual)]
+        layer.gate = layer.kind == "conv" and bool(readers) and all(other.decides for other in readers)
 
 
 def _halved(shape):

@@ -1,28 +1,31 @@
 """What the tensors of a streamlined network hold: integers of some kind, times a scale, until the image has become logits."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
+from onnx import NodeProto
 
 from flow.errors import GatefoldError
 from flow.graph.layers import Layer
 
 
-def title(node):
+def title(node: NodeProto) -> str:
     """What a node is called in a sentence: its module in the network where the file tells it, else its own name."""
     return node.doc_string or node.name
 
 
-def refuse(node, why):
+def refuse(node: NodeProto, why: str) -> NoReturn:
+    """Raise GatefoldError: node so-and-so `why`."""
     raise GatefoldError(f"Node {title(node)} ({node.op_type}) {why}.")
 
 
 @dataclass
 class Map:
-    """A stored map: `values[code]` is the integer that a code is worth. The image has no table."""
+    """A stored map (channels, height, width): `values[code]` is the integer that a code is worth. The image has no table."""
 
     layer: str
-    shape: tuple
+    shape: tuple[int, int, int]
     values: np.ndarray | None
     depth: int
     out_max: int
@@ -33,9 +36,9 @@ class Map:
 class Accumulators:
     """The accumulators of a convolution; `offset` [Co] is what the thresholds move by."""
 
-    node: object
+    node: NodeProto
     layer: Layer
-    shape: tuple
+    shape: tuple[int, int, int]
     depth: int
     offset: np.ndarray
     pool2: str | None = None
@@ -53,30 +56,31 @@ class Open:
         added: the map that is added.
     """
 
-    node: object
+    node: NodeProto
     layer: Layer
-    shape: tuple
+    shape: tuple[int, int, int]
     depth: int
     zero: int = 0
-    awaits: object = None
+    awaits: NodeProto | None = None
     added: Map | None = None
 
 
 @dataclass
 class Pooled:
-    """Sums over all `pixels` of the map of `layer`, divided by them; code 0 is worth `zero`."""
+    """Sums over all `pixels` of the map of `layer`, divided by them; code 0 is worth `zero`. `also`: what else reads that map."""
 
     layer: str
     zero: int
     pixels: int
     channels: int
+    also: NodeProto | None = None
 
 
 @dataclass
 class Logits:
     """integer [K, C] weights, the real value of one unit, and the real bias [K]."""
 
-    node: object
+    node: NodeProto
     source: Pooled
     weight: np.ndarray
     scale: float = 1.0
@@ -84,8 +88,37 @@ class Logits:
 
 
 @dataclass
+class Score:
+    """What the step `layer` of an LSTM decides by."""
+
+    layer: Layer
+
+
+@dataclass
+class State:
+    """What the step `layer` of an LSTM leaves."""
+
+    layer: Layer
+
+
+@dataclass
+class Factors:
+    """What the layer `layer` of kind "excite" makes."""
+
+    layer: Layer
+
+
+@dataclass
+class Decisions:
+    """What the gate `layer` decides on `count` things."""
+
+    layer: Layer
+    count: int
+
+
+@dataclass
 class Scaled:
     """Integers of one kind, times a scale."""
 
-    what: object
+    what: Map | Accumulators | Open | Pooled | Logits | Score | State | Factors | Decisions
     scale: float = 1.0

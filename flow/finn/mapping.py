@@ -1,5 +1,7 @@
 """From the graph of layers to one TileEngine node, and the choice of the mode."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from finn.util.basic import getHWCustomOp
 from onnx import TensorProto, helper
@@ -8,7 +10,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import qonnx_make_model
 
-from flow.engine.compile import image_digest
+from flow.engine.config import EngineConfig
+from flow.engine.network import memories_digest
+from flow.engine.shared import text_of
 from flow.engine.stream import frame_bytes
 from flow.errors import GatefoldError
 from flow.finn.convert import OPS, layer_graph
@@ -29,11 +33,11 @@ class SetMode(Transformation):
         GatefoldError: no such mode.
     """
 
-    def __init__(self, mode):
+    def __init__(self, mode: str):
         super().__init__()
         self.mode = mode
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for node in model.graph.node:
             if node.op_type not in (*OPS, OP):
                 continue
@@ -55,19 +59,22 @@ class KeepModes(Transformation):
         GatefoldError: no such mode.
     """
 
-    def __init__(self, modes):
+    def __init__(self, modes: Sequence[str] | None):
         super().__init__()
         self.modes = modes
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         for node in model.graph.node if self.modes else ():
             op = getHWCustomOp(node)
-            settings = dict(zip(op.get_nodeattr("mode_names"), op.get_nodeattr("mode_settings"), strict=True))
+            names, ungated = op.get_nodeattr("mode_names"), op.get_nodeattr("mode_ungated")
+            settings = dict(zip(names, op.get_nodeattr("mode_settings"), strict=True))
             for name in self.modes:
                 if name not in settings:
                     raise GatefoldError(f"There is no mode {name!r}; {model.graph.name} has {', '.join(settings)}.")
             op.set_nodeattr("mode_names", list(self.modes))
             op.set_nodeattr("mode_settings", [settings[name] for name in self.modes])
+            if len(ungated):
+                op.set_nodeattr("mode_ungated", [ungated[names.index(name)] for name in self.modes])
         return model, False
 
 
@@ -79,10 +86,17 @@ class MapToTileEngine(Transformation):
     The nodes around the engine are what the host does: planes, header beat, record.
 
     Memories and requantisation are laid out here, so that a layer which the engine lacks is refused here, by name; the node's
-    `image_digest` says which memory images follow.
+    `memories_digest` says which memories follow.
+
+    Args:
+        engine: EngineConfig of the engine that the network goes onto; None: one is made for it.
     """
 
-    def apply(self, model):
+    def __init__(self, engine: EngineConfig | None = None):
+        super().__init__()
+        self.engine = engine
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         if any(node.op_type == OP for node in model.graph.node):
             return model, False
         graph = layer_graph(model)
@@ -90,10 +104,10 @@ class MapToTileEngine(Transformation):
         frames = first.get_nodeattr("numInputVectors")
         engine = helper.make_node(
             OP, ["frame"], ["record"], name=f"{OP}_0", domain=RTL_DOMAIN, backend="fpgadataflow", body=model.graph,
-            mode_names=list(graph.modes), numInputVectors=frames, **attribute_values(folding_of(first)),
+            mode_names=list(graph.modes), numInputVectors=frames, engine=text_of(self.engine), **attribute_values(folding_of(first)),
         )  # fmt: skip
         op = TileEngine(engine)
-        op.set_nodeattr("image_digest", image_digest(op.build().images))
+        op.set_nodeattr("memories_digest", memories_digest(op.build().memories))
         return _around(engine, op, model.graph.name, frames, graph), False
 
 
@@ -138,7 +152,7 @@ def _around(engine, op, name, frames, graph):
     return model
 
 
-def record_start():
+def record_start() -> int:
     """Index of the first logit in a record."""
     from flow.engine.interface import load_interface
 

@@ -8,22 +8,23 @@ So the inferred layers take A and B from the file's metadata. They have to be th
 from dataclasses import replace
 
 import numpy as np
+from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.engine.requant import float_steps
 from flow.errors import GatefoldError
 from flow.export import metadata
-from flow.graph.layers import Setting
+from flow.graph.layers import LayerGraph, Setting
 
 
-def overlay(graph, model):
+def overlay(graph: LayerGraph, model: ModelWrapper) -> tuple[LayerGraph, dict[str, str]]:
     """A recognised network with the modes and constants that its file's metadata give it.
 
     Args:
-        graph: LayerGraph of the nodes, with the one mode "full".
-        model: ModelWrapper that it was recognised in; without metadata the graph stays as it is.
+        graph: that of the nodes, with the one mode "full".
+        model: that it was recognised in; without metadata the graph stays as it is.
 
     Returns:
-        (LayerGraph, {layer name: what was taken from the metadata, in words}).
+        (graph, {layer name: what was taken from the metadata, in words}).
 
     Raises:
         GatefoldError: nodes and metadata contradict each other.
@@ -35,17 +36,19 @@ def overlay(graph, model):
         raise GatefoldError(f"The QONNX model is in mode {metadata.read(model, 'mode')}; build the one of the full network.")
     remarks = {}
     try:
+        modes = metadata.modes_of(metadata.read(model, "modes"))
         if sorted(described) != sorted(layer.name for layer in graph.layers):
             raise _contradiction("they name other layers")
         for layer in graph.layers:
             entry = described[layer.name]
             if layer.kind == "linear":
                 layer.logit_scale = entry["logit_scale"]
-            else:
+            elif layer.kind == "conv":
                 layer.group_counts = tuple(entry["group_counts"])
-                remarks[layer.name] = _constants(layer, metadata.affine_of(entry))
+                if not layer.excite:
+                    remarks[layer.name] = _constants(layer, metadata.affine_of(entry), modes["full"].get(layer.name, Setting()))
         layers = [graph[name] for name in described]
-        return replace(graph, layers=layers, modes=metadata.modes_of(metadata.read(model, "modes"))), remarks
+        return replace(graph, layers=layers, modes=modes, ungated=frozenset(metadata.read(model, "ungated", []))), remarks
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _contradiction(f"they are damaged: {error}") from None
 
@@ -54,9 +57,9 @@ def _contradiction(why):
     return GatefoldError(f"The QONNX file's metadata do not belong to its nodes ({why}); export the network again.")
 
 
-def _constants(layer, affine):
-    """Replace a layer's thresholds by A and B; returns how many differ."""
-    scale, offset = affine[Setting()]
+def _constants(layer, affine, full):
+    """Replace a layer's thresholds by A and B, those of the setting `full` at first; returns how many differ."""
+    scale, offset = affine[full]
     layer.weight = layer.weight * np.where(scale < 0, -1, 1)[:, None, None, None]  # FINN moves the sign into the kernel
     layer.thresholds, found = {}, layer.thresholds[Setting()]
     layer.affine = affine

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import qonnx.core.onnx_exec as oxe
+from onnx import NodeProto
 from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
 
 from flow.errors import GatefoldError
 from flow.finn.integers import Map, refuse, title
-from flow.graph.layers import IMAGE, IMAGE_MAX, ImageInput, stored_size
+from flow.graph.layers import IMAGE, IMAGE_MAX, MAP_SIZES, ImageInput, stored_size
 
 PLANES_MAX = 3
 
@@ -19,24 +21,24 @@ class Pixels:
     Normalize compute it; mean and deviation are per colour, or one for all."""
 
     divisor: float = float(IMAGE_MAX)
-    mean: tuple = (0.0,)
-    deviation: tuple = (1.0,)
+    mean: tuple[float, ...] = (0.0,)
+    deviation: tuple[float, ...] = (1.0,)
 
-    def values(self):
+    def values(self) -> np.ndarray:
         """float32 [256, 1 or colours]."""
         pixel = np.arange(IMAGE_MAX + 1, dtype=np.float32)[:, None] / np.float32(self.divisor)
         return (pixel - np.array(self.mean, np.float32)) / np.array(self.deviation, np.float32)
 
 
-def image_input(model, pixels):
+def image_input(model: ModelWrapper, pixels: Pixels | None) -> tuple[ImageInput, str, Map, list[NodeProto]]:
     """What comes before the first convolution, which works on one pixel at a time.
 
     Args:
-        model: streamlined ModelWrapper.
-        pixels: Pixels; None: the pixels themselves where the input's type is UINT8, else those of `Pixels`.
+        model: streamlined.
+        pixels: where None, the pixels themselves if the input's type is UINT8, else those of `Pixels`.
 
     Returns:
-        (ImageInput, tensor that the first convolution reads, Map of the image, nodes behind).
+        (what the image is, tensor that the first convolution reads, its map, nodes behind).
 
     Raises:
         GatefoldError: names the node that reads something else than quantised pixels.
@@ -57,8 +59,11 @@ def image_input(model, pixels):
         refuse(readers[-1] if readers else nodes[0], "reads the image; a single convolution has to read it first")
     if colours > PLANES_MAX:
         refuse(readers[0], f"reads an image of {colours} colours; the engine takes 1 to {PLANES_MAX}")
-    if stored_size(height, width) is None or min(height, width) < 8:
-        refuse(readers[0], f"reads images of {height}x{width}; the engine takes 8 to 64 pixels a side")
+    if stored_size(height, width) is None or min(height, width) < MAP_SIZES[0]:
+        refuse(
+            readers[0],
+            f"reads images of {height}x{width}; the engine takes {MAP_SIZES[0]} to {MAP_SIZES[-1]} pixels a side: scale the pictures, in training too",
+        )
     if any(len(per_colour) not in (1, colours) for per_colour in (pixels.mean, pixels.deviation)):
         raise GatefoldError(f"The network reads {colours} colours; give one mean and one deviation for each, or one for all.")
     table = _pixel_table(model, pixels, prefix, source, (colours, height, width))

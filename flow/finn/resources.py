@@ -4,7 +4,8 @@ The figures per unit are those that yosys counts in the engine of resnet38 (`gat
 units' number; `gatefold report` synthesises the engine that is really built.
 """
 
-from flow.engine.memories import block_memories, rom_luts, roms
+from flow.engine.config import EngineConfig
+from flow.engine.memories import block_memories, ram_luts, rams
 
 LUTS_PER_LANE = 203
 LUTS_PER_DSP_LANE_QUAD = 475
@@ -14,19 +15,14 @@ LUTS_PER_PIXEL = 81
 LUTS_PER_LANE_DRAIN = 9
 LUTS_PER_REQUANTISER = 68
 """With write-back and pooling of its pixel; the product is made in a DSP block."""
+LUTS_PER_SOFT_PRODUCT = 567
+"""Of a requantiser whose product is made in LUTs."""
 LUTS_CONTROL = 1950
 BANKS, WORD_BITS = 16, 128
 
 
-def engine_resources(config):
-    """LUT, DSP and 18-kbit BRAM of a whole engine.
-
-    Args:
-        config: EngineConfig.
-
-    Returns:
-        {"LUT": int, "DSP": int, "BRAM_18K": int}
-    """
+def engine_resources(config: EngineConfig) -> dict[str, int]:
+    """`LUT`, `DSP` and `BRAM_18K`, blocks of 18 kbit, of a whole engine."""
     lanes = config.p * config.pe
     quads = config.mult_dsp * config.pe // 2
     return {
@@ -34,11 +30,11 @@ def engine_resources(config):
         + quads * LUTS_PER_DSP_LANE_QUAD
         + config.p * LUTS_PER_PIXEL
         + lanes * LUTS_PER_LANE_DRAIN
-        + config.r * LUTS_PER_REQUANTISER
+        + config.r * (LUTS_PER_REQUANTISER + (0 if config.requant_dsp else LUTS_PER_SOFT_PRODUCT))
         + sum(_lut_ram(depth) for depth in (config.x_depth, config.m_depth))
-        + sum(rom_luts(*rom) for rom in roms(config))
+        + sum(ram_luts(*ram) for ram in rams(config))
         + LUTS_CONTROL,
-        "DSP": quads * DSPS_PER_LANE_QUAD + config.r + config.v,
+        "DSP": quads * DSPS_PER_LANE_QUAD + config.requant_dsp * config.r + config.v,
         "BRAM_18K": round(2 * block_memories(config)),
     }
 

@@ -2,7 +2,7 @@
 
     model = read_network("my.onnx")              # FINN model of SwitchableConv and SwitchableLinear nodes
     engine = convert(model, ENGINE_STEPS, cfg)   # and of one TileEngine node
-    convert(engine, ACCELERATOR_STEPS, cfg)      # images and RTL
+    convert(engine, ACCELERATOR_STEPS, cfg)      # network image and RTL
 
 FINN's builder runs these functions as they are, but not for us: it ends with a report that asks for Vivado's folder, takes over the
 standard output, and turns a refusal into a traceback and an exit code (docs/decisions/017).
@@ -10,7 +10,7 @@ standard output, and turns a refusal into a traceback and an exit code (docs/dec
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from qonnx.core.modelwrapper import ModelWrapper
 
-from flow.engine.config import Folding
+from flow.engine.config import EngineConfig, Folding
 from flow.errors import GatefoldError
 from flow.finn.accelerator import MakeAccelerator
 from flow.finn.infer import InferSwitchableLayers
@@ -31,7 +31,7 @@ from flow.finn.streamline import module_name, step_convert_to_finn, step_streaml
 OPERATORS = {
     "Quant", "Conv", "BatchNormalization", "Relu", "Add", "Sub", "Mul", "Div", "MaxPool", "AveragePool", "GlobalAveragePool",
     "ReduceMean", "Reshape", "Flatten", "Squeeze", "Gemm", "MatMul", "Identity", "Dropout", "Constant", "Transpose", "Unsqueeze", "Cast",
-    "Shape", "Gather", "Concat", "Trunc",
+    "Shape", "Gather", "Concat", "Trunc", "GreaterOrEqual", "And", "Where", "LstmStep", "Excite", "Excited",
 }  # fmt: skip
 """What Brevitas' exports of networks that may fit consist of; shapes are computed by the last ones."""
 PARTS = "convolutions, batch norm, QuantReLU, QuantIdentity, 2x2 and global pools, additions and one linear layer"
@@ -50,30 +50,36 @@ class NetworkConfig:
     """What the steps need to know.
 
     Attributes:
-        folding: Folding that the nodes carry.
+        folding: that the nodes carry.
         pixels: what the network was given for a pixel in training; None: p where its input is of type UINT8, else p / 255.
         modes: names of the modes that the engine holds, None for all.
         folder: where the accelerator is written, see `MakeAccelerator`.
+        engine: that the network goes onto; None: one is made for it.
     """
 
     folding: Folding = Folding()
     pixels: Pixels | None = None
-    modes: tuple | None = None
+    modes: tuple[str, ...] | None = None
     folder: Path | None = None
+    engine: EngineConfig | None = None
 
 
-def step_infer_layers(model, cfg):
+Step = Callable[[ModelWrapper, NetworkConfig], ModelWrapper]
+"""Takes a model and returns another, or the same one changed."""
+
+
+def step_infer_layers(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
     """Convolutions, thresholds, additions and pools become the engine's layers."""
     return model.transform(InferSwitchableLayers(cfg.folding, cfg.pixels))
 
 
-def step_map_to_engine(model, cfg):
+def step_map_to_engine(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
     """The layers become one TileEngine node, with the modes that are wanted."""
-    return model.transform(KeepModes(cfg.modes)).transform(MapToTileEngine())
+    return model.transform(KeepModes(cfg.modes)).transform(MapToTileEngine(cfg.engine))
 
 
-def step_make_accelerator(model, cfg):
-    """Memory images, parameters and top module of the TileEngine node."""
+def step_make_accelerator(model: ModelWrapper, cfg: NetworkConfig) -> ModelWrapper:
+    """Network image, parameters and top module of the TileEngine node."""
     return model.transform(MakeAccelerator(cfg.folder))
 
 
@@ -86,17 +92,18 @@ TITLES = {
     "step_streamline": "streamlining",
     "step_infer_layers": "finding the engine's layers",
     "step_map_to_engine": "laying out memories and requantisation",
-    "step_make_accelerator": "writing memory images",
+    "step_make_accelerator": "writing the network image",
 }
 """Name of a step -> what it does, for the user."""
 
 
-def read_network(path, cfg: NetworkConfig | None = None, on_step: Callable = lambda title: None) -> ModelWrapper:
+def read_network(
+    path: str | Path, cfg: NetworkConfig | None = None, on_step: Callable[[str], object] = lambda title: None
+) -> ModelWrapper:
     """FINN model of layer nodes of a QONNX file.
 
     Args:
         path: file that Brevitas' `export_qonnx` wrote, with an input [1, colours, height, width], or `flow.export`.
-        cfg: NetworkConfig.
         on_step: called with each step's title before it runs.
 
     Raises:
@@ -105,13 +112,16 @@ def read_network(path, cfg: NetworkConfig | None = None, on_step: Callable = lam
     return convert(parse_qonnx(read_qonnx(path), path), LAYER_STEPS, cfg or NetworkConfig(), Path(path).stem, on_step)
 
 
-def convert(model, steps, cfg, name=None, on_step=lambda title: None) -> ModelWrapper:
+def convert(
+    model: ModelWrapper,
+    steps: Iterable[Step],
+    cfg: NetworkConfig,
+    name: str | None = None,
+    on_step: Callable[[str], object] = lambda title: None,
+) -> ModelWrapper:
     """The model after some steps.
 
     Args:
-        model: ModelWrapper.
-        steps: functions of (model, cfg).
-        cfg: NetworkConfig.
         name: that the model gets, or None.
         on_step: called with each step's title before it runs.
 
@@ -149,7 +159,7 @@ def _quiet():
         log.setLevel(level)
 
 
-def read_qonnx(path) -> bytes:
+def read_qonnx(path: str | Path) -> bytes:
     """Contents of an ONNX file; weights that it keeps in files of their own are taken in.
 
     Raises:
@@ -172,8 +182,8 @@ def read_qonnx(path) -> bytes:
     return data
 
 
-def parse_qonnx(data: bytes, path) -> ModelWrapper:
-    """ModelWrapper of a QONNX file whose operators and shapes the steps can work on.
+def parse_qonnx(data: bytes, path: str | Path) -> ModelWrapper:
+    """The model of a QONNX file whose operators and shapes the steps can work on.
 
     Args:
         data: the file's contents.
@@ -202,13 +212,13 @@ def parse_qonnx(data: bytes, path) -> ModelWrapper:
 
 
 def _check_shapes(model, path):
-    """One input [1, C, H, W] of fixed size and one output."""
+    """One input [1, C, H, W] of fixed size; an output, and perhaps those of early exits."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [tensor for tensor in model.graph.input if tensor.name not in constants]
-    if len(inputs) != 1 or len(model.graph.output) != 1:
+    if len(inputs) != 1 or not model.graph.output:
         raise GatefoldError(
-            f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs; the engine runs networks from one image to one "
-            "vector of logits."
+            f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs; the engine runs networks from one image to "
+            "logits, those of early exits behind the network's."
         )
     sizes = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in inputs[0].type.tensor_type.shape.dim]
     if any(not isinstance(size, int) or size < 1 for size in sizes):

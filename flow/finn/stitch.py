@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from finn.util.basic import getHWCustomOp, make_build_dir
+from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 
 from flow.errors import GatefoldError
@@ -22,7 +23,7 @@ class StitchEngine(Transformation):
         GatefoldError: other nodes are in the model, or its code has not been generated.
     """
 
-    def apply(self, model):
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
         nodes = list(model.graph.node)
         if [node.op_type for node in nodes] != [OP]:
             raise GatefoldError("A stitched engine is a model of one TileEngine node; cut it out with CreateDataflowPartition.")

@@ -4,17 +4,23 @@ It is what the PyTorch model and a QONNX file both turn into, and what the memor
 images are made from. Layers stand in the order of execution.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from flow.errors import GatefoldError
+from flow.graph.excite import Expand
+from flow.graph.exits import check_exits
+from flow.graph.gates import check_gates
+from flow.graph.lstm import Lstm, Rescale
 
 IMAGE = "image"
 SHUFFLE_GROUPS = 16
 ACTIVATION_MAX = 15
 IMAGE_MAX = 255
-MAP_SIZES = (8, 16, 32, 64)
+MAP_SIZES = (8, 16, 32)
+"""Height = width of stored maps (docs/decisions/018 has what 64 would take)."""
 SUM_VALUES = 64
 """Entries of a sum table; it is indexed by the sum modulo 64."""
 MAX, SUM = "max", "sum"
@@ -54,7 +60,7 @@ class Setting:
 
 @dataclass
 class Layer:
-    """One convolution or the classifier.
+    """One convolution, the classifier, or a gate.
 
     A convolution makes a level of every accumulator, clamps it, adds the residual, looks up the sum, pools, and stores:
 
@@ -65,10 +71,17 @@ class Layer:
 
     Pixels outside `valid` are stored as zero, so that padding and pooled sums of the layers behind are exact.
 
+    The classifier and the gates read the sums over all pixels of each channel of the map that `input` stores (its `pool`, where it
+    has that). A gate decides on K things at once, decision[k] = 1 where Σ_c weight[k, c]·sums[c] + bias[k] >= 0. Where a
+    decision says no, a channel or a whole layer is not computed, and what is left is the code of the residual, or zero without one.
+
     Attributes:
         name: e.g. "stage1.block1.conv1".
-        kind: "conv" or "linear".
-        weight: int64, [Co, Ci, k, k] with k = 1 or 3 for a convolution (padding k // 2), [K, C] for the classifier.
+        kind: "conv", "linear", "gate", or "lstm": a gate of one decision, whose projection `rescale(weight @ sums + bias)` is what
+            the frame's LSTM reads next (`flow.graph.lstm`); all such layers of a graph share it and its state, in their order. Or
+            "excite": `rescale(weight @ sums + bias)` are codes of hidden units, of which `expand` makes factors (`flow.graph.excite`).
+        weight: int64, [Co, Ci, k, k] with k = 1 or 3 for a convolution (padding k // 2), [K, C] for the classifier and for a
+            gate (−127…127), [H, C] for the projection of an LSTM, [J, C] for J hidden units of an "excite".
             Input index i is the channel slot as stored, after the producer's shuffle.
         stride: 1 or 2.
         in_size, out_size: height = width of the stored maps in pixels; a layer halves its map (not below 8) for a stride of 2
@@ -88,8 +101,17 @@ class Layer:
         pool2: 2×2 pool with stride 2 behind the convolution, "max" or "sum", or None.
         valid: (height, width) of the output map, at its upper left in the stored one; None where it fills that.
         reach: largest integer in the input where that is less than the map's 15 or the image's 255, or None.
-        bias: int64 [K], the classifier's only.
+        bias: int64 [K], of the classifier and of gates.
         logit_scale: real logits are the integer ones times this.
+        mask: of a convolution, name of the gate whose decision k says whether output channel k (before the shuffle) is computed.
+        when: of a convolution or gate, name of a gate of one decision, which says whether the layer runs. Of a gate that does not
+            run all decisions are 0.
+        rescale: of an "lstm" or "excite"; lstm, expand: of either.
+        excite, factor_shift: of a convolution of a gate, name of the "excite" layer by whose factors its accumulators are multiplied,
+            in place of a requantisation: level = round half up(acc · factor / 2^factor_shift).
+        gate: the convolution belongs to a gate: only gates and other such convolutions read it.
+        exit: name of the classifier of the early exit that a convolution or that classifier itself belongs to, or None. A branch's layers
+            follow one another, and only they read its convolutions.
     """
 
     name: str
@@ -98,21 +120,40 @@ class Layer:
     stride: int = 1
     in_size: int = 1
     out_size: int = 1
-    group_counts: tuple = (1,)
+    group_counts: tuple[int, ...] = (1,)
     input: str = IMAGE
     residual: str | None = None
     shuffle: bool = False
     pool: bool = False
-    affine: dict = field(default_factory=dict)
+    affine: dict[Setting, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     bias: np.ndarray | None = None
     logit_scale: float = 1.0
-    thresholds: dict = field(default_factory=dict)
-    clamp: tuple | None = None
+    thresholds: dict[Setting, np.ndarray] = field(default_factory=dict)
+    clamp: tuple[int, int] | None = None
     residual_table: np.ndarray | None = None
     sum_table: np.ndarray | None = None
     pool2: str | None = None
-    valid: tuple | None = None
+    valid: tuple[int, int] | None = None
     reach: int | None = None
+    mask: str | None = None
+    when: str | None = None
+    gate: bool = False
+    exit: str | None = None
+    rescale: Rescale | None = None
+    lstm: Lstm | None = None
+    expand: Expand | None = None
+    excite: str | None = None
+    factor_shift: int = 8
+
+    @property
+    def decisions(self) -> int:
+        """How many things a gate decides on; 0 of another layer."""
+        return {"gate": self.out_channels, "lstm": 1}.get(self.kind, 0)
+
+    @property
+    def decides(self) -> bool:
+        """Whether the layer is a gate or belongs to one, so that a mode without gates does not run it."""
+        return self.gate or self.decisions > 0 or self.kind == "excite"
 
     @property
     def out_channels(self) -> int:
@@ -202,7 +243,7 @@ class ImageInput:
         table: int64 [256, colours], integer of each pixel and colour, −255…255.
     """
 
-    size: tuple
+    size: tuple[int, int]
     table: np.ndarray
 
     @property
@@ -228,20 +269,22 @@ class LayerGraph:
 
     Attributes:
         name: the model's name.
-        layers: list of Layer; the last one is the classifier.
+        layers: list of Layer; the last one is the classifier, those before it are of exits.
         modes: mode name -> {layer name: Setting}; the order gives the mode index. Layers that are not
             mentioned have the setting `Setting()`, one group.
         image: ImageInput, or None where the first layer reads the pixels as they are.
         class_order: number of the network's class that each logit belongs to, or None where they are the same. Logits whose
             integers are equal are told apart by what their real biases are above the integer ones, so the class with
             the largest rest comes first.
+        ungated: names of the modes in which no gate runs, and everything else does.
     """
 
     name: str
-    layers: list
-    modes: dict
+    layers: list[Layer]
+    modes: dict[str, dict[str, Setting]]
     image: ImageInput | None = None
-    class_order: tuple | None = None
+    class_order: tuple[int, ...] | None = None
+    ungated: frozenset[str] = frozenset()
 
     def __post_init__(self):
         self._by_name = {layer.name: layer for layer in self.layers}
@@ -250,9 +293,49 @@ class LayerGraph:
     def __getitem__(self, name):
         return self._by_name[name]
 
+    def __contains__(self, name):
+        return name in self._by_name
+
     @property
     def classes(self) -> int:
         return self.layers[-1].out_channels
+
+    @property
+    def gates(self) -> list[Layer]:
+        """The layers that decide."""
+        return [layer for layer in self.layers if layer.decisions]
+
+    @property
+    def exits(self) -> list[Layer]:
+        """The classifiers of the early exits."""
+        return [layer for layer in self.layers if layer.exit == layer.name]
+
+    @property
+    def layer_gates(self) -> set[str]:
+        """Names of the gates that decide whether layers run."""
+        return {layer.when for layer in self.layers if layer.when}
+
+    def masked_source(self, layer: Layer) -> Layer | None:
+        """The layer whose masked outputs a convolution reads; None where it reads all of its inputs, since dropped outputs are not
+        there or are what a residual left."""
+        source = self._by_name.get(layer.input)
+        return source if source and source.mask and not source.residual else None
+
+    def executed(self, mode: str, forced: Collection[str] = ()) -> list[Layer]:
+        """The layers that a frame passes in a mode, some of which its own decisions may skip.
+
+        Args:
+            mode: with gates, or an ungated one, which has no layers that decide.
+            forced: names of gates whose decisions are given; neither they nor convolutions that only they need are there.
+        """
+        needed, layers = set(), []
+        for layer in reversed(self.layers):
+            unread = not layer.decisions and layer.name not in needed
+            if layer.decides and (mode in self.ungated or layer.name in forced or unread):
+                continue
+            needed.update((layer.input, layer.residual, layer.excite))
+            layers.append(layer)
+        return layers[::-1]
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
@@ -311,8 +394,8 @@ def check(graph: LayerGraph) -> None:
         for source in (layer.input, layer.residual):
             if source not in (None, IMAGE) and source not in seen:
                 raise GatefoldError(f"{where} reads {source}, which does not come before it; reorder the layers")
-        if layer.kind not in ("conv", "linear"):
-            raise GatefoldError(f"{where} is a {layer.kind}; only conv and linear layers are supported")
+        if layer.kind not in ("conv", "linear", "gate", "lstm", "excite"):
+            raise GatefoldError(f"{where} is a {layer.kind}; only conv, linear, gate, lstm and excite layers are supported")
         source = seen.get(layer.input)
         if source is not None and source.out_channels != layer.in_channels:
             raise GatefoldError(
@@ -325,7 +408,7 @@ def check(graph: LayerGraph) -> None:
                     "choose a smaller group count"
                 )
         for setting in graph.used_settings(layer):
-            if layer.kind == "conv" and setting not in layer.settings:
+            if layer.kind == "conv" and not layer.excite and setting not in layer.settings:
                 raise GatefoldError(
                     f"{where} has no batch norm for {setting.groups} groups (it has {sorted({each.groups for each in layer.settings})}); train that group count"
                 )
@@ -334,6 +417,8 @@ def check(graph: LayerGraph) -> None:
         if layer.kind == "conv":
             _check_levels(layer, where, seen.get(layer.residual))
         seen[layer.name] = layer
+    check_gates(graph)
+    check_exits(graph)
 
 
 def _check_levels(layer, where, residual):

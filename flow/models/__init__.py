@@ -14,13 +14,15 @@ from flow.models.slimmable import SlimmableResNet
 
 _BLOCKS_PER_STAGE = {"resnet8": 1, "resnet20": 3, "resnet38": 6, "resnet74": 12}
 NAMES = list(_BLOCKS_PER_STAGE)
+EQUIPPED = {"ddi": {"gates": "ddi", "exits": True}, "acs": {"gates": "acs"}}
+"""Ending of the name of a CIFAR ResNet -> the gates and exits that it brings, those of the papers' methods."""
 _KNOWN = {
     *DENSENETS,
     *(name + variant for name in IMAGENET for variant in ("", "-unshuffled")),
-    *(name + variant for name in NAMES for variant in ("", "-unshuffled", "-slim", "-w32")),
+    *(name + variant for name in NAMES for variant in ("", "-unshuffled", "-slim", "-w32", *(f"-{kind}" for kind in EQUIPPED))),
 }
 
-__all__ = ["NAMES", "check_name", "create", "initialise", "name_of"]
+__all__ = ["EQUIPPED", "NAMES", "check_name", "create", "equipment", "initialise", "name_of"]
 
 
 def check_name(name: str) -> None:
@@ -31,13 +33,19 @@ def check_name(name: str) -> None:
     elif name not in _KNOWN:
         raise GatefoldError(
             f"There is no model '{name}'; choose one of {', '.join([*NAMES, *DENSENETS, *IMAGENET])} (a resnet8 to resnet74 may end "
-            "in -w32, -unshuffled or -slim, an ImageNet network in -unshuffled), or name a class of your own, mynet.py:Net."
+            "in -w32, -unshuffled, -slim, or in -ddi or -acs with the gates of these methods, an ImageNet network in -unshuffled), or name a class of your own, mynet.py:Net."
         )
 
 
 def name_of(name: str) -> str:
     """What a network is called in records and folders: of FILE.py:CLASS the class, else the name itself."""
     return user.class_name(name) if user.is_users(name) else name
+
+
+def equipment(name: str) -> tuple[str, dict[str, str | bool]]:
+    """(network, options of ``create``) that a name with the ending of a gated method stands for; of another name itself and none."""
+    base, _, kind = name.rpartition("-")
+    return (base, EQUIPPED[kind]) if name in _KNOWN and kind in EQUIPPED else (name, {})
 
 
 def create(
@@ -53,7 +61,7 @@ def create(
     Args:
         name: one of ``NAMES``, ``flow.models.densenet.SHAPES`` or ``flow.models.imagenet.MODELS``. Behind the name of a
             network with group modes, ``-unshuffled``: without channel shuffle; of a CIFAR ResNet, ``-slim``: of variable
-            width; ``-w32``: of widths 32/64/128 (the baseline of ACS). Or FILE.py:CLASS, see ``flow.models.user``.
+            width; ``-w32``: of widths 32/64/128 (the baseline of ACS); ``-ddi`` and ``-acs``: with their gates. Or FILE.py:CLASS, see ``flow.models.user``.
         num_classes: number of classes.
         float: start without quantisers, for pre-training; ``set_quantised(True)`` switches them on.
         gates: kind of gates, one of ``flow.models.gated.GATES``, or ``DENSE_GATES`` for a DenseNet.
@@ -63,7 +71,10 @@ def create(
     check_name(name)
     if name in DENSENETS:
         return create_densenet(name, num_classes, float, gates, exits, ungated)
-    base, _, variant = name.partition("-")
+    network, brings = equipment(name)
+    if brings:
+        gates, exits = gates or brings["gates"], exits or brings.get("exits", False)
+    base, _, variant = network.partition("-")
     if user.is_users(name):
         model = user.make(name, num_classes)
     elif base in IMAGENET:
@@ -77,8 +88,9 @@ def create(
         model = SlimmableResNet(name, _BLOCKS_PER_STAGE[base], num_classes)
     else:
         width = 32 if variant == "w32" else 16
-        model = SwitchableResNet(name, _BLOCKS_PER_STAGE[base], num_classes, variant != "unshuffled", width)
+        model = SwitchableResNet(network, _BLOCKS_PER_STAGE[base], num_classes, variant != "unshuffled", width)
     if gates or exits or ungated:
         equip(model, gates, exits, ungated)
+    model.name = model.name if network == name else name
     model.set_quantised(not float)
     return model

@@ -15,7 +15,9 @@ from flow.errors import GatefoldError
 from flow.nn.exits import ExitBranch, exit_positions
 from flow.nn.gates.acs import STATIC_GROUPS
 from flow.nn.gates.acs_gating import AcsGates, FeedForwardGates
+from flow.nn.gates.decision import ByProbability, Judge
 from flow.nn.gates.gating import MGL2S, BlockShape, Decision, Gates, rename
+from flow.nn.gates.pooled import PooledGate
 from flow.nn.gates.skipnet import FFGate1, FFGate2
 from flow.nn.layers import Residual
 from flow.nn.modes import MODES
@@ -25,6 +27,7 @@ GATES: dict[str, Callable[[list[BlockShape]], Gates]] = {
     "ddi": MGL2S,
     "layer": lambda blocks: MGL2S(blocks, channel=False),
     "channel": lambda blocks: MGL2S(blocks, layer=False),
+    "pooled": lambda blocks: MGL2S(blocks, layer=False, kind=PooledGate),
     "energynet": lambda blocks: MGL2S(blocks, channel=False),
     "iadi": lambda blocks: MGL2S(blocks, layer=False),
     "acs": AcsGates,
@@ -76,11 +79,16 @@ def _exit_blocks(shapes: list[BlockShape]) -> list[BlockShape]:
 
 
 class Gating:
-    """One batch on its way: the ``Visit`` of a network with gates or exits; writes its ``trace`` and ``exit_logits``."""
+    """One batch on its way: the ``Visit`` of a network with gates or exits; writes its ``trace`` and ``exit_logits``.
 
-    def __init__(self, model: nn.Module):
+    Args:
+        model: the network.
+        judge: how its gates decide and its exits compute; None: by probabilities, in real numbers.
+    """
+
+    def __init__(self, model: nn.Module, judge: Judge | None = None):
         self.model = model
-        self.soft = model.soft_gates and model.training
+        self.judge = judge or ByProbability(model.gates, model.soft_gates and model.training, model.exits)
         self.names = {model.get_submodule(shape.name): shape.name for shape in model.block_shapes()}
         self.state: dict = {}
         self.decision = Decision()
@@ -99,7 +107,7 @@ class Gating:
 
     def enter(self, block: Residual, x: Tensor, scale: float) -> None:
         if self.model.gates_on:
-            self.decision = self.model.gates.before_block(self.names[block], _real(x, scale), self.soft, self.state)
+            self.decision = self.model.gates.before_block(self.names[block], _real(x, scale), self.judge, self.state)
             self._gate_uses(self.decision)
 
     def inside(self, block: Residual, x: Tensor, scale: float) -> Tensor:
@@ -110,8 +118,10 @@ class Gating:
         self._use(f"{name}.conv1", executed=self.decision.executed, outputs=conv1)
         if conv1 is not None:
             x = x * conv1[:, :, None, None]
+        elif self.decision.executed is not None and not self.model.training:
+            x = x * self.decision.executed[:, None, None, None]  # not computed, though nothing that counts reads it
         if self.model.gates_on:
-            self.decision = self.model.gates.before_conv2(name, _real(x, scale), self.soft, self.decision)
+            self.decision = self.model.gates.before_conv2(name, _real(x, scale), self.judge, self.decision)
             self._gate_uses(self.decision)
         inputs = None if conv1 is None else block.shuffle(conv1[:, :, None, None])[:, :, 0, 0]
         self._use(f"{name}.conv2", executed=self.decision.executed, inputs=inputs, outputs=self.decision.conv2)
@@ -123,7 +133,7 @@ class Gating:
         key = name.replace(".", "_")
         if self.model.exits_on and key in self.model.exits:
             branch = self.model.exits[key]
-            self.model.exit_logits.append(branch(_real(out, scale)))
+            self.model.exit_logits.append(self.judge.exit(key, _real(out, scale)))
             self.model.trace += [Use(f"exits.{key}.{spec.name}") for spec in branch.layers(out.shape[-1])]
         return out
 

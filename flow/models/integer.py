@@ -1,5 +1,7 @@
 """The integers of a quantised layer: the definition that every later stage of the flow reproduces bit for bit."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +11,11 @@ from flow.graph.layers import ACTIVATION_MAX
 from flow.models.requantisation import MULTIPLIER_LIMIT
 from flow.nn.batchnorm import SwitchableBatchNorm2d, affine_of
 from flow.nn.conv import SwitchableConv2d
+from flow.nn.dynamic_group import DynamicGroupConv2d
 from flow.nn.linear import SwitchableLinear
+
+ALWAYS = 1 << 30
+"""Beyond every sum of a gate."""
 
 
 class IntegerConv:
@@ -22,7 +28,9 @@ class IntegerConv:
         weight: int64 [Co, Ci, k, k] in -7..7, dense; group modes use its block-diagonal part.
     """
 
-    def __init__(self, conv: SwitchableConv2d, norm: SwitchableBatchNorm2d, input_scale: float, output_scale: float):
+    def __init__(
+        self, conv: SwitchableConv2d | DynamicGroupConv2d, norm: SwitchableBatchNorm2d, input_scale: float, output_scale: float
+    ):
         weight, scale = conv.integer_weight()
         self.weight = weight.cpu().numpy().astype(np.int64)
         self._weight_scale = scale.cpu().numpy().astype(np.float64)
@@ -84,6 +92,20 @@ class IntegerLinear:
         self.bias = np.round(bias / self.logit_scale).astype(np.int64)
 
 
+class IntegerGate(IntegerLinear):
+    """The linear layer of a gate: it decides to run where weight @ sums + bias >= 0.
+
+    Args:
+        threshold: probability from which on a unit runs; it is part of the bias.
+    """
+
+    def __init__(self, linear: SwitchableLinear, input_scale: float, threshold: float):
+        super().__init__(linear, input_scale)
+        if threshold != 0.5:
+            odds = math.log(threshold / (1 - threshold)) if 0 < threshold < 1 else math.copysign(math.inf, threshold - 0.5)
+            self.bias = self.bias - int(np.clip(np.ceil(odds / self.logit_scale), -ALWAYS, ALWAYS))
+
+
 def requantise(acc: Tensor, scale: np.ndarray, bias: np.ndarray, residual: Tensor | None = None) -> Tensor:
     """Outputs of a convolution, integer-valued float32 [N, Co, H, W] in 0..15, from accumulators as ``convolve_exactly`` gives them.
 
@@ -95,7 +117,7 @@ def requantise(acc: Tensor, scale: np.ndarray, bias: np.ndarray, residual: Tenso
     return (y if residual is None else y.add_(residual)).clamp_(0, ACTIVATION_MAX)
 
 
-def convolve_exactly(conv: SwitchableConv2d, x: Tensor, weight: np.ndarray) -> Tensor:
+def convolve_exactly(conv: SwitchableConv2d | DynamicGroupConv2d, x: Tensor, weight: np.ndarray) -> Tensor:
     """Convolution of integer-valued float32 maps in the active group mode, without rounding errors.
 
     Every sum is below 2^24, so float32 is exact in any order on a processor. Elsewhere reduced-precision or transformed

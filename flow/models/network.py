@@ -26,8 +26,10 @@ from flow.models.adaptive import Adaptive
 from flow.models.executions import Describe, Description, Integer, Real, Visit
 from flow.models.gated import Gating
 from flow.models.integer import IntegerConv, IntegerLinear
+from flow.models.integer_gates import ByIntegers, gate_integers
 from flow.models.searched import activate_statistics, add_searched
 from flow.nn.conv import SwitchableConv2d
+from flow.nn.gates.decision import Judge
 from flow.nn.gates.gating import BlockShape, rename
 from flow.nn.layers import ConvUnit
 from flow.nn.linear import SwitchableLinear
@@ -49,7 +51,7 @@ class Network(Adaptive):
 
     With gates and exits (see ``flow.models.gated.equip``) every group mode works with every setting of them. In training the
     gates decide softly, unless ``soft_gates`` is off; in eval they always decide hard, and a quantised network keeps to
-    integers: the gates read the maps in real numbers and give 0 or 1.
+    integers: its gates too decide by integers, see ``flow.models.integer_gates``.
 
     Args:
         num_classes: number of classes.
@@ -139,6 +141,10 @@ class Network(Adaptive):
         """All layers in execution order."""
         return list(self._description().specs.values())
 
+    def output_scale(self, name: str) -> float:
+        """One unit of the map that a layer makes."""
+        return self._description().ends[name][1].scale
+
     def block_shapes(self) -> list[BlockShape]:
         """The residual blocks in execution order."""
         return list(self._description().blocks)
@@ -147,6 +153,14 @@ class Network(Adaptive):
         """Layers of gates and exits, named as in the trace."""
         gates = [] if self.gates is None else rename(self.gates.layers(), "gates")
         return [*gates, *self.exit_specs]
+
+    def exact_gate_layers(self) -> dict[str, LayerSpec]:
+        """Those of the gates that the hardware's integers are defined for, and all of the exits, by name."""
+        exact = [
+            f"{name}." for name, module in self.named_modules() if name.startswith("gates.") and getattr(module, "exact", False)
+        ]
+        exact += [f"exits.{name}." for name in self.exits]
+        return {spec.name: spec for spec in self.gate_layers() if spec.name.startswith(tuple(exact))}
 
     def switch(self, name: str) -> SwitchableConv2d | SwitchableLinear:
         """What chooses the group count of a layer."""
@@ -181,9 +195,9 @@ class Network(Adaptive):
 
     # -- one batch ----------------------------------------------------------------------------------------------------
 
-    def _visit(self) -> Visit | None:
-        """What accompanies the next batch."""
-        return Gating(self) if self.gates is not None or self.exits else None
+    def _visit(self, judge: Judge | None = None) -> Visit | None:
+        """What accompanies the next batch; ``judge`` says how gates decide, see ``Gating``."""
+        return Gating(self, judge) if self.gates is not None or self.exits else None
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         if self.quantised and self.exact and not self.training:
@@ -197,7 +211,10 @@ class Network(Adaptive):
         return self.all_logits(self.classifier(x.mean((2, 3), dtype=self.classifier.weight.dtype)))
 
     def integer_layer(self, name: str) -> IntegerConv | IntegerLinear:
-        """The integers of one layer, all group counts (see ``IntegerConv`` and ``IntegerLinear``)."""
+        """The integers of one layer, all group counts (see ``IntegerConv`` and ``IntegerLinear``), or of a gate's or exit's, see
+        ``exact_gate_layers``."""
+        if name.startswith(("gates.", "exits.")):
+            return gate_integers(self, self.exact_gate_layers(), name)
         switch, described = self.switch(name), self._description()
         if name == CLASSIFIER:
             pixels = described.specs[described.specs[CLASSIFIER].input].out_size ** 2
@@ -211,7 +228,7 @@ class Network(Adaptive):
         Args:
             stations: see ``Integer``.
         """
-        visit = self._visit()
+        visit = self._visit(ByIntegers(self, stations))
         run = Integer(self._description().names, self.integer_layer, visit, stations)
         sums = self.topology(Map(run, pixels.float().contiguous(memory_format=torch.channels_last))).value.sum((2, 3))
         if visit:
@@ -245,7 +262,7 @@ class Network(Adaptive):
         """Output of every layer in the active mode, int64, in execution order.
 
         Convolutions: [N, Co, H, W] in 0..15 in natural channel order (before the shuffle); ``pool``: sums [N, C];
-        ``classifier``: logits [N, classes].
+        ``classifier``, and those of exits: logits [N, classes].
         """
         stations: OrderedDict[str, np.ndarray] = OrderedDict()
         sums, logits = self._integers(self._pixels(images), stations)

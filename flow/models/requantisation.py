@@ -22,9 +22,11 @@ def limit_multipliers(model: nn.Module, only: int | None = None) -> None:
 
     Args:
         model: network with ``layers()``; nothing is done to one that no engine is for: without an integer model, or US-Net's.
-        only: look at this group count of the convolutions that have it (None: at all convolutions and group counts).
+        only: look at this group count of the convolutions that have it (None: at all convolutions, gates among them, and group counts).
     """
-    for spec in model.layers() if hasattr(model, "integer_layer") else ():
+    if not hasattr(model, "integer_layer"):
+        return
+    for spec in (*model.layers(), *model.exact_gate_layers().values()):
         if spec.kind != "conv":
             continue
         norm = model.get_submodule(spec.name).norm
@@ -32,7 +34,7 @@ def limit_multipliers(model: nn.Module, only: int | None = None) -> None:
             continue
         integers = model.integer_layer(spec.name)
         now = norm.ungated
-        counts = spec.group_counts if only is None else {only} & set(spec.group_counts)
+        counts = norm.group_counts if only is None else {only} & set(norm.group_counts)
         for ungated, n in product((False, True) if norm.separated else (now,), counts):
             norm.ungated = ungated
             multiplier = np.abs(integers.affine(n)[0])

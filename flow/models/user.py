@@ -71,12 +71,26 @@ def make(name: str, num_classes: int) -> Network:
     """
     cls, file = load_class(name), Path(name.rpartition(":")[0])
     with _told(name, file):
-        model = cls(num_classes)
+        model = _made(cls, num_classes)
         _check_layers(name, model)
         if model.name != cls.__name__:
             raise GatefoldError(f"it calls itself {model.name}; leave the name of the network to its class")
         model.start()
     model.source = {"file": file.name, "class": cls.__name__, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    return model
+
+
+def _made(cls: type[Network], num_classes: int) -> Network:
+    """An instance; a class that leaves out its base class's __init__ is told so."""
+    try:
+        model = cls(num_classes)
+    except AttributeError as error:
+        if "before Module.__init__() call" not in str(error):
+            raise
+        told = GatefoldError("a layer comes before super().__init__; begin __init__ with super().__init__(num_classes)")
+        raise told.with_traceback(error.__traceback__) from error
+    if "_modules" not in vars(model):
+        raise GatefoldError("its __init__ lacks super().__init__(num_classes); begin with it")
     return model
 
 

@@ -126,6 +126,11 @@ class SwitchableBatchNorm2d(nn.Module):
         """Whether ``separate`` was called."""
         return any(key.endswith(UNGATED) for key in self.norms)
 
+    @property
+    def group_counts(self) -> list[int]:
+        """The group counts that may be selected."""
+        return [int(key) for key in self.norms if key.isdigit()]
+
     def add(self, mode: str, n: int) -> nn.BatchNorm2d:
         """Give a mode its own parameters and statistics, at first those of group count n."""
         self.norms[mode] = copy.deepcopy(self.norms[str(n)])

@@ -79,7 +79,17 @@ class DynamicGroupConv2d(QuantConv2d):
         """Share 1/n of the connections that are left; scalar, differentiable in g-hat."""
         return ((1 + self.binary_gate()) / 2).prod()
 
+    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Convolve with the given dense weights [C, C, k, k]."""
+        return F.conv2d(x, weight, None, self.stride, self.padding)
+
     def forward(self, x: Tensor) -> Tensor:
         weight = self.quant_weight().value if self.quantised else self.weight
-        m = relationship_matrix(self.binary_gate())
-        return F.conv2d(x, weight * m[:, :, None, None], None, self.stride, self.padding)
+        return self.convolve(x, weight * relationship_matrix(self.binary_gate())[:, :, None, None])
+
+    @torch.no_grad()
+    def integer_weight(self) -> tuple[Tensor, Tensor]:
+        """Integer weights [C, C, k, k] as float32 in -7..7, zero where channels are not connected, and their scales, float32 [C]."""
+        quant, m = self.quant_weight(), relationship_matrix(self.binary_gate())
+        scale = quant.scale.reshape(-1)
+        return torch.round(quant.value / quant.scale) * m[:, :, None, None], scale.expand(self.out_channels).clone()

@@ -1,6 +1,7 @@
 """Early exits of DDI (Wang et al., JSTSP 2020, section III-B, section IV-A, Fig. 5)."""
 
 import math
+from dataclasses import replace
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,14 +45,18 @@ class ExitBranch(nn.Module):
         self.classifier = SwitchableLinear(EXIT_WIDTH, num_classes, switchable=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.conv2(self.conv1(self.prepare(x))).mean((2, 3)))
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """What the first convolution reads of a map, in real numbers or integers."""
         for _ in range(self.pools):
             x = F.max_pool2d(x, 2)
-        return self.classifier(self.conv2(self.conv1(x)).mean((2, 3)))
+        return x
 
     def layers(self, in_size: int) -> list[LayerSpec]:
         """Its layers for maps of ``in_size`` pixels, named relative to the branch."""
         conv1 = self.conv1.spec("conv1", in_size >> self.pools, "map")
-        conv2 = self.conv2.spec("conv2", conv1.out_size, "conv1")
+        conv2 = replace(self.conv2.spec("conv2", conv1.out_size, "conv1"), pool=True)
         classifier = self.classifier
         linear = LayerSpec("classifier", "linear", classifier.in_features, classifier.out_features, 1, 1, 1, 1, (1,), "conv2")
         return [conv1, conv2, linear]

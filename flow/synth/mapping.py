@@ -1,8 +1,14 @@
 """yosys commands that map an elaborated design to 7-series cells; the estimates and the open implementation share them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 SOFT_MULTIPLIER = Path(__file__).resolve().parents[2] / "hw" / "shell" / "soft_multiplier.v"
+
+
+def uses_dsp(parameters: Mapping[str, int]) -> bool:
+    """Whether hardware of these RTL parameters has DSP blocks; what does not know the parameter has them."""
+    return parameters.get("REQUANT_DSP", 1) == 1
 
 
 def commands(options: str, dsp: bool = True) -> list[str]:

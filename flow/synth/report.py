@@ -1,13 +1,12 @@
 """The report on a design: resources against the part, cycles per layer and mode, frames per second, remedies."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flow.build.deploy import built_graph, read
-from flow.build.source import is_file, network_name
+from flow.build.source import is_file, network_name, qonnx_digest
 from flow.engine.boards import Board
 from flow.engine.config import EngineConfig, Folding
 from flow.engine.plan import Plan
@@ -40,6 +39,7 @@ class Design:
         plan: its Plan.
         built: contents of the modes.json of a build with the same parameters, or None.
         accuracy: mode name -> 0…1, as far as it is known.
+        lacks: why the engine cannot run the gates and exits of these weights, so that the design is without them; None where it can.
     """
 
     graph: LayerGraph
@@ -47,6 +47,7 @@ class Design:
     plan: Plan
     built: dict | None
     accuracy: dict
+    lacks: str | None = None
 
     @property
     def config(self) -> EngineConfig:
@@ -89,9 +90,10 @@ class Design:
             raise GatefoldError(f"--mean, --deviation and --divisor belong to a QONNX file; {model} brings its own.")
         check_name(model)
         built, graph = _built(network_name(model))
+        lacks = None
         record = {"num_classes": classes} if classes is not None else _record(model, checkpoint)
         if checkpoint or classes is not None or not built:
-            graph = _graph(model, record.get("num_classes", 10), record.get("searched", {}))
+            graph, lacks = _graph(model, folding, record)
         if modes:
             graph = keep_modes(graph, modes)
         layout = plan(graph, folding)
@@ -99,14 +101,13 @@ class Design:
             built = None
         known = built and not checkpoint and classes is None
         accuracy = {mode["name"]: mode["accuracy"] for mode in built["modes"]} if known else record.get("accuracy", {})
-        return cls(graph, board, layout, built, accuracy)
+        return cls(graph, board, layout, built, accuracy, lacks)
 
     @classmethod
     def _of_file(cls, path, board, folding, modes, checkpoint, classes, pixels):
         from flow.engine.compile import keep_modes
         from flow.engine.plan import plan
         from flow.finn import NetworkConfig, layer_graph, read_network
-        from flow.finn.steps import read_qonnx
 
         if checkpoint or classes is not None:
             raise GatefoldError(f"{path} holds its weights and classes; leave out {'--checkpoint' if checkpoint else '--classes'}.")
@@ -115,18 +116,33 @@ class Design:
         graph = keep_modes(graph, modes) if modes else graph
         layout = plan(graph, folding)
         built, _ = _built(name)
-        whole = _same(built, board, layout.config, graph) and built["qonnx_hash"] == hashlib.sha256(read_qonnx(path)).hexdigest()
+        whole = _same(built, board, layout.config, graph) and built["qonnx_hash"] == qonnx_digest(path)
         return cls(graph, board, layout, built if whole else None, {})
 
 
-def _graph(model, classes, searched):
+def _graph(model, folding, record):
+    """(the network's graph, None), or (without its gates and exits, why the engine cannot run them)."""
+    from flow.engine.plan import plan
+
+    if not record.get("options"):
+        return _graph_with(model, record, {}), None
+    try:
+        graph = _graph_with(model, record, record["options"])
+        plan(graph, folding)
+        return graph, None
+    except GatefoldError as problem:
+        return _graph_with(model, record, {}), str(problem)
+
+
+def _graph_with(model, record, options):
     from flow import models
     from flow.engine.plan import check_classes
     from flow.export.from_model import layer_graph
 
+    classes = record.get("num_classes", 10)
     check_classes(model, classes)
-    network = models.create(model, classes)
-    for name, groups in searched.items():
+    network = models.create(model, classes, **options)
+    for name, groups in record.get("searched", {}).items():
         network.add_mode(name, groups)
     return layer_graph(network)
 
@@ -172,13 +188,16 @@ def contents(design: Design, estimate: Estimate | None = None, timing: Timing | 
         timing: flow.synth.timing.Timing, or None.
 
     Returns:
-        JSON-ready dictionary: model, board, part, clock_mhz, parameters;
+        JSON-ready dictionary: model, board, part, clock_mhz, parameters; lacks (see Design);
         resources.{lut,ff,dsp,bram36}.{used,available,short} (used and short, what is missing of the part, None without an
         estimate), units (name, parent, count and the four kinds, of all instances together), fits (None without an
         estimate), advice (sentences); timing (None, or what flow.synth.timing.contents says);
-        modes.<name>.{cycles_model,cycles_rtl,frames_per_s,latency_ms,accuracy,layers,layers_rtl}: cycles of a frame by
+        modes.<name>.{cycles_model,cycles_rtl,frames_per_s,latency_ms,accuracy,layers,layers_rtl,exits,gates}: cycles of a frame by
         the formula and, None before a build, as simulated; the rate is that of the simulated cycles where there are any;
-        layers, layers_rtl: layer name -> cycles by the formula and, None before a build, as simulated.
+        layers, layers_rtl: layer name -> cycles by the formula and, None before a build, as simulated;
+        exits: of each early exit name (of its classifier), cycles_model, cycles_rtl and frames_per_s of frames that stop there;
+        gates: gate's name -> {own, saves}, cycles by the formula: those of its layers, and those that a frame takes less where it
+        alone says no to everything.
     """
     board = design.board
     resources = {kind: _entry(getattr(estimate.total, kind) if estimate else None, getattr(board, kind)) for kind in KINDS}
@@ -191,6 +210,7 @@ def contents(design: Design, estimate: Estimate | None = None, timing: Timing | 
         "resources": resources,
         "units": [vars(unit) for unit in estimate.units if any(getattr(unit, kind) for kind in KINDS)] if estimate else [],
         "fits": not any(entry["short"] for entry in resources.values()) if estimate else None,
+        "lacks": design.lacks,
         "advice": advice(resources, design.config, smaller_selections(design.graph, design.plan, board)) if estimate else [],
         "timing": timing_contents(timing, board.clock_mhz, placed(design.graph.name)) if timing else None,
         "modes": {name: _mode(design, name) for name in design.graph.modes},
@@ -203,11 +223,14 @@ def _entry(used, available):
 
 def _mode(design, name):
     from flow.engine.cost import frame_cost, mode_costs
+    from flow.engine.frame import exit_cycles
 
     model = frame_cost(design.graph, name, design.config).cycles
     built = next((mode for mode in design.built["modes"] if mode["name"] == name), {}) if design.built else {}
     simulated, layers = built.get("cycles_rtl"), built.get("cycles_per_layer_rtl", {})
     cycles = simulated or model
+    ends = [end for end, _ in exit_cycles(design.graph, design.config, name)]
+    seen = [exit["cycles_rtl"] for exit in built.get("exits", [])] or [None] * len(ends)
     return {
         "cycles_model": model,
         "cycles_rtl": simulated,
@@ -215,8 +238,19 @@ def _mode(design, name):
         "latency_ms": cycles / (design.board.clock_mhz * 1e3),
         "accuracy": design.accuracy.get(name),
         "layers": {layer: cost.cycles for layer, cost in mode_costs(design.graph, name, design.config).items()},
-        "layers_rtl": {layer.name: layers.get(layer.name) for layer in design.graph.layers},
+        "gates": _gates(design, name),
+        "layers_rtl": {layer.name: layers.get(layer.name) for layer in design.graph.executed(name) if not layer.exit},
+        "exits": [
+            {"name": exit.name, "cycles_model": end, "cycles_rtl": rtl, "frames_per_s": design.board.clock_mhz * 1e6 / (rtl or end)}
+            for exit, end, rtl in zip(design.graph.exits, ends, seen, strict=True)
+        ],
     }
+
+
+def _gates(design, name):
+    from flow.engine.gated_cost import gate_worth
+
+    return {gate: {"own": own, "saves": saves} for gate, (own, saves) in gate_worth(design.graph, name, design.config).items()}
 
 
 def advice(resources: dict[str, dict], config: EngineConfig, smaller: Sequence[tuple[list[str], float]] = ()) -> list[str]:
@@ -273,6 +307,8 @@ def show(report: dict, console: "Console") -> None:
     console.print(
         f"[bold]{report['model']}[/] for {report['board']} ({report['part']}) at {report['clock_mhz']:g} MHz   {parameters}"
     )
+    if report["lacks"]:
+        console.print(f"[yellow]Without gates and exits: {report['lacks']}[/]", soft_wrap=True)
     if report["fits"] is not None:
         console.print(_resource_table(report, Table))
         for sentence in report["advice"]:
@@ -282,7 +318,11 @@ def show(report: dict, console: "Console") -> None:
     if report["timing"]:
         _show_timing(report["timing"], console, Table)
     console.print(_layer_table(report, Table))
+    if any(mode["gates"] for mode in report["modes"].values()):
+        console.print(_gate_table(report, Table))
     console.print(_mode_table(report, Table))
+    if any(mode["exits"] for mode in report["modes"].values()):
+        console.print(_exit_table(report, Table))
 
 
 PATHS_SHOWN = 15
@@ -345,9 +385,22 @@ def _number(value, form="{:,}"):
 def _layer_table(report, table_type):
     modes = list(report["modes"].values())
     table = table_type("layer", "", *(_figures(name) for name in report["modes"]), title="Cycles per layer")
-    for layer in modes[0]["layers"]:
-        table.add_row(layer, "formula", *(_number(mode["layers"][layer]) for mode in modes))
-        table.add_row("", "simulated", *(_number(mode["layers_rtl"][layer]) for mode in modes))
+    for layer in max((mode["layers"] for mode in modes), key=len):  # a mode without gates has fewer
+        table.add_row(layer, "formula", *(_number(mode["layers"].get(layer)) for mode in modes))
+        table.add_row("", "simulated", *(_number(mode["layers_rtl"].get(layer)) for mode in modes))
+    return table
+
+
+def _gate_table(report, table_type):
+    modes = {name: mode for name, mode in report["modes"].items() if mode["gates"]}
+    title = "Cycles of gates, by the formula: their own, and what a frame saves where one says no to everything"
+    table = table_type("gate", "", *(_figures(name) for name in modes), title=title)
+    for gate in next(iter(modes.values()))["gates"]:
+        table.add_row(gate, "own", *(f"{mode['gates'][gate]['own']:,}" for mode in modes.values()))
+        table.add_row("", "saves", *(f"{mode['gates'][gate]['saves']:,}" for mode in modes.values()))
+    table.add_section()
+    shares = (sum(gate["own"] for gate in mode["gates"].values()) / mode["cycles_model"] for mode in modes.values())
+    table.add_row("all, of a frame", "own", *(f"{share:.1%}" for share in shares))
     return table
 
 
@@ -359,4 +412,15 @@ def _mode_table(report, table_type):
     table.add_row("latency, ms", *(f"{mode['latency_ms']:.3f}" for mode in modes))
     table.add_row("frames/s", *(f"{mode['frames_per_s']:,.0f}" for mode in modes))
     table.add_row("accuracy, %", *(_number(mode["accuracy"] and 100 * mode["accuracy"], "{:.2f}") for mode in modes))
+    return table
+
+
+def _exit_table(report, table_type):
+    modes = list(report["modes"].values())
+    table = table_type("frames that stop at", "", *(_figures(name) for name in report["modes"]), title="Early exits")
+    for number, exit in enumerate(modes[0]["exits"]):
+        each = [mode["exits"][number] for mode in modes]
+        table.add_row(f"{number}: {exit['name']}", "cycles, formula", *(f"{one['cycles_model']:,}" for one in each))
+        table.add_row("", "cycles, simulated", *(_number(one["cycles_rtl"]) for one in each))
+        table.add_row("", "frames/s", *(f"{one['frames_per_s']:,.0f}" for one in each))
     return table

@@ -9,7 +9,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from flow.atomic import check_space, make_folder
 from flow.errors import GatefoldError
 from flow.kept import kept
-from flow.synth.mapping import SOFT_MULTIPLIER
+from flow.synth.mapping import SOFT_MULTIPLIER, uses_dsp
 
 TOP = "gatefold_top"
 KINDS = ("lut", "ff", "dsp", "bram36")
@@ -76,13 +75,13 @@ class Estimate:
     units: tuple[Unit, ...]
 
 
-def estimate(parameters: Mapping[str, int], top: str = TOP, dsp: bool = True) -> Estimate:
+def estimate(parameters: Mapping[str, int], top: str = TOP) -> Estimate:
     """Synthesise the hardware, or take the result of an earlier run with the same sources and parameters.
 
     Args:
-        parameters: RTL parameter name -> integer of `top`; BUILD_HASH is ignored.
+        parameters: RTL parameter name -> integer of `top`; ENGINE_HASH is ignored. With REQUANT_DSP = 0 every product is made
+            of LUTs.
         top: module to synthesise: "gatefold_top", or "tile_engine" without registers and DMA.
-        dsp: allow DSP blocks; without them every product is made of LUTs.
 
     Returns:
         Estimate. Takes minutes when nothing is kept; results lie in build/cache/synthesis.
@@ -93,15 +92,15 @@ def estimate(parameters: Mapping[str, int], top: str = TOP, dsp: bool = True) ->
     from flow.engine.sources import accelerator_sources
     from flow.paths import build_root
 
-    parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "BUILD_HASH"}
+    parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "ENGINE_HASH"}
     cache = build_root() / "cache" / "synthesis"
     make_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache, prefix="run-") as name:
         folder = Path(name)
         sources = accelerator_sources(folder)
-        path = cache / f"{_key(sources, parameters, top, dsp)}.json"
+        path = cache / f"{_key(sources, parameters, top)}.json"
         log = path.with_suffix(".log")
-        kept(path, lambda part: os.replace(_synthesise(folder, sources, parameters, top, dsp, log), part))
+        kept(path, lambda part: os.replace(_synthesise(folder, sources, parameters, top, log), part))
     return count(json.loads(path.read_text()), top)
 
 
@@ -166,21 +165,21 @@ def _primitive(cell):
     raise GatefoldError(f"the synthesised design holds a cell {cell} of unknown size; add it to flow/synth/resources.py.")
 
 
-def _key(sources, parameters, top, dsp):
+def _key(sources, parameters, top):
     digest = hashlib.sha256()
     tools = [Path(__file__).with_name(name) for name in ("worker.py", "merge.py", "mapping.py")]
-    for file in [*sources, *tools, *([] if dsp else [SOFT_MULTIPLIER])]:
+    for file in [*sources, *tools, *([] if uses_dsp(parameters) else [SOFT_MULTIPLIER])]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    digest.update(json.dumps([parameters, top, dsp, importlib.metadata.version("pyosys")]).encode())
+    digest.update(json.dumps([parameters, top, importlib.metadata.version("pyosys")]).encode())
     return digest.hexdigest()[:20]
 
 
-def _synthesise(folder, sources, parameters, top, dsp, log):
+def _synthesise(folder, sources, parameters, top, log):
     """File with what yosys' `stat -json` says; the log stays beside the cache when it fails."""
-    write_memories(folder, parameters)
     result, job = folder / "statistics.json", folder / "job.json"
     sources = [str(file) for file in sources]
-    job.write_text(json.dumps({"sources": sources, "top": top, "parameters": parameters, "dsp": dsp, "result": str(result)}))
+    contents = {"sources": sources, "top": top, "parameters": parameters, "dsp": uses_dsp(parameters), "result": str(result)}
+    job.write_text(json.dumps(contents))
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     with log.open("w") as output:
@@ -200,21 +199,3 @@ def _synthesise(folder, sources, parameters, top, dsp, log):
         )
     log.unlink()
     return result
-
-
-def write_memories(folder: Path, parameters: dict[str, int]) -> None:
-    """Memory images of the right size. Their contents are random: constant ones would be optimised away."""
-    get = {"V": 16, "WEIGHT_DEPTH": 4096, "REQUANT_DEPTH": 512, "FC_DEPTH": 64, "MODES": 5, "LAYERS": 16, "CLASSES": 10}
-    get |= {"DEPTH": 512, "WIDTH": 128} | parameters
-    shapes = {f"weights_{column}": (get["WEIGHT_DEPTH"], 9) for column in range(4)} | {
-        "requant": (get["REQUANT_DEPTH"], 54),
-        "fc_weights": (get["FC_DEPTH"], 8 * get["V"]),
-        "fc_bias": (get["CLASSES"], 32),
-        "program": (get["MODES"] * get["LAYERS"], 128),
-        "tables": (64 * get["LAYERS"], 10),
-        "rom": (get["DEPTH"], get["WIDTH"]),
-    }
-    chance = random.Random(0)
-    for name, (words, width) in shapes.items():
-        digits = -(-width // 4)
-        (folder / f"{name}.mem").write_text("".join(f"{chance.getrandbits(width):0{digits}x}\n" for _ in range(words)))

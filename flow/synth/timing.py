@@ -15,15 +15,16 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from flow.errors import GatefoldError
-from flow.kept import kept
+from flow.kept import is_kept, kept
 from flow.synth.delays import NET, NET_DOUBLING, SPEED_GRADE
-from flow.synth.mapping import SOFT_MULTIPLIER
+from flow.synth.mapping import SOFT_MULTIPLIER, uses_dsp
 from flow.synth.names import Names, collapsed
 from flow.synth.paths import LUT_MEMORIES, LUTS, Arrivals, Graph
 
@@ -86,13 +87,17 @@ class Timing:
         """Fastest clock, rounded down to a tenth."""
         return math.floor(1e4 / self.worst_ns) / 10
 
+    def carries(self, clock_mhz: float) -> bool:
+        """Whether the slowest path keeps to that clock."""
+        return self.worst_ns <= 1e3 / clock_mhz
 
-def estimate(parameters: Mapping[str, int], dsp: bool = True) -> Timing:
+
+def estimate(parameters: Mapping[str, int]) -> Timing:
     """Timing of the accelerator in the shell of the open tools, or of an earlier run with the same sources and parameters.
 
     Args:
-        parameters: RTL parameter name -> integer of gatefold_top; BUILD_HASH is ignored.
-        dsp: allow DSP blocks.
+        parameters: RTL parameter name -> integer of gatefold_top; ENGINE_HASH is ignored. With REQUANT_DSP = 0 there are no DSP
+            blocks.
 
     Returns:
         Timing. Takes minutes when nothing is kept; netlists and results lie in build/cache/timing.
@@ -100,30 +105,55 @@ def estimate(parameters: Mapping[str, int], dsp: bool = True) -> Timing:
     Raises:
         GatefoldError: yosys refuses the design; names the log.
     """
-    from flow.engine.sources import accelerator_sources
-    from flow.engine.top import top_text
-    from flow.paths import build_root
-
-    parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "BUILD_HASH"}
-    cache = build_root() / "cache" / "timing"
+    cache = _cache()
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="run-") as name:
-        folder = Path(name)
-        sources = accelerator_sources(folder)
-        top = folder / "accelerator.sv"
-        top.write_text(top_text(parameters))
-        sources += [top, SHELL / "axi3_lite_bridge.sv", SHELL / f"{TOP}.sv"]
-        key = _key(sources, parameters, dsp)
+    with _design(parameters, cache) as (folder, sources, parameters, key):
         netlist, log = cache / f"{key}.netlist.json.gz", cache / f"{key}.log"
-        digest = _digest(Path(__file__).with_name(f"{module}.py") for module in _ANALYSIS)
 
         def write(part):
-            kept(netlist, lambda file: _synthesise(folder, sources, parameters, dsp, file, log))
+            kept(netlist, lambda file: _synthesise(folder, sources, parameters, file, log))
             with gzip.open(netlist, "rt") as file:
                 timing = analyse(json.load(file)["modules"][TOP], ENGINE)
             part.write_text(json.dumps(asdict(timing)))
 
-        read = json.loads(kept(cache / f"{key}-{digest}.json", write).read_text())
+        return _read(kept(_result(cache, key), write))
+
+
+def known_estimate(parameters: Mapping[str, int]) -> Timing | None:
+    """What `estimate` would return, where an earlier run has kept it; else None, at once."""
+    with _design(parameters) as (_, _, _, key):
+        result = _result(_cache(), key)
+        return _read(result) if is_kept(result) else None
+
+
+def _cache():
+    from flow.paths import build_root
+
+    return build_root() / "cache" / "timing"
+
+
+@contextmanager
+def _design(parameters, place=None):
+    """(temporary folder in `place`, sources, parameters, key) of what is to be timed."""
+    from flow.engine.sources import accelerator_sources
+    from flow.engine.top import top_text
+
+    parameters = {name: int(value) for name, value in sorted(parameters.items()) if name != "ENGINE_HASH"}
+    with tempfile.TemporaryDirectory(dir=place, prefix="run-") as name:
+        folder = Path(name)
+        top = folder / "accelerator.sv"
+        top.write_text(top_text(parameters))
+        sources = [*accelerator_sources(folder), top, SHELL / "axi3_lite_bridge.sv", SHELL / f"{TOP}.sv"]
+        yield folder, sources, parameters, _key(sources, parameters)
+
+
+def _result(cache, key):
+    digest = _digest(Path(__file__).with_name(f"{module}.py") for module in _ANALYSIS)
+    return cache / f"{key}-{digest}.json"
+
+
+def _read(result):
+    read = json.loads(result.read_text())
     return Timing(read["end_points"], tuple(Worst(**path) for path in read["paths"]))
 
 
@@ -137,19 +167,17 @@ def _digest(files):
     return digest.hexdigest()[:12]
 
 
-def _key(sources, parameters, dsp):
-    tools = [Path(__file__).with_name("mapping.py"), SHELL / "synthesise.py", *([] if dsp else [SOFT_MULTIPLIER])]
-    settings = json.dumps([parameters, dsp, importlib.metadata.version("pyosys")])
+def _key(sources, parameters):
+    tools = [Path(__file__).with_name("mapping.py"), SHELL / "synthesise.py", *([] if uses_dsp(parameters) else [SOFT_MULTIPLIER])]
+    settings = json.dumps([parameters, importlib.metadata.version("pyosys")])
     return hashlib.sha256((_digest([*sources, *tools]) + settings).encode()).hexdigest()[:20]
 
 
-def _synthesise(folder, sources, parameters, dsp, target, log):
+def _synthesise(folder, sources, parameters, target, log):
     """Write the netlist, compressed; the log stays when yosys fails."""
-    from flow.synth.resources import write_memories
-
-    write_memories(folder, parameters)
     job, result = folder / "job.json", folder / "netlist.json"
-    job.write_text(json.dumps({"sources": [str(file) for file in sources], "dsp": dsp, "netlist": str(result)}))
+    contents = {"sources": [str(file) for file in sources], "dsp": uses_dsp(parameters), "netlist": str(result)}
+    job.write_text(json.dumps(contents))
     environment = {**os.environ, "PYTHONPATH": str(SHELL.parents[1])}
     with log.open("w") as output:
         done = subprocess.run(
@@ -260,7 +288,7 @@ def contents(timing: Timing, clock_mhz: float, placed: tuple[str, float] | None 
         "clock_mhz": timing.clock_mhz,
         "worst_ns": timing.worst_ns,
         "asked_mhz": clock_mhz,
-        "carried": timing.worst_ns <= period,
+        "carried": timing.carries(clock_mhz),
         "placed": {"tool": placed[0], "clock_mhz": placed[1]} if placed else None,
         "end_points": timing.end_points,
         "limit": limit(timing),
@@ -285,7 +313,7 @@ def placed(model: str) -> tuple[str, float] | None:
 
     folder = build_root() / model / "implementation"
     found = {}
-    for tool, file, read in (("Vivado", "record.json", _by_vivado), ("nextpnr", "openxc7/nextpnr.log", _by_nextpnr)):
+    for tool, file, read in (("Vivado", "record.json", _by_vivado), ("nextpnr", "openxc7/nextpnr.log", routed)):
         try:
             path = folder / file
             clock = read(path.read_text(errors="replace"))
@@ -301,8 +329,9 @@ def _by_vivado(text):
     return math.floor(1e4 / (1e3 / record["clock_mhz"] - record["slack_ns"])) / 10
 
 
-def _by_nextpnr(text):
-    said = re.findall(r"Max frequency for clock[^:]*: *([\d.]+) MHz", text)
+def routed(log: str) -> float | None:
+    """The clock in MHz that nextpnr's log names last; None where it names none."""
+    said = re.findall(r"Max frequency for clock[^:]*: *([\d.]+) MHz", log)
     return float(said[-1]) if said else None
 
 
@@ -313,6 +342,13 @@ def limit(timing: Timing) -> str:
         f"{path.from_module}.{path.from_name} to {path.to_module}.{path.to_name} takes {path.ns:.1f} ns ({_way(path)}) "
         f"and limits the clock to {timing.clock_mhz:g} MHz, {LABEL}"
     )
+
+
+def carried(timing: Timing, clock_mhz: float) -> str:
+    """Whether a clock is carried, in a sentence."""
+    if timing.carries(clock_mhz):
+        return f"{clock_mhz:g} MHz is carried: {timing.clock_mhz:g} MHz, {LABEL}"
+    return f"{clock_mhz:g} MHz is not carried: {limit(timing)}; build with a lower --clock"
 
 
 def _way(path):
@@ -327,13 +363,13 @@ def _way(path):
     return ", ".join(shown) or "nothing between"
 
 
-def check_clock(parameters: Mapping[str, int], clock_mhz: float, dsp: bool = True) -> Timing:
+def check_clock(parameters: Mapping[str, int], clock_mhz: float) -> Timing:
     """Refuse a clock that the estimate does not carry.
 
     Raises:
         GatefoldError: says what limits it.
     """
-    timing = estimate(parameters, dsp)
-    if timing.worst_ns > 1e3 / clock_mhz:
+    timing = estimate(parameters)
+    if not timing.carries(clock_mhz):
         raise GatefoldError(f"{clock_mhz:g} MHz is not carried: {limit(timing)}; choose a lower --clock, or --clock-anyway.")
     return timing

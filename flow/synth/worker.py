@@ -3,7 +3,7 @@
 yosys ends its process on an error and writes to standard output; both stay away from the caller this way.
 
 The job names `sources` (absolute paths, packages first), `top`, `parameters` (name -> integer), `dsp` (allow DSP
-blocks) and `result`, the file that receives yosys' `stat -json`. The working directory holds the memory images (*.mem).
+blocks) and `result`, the file that receives yosys' `stat -json`.
 """
 
 import json

@@ -13,7 +13,7 @@ import flow
 from flow.atomic import write_atomically, write_together
 from flow.errors import GatefoldError
 from flow.files import check_file, read_sealed, sealed
-from flow.models import NAMES, check_name, create, name_of
+from flow.models import NAMES, check_name, create, equipment, name_of
 from flow.models.user import check_unchanged, in_words, is_users
 from flow.training.weights import check_record, check_weights, digest
 
@@ -91,6 +91,11 @@ def _weights_path(name_or_path: str | Path) -> Path:
     return path
 
 
+def is_shipped(name: str) -> bool:
+    """Whether there are trained weights of a network of that name in the folder of the shipped ones."""
+    return _is_model(name) and (SHIPPED / f"{name}.safetensors").exists()
+
+
 def _is_model(name):
     try:
         check_name(str(name))
@@ -104,7 +109,8 @@ def load_model(name_or_path: str | Path, network: str | None = None) -> nn.Modul
 
     Args:
         name_or_path: the name of a shipped model, or a .safetensors file with its .json beside it.
-        network: FILE.py:CLASS where they are of a user's network: a record alone is no reason to run a file.
+        network: FILE.py:CLASS where they are of a user's network: a record alone is no reason to run a file. Or what the command line
+            calls the network, resnet8-ddi for a resnet8 with those gates.
 
     Returns:
         The network in eval and in the full mode.
@@ -112,9 +118,7 @@ def load_model(name_or_path: str | Path, network: str | None = None) -> nn.Modul
     path = _weights_path(name_or_path)
     if not path.exists():
         remedy = (
-            f"make them with `gatefold train {path.stem}` and name them with --checkpoint"
-            if _is_model(name_or_path)
-            else "check the path"
+            f"make them with `{_train(path.stem)}` and name them with --checkpoint" if _is_model(name_or_path) else "check the path"
         )
         raise GatefoldError(f"There are no trained weights {'of ' + path.stem if is_users(path.stem) else path}; {remedy}.")
     record = read_record(path)
@@ -128,11 +132,20 @@ def load_model(name_or_path: str | Path, network: str | None = None) -> nn.Modul
         for name, groups in record.get("searched", {}).items():
             model.add_mode(name, groups)
         model.load_state_dict(tensors)
+        base, options = equipment(network or str(name_or_path))
+        if options and base == model.name and options.items() <= record.get("options", {}).items():
+            model.name = network or str(name_or_path)
         model.set_quantised(record["quantised"])
     except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError):
         raise GatefoldError(f"The weights {path} are damaged or of another version; restore or train them again.") from None
     model.eval()
     return model
+
+
+def _train(name: str) -> str:
+    """The command that trains a network."""
+    base, options = equipment(name)
+    return f"gatefold train {base} --method {name.rpartition('-')[2]}" if options else f"gatefold train {name}"
 
 
 def _class_of(record: dict, network: str | None, path: Path) -> str:

@@ -8,6 +8,8 @@ module dma_batch_checks (
   input wire         dma_start,
   input wire         finish,
   input wire         abort,
+  input wire         load,
+  input wire         loaded,
   input wire         read_idle,
   input wire         write_idle,
   input wire  [31:0] frames_read,
@@ -28,6 +30,10 @@ module dma_batch_checks (
   always_ff @(posedge clk) if (on && busy && !abort)
     order: assert (frames_done <= frames_read)
       else $fatal(1, "%0d records are written of %0d frames read", frames_done, frames_read);
+
+  always_ff @(posedge clk) if (on && dma_start && !load)
+    network: assert (loaded)
+      else $fatal(1, "frames start without a network");
 
 endmodule
 

@@ -1,14 +1,15 @@
 // A batch's addresses suit its bursts, every beat that was asked for finds its place, and no header names a mode too many.
 `default_nettype none
 
-module dma_read_checks #(
-  parameter int unsigned MODES = 5
-) (
+module dma_read_checks (
   input wire         clk,
   input wire         rst_n,
   input wire         start,
   input wire  [31:0] source,
   input wire  [31:0] mode_list,
+  input wire  [7:0]  mode_count,
+  /// What is read is a network image.
+  input wire         load,
   /// The word that enters the buffer is a header.
   input wire         header,
   input wire         push,
@@ -27,12 +28,12 @@ module dma_read_checks #(
     room: assert (push_ready)
       else $fatal(1, "the image buffer overflows: a beat comes that was asked for without room");
 
-  always_ff @(posedge clk) if (on && push && header)
-    mode: assert (push_data < 64'(MODES))
-      else $fatal(1, "a header names mode %0d of %0d", push_data, MODES);
+  always_ff @(posedge clk) if (on && push && header && !load)
+    mode: assert (push_data < 64'(mode_count))
+      else $fatal(1, "a header names mode %0d of %0d", push_data, mode_count);
 
 endmodule
 
-bind dma_read dma_read_checks #(.MODES(MODES)) checks (.header(blkData.state == 2'd1), .*);
+bind dma_read dma_read_checks checks (.header(blkData.state == 2'd1), .*);
 
 `default_nettype wire

@@ -1,6 +1,6 @@
 // No layer writes into a map that it, or a later layer of the frame, still has to read.
 //
-// Looked up in the program when a layer begins: it holds the places of all maps and says which layers read them.
+// Looked up in the program that was loaded when a layer begins: it holds the places of all maps and says which layers read them.
 `default_nettype none
 
 module engine_program_checks
@@ -14,13 +14,17 @@ module engine_program_checks
     input wire                               clk,
     input wire                               rst_n,
     /// A layer begins: the program's word at `program_addr`.
-    input wire                               load,
-    input wire  [$clog2(MODES * LAYERS)-1:0] program_addr
+    input wire                               begins,
+    input wire  [$clog2(MODES * LAYERS)-1:0] program_addr,
+    /// What a network image writes, of which these rules look at the program.
+    // verilator lint_off UNUSEDSIGNAL
+    input wire  load_t                       load
+    // verilator lint_on UNUSEDSIGNAL
 );
     localparam int unsigned IMAGE_BUFFERS = 2;
 
     logic [DESCRIPTOR_WIDTH-1:0] words[MODES * LAYERS];
-    initial $readmemh("program.mem", words);
+    always_ff @(posedge clk) if (load.write[MEMORY_PROGRAM]) words[32'(load.addr)] <= DESCRIPTOR_WIDTH'(load.beats[3:1]);
 
     // An address has as many bits as a count; of a record, a function looks at a part.
     // verilator lint_off UNUSEDSIGNAL
@@ -35,6 +39,11 @@ module engine_program_checks
         logic [31:0] count;
     } map_t;
 
+    // Where kernels are kept within groups alone, a row of them is as long as a group.
+    function automatic logic [8:0] inputs_of(descriptor_t at);
+        return (MODES != 1 && at.in_count == at.in_per_group) ? at.in_per_group * 9'(at.groups) : at.in_count;
+    endfunction
+
     function automatic logic [31:0] words_of(logic [8:0] channels, logic [1:0] size);
         case (size)
             SIZE_8: return (32'(channels) + 1) / 2;
@@ -47,7 +56,7 @@ module engine_program_checks
     function automatic map_t source(descriptor_t at);
         source.in_m = at.src;
         source.first = 32'(at.src_base);
-        source.count = words_of(at.image ? 9'(2 * PLANES) : at.in_count, at.size + 2'(at.stride2 && !at.keep));
+        source.count = words_of(at.image ? 9'(2 * PLANES) : inputs_of(at), at.size + 2'(at.stride2 && !at.keep));
         if (at.image) source.count = source.count * IMAGE_BUFFERS;
     endfunction
 
@@ -73,17 +82,18 @@ module engine_program_checks
     function automatic logic destroys(int unsigned now, int unsigned later, map_t map);
         if (!overlap(target(layer_at(now)), map)) return 1'b0;
         for (int unsigned maker = now; maker < later; maker++)
-            if (target(layer_at(maker)) == map && !layer_at(maker).pool) return 1'b0;
+            if (layer_at(maker).kind == KIND_CONV && target(layer_at(maker)) == map && !layer_at(maker).discard) return 1'b0;
         return 1'b1;
     endfunction
 
     function automatic logic spoils(int unsigned now);
         descriptor_t at = layer_at(now);
-        if (at.kind != 2'd0 || at.pool) return 1'b0;
+        if (at.kind != KIND_CONV || at.discard) return 1'b0;
         if (overlap(target(at), source(at))) return 1'b1;
         for (int unsigned later = now + 1; later < MODES * LAYERS && !at.last; later++) begin
             at = layer_at(later);
-            if (at.kind != 2'd0) return 1'b0;
+            if (at.kind == KIND_CLASSIFIER) return 1'b0;
+            if (at.kind != KIND_CONV) continue;
             if (destroys(now, later, source(at)) || (at.residual && destroys(now, later, residual(at)))) return 1'b1;
         end
         return 1'b0;
@@ -92,12 +102,14 @@ module engine_program_checks
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
 
-    always_ff @(posedge clk) if (on && load)
+    always_ff @(posedge clk) if (on && begins)
         unread: assert (!spoils(32'(program_addr)))
             else $fatal(1, "layer %0d of mode %0d writes into a map that is still to be read",
                         32'(program_addr) % LAYERS, 32'(program_addr) / LAYERS);
 endmodule
 
-bind engine_sequencer engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS), .PLANES(PLANES)) program_checks (.load(3'(state) == 3'd2), .*);
+bind tile_engine engine_program_checks #(.MODES(MODES), .LAYERS(LAYERS), .PLANES(PLANES)) program_checks (
+    .begins(sequencer.state == 3'd3), .program_addr(program_addr), .load(load), .clk(clk), .rst_n(rst_n)
+);
 
 `default_nettype wire

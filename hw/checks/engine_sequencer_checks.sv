@@ -1,4 +1,5 @@
-// Every frame's mode is in the program, and every tile lies in its layer and follows the order of the convolution.
+// Every frame's mode is in the program, and every tile lies in its layer and follows the order of the convolution. Where a layer has lists of
+// active channels, a tuple's inputs are as many as its group has, which `engine_groups` says.
 `default_nettype none
 
 module engine_sequencer_checks
@@ -10,7 +11,8 @@ module engine_sequencer_checks
     parameter int unsigned MODES = 5,
     parameter int unsigned PLANES = 3,
     parameter int unsigned HIGH_DIGITS = 0,
-    parameter int unsigned LOW_DIGITS = 1
+    parameter int unsigned LOW_DIGITS = 1,
+    parameter bit          GATES = 0
 ) (
     input wire         clk,
     input wire         rst_n,
@@ -24,7 +26,9 @@ module engine_sequencer_checks
     // verilator lint_on UNUSEDSIGNAL
     input wire         side,
     input wire tile_t  tile,
-    input wire  [8:0]  tile_in
+    input wire  [8:0]  tile_in,
+    /// Active inputs of the group, of the cycle before `tile`.
+    input wire  [8:0]  group_inputs
 );
     logic on;
     after_reset contracts (.clk, .rst_n, .on);
@@ -32,6 +36,10 @@ module engine_sequencer_checks
     always_ff @(posedge clk) if (on && waiting && image_valid)
         header: assert (32'(image_mode) < MODES)
             else $fatal(1, "a frame's header names mode %0d of %0d", image_mode, MODES);
+
+    wire listed = GATES && (layer.in_list || layer.out_list);
+    logic [8:0] inputs_q;
+    always_ff @(posedge clk) inputs_q <= group_inputs;
 
     logic [5:0] size, height, width;
     logic [8:0] last_out, in_per_group, out_per_group;
@@ -79,11 +87,15 @@ module engine_sequencer_checks
             else $fatal(1, "a tile at row %0d, column %0d is no block of its %0d x %0d map", tile.y, tile.x, size, size);
         outputs: assert (last_out < layer.out_count)
             else $fatal(1, "a tile of output %0d lies outside its layer", last_out);
-        groups: assert (tile_in % in_per_group == '0 && tile_in / in_per_group == tile.out / out_per_group
+        groups: assert (listed || tile_in % in_per_group == '0 && tile_in / in_per_group == tile.out / out_per_group
                         && tile_in / in_per_group == last_out / out_per_group)
             else $fatal(1, "a tuple of outputs %0d to %0d begins with input %0d, not with the first of its group", tile.out,
                         last_out, tile_in);
     end
+
+    always_ff @(posedge clk) if (on && tile.valid)
+        blanks: assert (tile.blank == (listed && inputs_q == '0) && (!tile.blank || (tile.first && tile.last)))
+            else $fatal(1, "a tile is blank although its group has active inputs, or is not although it has none");
 
     always_ff @(posedge clk) if (on && tile.valid && layer.image) begin
         passes: assert (32'(layer.in_count) == 2 * (HIGH_DIGITS + LOW_DIGITS) * PLANES)
@@ -94,12 +106,13 @@ module engine_sequencer_checks
     end
 
     always_ff @(posedge clk) if (on && tile.valid) begin
-        inputs: assert (tile_in < layer.in_count)
+        inputs: assert (tile_in < layer.in_count || tile.blank || (GATES && layer.in_count == layer.in_per_group  // kept within groups
+                        && 32'(tile_in) < 32'(layer.in_per_group) * 32'(layer.groups)))
             else $fatal(1, "a tile of input %0d lies outside its layer", tile_in);
         order: assert (tile.first == !open && (tile.first || (tile_in == expected && tile.out == tuple.out
                        && tile.pair == tuple.pair && tile.y == tuple.y && tile.x == tuple.x)))
             else $fatal(1, "the tiles of a tuple are out of order at input %0d", tile_in);
-        last: assert (tile.last == ((tile.first ? 9'd0 : seen) + 9'd1 == in_per_group))
+        last: assert (tile.last == ((tile.first ? 9'd0 : seen) + 9'd1 == (listed ? inputs_q : in_per_group)) || tile.blank)
             else $fatal(1, "a tuple ends before or after the last input of its group: input %0d", tile_in);
     end
 
@@ -116,7 +129,7 @@ module engine_sequencer_checks
 endmodule
 
 bind engine_sequencer engine_sequencer_checks #(
-    .P(P), .R(R), .MODES(MODES), .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS)
-) checks (.waiting(3'(state) == 3'd0), .*);
+    .P(P), .R(R), .MODES(MODES), .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .GATES(GATES)
+) checks (.waiting(state == IDLE), .group_inputs(here.in_count), .*);
 
 `default_nettype wire

@@ -4,8 +4,9 @@
 // both are there and the response of the write before has left. One write and one read may be under way at a
 // time, each on its own. Every access answers OKAY: what an address means is the register file's matter.
 //
-// Write: `write` is high for one cycle with address, data and byte strobes. Read: `read_address` is held for
-// one cycle, in which `read_data` must answer combinationally. The two low address bits are ignored.
+// Write: `write` is high for one cycle with address, data and byte strobes; the response comes two cycles later, when what the
+// word changes is done. Read: `read_address` is held for
+// three cycles, in the third of which `read_data` must answer. The two low address bits are ignored.
 `default_nettype none
 
 module axi_lite_slave #(
@@ -50,7 +51,7 @@ module axi_lite_slave #(
   output logic [3:0]         write_strobe,
   /// Byte address of the word that is read, a multiple of 4.
   output logic [ADDRESS-1:0] read_address,
-  /// Value of that word.
+  /// Value of that word, two cycles later.
   input  wire  [31:0]        read_data
 );
 
@@ -60,28 +61,31 @@ module axi_lite_slave #(
   if (1) begin : g_write
     logic               address_held;
     logic               data_held;
+    logic               answering;
     logic [ADDRESS-1:2] address;
 
     assign s_axi_awready = !address_held;
     assign s_axi_wready  = !data_held;
-    assign write         = address_held && data_held && !s_axi_bvalid;
+    assign write         = address_held && data_held && !answering && !s_axi_bvalid;
     assign write_address = {address, 2'b00};
 
     always_ff @(posedge clk) begin
       if (!rst_n) begin
         address_held <= 1'b0;
         data_held    <= 1'b0;
+        answering    <= 1'b0;
         s_axi_bvalid <= 1'b0;
       end else begin
+        answering <= write;
         if (write) begin
           address_held <= 1'b0;
           data_held    <= 1'b0;
-          s_axi_bvalid <= 1'b1;
         end else begin
-          if (s_axi_awvalid)                address_held <= 1'b1;
-          if (s_axi_wvalid)                 data_held    <= 1'b1;
-          if (s_axi_bready && s_axi_bvalid) s_axi_bvalid <= 1'b0;
+          if (s_axi_awvalid) address_held <= 1'b1;
+          if (s_axi_wvalid)  data_held    <= 1'b1;
         end
+        if (answering)                         s_axi_bvalid <= 1'b1;
+        else if (s_axi_bready && s_axi_bvalid) s_axi_bvalid <= 1'b0;
       end
     end
 
@@ -96,25 +100,31 @@ module axi_lite_slave #(
 
   if (1) begin : g_read
     logic               address_held;
+    logic               deciding;  // which word it is
+    logic               reading;
     logic [ADDRESS-1:2] address;
 
-    assign s_axi_arready = !address_held && !s_axi_rvalid;
+    assign s_axi_arready = !address_held && !deciding && !reading && !s_axi_rvalid;
     assign read_address  = {address, 2'b00};
 
     always_ff @(posedge clk) begin
       if (!rst_n) begin
         address_held <= 1'b0;
+        deciding     <= 1'b0;
+        reading      <= 1'b0;
         s_axi_rvalid <= 1'b0;
       end else begin
         address_held <= s_axi_arvalid && s_axi_arready;
-        if (address_held)      s_axi_rvalid <= 1'b1;
+        deciding     <= address_held;
+        reading      <= deciding;
+        if (reading)           s_axi_rvalid <= 1'b1;
         else if (s_axi_rready) s_axi_rvalid <= 1'b0;
       end
     end
 
     always_ff @(posedge clk) begin
       if (s_axi_arready) address     <= s_axi_araddr[ADDRESS-1:2];
-      if (address_held)  s_axi_rdata <= read_data;
+      if (reading)       s_axi_rdata <= read_data;
     end
   end
 

@@ -8,14 +8,15 @@
 `default_nettype none
 
 module axi_shell
+  import engine_pkg::*;
   import gatefold_pkg::*;
 #(
-  /// First 32 bits of the build's SHA-256.
-  parameter logic [31:0] BUILD_HASH  = 32'h0,
-  /// Modes in the program, 1 to 255.
-  parameter int unsigned MODES       = 5,
+  /// First 32 bits of the engine's SHA-256.
+  parameter logic [31:0] ENGINE_HASH  = 32'h0,
   /// Classes, 1 to 255.
   parameter int unsigned CLASSES     = 10,
+  parameter int unsigned DECISIONS   = 0,    /// of gates, in a record
+  parameter int unsigned EXITS       = 0,    /// early exits; 0: no registers for them
   /// Image beats of a frame; a multiple of 16.
   parameter int unsigned IMAGE_BEATS = 384,
   /// Beats in the image buffer; a power of two, at least 32.
@@ -81,6 +82,15 @@ module axi_shell
 
   /// Reset of the engine, active low.
   output logic        engine_rst_n,
+  /// A network image is written into the engine; it cannot be, for this reason (until its reset).
+  /// And its modes, 1 to 255.
+  input  wire         network_done,
+  input  wire  [7:0]  network_error,
+  input  wire  [7:0]  network_modes,
+  /// What the host tells the gates.
+  output gate_host_t  gate_host,
+  /// What the host tells the exits.
+  output exit_host_t  exit_host,
   /// Frames to the engine.
   output logic [63:0] m_axis_tdata,
   output logic        m_axis_tvalid,
@@ -91,7 +101,7 @@ module axi_shell
   output logic        s_axis_tready
 );
 
-  localparam int unsigned RECORD_USED  = RECORD_LOGITS + CLASSES;
+  localparam int unsigned RECORD_USED  = RECORD_LOGITS + (CLASSES + 1) / 2 * 2 + (DECISIONS + 63) / 64 * 2;
   localparam int unsigned RECORD_WORDS = (RECORD_USED + RECORD_ALIGN_WORDS - 1) / RECORD_ALIGN_WORDS
                                          * RECORD_ALIGN_WORDS;
 
@@ -137,12 +147,20 @@ module axi_shell
   );
 
   logic        start;
+  logic        load;
+  logic        loaded;
   logic        soft_reset;
   logic [31:0] source;
   logic [31:0] destination;
   logic [31:0] frames;
   logic [7:0]  mode;
   logic [31:0] mode_list;
+  logic [31:0] gate_threshold;
+  logic [31:0] layer_threshold;
+  logic        forced;
+  logic        forced_write;
+  logic [7:0]  forced_at;
+  logic [31:0] forced_bits;
   logic        busy;
   logic        finish;
   logic [7:0]  finish_error;
@@ -151,17 +169,23 @@ module axi_shell
   logic [31:0] tiles;
 
   registers #(
-    .BUILD_HASH  (BUILD_HASH),
-    .MODES       (MODES),
+    .ENGINE_HASH  (ENGINE_HASH),
     .CLASSES     (CLASSES),
-    .RECORD_WORDS(RECORD_WORDS)
+    .RECORD_WORDS(RECORD_WORDS),
+    .EXITS       (EXITS)
   ) host (
     .clk, .rst_n,
     .write, .write_address, .write_data, .write_strobe, .read_address, .read_data,
     .irq,
-    .start, .soft_reset, .source, .destination, .frames, .mode, .mode_list,
-    .busy, .finish, .finish_error, .frames_done, .cycles, .tiles
+    .start, .load, .soft_reset, .source, .destination, .frames, .mode, .mode_list,
+    .gate_threshold, .layer_threshold, .forced, .forced_write, .forced_at, .forced_bits, .exit_host,
+    .busy, .loaded, .modes(network_modes), .finish, .finish_error, .frames_done, .cycles, .tiles
   );
+
+  assign gate_host = '{
+    channel_threshold: gate_threshold, layer_threshold: layer_threshold, forced: forced,
+    forced_write: forced_write, forced_word: forced_at, forced_bits: forced_bits
+  };
 
   logic        dma_start;
   logic        abort;
@@ -174,7 +198,7 @@ module axi_shell
 
   dma_batch batch (
     .clk, .rst_n,
-    .start, .soft_reset, .frames, .busy, .finish, .finish_error, .cycles,
+    .start, .load, .soft_reset, .frames, .network_done, .network_error, .loaded, .busy, .finish, .finish_error, .cycles,
     .dma_start, .abort, .engine_rst_n,
     .read_idle, .read_bad_mode, .read_bus_error, .frames_read,
     .write_idle, .write_bus_error, .frames_done
@@ -182,12 +206,11 @@ module axi_shell
 
   dma_read #(
     .IMAGE_BEATS(IMAGE_BEATS),
-    .DEPTH      (READ_DEPTH),
-    .MODES      (MODES)
+    .DEPTH      (READ_DEPTH)
   ) reader (
     .clk, .rst_n,
     .start    (dma_start),
-    .source, .frames, .mode, .mode_list, .abort,
+    .load, .source, .frames, .mode, .mode_list, .mode_count(network_modes), .abort,
     .idle     (read_idle),
     .frames_read,
     .bad_mode (read_bad_mode),

@@ -5,6 +5,9 @@
 // (`abort`), those under way are ended, and the engine is held in reset (at least RESET_CYCLES cycles) since it
 // may hold part of a frame. `busy` lasts until all of that is over; a memory that never answers thus keeps the
 // accelerator busy, and only a reset of the whole bus helps.
+//
+// A batch of the other kind is a network image (`load`): it ends well when the engine has written it, and with the engine's error by
+// draining. Frames need a network: `loaded` tells that the last image was written to its end.
 `default_nettype none
 
 module dma_batch
@@ -18,12 +21,19 @@ module dma_batch
   /// Synchronous reset, active low.
   input  wire         rst_n,
 
-  /// Start of a batch; ignored while busy.
+  /// Start of a batch, whose settings stand in this cycle and the next; ignored while busy.
   input  wire         start,
+  /// It is a network image; stands still from a cycle after the start to its end.
+  input  wire         load,
   /// Start of a soft reset.
   input  wire         soft_reset,
   /// Frames of the batch, taken at its start.
   input  wire  [31:0] frames,
+  /// The engine has written the image, or cannot (level, until its reset).
+  input  wire         network_done,
+  input  wire  [7:0]  network_error,
+  /// The engine holds a network.
+  output logic        loaded,
   /// A batch or a reset is under way.
   output logic        busy,
   /// The batch ends in this cycle; not after a soft reset.
@@ -33,7 +43,7 @@ module dma_batch
   /// Cycles since the start of this batch; stands still after its end.
   output logic [31:0] cycles,
 
-  /// A batch starts in this cycle in the DMA.
+  /// A batch starts in this cycle in the DMA, one after `start`.
   output logic        dma_start,
   /// Stop all transfers and empty all buffers.
   output logic        abort,
@@ -60,18 +70,25 @@ module dma_batch
   logic [31:0] target;
   logic [7:0]  reset_left;
   logic        failed;
+  logic [7:0]  failure;
+  logic        written;  // the image
 
+  // The ends are told one cycle after they are seen: comparing counters takes most of one.
   logic bus_error;
+  logic starting;
   logic complete;
   logic cut_short;
   logic drained;
-  assign bus_error = read_bus_error || write_bus_error;
-  assign complete  = frames_done == target;
-  assign cut_short = read_bad_mode && read_idle && write_idle && frames_done == frames_read;
-  assign drained   = read_idle && write_idle && reset_left == '0;
+  always_ff @(posedge clk) begin
+    starting  <= rst_n && start && !busy;
+    bus_error <= state == RUN && (read_bus_error || write_bus_error || (load && network_error != ERR_NONE));
+    complete  <= state == RUN && (load ? written && read_idle : frames_done == target);
+    cut_short <= state == RUN && read_bad_mode && read_idle && write_idle && frames_done == frames_read;
+    drained   <= state == DRAIN && !soft_reset && read_idle && write_idle && reset_left == '0;
+  end
 
-  assign busy      = state != IDLE;
-  assign dma_start = start && state == IDLE;
+  assign busy      = state != IDLE || starting;
+  assign dma_start = starting;
   assign abort     = state == DRAIN;
 
   always_comb begin
@@ -84,7 +101,7 @@ module dma_batch
       end
       DRAIN: begin
         finish       = drained && failed && !soft_reset;
-        finish_error = ERR_BUS_ERROR;
+        finish_error = failure;
       end
       default: ;
     endcase
@@ -104,11 +121,12 @@ module dma_batch
         reset_left <= 8'(RESET_CYCLES);
       end else begin
         case (state)
-          IDLE: if (start) state <= RUN;
+          IDLE: if (starting) state <= RUN;
           RUN: begin
             if (bus_error) begin
               state      <= DRAIN;
               failed     <= 1'b1;
+              failure    <= (load && network_error != ERR_NONE) ? network_error : ERR_BUS_ERROR;
               reset_left <= 8'(RESET_CYCLES);
             end else if (finish) begin
               state <= IDLE;
@@ -126,6 +144,10 @@ module dma_batch
 
   always_ff @(posedge clk) begin
     if (dma_start) target <= frames;
+    if (!rst_n || dma_start) written <= 1'b0;
+    else if (network_done)   written <= 1'b1;
+    if (!rst_n || (dma_start && load)) loaded <= 1'b0;
+    else if (state == RUN && complete && load && !bus_error && !soft_reset) loaded <= 1'b1;
   end
 
   always_ff @(posedge clk) begin

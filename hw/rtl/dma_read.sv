@@ -9,18 +9,21 @@
 // A burst is asked for only when the buffer has room for all its beats, so read data are never held up for
 // longer than the one cycle in which a header takes its place, and several bursts are under way at once.
 //
-// A mode of MODES or more ends the reading before that frame (`bad_mode`), a read error ends it at once
+// A network image (`load`) is read in the same bursts, `frames` of them, and leaves behind one header beat with bit HEADER_NETWORK set
+// and the number of bursts in bits 63:32.
+//
+// A mode of `mode_count` or more ends the reading before that frame (`bad_mode`), a read error ends it at once
 // (`bus_error`), and so does `abort`. What is under way then is still received, and dropped. `idle` tells that
 // nothing is under way and nothing more will be asked for. `abort` must last until `idle`; it empties the buffer.
 `default_nettype none
 
-module dma_read #(
+module dma_read
+  import gatefold_pkg::*;
+#(
   /// Image beats of a frame; a multiple of 16.
   parameter int unsigned IMAGE_BEATS = 384,
   /// Beats in the buffer, which also bounds the bursts under way; a power of two, at least 32.
-  parameter int unsigned DEPTH       = 64,
-  /// Modes in the program, 1 to 255.
-  parameter int unsigned MODES       = 5
+  parameter int unsigned DEPTH       = 64
 ) (
   /// Clock.
   input  wire         clk,
@@ -29,10 +32,14 @@ module dma_read #(
 
   /// Start a batch with the settings below; only while idle.
   input  wire         start,
+  /// They are those of a network image; stands still until its end.
+  input  wire         load,
   input  wire  [31:0] source,
   input  wire  [31:0] frames,
   input  wire  [7:0]  mode,
   input  wire  [31:0] mode_list,
+  /// Modes of the network; stands still while frames run.
+  input  wire  [7:0]  mode_count,
   /// Stop, level.
   input  wire         abort,
   /// Nothing is under way.
@@ -71,9 +78,6 @@ module dma_read #(
   if (DEPTH < 2 * BURST || (DEPTH & (DEPTH - 1)) != 0) begin : g_depth
     $error("dma_read: DEPTH must be a power of two and at least 32");
   end
-  if (MODES < 1 || MODES > 255) begin : g_modes
-    $error("dma_read: MODES must be 1 to 255");
-  end
 
   logic stop;
   assign stop = abort || bad_mode || bus_error;
@@ -95,17 +99,21 @@ module dma_read #(
     logic [INDEX-1:0]     burst;
     logic                 last_burst;
     logic [$clog2(DEPTH):0] room;
+    logic                 roomy;        // for the next burst; low for a cycle after each
+    logic                 final_frame;  // `left` is one
     logic                 free;
-    logic                 popped;
+    logic                 popped;       // in the cycle before
 
-    assign first_burst = burst == '0;
-    assign last_burst  = burst == INDEX'(BURSTS - 1);
+    assign last_burst  = load || burst == INDEX'(BURSTS - 1);
     assign free        = !m_axi_arvalid || m_axi_arready;
-    assign list_burst  = asking && !stop && free && list_due;
+    // In the cycle in which a reason to stop comes up, one more burst may be asked for; then `asking` is low.
+    assign list_burst  = asking && free && list_due;
+    assign image_burst = asking && free && !list_due && roomy;
     // A frame's first burst also takes the place of its header.
-    assign image_burst = asking && !stop && free && !list_due
-                         && room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST));
-    assign popped      = m_axis_tvalid && m_axis_tready;
+    always_ff @(posedge clk)
+      roomy <= rst_n && !start && !image_burst
+               && room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST));
+    always_ff @(posedge clk) popped <= rst_n && m_axis_tvalid && m_axis_tready;
 
     always_ff @(posedge clk) begin
       if (!rst_n) begin
@@ -114,7 +122,7 @@ module dma_read #(
       end else begin
         if (start)     asking <= 1'b1;
         else if (stop) asking <= 1'b0;
-        else if (image_burst && last_burst && left == 32'd1) asking <= 1'b0;
+        else if (image_burst && last_burst && final_frame) asking <= 1'b0;
 
         if (list_burst || image_burst) m_axi_arvalid <= 1'b1;
         else if (m_axi_arready)        m_axi_arvalid <= 1'b0;
@@ -135,19 +143,23 @@ module dma_read #(
       if (start) begin
         image_address <= source;
         list_address  <= mode_list;
-        listed        <= mode_list != '0;
-        list_due      <= mode_list != '0;
+        listed        <= mode_list != '0 && !load;
+        list_due      <= mode_list != '0 && !load;
         left          <= frames;
+        final_frame   <= frames == 32'd1;
         slot          <= '0;
         burst         <= '0;
+        first_burst   <= 1'b1;
       end else if (list_burst) begin
         list_address  <= list_address + 32'd8;
         list_due      <= 1'b0;
       end else if (image_burst) begin
         image_address <= image_address + 32'(BURST * 8);
         burst         <= last_burst ? '0 : burst + 1'b1;
+        first_burst   <= last_burst && !load;
         if (last_burst) begin
           left     <= left - 1'b1;
+          final_frame <= left == 32'd2;
           slot     <= slot + 1'b1;
           list_due <= listed && slot == 3'd7;
         end
@@ -191,26 +203,34 @@ module dma_read #(
     localparam int unsigned BEAT = $clog2(IMAGE_BEATS);
 
     state_t          state;
+    state_t          after;      // the image, or a burst of a network image; a cycle after what it follows from
     logic [63:0]     modes;
     logic            listed;
     logic [2:0]      slot;
     logic [31:0]     left;
+    logic            more;       // `left` is not zero
     logic [BEAT-1:0] beat;
     logic [7:0]      next_mode;
-    logic            refused;
+    logic            refused;    // the next mode
     logic            received;
     logic            failed;
+    logic            last_beat;
 
     assign next_mode = modes[7:0];
-    assign refused   = 32'(next_mode) >= MODES;
     assign received  = m_axi_rvalid && m_axi_rready;
     assign failed    = received && m_axi_rresp[1] && state != DROP;
 
     // Between batches, nothing is asked for and nothing comes; the header state must not fill the buffer then.
     assign m_axi_rready = (state != HEADER);
-    assign push         = !stop && ((state == HEADER && left != '0 && !refused)
-                                    || (state == IMAGE && m_axi_rvalid && !m_axi_rresp[1]));
-    assign push_data    = (state == HEADER) ? {56'b0, next_mode} : m_axi_rdata;
+    // Whatever stops the reading leads to DROP, and an abort empties the buffer.
+    assign push         = (state == HEADER && more && !refused) || (state == IMAGE && m_axi_rvalid && !m_axi_rresp[1]);
+    always_comb begin
+      push_data = m_axi_rdata;
+      if (state == HEADER) begin
+        push_data = {load ? left : '0, 24'b0, load ? 8'd0 : next_mode};
+        push_data[HEADER_NETWORK] = load;
+      end
+    end
 
     always_ff @(posedge clk) begin
       if (!rst_n) begin
@@ -219,7 +239,7 @@ module dma_read #(
         bus_error   <= 1'b0;
         frames_read <= '0;
       end else if (start) begin
-        state       <= (mode_list != '0) ? LIST : HEADER;
+        state       <= (mode_list != '0 && !load) ? LIST : HEADER;
         bad_mode    <= 1'b0;
         bus_error   <= 1'b0;
         frames_read <= '0;
@@ -230,7 +250,7 @@ module dma_read #(
         case (state)
           LIST: if (received) state <= failed ? DROP : HEADER;
           HEADER: begin
-            if (left == '0) begin
+            if (!more) begin
               state <= DROP;
             end else if (refused) begin
               bad_mode <= 1'b1;
@@ -242,8 +262,8 @@ module dma_read #(
           end
           IMAGE: begin
             if (failed) state <= DROP;
-            else if (received && beat == BEAT'(IMAGE_BEATS - 1)) begin
-              state <= (listed && slot == '0 && left != '0) ? LIST : HEADER;
+            else if (received && last_beat) begin
+              state <= after;
             end
           end
           default: ;
@@ -252,22 +272,45 @@ module dma_read #(
     end
 
     always_ff @(posedge clk) begin
+      if (load) after <= more ? IMAGE : DROP;
+      else      after <= (listed && slot == '0 && more) ? LIST : HEADER;
+      // Behind the last beat it is low again by itself.
+      if (start)                           last_beat <= 1'b0;
+      else if (state == IMAGE && received) last_beat <= beat == (load ? BEAT'(BURST - 2) : BEAT'(IMAGE_BEATS - 2));
+    end
+
+    always_ff @(posedge clk) begin
       if (start) begin
-        listed <= mode_list != '0;
+        listed <= mode_list != '0 && !load;
         modes  <= {8{mode}};
+        refused <= mode >= mode_count && !load;
         slot   <= '0;
         left   <= frames;
+        more   <= frames != '0;
         beat   <= '0;
       end else begin
         case (state)
-          LIST: if (received) modes <= m_axi_rdata;
+          LIST: if (received) begin
+            modes   <= m_axi_rdata;
+            refused <= m_axi_rdata[7:0] >= mode_count;
+          end
           HEADER: if (push && push_ready) begin
-            if (listed) modes <= modes >> 8;
+            if (listed) begin
+              modes   <= modes >> 8;
+              refused <= modes[15:8] >= mode_count;
+            end
             slot <= slot + 1'b1;
             left <= left - 1'b1;
+            more <= left != 32'd1;
             beat <= '0;
           end
-          IMAGE: if (received) beat <= beat + 1'b1;
+          IMAGE: if (received) begin
+            beat <= (load && last_beat) ? '0 : beat + 1'b1;
+            if (load && last_beat) begin
+              left <= left - 1'b1;
+              more <= left != 32'd1;
+            end
+          end
           default: ;
         endcase
       end

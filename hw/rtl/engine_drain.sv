@@ -4,6 +4,8 @@
 // others into a shift register that follows in the next cycles, while the lanes already accumulate the next tuple.
 // The sequencer keeps tuples at least as far apart as this takes. Layers with small accumulators and large scales set
 // `prescale`: their accumulators are taken times 16, which keeps the scale within its 25 bits.
+//
+// Of packed tuples the accumulators of each output of a pair stay for four words, one for every quarter of the lanes.
 `default_nettype none
 
 module engine_drain
@@ -12,12 +14,14 @@ module engine_drain
     parameter int unsigned P  = 64,
     parameter int unsigned PE = 2,
     parameter int unsigned ACC_WIDTH = 18,
-    parameter int unsigned R  = 64   /// requantisers; divides P
+    parameter int unsigned R  = 64,  /// requantisers; divides P
+    parameter bit          PACK = 0  /// with packed tuples; needs R = P and PE = 2
 ) (
     // Without a queue (PE = 1, R = P) the word passes at once.
     // verilator lint_off UNUSEDSIGNAL
     input  wire                               clk,
     input  wire                               load,  /// the accumulators are complete in this cycle
+    input  wire                               first_stays, /// of a packed tuple: a word of its first output that is not the first word
     // verilator lint_on UNUSEDSIGNAL
     input  wire                               prescale,
     input  wire  [PE*P-1:0][ACC_WIDTH-1:0]    acc,   /// output 0's lanes first
@@ -30,12 +34,21 @@ module engine_drain
         assign head = acc;
     end else begin : queued
         logic [WORDS-1:1][R-1:0][ACC_WIDTH-1:0] waiting;
-        assign head = load ? acc[R-1:0] : waiting[1];
+        if (PACK) begin : stays
+            logic [R-1:0][ACC_WIDTH-1:0] kept;
+            always_ff @(posedge clk) if (load) kept <= acc[R-1:0];
+            assign head = load ? acc[R-1:0] : first_stays ? kept : waiting[1];
+        end else begin : passes
+            assign head = load ? acc[R-1:0] : waiting[1];
+        end
         always_ff @(posedge clk)
             for (int unsigned w = 1; w < WORDS; w++) begin
                 if (load) waiting[w] <= acc[w*R+:R];
                 else if (w + 1 < WORDS) waiting[w] <= waiting[(w+1)%WORDS];
             end
+    end
+    if (PACK && WORDS != 2) begin : bad_pack
+        $error("engine_drain: PACK needs two words");
     end
     if (P % R != 0) begin : bad_r
         $error("engine_drain: R must divide P");

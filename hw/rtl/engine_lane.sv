@@ -1,7 +1,7 @@
 // One pixel of one output channel: nine 4-bit products, their sum, and the accumulator.
 //
-// The taps are unsigned, the weights signed and not below -7. Three cycles from taps and kernel to the accumulator;
-// `valid`, `first` and `shift` arrive with the finished sum, two cycles after the taps. This is the definition, and
+// The taps are unsigned, the weights signed and not below -7. Four cycles from taps and kernel to the accumulator;
+// `control` arrives with the finished sum, three cycles after the taps. This is the definition, and
 // what simulation runs; engine_lane_mapped is the same for synthesis.
 `default_nettype none
 
@@ -13,13 +13,11 @@ module engine_lane
     input  wire                         clk,
     input  wire  [35:0]                 taps,
     input  wire  [35:0]                 kernel,
-    input  wire                         valid,
-    input  wire                         first,
-    input  wire                         shift,
+    input  wire  control_t              control,
     output logic signed [ACC_WIDTH-1:0] acc
 );
     logic signed [8:0][8:0] product;
-    logic signed [10:0]     sum, total;  // |9 * 7 * 15| = 945
+    logic signed [10:0]     sum, sum_q, total;  // |9 * 7 * 15| = 945
     always_comb begin
         sum = '0;
         for (int unsigned t = 0; t < 9; t++) sum += 11'($signed(product[t]));
@@ -27,8 +25,9 @@ module engine_lane
     always_ff @(posedge clk) begin
         for (int unsigned t = 0; t < 9; t++)
             product[t] <= $signed({1'b0, taps[4*t+:4]}) * $signed(kernel[4*t+:4]);
-        total <= sum;
-        if (valid) acc <= ACC_WIDTH'(total) + (first ? '0 : shift ? acc <<< 4 : acc);
+        sum_q <= sum;
+        total <= sum_q;
+        if (control.valid) acc <= ACC_WIDTH'(total) + (control.first ? '0 : control.shift ? acc <<< 4 : acc);
     end
 endmodule
 

@@ -14,20 +14,16 @@ module engine_lane_mapped
     input  wire  [35:0]                 taps,
     input  wire  [35:0]                 weights,  /// as engine_row_sum takes them, row 0 first
     input  wire  [53:0]                 triples,
-    input  wire                         valid,
-    input  wire                         first,
-    input  wire                         shift,
+    input  wire  control_t              control,
     output wire  signed [ACC_WIDTH-1:0] acc
 );
     wire  signed [2:0][9:0] row;
-    logic signed [2:0][9:0] partial;
     for (genvar r = 0; r < 3; r++) begin : kernel_row
         engine_row_sum unit (
-            .taps(taps[12*r+:12]), .weights(weights[12*r+:12]), .triples(triples[18*r+:18]), .sum(row[r])
+            .clk, .taps(taps[12*r+:12]), .weights(weights[12*r+:12]), .triples(triples[18*r+:18]), .sum(row[r])
         );
     end
-    always_ff @(posedge clk) partial <= row;
-    engine_accumulator #(.ACC_WIDTH(ACC_WIDTH)) accumulator (.clk, .partial, .valid, .first, .shift, .acc);
+    engine_accumulator #(.ACC_WIDTH(ACC_WIDTH)) accumulator (.clk, .partial(row), .control, .acc);
 endmodule
 
 `default_nettype wire

@@ -1,12 +1,17 @@
 // From the input stream to the image buffers in feature memory M.
 //
-// A frame is one header beat (mode in bits 7:0) and PLANES * SIZE rows of SIZE bytes, plane after plane, filled up to a
+// A frame is one header beat (mode in bits 7:0, the rest zero) and PLANES * SIZE rows of SIZE bytes, plane after plane, filled up to a
 // multiple of 16 beats. A row becomes two words, upper and lower nibbles, which are channels of their own: plane p is
 // channel p and channel PLANES + p, placed as in any map. Two buffers alternate; a frame is offered to the sequencer when
 // it is complete, and its buffer is free again when the first layer has read it.
+//
+// A header beat with bit HEADER_NETWORK set, and blocks of 16 beats in bits 63:32, comes before a network image, which `engine_network`
+// takes once the frames before it are computed. The next header is taken when all of it is written.
 `default_nettype none
 
-module engine_loader #(
+module engine_loader
+    import gatefold_pkg::*;
+#(
     parameter int unsigned PLANES     = 3,
     parameter int unsigned SIZE       = 32,  /// 8, 16 or 32
     parameter int unsigned IMAGE_BASE = 32   /// first word of buffer 0
@@ -22,6 +27,13 @@ module engine_loader #(
     output logic [3:0]   bank,
     output logic [7:0]   addr,
     output logic [127:0] data,
+    // a network image
+    input  wire          rest,           /// no frame is computed
+    output logic         network_start,  /// its beats follow
+    output logic [31:0]  network_blocks,
+    output wire          network_valid,
+    input  wire          network_last,
+    input  wire          network_done,
     // complete frames
     output logic         valid,
     output logic [7:0]   mode,
@@ -38,25 +50,37 @@ module engine_loader #(
     logic [1:0]      count;
     logic            fill, drain;  // buffer being filled, buffer to be read next
 
-    typedef enum logic [1:0] {HEADER, ROWS, LAST_WRITE} state_e;
+    typedef enum logic [2:0] {HEADER, ROWS, LAST_WRITE, WAIT, NETWORK} state_e;
     state_e      state;
     logic [1:0]  beat;
+    logic        last_beat;  // this one, of its row
+    logic        wanted;     // the plane is one of the image's
     logic [4:0]  row;
-    // Maps of 8 and of 16 rows look at less of these two.
-    // verilator lint_off UNUSEDSIGNAL
-    logic [4:0]  write_row;
-    // verilator lint_on UNUSEDSIGNAL
     logic [PW-1:0] plane;
-    logic [3:0]  write_channel;
+    logic [1:0][3:0] banks;      // of the row's low (0) and high nibbles
+    logic [1:0][7:0] addresses;
     logic [191:0] gathered;
     logic        high_pending, low_pending;
     logic [4*SIZE-1:0] high, low;
 
     wire pending = high_pending || low_pending;
-    wire last_beat = beat == 2'(BEATS - 1);
-    wire row_complete = state == ROWS && s_axis_tvalid && s_axis_tready && last_beat;
+    wire take = s_axis_tvalid && s_axis_tready;
+    wire row_complete = state == ROWS && take && last_beat;
     wire row_last = row == 5'(SIZE - 1);
-    assign s_axis_tready = (state == HEADER) ? count < 2'd2 : (state == ROWS) && !(last_beat && pending);
+    wire frame_last = row_last && plane == PW'(FILLED - 1);
+
+    // Whether the next beat is taken stands in a register: the last one of a row waits for the words of the row before, by what was
+    // pending a cycle ago.
+    logic ready, network_over;
+    assign network_valid = take && state == NETWORK;
+    always_comb
+        if (state == HEADER) ready = take ? !s_axis_tdata[HEADER_NETWORK] && (BEATS > 1 || !pending) : count < 2'd2;
+        else if (state == WAIT) ready = 1'b0;
+        else if (state == NETWORK) ready = !network_over && !(take && network_last);
+        else if (row_complete) ready = !frame_last && (BEATS > 1 || !wanted);
+        else if (take) ready = !pending || beat != 2'(BEATS - 2);
+        else ready = state == ROWS && !(last_beat && pending);
+    always_ff @(posedge clk) s_axis_tready <= rst_n && ready;
 
     // verilator lint_off UNUSEDSIGNAL
     wire [255:0] newest = {s_axis_tdata, gathered};
@@ -70,19 +94,12 @@ module engine_loader #(
         end
 
     assign write = pending;
-    wire [3:0] channel = high_pending ? write_channel : write_channel + 4'(PLANES);
-    wire [7:0] base = 8'(IMAGE_BASE) + (fill ? 8'(WORDS) : 8'd0);
-    if (SIZE == 32) begin : rows_of_32
-        assign bank = write_row[3:0];
-        assign addr = base + {3'd0, channel, write_row[4]};
-    end else if (SIZE == 16) begin : rows_of_16
-        assign bank = write_row[3:0];
-        assign addr = base + 8'(channel);
-    end else begin : rows_of_8
-        assign bank = {channel[0], write_row[2:0]};
-        assign addr = base + 8'(channel >> 1);
-    end
+    // Row and channel of the word.
+    wire [1:0][3:0] channel = {4'(plane), 4'(plane) + 4'(PLANES)};
+    assign bank = banks[high_pending];
+    assign addr = addresses[high_pending];
     assign data = 128'(high_pending ? high : low);
+    wire [7:0] base = 8'(IMAGE_BASE) + (fill ? 8'(WORDS) : 8'd0);
 
     assign valid = count != 2'd0;
     assign mode = modes[drain];
@@ -97,20 +114,29 @@ module engine_loader #(
             drain <= 1'b0;
             high_pending <= 1'b0;
             low_pending <= 1'b0;
+            network_start <= 1'b0;
         end else begin
+            network_start <= 1'b0;
             count <= count + 2'(complete) - 2'(release_buffer);
             if (release_buffer) drain <= !drain;
             if (complete) fill <= !fill;
             case (state)
                 HEADER:
-                    if (s_axis_tvalid && s_axis_tready) begin
+                    if (take) begin
                         modes[fill] <= s_axis_tdata[7:0];
-                        state <= ROWS;
+                        state <= s_axis_tdata[HEADER_NETWORK] ? WAIT : ROWS;
                     end
-                ROWS: if (row_complete && row_last && plane == PW'(FILLED - 1)) state <= LAST_WRITE;
-                default: if (complete) state <= HEADER;
+                WAIT:
+                    if (count == 2'd0 && rest) begin
+                        network_start <= 1'b1;
+                        state <= NETWORK;
+                    end
+                NETWORK: if (network_done) state <= HEADER;
+                ROWS: if (row_complete && frame_last) state <= LAST_WRITE;
+                LAST_WRITE: if (complete) state <= HEADER;
+                default: state <= HEADER;
             endcase
-            if (row_complete && plane < PW'(PLANES)) begin
+            if (row_complete && wanted) begin
                 high_pending <= 1'b1;
                 low_pending <= 1'b1;
             end else if (write_ready) begin
@@ -119,20 +145,29 @@ module engine_loader #(
             end
         end
 
+        // A cycle after the plane, so that no handshake leads here: after a plane's last row its words are pending, or a row has
+        // more beats than one, so that none ends in that cycle; the header's cycle sets it before the first row.
+        if (state == HEADER) network_blocks <= s_axis_tdata[63:32];
+        network_over <= state == NETWORK && (network_over || (network_last && take));
+        wanted <= state == HEADER || plane < PW'(PLANES);
         if (state == HEADER) begin
             beat <= '0;
+            last_beat <= BEATS == 1;
             row <= '0;
             plane <= '0;
-        end else if (s_axis_tvalid && s_axis_tready) begin
+        end else if (take) begin
             beat <= last_beat ? '0 : beat + 2'd1;
+            last_beat <= BEATS == 1 || (!last_beat && beat == 2'(BEATS - 2));
             gathered <= {s_axis_tdata, gathered[191:64]};
             if (last_beat) begin
                 row <= row_last ? '0 : row + 5'd1;
                 if (row_last) plane <= plane + 1'b1;
                 high <= row_high;
                 low <= row_low;
-                write_row <= row;
-                write_channel <= 4'(plane);
+                for (int unsigned h = 0; h < 2; h++) begin
+                    banks[h] <= (SIZE == 8) ? {channel[h][0], row[2:0]} : row[3:0];
+                    addresses[h] <= base + ((SIZE == 32) ? {3'd0, channel[h], row[4]} : 8'(channel[h] >> (SIZE == 8)));
+                end
             end
         end
     end

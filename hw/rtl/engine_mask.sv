@@ -1,4 +1,5 @@
-// Which of R pixels lie in the valid part of the map, one cycle after `drain`.
+// Which of R pixels lie in the valid part of the map, two cycles after `drain`: its rows and columns, then its pixels. Of packed tuples
+// each word has the pixels of one quarter, whose number it says.
 `default_nettype none
 
 module engine_mask
@@ -13,20 +14,27 @@ module engine_mask
     input  wire drain_t   drain,
     // verilator lint_on UNUSEDSIGNAL
     input  wire           side,     /// 16x4 block
+    input  wire           packs,
     input  wire  [4:0]    rows,     /// last valid row and column of the map before a pool
     input  wire  [4:0]    columns,
     output logic [R-1:0]  on_map
 );
-    wire [15:0] column_in;
+    logic [15:0] column_in;
     for (genvar m = 0; m < 16; m++) begin : column
-        assign column_in[m] = {1'b0, drain.x} + 6'(m) <= {1'b0, columns};
+        always_ff @(posedge clk)
+            column_in[m] <= packs ? 6'(m % 4) < {1'b0, columns} + 6'd1 && drain.word[0] == 1'(m / 4) : {1'b0, drain.x} + 6'(m) <= {1'b0, columns};
     end
     for (genvar u = 0; u < U; u++) begin : segment
         // verilator lint_off UNUSEDSIGNAL
         wire [6:0] number = 7'(drain.word) * 7'(U) + 7'(u);  // at most P / 8
         // verilator lint_on UNUSEDSIGNAL
-        wire       row_in = {1'b0, drain.y} + 6'(side ? {1'b0, number[1:0]} : number[2:0]) <= {1'b0, rows};
-        always_ff @(posedge clk) on_map[8*u+:8] <= row_in ? ((side && number[2]) ? column_in[15:8] : column_in[7:0]) : '0;
+        logic row_in, right;
+        always_ff @(posedge clk) begin
+            if (packs) row_in <= 6'(u % 4) < {1'b0, rows} + 6'd1 && drain.word[1] == 1'(u / 4);
+            else row_in <= {1'b0, drain.y} + 6'(side ? {1'b0, number[1:0]} : number[2:0]) <= {1'b0, rows};
+            right <= side && number[2];
+            on_map[8*u+:8] <= !row_in ? '0 : right ? column_in[15:8] : column_in[7:0];
+        end
     end
 endmodule
 

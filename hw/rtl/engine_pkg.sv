@@ -14,17 +14,74 @@ package engine_pkg;
     // 2x2 pools behind a convolution, the code of the descriptor field `pool2`.
     typedef enum logic [1:0] {POOL_NONE = 2'd0, POOL_MAX = 2'd1, POOL_SUM = 2'd2} pool2_e;
 
+    // What a layer's descriptor is for.
+    typedef enum logic [1:0] {KIND_CONV = 2'd0, KIND_CLASSIFIER = 2'd1, KIND_GATE = 2'd2, KIND_EXCITE = 2'd3} kind_e;
+
     // One cycle of the sequencer. `valid` is low in a cycle that only waits for the requantisers.
     typedef struct packed {
         logic       valid;
+        logic       blank;  // nothing to add: the tuple has no active inputs
         logic       first;  // start a sum
         logic       shift;  // sum * 16 before adding: the upper nibbles of the image are done
         logic       last;   // the sums of this tuple are complete
         logic       pair;   // the tuple has two outputs
         logic [8:0] out;    // first output channel of the tuple
+        logic [8:0] second; // second one of a pair
         logic [4:0] y;      // first row and column of the block in the output map
         logic [4:0] x;
     } tile_t;
+
+    // The active channels of one group.
+    typedef struct packed {
+        logic       last;       // group of the block
+        logic [8:0] in_base;    // position of its first input in the list of all
+        logic [8:0] in_count;
+        logic [8:0] out_count;
+    } group_t;
+
+    // One cycle in which a network image is written into a memory: which one, by its number in the image.
+    typedef struct packed {
+        logic [15:0]  write;
+        logic         second;  // of a pair of kernels
+        logic [16:0]  addr;    // of the word, or of a pair's first
+        logic [7:0]   upper;   // of a pair: its bits 71:64
+        logic [3:0][63:0] beats;  // the last ones: a word of n beats is the last n, a pair's bits 63:0 the last one
+    } load_t;
+
+    // What the host tells the gates; it stands still while a batch runs.
+    typedef struct packed {
+        logic signed [31:0] channel_threshold;
+        logic signed [31:0] layer_threshold;
+        logic               forced;        // decisions are given
+        logic               forced_write;  // 32 of them
+        logic [7:0]         forced_word;
+        logic [31:0]        forced_bits;
+    } gate_host_t;
+
+    // What the host tells the exits.
+    typedef struct packed {
+        logic        enable;        // limits and margins hold; it stands still while a batch runs
+        logic        write_limit;   // of the exit `number` in the mode `mode`
+        logic        write_margin;  // of that exit in all modes
+        logic [7:0]  mode;
+        logic [7:0]  number;
+        logic [31:0] value;
+    } exit_host_t;
+
+    // Constants of one product of a layer that is several.
+    typedef struct packed {
+        logic [16:0] weight_base;
+        logic [14:0] bias_base;
+        logic [5:0]  shift;
+        logic [14:0] multiplier;
+    } products_t;
+
+    // What an accumulator does with a sum.
+    typedef struct packed {
+        logic valid;
+        logic first;
+        logic shift;
+    } control_t;
 
     // One word of R requantised pixels on its way back to a feature memory.
     typedef struct packed {
@@ -44,6 +101,21 @@ package engine_pkg;
             2'd2: return {weight[3], weight, 1'b0};
             default: return triple;
         endcase
+    endfunction
+    // Sigmoid and tanh of the LSTM of layer gates in units of 1/256: lines whose slopes are powers of two (flow/graph/lstm.py).
+    function automatic logic [8:0] sigmoid(logic signed [16:0] x);
+        logic [16:0] size;
+        logic [8:0]  line;
+        size = x[16] ? -x : x;
+        line = (size >= 17'd1280) ? 9'd256 :
+               (size >= 17'd608) ? 9'd216 + {3'd0, size[10:5]} :
+               (size >= 17'd256) ? 9'd160 + {2'd0, size[9:3]} : 9'd128 + {3'd0, size[7:2]};
+        return x[16] ? 9'd256 - line : line;
+    endfunction
+
+    // 2 sigmoid(2x) - 1, of sigmoid(2x).
+    function automatic logic signed [9:0] tanh_of(logic [8:0] made);
+        return $signed({made, 1'b0}) - 10'sd256;
     endfunction
 endpackage
 

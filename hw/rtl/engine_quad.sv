@@ -11,9 +11,7 @@ module engine_quad
     input  wire                               clk,
     input  wire  [1:0][35:0]                  taps,
     input  wire  [8:0][13:0]                  weights,  /// w0 + w1 * 2^10 of every tap
-    input  wire                               valid,
-    input  wire                               first,
-    input  wire                               shift,
+    input  wire  control_t              control,
     output wire  [3:0][ACC_WIDTH-1:0]         acc       /// p0*w0, p0*w1, p1*w0, p1*w1
 );
     wire signed [2:0][3:0][9:0] row;
@@ -24,7 +22,7 @@ module engine_quad
     end
     for (genvar f = 0; f < 4; f++) begin : lane
         engine_accumulator #(.ACC_WIDTH(ACC_WIDTH)) accumulator (
-            .clk, .partial({row[2][f], row[1][f], row[0][f]}), .valid, .first, .shift, .acc(acc[f])
+            .clk, .partial({row[2][f], row[1][f], row[0][f]}), .control, .acc(acc[f])
         );
     end
 endmodule

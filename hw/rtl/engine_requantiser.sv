@@ -2,9 +2,10 @@
 // clamp((acc * scale + bias * 2^10) >> 26, 0, high) for the tables behind it.
 //
 // The shift rounds down; the compiler puts the rounding offset into the bias and checks every accumulator value that
-// can occur. Multiplier, adder and their registers are one DSP48, two where accumulators have more than 18 bits; such an
-// engine has a finer step for the layers that need it: there the shift is 34 and the bias comes times 2^8.
-// `pixel` and `level` come four cycles after `acc`, `scale` and `bias`; `residual` and `on_map` belong to the cycle before.
+// can occur. Multiplier, adder and their registers are one DSP48, two where accumulators have more than 18 bits, and none
+// where REQUANT_DSP is 0: there the product is the sum of four, in a cycle of its own. An engine of more than 18 bits
+// has a finer step for the layers that need it: there the shift is 34 and the bias comes times 2^8.
+// `pixel` and `level` come five cycles after `acc`, `scale` and `bias`; `residual` and `on_map` belong to the cycle before.
 `default_nettype none
 
 module engine_requantiser
@@ -12,6 +13,7 @@ module engine_requantiser
 #(
     parameter int unsigned ACC_WIDTH = 18,
     parameter bit          TABLES    = 0,
+    parameter bit          REQUANT_DSP = 1,
     localparam bit         FINE      = ACC_WIDTH > 18,
     localparam int unsigned OFFSET_WIDTH = BIAS_WIDTH + (FINE ? FINE_BITS : 0)
 ) (
@@ -32,7 +34,7 @@ module engine_requantiser
     localparam int unsigned SUM_WIDTH = 48, LEVEL_WIDTH = SUM_WIDTH - REQUANT_SHIFT - 1;  // without the sign
     logic signed [ACC_WIDTH-1:0]             acc_q;
     logic signed [SCALE_WIDTH-1:0]           scale_q;
-    logic signed [OFFSET_WIDTH-1:0]          bias_q, bias_m;
+    logic signed [OFFSET_WIDTH-1:0]          bias_q, bias_p, bias_m;
     logic signed [ACC_WIDTH+SCALE_WIDTH-1:0] product;
     // The shift behind the sum cuts its fraction.
     // verilator lint_off UNUSEDSIGNAL
@@ -42,9 +44,33 @@ module engine_requantiser
         acc_q <= acc;
         scale_q <= scale;
         bias_q <= bias;
-        product <= acc_q * scale_q;
-        bias_m <= bias_q;
+        bias_p <= bias_q;
+        bias_m <= bias_p;
         sum <= SUM_WIDTH'(product) + (SUM_WIDTH'(bias_m) <<< BIAS_SHIFT);
+    end
+
+    if (REQUANT_DSP) begin : dsp
+        logic signed [ACC_WIDTH-1:0]   acc_p;  // the second of the two registers before a DSP48's multiplier
+        logic signed [SCALE_WIDTH-1:0] scale_p;
+        always_ff @(posedge clk) begin
+            acc_p <= acc_q;
+            scale_p <= scale_q;
+            product <= acc_p * scale_p;
+        end
+    end else begin : luts
+        localparam int unsigned PARTS = 4, BITS = SCALE_WIDTH / PARTS, TOP = SCALE_WIDTH - (PARTS - 1) * BITS;
+        logic signed [PARTS-2:0][ACC_WIDTH+BITS:0] part;
+        logic signed [ACC_WIDTH+TOP-1:0]           top;
+        logic signed [ACC_WIDTH+SCALE_WIDTH-1:0]   lower, upper;
+        always_comb begin
+            lower = (ACC_WIDTH+SCALE_WIDTH)'($signed(part[0])) + ((ACC_WIDTH+SCALE_WIDTH)'($signed(part[1])) <<< BITS);
+            upper = ((ACC_WIDTH+SCALE_WIDTH)'($signed(part[2])) <<< (2 * BITS)) + ((ACC_WIDTH+SCALE_WIDTH)'(top) <<< (3 * BITS));
+        end
+        always_ff @(posedge clk) begin
+            for (int unsigned i = 0; i < PARTS - 1; i++) part[i] <= acc_q * $signed({1'b0, scale_q[BITS*i+:BITS]});
+            top <= acc_q * $signed(scale_q[SCALE_WIDTH-1-:TOP]);
+            product <= lower + upper;
+        end
     end
 
     wire negative = sum[SUM_WIDTH-1];

@@ -1,4 +1,4 @@
-// Three taps of one kernel row: sum of pixel * weight, pixels unsigned, as low digits + 4 * high digits.
+// Three taps of one kernel row: sum of pixel * weight, pixels unsigned, as low digits + 4 * high digits; two cycles.
 //
 // The first tap takes the weight itself, the two others the negated one, since they subtract.
 `default_nettype none
@@ -7,10 +7,11 @@
 module engine_row_sum
     import engine_pkg::*;
 (
+    input  wire               clk,
     input  wire  [11:0]       taps,
     input  wire  [11:0]       weights,  /// weight of tap 0, negated weights of taps 1 and 2
     input  wire  [17:0]       triples,  /// three times these, 6 bits each
-    output wire  signed [9:0] sum       /// |3 * 7 * 15| = 315
+    output logic signed [9:0] sum       /// |3 * 7 * 15| = 315
 );
     wire signed [1:0][2:0][6:0] chain;  // per digit; |3 * 3 * 7| = 63
     for (genvar d = 0; d < 2; d++) begin : digit
@@ -22,8 +23,12 @@ module engine_row_sum
             );
         end
     end
-    wire signed [6:0] low = chain[0][2], high = chain[1][2];
-    assign sum = {8'($signed(low[6:2])) + 8'(high), low[1:0]};
+    logic signed [6:0] low, high;
+    always_ff @(posedge clk) begin
+        low <= chain[0][2];
+        high <= chain[1][2];
+        sum <= {8'($signed(low[6:2])) + 8'(high), low[1:0]};
+    end
 endmodule
 
 `default_nettype wire

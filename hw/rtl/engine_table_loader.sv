@@ -1,6 +1,6 @@
 // Loads the tables of the next layer while a layer runs.
 //
-// A layer has 64 words in a ROM: entry w of the table of sums in bits 3:0, entry w mod 16 of the table of residual codes
+// A layer has 64 words in a memory: entry w of the table of sums in bits 3:0, entry w mod 16 of the table of residual codes
 // in bits 9:4. `start` hands over the copy that was loaded and begins with the next one; `ready` comes 66 cycles
 // after it. The first layer's are loaded from the reset on, and again while a frame's last layer runs.
 `default_nettype none
@@ -10,7 +10,10 @@ module engine_table_loader #(
     localparam int unsigned LW = $clog2(LAYERS)
 ) (
     input  wire           clk,
-    input  wire           rst_n,
+    input  wire           rst_n,   /// other tables are in the memory from here on, too
+    input  wire           we_tables,  /// a word of the tables is written
+    input  wire  [LW+5:0] tables_waddr,
+    input  wire  [9:0]    tables_wdata,
     input  wire           start,
     input  wire  [LW-1:0] next,   /// layer whose tables are loaded from here on
     output wire           ready,
@@ -22,7 +25,8 @@ module engine_table_loader #(
     logic          loading;
     logic [LW-1:0] index;
     logic [5:0]    word;
-    engine_rom #(.DEPTH(64 * LAYERS), .WIDTH(10), .FILE("tables.mem")) tables (.clk, .addr({index, word}), .data(wdata));
+    engine_ram #(.DEPTH(64 * LAYERS), .WIDTH(10)) tables (
+        .clk, .we(we_tables), .waddr(tables_waddr), .wdata(tables_wdata), .addr({index, word}), .data(wdata));
 
     assign ready = !loading && !we;
     always_ff @(posedge clk) begin

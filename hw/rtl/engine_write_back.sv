@@ -4,13 +4,13 @@
 //
 // A word is R/8 segments of eight pixels, consecutive in lane order. In an 8-wide block segment s is row s; in a
 // 16x4 block segments 4..7 are the right halves of rows 0..3. Rows lie in bank (row mod 16), rows of 8-row maps eight
-// banks higher for odd channels.
+// banks higher for odd channels. With PACK, rows of eight pixels are written twice beside each other.
 //
 // Behind a 2x2 pool the map is half as large, but not below 8, and so is what a word writes: half segments, of every second
 // row. Where the map keeps its 8 rows, the first word of a channel also writes zeros over what it does not fill.
 //
-// Counted from the cycle that presents `drain`: the residual's address is out at once, its rows come one cycle later,
-// `residual` two; `segment` is expected DELAY cycles later and written in the next one.
+// Counted from the cycle after `drain`: the residual's address is out at once, its rows come two cycles later,
+// `residual` three; `segment` is expected DELAY cycles later and written in the next one.
 `default_nettype none
 
 module engine_write_back
@@ -18,14 +18,16 @@ module engine_write_back
 #(
     parameter int unsigned P = 64,
     parameter int unsigned R = 64,
-    parameter int unsigned DELAY = 3,  /// at least 3
+    parameter int unsigned DELAY = 4,  /// at least 4
     parameter bit          POOL  = 0,  /// with 2x2 pools: writes half chunks
+    parameter bit          PACK  = 0,  /// for `engine_align` with `packed`
     localparam int unsigned U = R / 8,  // segments per word
     localparam int unsigned HALVES = POOL ? 2 : 1
 ) (
     input  wire                       clk,
     input  wire                       rst_n,
-    input  wire  drain_t              drain,
+    input  wire  drain_t              drain,     /// one cycle before everything else
+    input  wire                       to_m,      /// writes go to M, else to X
     input  wire                       discard,   /// write nothing (the pixels are only pooled)
     input  wire  [1:0]                size,      /// of the map before a pool
     input  wire                       pooled,    /// 2x2 pool
@@ -41,9 +43,9 @@ module engine_write_back
     input  wire  [3:0]                image_bank,
     input  wire  [7:0]                image_addr,
     input  wire  [127:0]              image_data,
-    output logic                      to_m,      /// the write is an image word
     output logic [7:0]                waddr,
-    output logic [15:0][4*HALVES-1:0] we,
+    output logic [15:0][4*HALVES-1:0] x_we,
+    output logic [15:0][4*HALVES-1:0] m_we,
     output logic [15:0][127:0]        wdata
 );
     localparam int unsigned HEIGHT = P / 8;  // rows of an 8-wide block
@@ -59,34 +61,51 @@ module engine_write_back
         logic       clear;  // zeros in all of the eight rows that the word does not fill
     } place_t;
 
-    wire       pool = POOL && pooled;
-    wire       kept = pool && size == SIZE_8;  // a pool that keeps the map's 8 rows
-    wire [1:0] out_size = (pool && !kept) ? size - 2'd1 : size;
-    wire [4:0] y = pool ? {1'b0, drain.y[4:1]} : drain.y;
+    // The channel before the shuffle is looked at there alone.
+    // verilator lint_off UNUSEDSIGNAL
+    drain_t     word;
+    // verilator lint_on UNUSEDSIGNAL
+    wire        pool = POOL && pooled;
+    // Of the layer, which stands long before its first pixels come.
+    logic       pool_q, side_q;
+    logic       kept;  // a pool that keeps the map's 8 rows
+    logic [1:0] out_size;
+    logic [8:0] low_mask;
+    always_ff @(posedge clk) begin
+        pool_q <= pool;
+        side_q <= side;
+        kept <= pool && size == SIZE_8;
+        out_size <= (pool && size != SIZE_8) ? size - 2'd1 : size;
+        low_mask <= (9'd1 << shuffle) - 9'd1;
+    end
+    wire [4:0] y = pool ? {1'b0, word.y[4:1]} : word.y;
     // A block begins at a multiple of 8 columns, 4 behind a pool.
     // verilator lint_off UNUSEDSIGNAL
-    wire [4:0] x = pool ? {1'b0, drain.x[4:1]} : drain.x;
+    wire [4:0] x = pool ? {1'b0, word.x[4:1]} : word.x;
     // verilator lint_on UNUSEDSIGNAL
 
     // The shuffle turns channel a*n+b into b*16+a, n = channels / 16 = 2^shuffle.
-    wire [8:0] low_mask = (9'd1 << shuffle) - 9'd1;
-    wire [8:0] channel = (shuffle == 3'd0) ? drain.out : ((drain.out & low_mask) << 4) | (drain.out >> shuffle);
+    logic [8:0] channel;
+    always_ff @(posedge clk) begin
+        word <= drain;
+        channel <= (shuffle == 3'd0) ? drain.out : ((drain.out & low_mask) << 4) | (drain.out >> shuffle);
+    end
 
     place_t [DELAY:0] places;
     place_t place, written;
     // What reads the residual's rows looks at less than what writes.
     // verilator lint_off UNUSEDSIGNAL
-    place_t place1;
+    place_t with_rows;
     // verilator lint_on UNUSEDSIGNAL
-    assign place1 = places[1];
+    assign with_rows = places[2];
     assign written = places[DELAY];
     always_comb begin
-        place.valid = drain.valid && !discard;
-        place.word = drain.word;
+        place.valid = rst_n && word.valid && !discard;
+        place.word = word.word;
         place.top = y[3:0] + ((out_size == SIZE_8 && channel[0]) ? 4'd8 : 4'd0);
         place.chunk = x[4:3];
         place.half = x[2];
-        place.clear = kept && drain.word == '0 && drain.y == '0;
+        place.clear = kept && word.word == '0 && word.y == '0;
         case (out_size)
             SIZE_8: place.addr = base + 8'(channel >> 1);
             SIZE_16: place.addr = base + 8'(channel);
@@ -103,43 +122,42 @@ module engine_write_back
     end
 
     for (genvar u = 0; u < U; u++) begin : residual_segment
-        wire [3:0] below = place1.word * 4'(U);
-        wire [3:0] bank = (((place1.top + below) >> LU) << LU) | 4'(u);
+        wire [3:0] below = with_rows.word * 4'(U);
+        wire [3:0] bank = (((with_rows.top + below) >> LU) << LU) | 4'(u);
         wire [127:0] row = rows[bank];
-        always_ff @(posedge clk) residual[u] <= row[32*place1.chunk+:32];
+        always_ff @(posedge clk) residual[u] <= row[32*with_rows.chunk+:32];
     end
 
     assign image_ready = !written.valid;
-    always_ff @(posedge clk) begin
-        to_m <= image_ready;
-        waddr <= image_ready ? image_addr : written.addr;
-    end
+    always_ff @(posedge clk) waddr <= image_ready ? image_addr : written.addr;
     localparam int unsigned POOLED_ROWS = (R < 16) ? 1 : R / 16, POOLED_HEIGHT = HEIGHT / 2;  // of a word, of an 8-wide block
     for (genvar b = 0; b < 16; b++) begin : bank
         // Rows of a pooled block in this bank: of an 8-wide one, and of the lower and upper half of a 16x4 one.
         localparam int unsigned POOLED = b % POOLED_HEIGHT, LOWER = b % 2, UPPER = 2 + b % 2;
-        wire in_pooled = (POOLED_HEIGHT == 4 && !side) ? written.top[3:2] == 2'(b / 4) : written.top[3:1] == 3'(b / 2);
+        wire in_pooled = (POOLED_HEIGHT == 4 && !side_q) ? written.top[3:2] == 2'(b / 4) : written.top[3:1] == 3'(b / 2);
         wire in_eight = written.top[3] == 1'(b / 8);
         // For pools alone.
         // verilator lint_off UNUSEDSIGNAL
         wire [1:0] half_word;  // the word has pixels for the lower, the upper half of a segment
         // verilator lint_on UNUSEDSIGNAL
-        assign half_word[0] = in_pooled && written.word == 4'((side ? LOWER : POOLED) / POOLED_ROWS);
-        assign half_word[1] = in_pooled && written.word == 4'((side ? UPPER : POOLED) / POOLED_ROWS);
+        assign half_word[0] = in_pooled && written.word == 4'((side_q ? LOWER : POOLED) / POOLED_ROWS);
+        assign half_word[1] = in_pooled && written.word == 4'((side_q ? UPPER : POOLED) / POOLED_ROWS);
         for (genvar c = 0; c < 4; c++) begin : chunk
             // In a 16x4 block, chunk c holds segments 4c..4c+3.
             localparam int unsigned BELOW = b % HEIGHT, BESIDE = (4 * c + b % 4) % HEIGHT;
-            wire in_rows = (HEIGHT == 8 && !side) ? written.top[3] == 1'(b / 8) : written.top[3:2] == 2'(b / 4);
-            wire in_word = written.word == (side ? 4'(BESIDE / U) : 4'(BELOW / U));
-            wire in_chunk = (side && !pool) ? c < 2 : written.chunk == 2'(c);
-            wire [31:0] pixels = (side && !pool && c < 2) ? segment[BESIDE%U] : segment[BELOW%U];
+            wire in_rows = (HEIGHT == 8 && !side_q) ? written.top[3] == 1'(b / 8) : written.top[3:2] == 2'(b / 4);
+            wire in_word = written.word == (side_q ? 4'(BESIDE / U) : 4'(BELOW / U));
+            wire in_chunk = (side_q && !pool_q) ? c < 2 : written.chunk == 2'(c) || (PACK && c == 1 && out_size == SIZE_8);
+            wire [31:0] pixels = (side_q && !pool_q && c < 2) ? segment[BESIDE%U] : segment[BELOW%U];
             for (genvar h = 0; h < HALVES; h++) begin : half
                 localparam int unsigned BITS = 32 / HALVES;
-                wire fills = in_chunk && (!pool ? in_rows && in_word : half_word[h] && (side || written.half == 1'(h)));
+                wire fills = in_chunk && (!pool_q ? in_rows && in_word : half_word[h] && (side_q || written.half == 1'(h)));
                 wire clears = POOL && written.clear && in_eight && in_chunk;
-                wire enable = image_ready ? image_write && image_bank == 4'(b) : fills || clears;
+                wire pixels_in = !image_ready && (fills || clears);
+                wire image_in = image_ready && image_write && image_bank == 4'(b);
                 always_ff @(posedge clk) begin
-                    we[b][HALVES*c+h] <= rst_n && enable;
+                    x_we[b][HALVES*c+h] <= rst_n && pixels_in && !to_m;
+                    m_we[b][HALVES*c+h] <= rst_n && (image_in || (pixels_in && to_m));
                     if (clears && !fills && !image_ready) wdata[b][32*c+BITS*h+:BITS] <= '0;
                     else wdata[b][32*c+BITS*h+:BITS] <= image_ready ? image_data[32*c+BITS*h+:BITS] : pixels[BITS*h+:BITS];
                 end

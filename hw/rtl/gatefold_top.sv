@@ -1,8 +1,8 @@
 // The accelerator: registers, DMA and tile engine behind one AXI4-Lite slave and one AXI4 master.
 //
 // This is the top of every road: simulator, synthesis estimate, Vivado and the open tools read the same file
-// list. Nothing in it belongs to a vendor. The parameters are chosen per model and part by the compiler, which
-// also writes the memory images that the engine loads (relative names, so that a build folder may move).
+// list. Nothing in it belongs to a vendor. The parameters are chosen per model and part by the compiler; a
+// network comes through the DMA (engine_network.sv).
 // The host's view is described in hw/interface.json; what the bus may expect is said in axi_shell.sv.
 `default_nettype none
 
@@ -35,11 +35,28 @@ module gatefold_top #(
   parameter int unsigned POOL2         = 0,
   /// Maps are smaller than they are stored (1).
   parameter int unsigned MASK          = 0,
+  /// Channels of the widest gate's mask at most, a power of two (0: no gates), and decisions of all gates.
+  parameter int unsigned GATES         = 0,
+  parameter int unsigned DECISIONS     = 0,
+  /// Early exits (0: none).
+  parameter int unsigned EXITS         = 0,
+  /// Hidden units of the layer gates' LSTM (0: none).
+  parameter int unsigned HIDDEN        = 0,
+  /// Factors of squeeze-and-excitation at most, a power of two (0: none), and its hidden units.
+  parameter int unsigned FACTORS       = 0,
+  parameter int unsigned INNER         = 0,
+  /// Entries of the table of products of either.
+  parameter int unsigned PRODUCTS      = 2,
+  /// Kernels that each quarter of the lanes has of its own, for gates on 4x4 pixels (0: none).
+  parameter int unsigned PACK          = 0,
   /// Words of the weight, requantisation and vector weight memories.
   parameter int unsigned WEIGHT_DEPTH  = 4096,
   parameter int unsigned REQUANT_DEPTH = 512,
   parameter int unsigned FC_DEPTH      = 64,
-  /// Modes in the program, 1 to 255.
+  /// Biases of the vector unit, and its words of pooled sums, at least 2.
+  parameter int unsigned BIASES        = 10,
+  parameter int unsigned POOL_DEPTH    = 4,
+  /// Modes in the program at most, 1 to 255.
   parameter int unsigned MODES         = 5,
   /// Descriptors per mode, a power of two.
   parameter int unsigned LAYERS        = 16,
@@ -47,8 +64,10 @@ module gatefold_top #(
   parameter int unsigned CLASSES       = 10,
   /// Pixel pairs whose products are made in DSP blocks.
   parameter int unsigned MULT_DSP      = 0,
-  /// First 32 bits of the build's SHA-256.
-  parameter logic [31:0] BUILD_HASH    = 32'h0,
+  /// Products of the requantisers in DSP blocks, else in LUTs.
+  parameter bit          REQUANT_DSP   = 1,
+  /// First 32 bits of the engine's SHA-256, which network images name.
+  parameter logic [31:0] ENGINE_HASH    = 32'h0,
   /// Beats in the image buffer; a power of two, at least 32.
   parameter int unsigned READ_DEPTH    = 64
 ) (
@@ -111,10 +130,12 @@ module gatefold_top #(
   output logic        irq
 );
 
-  // The vector unit holds as many words of pooled sums as a class has words of weights.
-  localparam int unsigned POOL_WORDS = (FC_DEPTH + CLASSES - 1) / CLASSES;
-
   logic        engine_rst_n;
+  logic        network_done;
+  logic [7:0]  network_error;
+  logic [7:0]  network_modes;
+  engine_pkg::gate_host_t gate_host;
+  engine_pkg::exit_host_t exit_host;
   logic [63:0] frame_tdata;
   logic        frame_tvalid;
   logic        frame_tready;
@@ -123,9 +144,10 @@ module gatefold_top #(
   logic        record_tready;
 
   axi_shell #(
-    .BUILD_HASH(BUILD_HASH),
-    .MODES     (MODES),
+    .ENGINE_HASH(ENGINE_HASH),
     .CLASSES   (CLASSES),
+    .DECISIONS (DECISIONS),
+    .EXITS     (EXITS),
     .IMAGE_BEATS((PLANES * IMAGE_SIZE * IMAGE_SIZE / 8 + 15) / 16 * 16),
     .READ_DEPTH(READ_DEPTH)
   ) shell (
@@ -141,6 +163,11 @@ module gatefold_top #(
     .m_axi_arburst, .m_axi_arcache, .m_axi_arprot, .m_axi_arvalid, .m_axi_arready, .m_axi_rdata,
     .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready, .irq,
     .engine_rst_n,
+    .network_done,
+    .network_error,
+    .network_modes,
+    .gate_host,
+    .exit_host,
     .m_axis_tdata (frame_tdata),
     .m_axis_tvalid(frame_tvalid),
     .m_axis_tready(frame_tready),
@@ -166,17 +193,33 @@ module gatefold_top #(
     .TABLES       (TABLES != 0),
     .POOL2        (POOL2),
     .MASK         (MASK != 0),
+    .GATES        (GATES),
+    .DECISIONS    (DECISIONS),
+    .EXITS        (EXITS),
+    .HIDDEN       (HIDDEN),
+    .FACTORS      (FACTORS),
+    .INNER        (INNER),
+    .PRODUCTS     (PRODUCTS),
+    .PACK         (PACK),
     .WEIGHT_DEPTH (WEIGHT_DEPTH),
     .REQUANT_DEPTH(REQUANT_DEPTH),
     .FC_DEPTH     (FC_DEPTH),
-    .POOL_DEPTH   (POOL_WORDS < 2 ? 2 : POOL_WORDS),
+    .BIASES       (BIASES),
+    .POOL_DEPTH   (POOL_DEPTH),
     .MODES        (MODES),
     .LAYERS       (LAYERS),
     .CLASSES      (CLASSES),
-    .MULT_DSP     (MULT_DSP)
+    .MULT_DSP     (MULT_DSP),
+    .REQUANT_DSP  (REQUANT_DSP),
+    .ENGINE_HASH  (ENGINE_HASH)
   ) engine (
     .clk          (ap_clk),
     .rst_n        (engine_rst_n),
+    .network_done (network_done),
+    .network_error(network_error),
+    .network_modes(network_modes),
+    .gate_host    (gate_host),
+    .exit_host    (exit_host),
     .s_axis_tdata (frame_tdata),
     .s_axis_tvalid(frame_tvalid),
     .s_axis_tready(frame_tready),

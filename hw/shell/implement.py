@@ -1,6 +1,6 @@
 """Bitstream of a build: `python hw/shell/implement.py build/resnet8 --toolchain vivado|openxc7`.
 
-Takes the memory images and parameters of a deploy folder and adds `accelerator.bit` to it. Nothing of the project depends
+Takes the parameters of a deploy folder and adds `accelerator.bit` to it. Nothing of the project depends
 on this step; the tools come from elsewhere and are looked for on PATH.
 
 vivado   `vivado`; the block design of vivado.tcl. Also replaces accelerator.hwh.
@@ -30,7 +30,9 @@ from flow.build.deploy import BITSTREAM, HANDOFF, hardware, read
 from flow.build.steps import exclusive
 from flow.engine.top import NAME as TOP
 from flow.errors import GatefoldError
-from flow.kept import replace_folder
+from flow.synth.mapping import uses_dsp
+from flow.synth.timing import ENGINE, analyse, carried, routed
+from flow.synth.timing import TOP as NETLIST_TOP
 
 SHELL = Path(__file__).resolve().parent
 sys.path.insert(0, str(SHELL))
@@ -80,23 +82,22 @@ def installed():
     return "openxc7" if open_tools else None
 
 
-def lay_out(build, work, contents):
+def lay_out(work, contents):
     """What goes into the tools, in the folder of their work, so that a build meanwhile changes nothing of it.
 
     Returns:
-        (RTL files, folder of the memory images).
+        RTL files.
     """
-    replace_folder(work / "images", lambda part: shutil.copytree(build / "deploy" / "images", part, dirs_exist_ok=True))
-    _, sources = hardware(work, contents, work / "rtl")
-    return [*sources, work / "rtl" / f"{TOP}.sv"], work / "images"
+    _, sources = hardware(contents, work / "rtl")
+    return [*sources, work / "rtl" / f"{TOP}.sv"]
 
 
 def vivado(build, work, contents):
     """Bitstream and handoff through vivado.tcl."""
     tool = find("vivado", "install Vivado and put it on PATH, or use --toolchain openxc7")
-    sources, images = lay_out(build, work, contents)
+    sources = lay_out(work, contents)
     files = work / "files.txt"
-    files.write_text("".join(f"{file}\n" for file in [*sources, SHELL / "gatefold_block.v", *sorted(images.iterdir())]))
+    files.write_text("".join(f"{file}\n" for file in [*sources, SHELL / "gatefold_block.v"]))
     arguments = [files, contents["part"], contents["clock_mhz"], contents["board"], work]
     run([tool, "-mode", "batch", "-nojournal", "-source", SHELL / "vivado.tcl", "-tclargs", *arguments], work, "vivado.log")
     figures = reports.utilisation(report(work, "utilization.txt")) | reports.timing(report(work, "timing.txt"))
@@ -118,9 +119,9 @@ def openxc7(build, work, contents, until):
             raise GatefoldError(
                 f"prjxray's data base of {part} is not found; let PRJXRAY_DB_DIR name the folder that holds zynq7/."
             )
-    sources, images = lay_out(build, work, contents)
+    sources = lay_out(work, contents)
 
-    netlist, dsp = work / "netlist.json", contents["parameters"]["MULT_DSP"] > 0
+    netlist, dsp = work / "netlist.json", uses_dsp(contents["parameters"])
     job = work / "job.json"
     job.write_text(
         json.dumps(
@@ -131,8 +132,9 @@ def openxc7(build, work, contents, until):
             }
         )
     )
-    # $readmemh names are relative to the images.
-    run([sys.executable, SHELL / "synthesise.py", job], images, work / "yosys.log")
+    run([sys.executable, SHELL / "synthesise.py", job], work, work / "yosys.log")
+    timing = analyse(json.loads(netlist.read_text())["modules"][NETLIST_TOP], ENGINE)
+    print(f"gatefold: {carried(timing, contents['clock_mhz'])}")
     if until == "netlist":
         print(f"gatefold: {netlist}")
         return
@@ -141,13 +143,15 @@ def openxc7(build, work, contents, until):
     constraints.write_text("")  # the design has no pins
     if place[0] == "nextpnr-himbaechel":
         command = ["nextpnr-himbaechel", "--device", part, "--json", netlist, "-o", f"xdc={constraints}", "-o", f"fasm={fasm}"]
-        command += ["--router", "router2", "--freq", contents["clock_mhz"]]
+        # The heap placer does not end on this design.
+        command += ["--router", "router2", "--placer", "static"]
     else:
         chip = Path(os.environ.get("XILINX_CHIPDB", ""))
         if not chip.is_file():
             raise GatefoldError("nextpnr-xilinx needs its chip data base; let XILINX_CHIPDB name the file (xc7z020clg400.bin).")
         command = ["nextpnr-xilinx", "--chipdb", chip, "--xdc", constraints, "--json", netlist, "--fasm", fasm]
-    run(command, work, "nextpnr.log")
+    # A slower result is a result: both programs would call it a failure.
+    run([*command, "--freq", contents["clock_mhz"], "--timing-allow-fail"], work, "nextpnr.log")
     check_dsp(fasm.read_text())
     with (work / "accelerator.frames").open("w") as output:
         run([frames, "--part", part, "--db-root", database, fasm], work, "fasm2frames.log", output)
@@ -163,6 +167,15 @@ def openxc7(build, work, contents, until):
         work / BITSTREAM,
     ]
     run([bits, *arguments], work, "xc7frames2bit.log")
+    clock = routed((work / "nextpnr.log").read_text(errors="replace"))
+    if clock is None:
+        raise GatefoldError(f"{place[0]} names no clock after routing; look into {work / 'nextpnr.log'}.")
+    if clock < contents["clock_mhz"]:
+        raise GatefoldError(
+            f"{work / BITSTREAM} carries {clock:g} MHz, as {place[0]} estimates, not the {contents['clock_mhz']:g} MHz of the build; "
+            f"build for --clock {int(clock)} and implement that."
+        )
+    print(f"gatefold: after routing {place[0]} estimates {clock:g} MHz")
     deliver(build, contents, {BITSTREAM: work / BITSTREAM})
 
 

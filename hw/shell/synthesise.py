@@ -1,4 +1,4 @@
-"""The netlist of the whole accelerator by yosys: `python synthesise.py JOB.json`, in the folder of the memory images.
+"""The netlist of the whole accelerator by yosys: `python synthesise.py JOB.json`.
 
 One flat module, for nextpnr (implement.py) and for the timing estimate (flow/synth/timing.py). The job names `sources`, `dsp`
 (allow DSP blocks) and `netlist`, the JSON file; what it holds goes into a text file beside it. The top is zynq_top. Cells carry

@@ -3,7 +3,7 @@
 #
 #   vivado -mode batch -source hw/shell/vivado.tcl -tclargs FILES PART CLOCK_MHZ BOARD OUT
 #
-# FILES names one file per line: SystemVerilog and Verilog sources (packages first) and memory images (*.mem).
+# FILES names one file per line: SystemVerilog and Verilog sources (packages first).
 # The block design is the Zynq's processing system, the accelerator as gatefold_0, and the interconnects between
 # them: M_AXI_GP0 to the registers at 0x43C0_0000, the DMA to S_AXI_HP0, the interrupt to IRQF2P[0].
 # BOARD is pynq-z1, pynq-z2 or zedboard; presets.tcl has its memory and pins, so that no board files are needed.
@@ -26,9 +26,7 @@ file delete -force $out/accelerator.bit
 create_project -force -part $part accelerator $out/project
 set channel [open $list_file]
 foreach file [split [string trim [read $channel]] "\n"] {
-    if {[file extension $file] eq ".mem"} {
-        read_mem $file
-    } elseif {[file extension $file] eq ".sv"} {
+    if {[file extension $file] eq ".sv"} {
         read_verilog -sv $file
     } else {
         read_verilog $file

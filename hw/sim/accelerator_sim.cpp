@@ -2,8 +2,6 @@
 
 #include "accelerator_sim.h"
 
-#include <unistd.h>
-
 #include <deque>
 
 #include "Vgatefold_top.h"
@@ -21,20 +19,6 @@ constexpr unsigned ACCEPTED = 8;       // bursts under way, of each kind
 constexpr unsigned WRITE_BUFFER = 64;  // beats taken before their burst is complete
 constexpr unsigned PATIENCE = 100000;  // cycles that a register access may take
 constexpr uint64_t HALF_PERIOD = 5000;  // picoseconds: 100 MHz
-
-class WorkingDirectory {
-public:
-    explicit WorkingDirectory(const char *folder) {
-        if (!getcwd(before_, sizeof before_)) throw std::runtime_error("the working directory is unknown");
-        if (chdir(folder)) throw std::runtime_error(std::string("cannot enter the image folder ") + folder);
-    }
-    ~WorkingDirectory() {
-        if (chdir(before_)) std::fprintf(stderr, "gatefold: cannot return to %s\n", before_);
-    }
-
-private:
-    char before_[4096];
-};
 
 struct Region {
     uint8_t *host;
@@ -59,11 +43,10 @@ struct gf_accelerator : Simulation<Vgatefold_top> {
     uint64_t cycles = 0;
     bool hang = false;
 
-    gf_accelerator(const char *image_dir, int seed) : Simulation("accelerator", seed != 0, seed) {
-        WorkingDirectory inside(image_dir);
+    explicit gf_accelerator(int seed) : Simulation("accelerator", seed != 0, seed) {
         guarded([this] {
             top->ap_rst_n = 0;
-            for (int i = 0; i < 16; ++i) cycle();  // the first evaluation loads the memory images
+            for (int i = 0; i < 16; ++i) cycle();
             top->ap_rst_n = 1;
             cycle();
             return 0;
@@ -264,9 +247,9 @@ GF_PUBLIC int gf_image_size(void) { return IMAGE_SIZE; }
 
 GF_PUBLIC int gf_image_planes(void) { return PLANES; }
 
-GF_PUBLIC gf_accelerator *gf_create(const char *image_dir, int seed) {
+GF_PUBLIC gf_accelerator *gf_create(int seed) {
     try {
-        return new gf_accelerator(image_dir, seed);
+        return new gf_accelerator(seed);
     } catch (const std::exception &problem) {
         failure = problem.what();
         return nullptr;

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /// Version of this interface.
-#define GF_ABI 3
+#define GF_ABI 4
 /// Cycles from a read address to its first beat, and from the last write beat to its response.
 #define GF_LATENCY 24
 
@@ -31,10 +31,9 @@ int gf_abi(void);
 int gf_image_size(void);
 int gf_image_planes(void);
 
-/// A new accelerator, out of reset. Memory images (*.mem) are looked up in `image_dir`: the process's working
-/// directory is changed while they are loaded, and back. Registers and memories without an image power up as zeros, or
-/// with a `seed` other than 0 as random values. Returns NULL on failure; gf_failure says why.
-gf_accelerator *gf_create(const char *image_dir, int seed);
+/// A new accelerator, out of reset. Registers and memories power up as zeros, or with a `seed` other than 0 as random
+/// values. Returns NULL on failure; gf_failure says why.
+gf_accelerator *gf_create(int seed);
 
 /// Why the last gf_create of this thread failed, or the design stopped (-3 below).
 const char *gf_failure(void);

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +41,17 @@ def build(tmp_path_factory):
     folder = build_root() / "test" / "board"
     assert main(["build", "resnet8", "--untrained", "--output", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """(file, uint8 [N, 32, 32, 3]) of random pictures."""
+    from equipped import IMAGES
+
+    images = np.random.default_rng(11).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
+    path = tmp_path_factory.mktemp("pictures") / "x.npy"
+    np.save(path, images)
+    return path, images
 
 
 @pytest.fixture(scope="session")

@@ -35,8 +35,7 @@ DEPLOY_FILES = [
     "accelerator.hwh",
     "accelerator.so",
     "samples.npz",
-    "images/program.mem",
-    "images/weights_0.mem",
+    "network.bin",
 ]
 ARRAYS = ["stored.npz", "compressed.npz", "bare.npy"]
 PICTURES = ["x.png", "x.jpg", "x.bmp", "x.ppm", "x.webp"]

@@ -2,10 +2,15 @@
 
 import json
 import shutil
+import zlib
 
+import numpy as np
 import pytest
 
+from board.description import FORMAT
 from tests.board.conftest import seal
+
+FULL = {"name": "full", "index": 0, "gates": False, "group_counts": {}, "cycles_model": 9, "exits": []}
 
 
 def edit(file, **changes):
@@ -32,12 +37,7 @@ FILES = (
     "accelerator.so",
     "interface.json",
     "samples.npz",
-    "images/program.mem",
-    "images/requant.mem",
-    "images/fc_bias.mem",
-    "images/fc_weights.mem",
-    "images/weights_0.mem",
-    "images/weights_3.mem",
+    "network.bin",
 )
 
 
@@ -57,20 +57,42 @@ def test_a_damaged_file_is_named(deploy, program, name, damage):
 def test_every_file_of_the_build_is_in_the_sweep(deploy):
     listed = set(json.loads((deploy / "modes.json").read_text())["files"])
     assert listed == {path.relative_to(deploy).as_posix() for path in deploy.rglob("*") if path.is_file()} - {"modes.json"}
-    assert set(FILES) <= listed and listed - set(FILES) == {"images/weights_1.mem", "images/weights_2.mem"}
+    assert listed == set(FILES)
 
 
-def test_memory_image_of_another_build(deploy, program):
+def test_network_of_another_build(deploy, program):
     """One of the same shape, which the hardware would load without a word."""
-    image = deploy / "images" / "weights_0.mem"
-    lines = image.read_text().splitlines()
-    image.write_text("\n".join(lines[::-1]) + "\n")
-    program.refuse("--board-dir", deploy, saying="weights_0.mem is damaged or of another build")
+    path = deploy / "network.bin"
+    words = np.fromfile(path, "<u8")
+    words[17:1000] = words[17:1000][::-1]
+    words[2] = words[2] & 0xFFFFFFFF | zlib.crc32(words[16:].tobytes()) << 32
+    words.tofile(path)
+    program.refuse("--board-dir", deploy, saying="network.bin is damaged or of another build")
 
 
-def test_a_memory_image_too_many(deploy, program):
-    shutil.copy(deploy / "images" / "weights_3.mem", deploy / "images" / "weights_4.mem")
-    program.refuse("--board-dir", deploy, saying="images/weights_4.mem is no file of this build; remove it")
+NETWORKS = {
+    "another file": (lambda image: b"nothing", "network.bin is no network image"),
+    "empty": (lambda image: b"", "network.bin is no network image"),
+    "cut": (lambda image: image[:-128], "bytes and says"),
+    "cut within a burst": (lambda image: image[:-64], "network.bin is no network image"),
+    "of another engine": (lambda image: image[:16] + b"abcd" + image[20:], "is for engine 64636261, and this one is"),
+    "of another format": (lambda image: image[:8] + b"\2" + image[9:], "refused the network with bad_network"),
+    "beyond a memory": (lambda image: image[:130] + b"\1" + image[131:], "refused the network with"),
+    "a bit flipped": (
+        lambda image: image[:999] + bytes([image[999] ^ 4]) + image[1000:],
+        "refused the network with damaged_network",
+    ),
+    "its end flipped": (lambda image: image[:-1] + bytes([image[-1] ^ 4]), "refused the network with damaged_network"),
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_network_that_the_digests_vouch_for(deploy, program, kind):
+    """By the board program, or by the hardware's own guards, and nothing runs."""
+    change, saying = NETWORKS[kind]
+    (deploy / "network.bin").write_bytes(change((deploy / "network.bin").read_bytes()))
+    seal(deploy)
+    program.refuse("--board-dir", deploy, saying=saying)
 
 
 def test_a_bitstream_may_lie_beside_the_build(deploy, program):
@@ -91,7 +113,8 @@ def test_an_edited_description(deploy, program, changes):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, '{"format": 3}', '{"format": 9' + "9" * 9999 + "}", "{}"]
+    "text",
+    ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, f'{{"format": {FORMAT}}}', '{"format": 9' + "9" * 9999 + "}", "{}"],
 )
 def test_a_description_that_is_none(deploy, program, text):
     (deploy / "modes.json").write_text(text)
@@ -128,12 +151,25 @@ def test_a_clock_that_the_board_cannot_give(deploy, program):
         ({"model": ""}, "model is ''"),
         ({"model": "a\nb"}, "model is"),
         ({"board": 3}, "board is 3"),
-        ({"build_hash": "xyz"}, "build_hash is 'xyz'"),
+        ({"engine_hash": "xyz"}, "engine_hash is 'xyz'"),
         ({"classes": []}, "classes is no list of names"),
         ({"classes": ["\ud800"]}, "classes is no list of names"),
         ({"modes": {}}, "modes is no list of modes"),
         ({"modes": [{"name": "full", "index": 1}]}, "the index of mode full is 1, not 0"),
-        ({"modes": [{"name": "full", "index": 0}, {"name": "full", "index": 1}]}, "mode 1 has no name of its own"),
+        ({"modes": [{**FULL, "gates": 0}]}, "mode full does not say whether gates run in it"),
+        ({"modes": [{**FULL, "group_counts": {"stem": 0}}]}, "the group counts of mode full are none"),
+        ({"modes": [FULL]}, "mode full lacks group counts"),
+        ({"modes": [{**FULL, "cycles_model": 0}]}, "a frame of mode full takes 0 cycles"),
+        ({"modes": [{**FULL, "exits": None}]}, "mode full does not list its exits"),
+        ({"modes": [{**FULL, "exits": [{"cycles_model": 3}]}]}, "an exit of mode full is {'cycles_model': 3}"),
+        ({"exits": None}, "exits is no list of them"),
+        ({"exits": [{"name": "a", "logit_scale": 0}]}, "an exit is {'name': 'a', 'logit_scale': 0}"),
+        ({"exits": [{"name": "a", "logit_scale": 1.0}]}, "mode full has 0 exits, not 1"),
+        ({"gates": None}, "gates and layers are no lists"),
+        ({"gates": [{"name": "a", "count": 0, "layer": False}]}, "a gate is"),
+        ({"layers": [{"name": "stem"}]}, "a layer is"),
+        ({"parameters": None}, "parameters says nothing of the engine"),
+        ({"modes": [FULL, {**FULL, "index": 1}]}, "mode 1 has no name of its own"),
         ({"modes": [{"name": "full", "index": 0, "accuracy": 87}]}, "the accuracy of mode full is 87"),
         ({"files": {}}, "does not list the files"),
     ],
@@ -153,7 +189,23 @@ def test_files_outside_the_folder(deploy, program, name):
 
 def test_a_folder_of_another_format(deploy, program):
     edit(deploy / "modes.json", format=1)
-    program.refuse("--board-dir", deploy, saying="has format 1, this program reads 3; build again")
+    program.refuse(
+        "--board-dir", deploy, saying=f"another version of gatefold (its format is 1, this program reads {FORMAT}); build again"
+    )
+
+
+@pytest.mark.parametrize("key", ["class_order", "image", "classes", "engine_hash", "modes", "registers"])
+def test_a_folder_that_says_less_and_is_whole(deploy, program, key):
+    """What an older or newer version wrote is not called damaged."""
+    contents = json.loads((deploy / "modes.json").read_text())
+    if key != "registers":
+        del contents[key]
+        (deploy / "modes.json").write_text(json.dumps(contents))
+        seal(deploy)
+    else:
+        edit(deploy / "interface.json", registers={})
+        seal(deploy)
+    program.refuse("--board-dir", deploy, saying="was made by another version of gatefold (")
 
 
 def test_an_interface_of_another_version(deploy, program):
@@ -170,13 +222,13 @@ def test_an_interface_that_lacks_something(deploy, program, key):
 
 
 def test_hardware_of_another_build(deploy, program):
-    seal(deploy, build_hash="0" * 64)
-    program.refuse("--board-dir", deploy, saying="mixes two builds: the hardware's build_hash")
+    seal(deploy, engine_hash="0" * 64)
+    program.refuse("--board-dir", deploy, saying="mixes two builds: the hardware's engine_hash")
 
 
 def test_hardware_with_other_classes(deploy, program):
     seal(deploy, classes=["a", "b"])
-    program.refuse("--board-dir", deploy, saying="mixes two builds: the hardware has 5 modes and 10 classes")
+    program.refuse("--board-dir", deploy, saying="mixes two builds: the hardware has 10 classes, its files 2")
 
 
 @pytest.mark.parametrize(
@@ -186,8 +238,6 @@ def test_hardware_with_other_classes(deploy, program):
         ("accelerator.hwh", b"", "is no readable bitstream with its .hwh"),
         ("accelerator.hwh", bytes(range(256)), "is no readable bitstream with its .hwh"),
         ("accelerator.hwh", b"<EDKSYSTEM/>", "build again"),
-        ("images/program.mem", b"xyz\n", "does not start"),
-        ("images/program.mem", None, "does not start"),
         ("samples.npz", b"nothing", "is no readable array file"),
     ],
 )
@@ -244,3 +294,24 @@ def test_the_build_folder_of_the_environment(build, deploy, board, tmp_path):
     ):
         done = board(*arguments, env={**os.environ, "GATEFOLD_BUILD": str(name)})
         assert done.returncode == 2 and saying in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_group_counts_that_do_not_divide_a_layer(deploy, program):
+    contents = json.loads((deploy / "modes.json").read_text())
+    contents["modes"][2]["group_counts"]["stage3.block1.conv2"] = 3
+    seal(deploy, modes=contents["modes"])
+    program.refuse("--board-dir", deploy, saying="layer stage3.block1.conv2 has no 3 groups")
+
+
+def test_branches_of_exits_that_are_not_there(deploy, program):
+    contents = json.loads((deploy / "modes.json").read_text())
+    contents["layers"][3]["exit"] = "nowhere"
+    seal(deploy, layers=contents["layers"])
+    program.refuse("--board-dir", deploy, saying="layers and exits do not fit")
+
+
+def test_a_tile_without_outputs(deploy, program):
+    contents = json.loads((deploy / "modes.json").read_text())
+    contents["layers"][1]["per_tile"] = 0
+    seal(deploy, layers=contents["layers"])
+    program.refuse("--board-dir", deploy, saying=f"layer '{contents['layers'][1]['name']}' is not whole")

@@ -17,6 +17,7 @@ registers = accelerator._overlay.gatefold_0
 offset = {name: int(entry["offset"], 16) for name, entry in deploy.interface["registers"].items()}
 images = np.zeros((2, 32, 32, 3), np.uint8)
 modes = deploy.mode_sequence("1/16", 2)
+LOADED = 8  # of the status
 """
 
 
@@ -103,11 +104,11 @@ try:
     accelerator.run(images, modes, timeout=0.1)
 except BoardError:
     pass
-assert registers.read(offset["status"]) == 1
+assert registers.read(offset["status"]) == LOADED | 1
 device.accelerator.hang(False)
 for _ in range(20):
     status = registers.read(offset["status"])
-assert (status, registers.read(offset["frames_done"])) == (0, 0), status
+assert (status, registers.read(offset["frames_done"])) == (LOADED, 0), status
 """)
 
 
@@ -156,6 +157,88 @@ assert (accelerator.run(images, modes).logits == right.logits).all()
 """)
 
 
+def test_batches_in_turn(check):
+    """Each is made ready while the one before it runs, in the buffers of two, and gives what it gives alone."""
+    check("""
+from board.driver import Order
+pictures = np.random.default_rng(3).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+sizes = [8, 8, 8, 8, 5, 3]
+names = ["full", "1/16", "1/4", "1/2", "1/8"]
+busy, told, addresses = [], [], set()
+def batches():
+    at = 0
+    for size in sizes:
+        yield pictures[at : at + size]
+        at += size
+def orders(frames):
+    addresses.add(registers.read(offset["source"]))
+    told.append(frames)
+    return Order(deploy.mode_sequence(names[len(told) % 5], frames))
+prepare = accelerator._prepare
+def prepared(pixels, slot):
+    busy.append(registers.read(offset["status"]) & 1)
+    return prepare(pixels, slot)
+accelerator._prepare = prepared
+memories = lambda: len(device._memories)
+before, found = memories(), []
+for batch in accelerator.stream(batches(), orders):
+    found.append(batch)
+    assert memories() <= before + 6
+accelerator._prepare = prepare
+assert busy == [0, 1, 1, 1, 1, 1] and told == sizes and len(addresses - {0}) == 2
+at = 0
+for number, (batch, size) in enumerate(zip(found, sizes)):
+    alone = accelerator.run(pictures[at : at + size], deploy.mode_sequence(names[(number + 1) % 5], size))
+    assert (batch.logits == alone.logits).all() and (batch.frame_cycles == alone.frame_cycles).all()
+    at += size
+""")
+
+
+def test_a_stream_that_ends_early(check):
+    """By its reader, by its source, by an order that does not fit, and by memory that does not answer: the next batch is its own."""
+    check("""
+from board.driver import Order
+right = accelerator.run(images, modes)
+full = deploy.mode_sequence("full", 40)
+images, few = np.zeros((40, 32, 32, 3), np.uint8), images
+order = lambda frames: Order(full)  # long enough to be under way when the stream ends
+def good():
+    batch = accelerator.run(few, modes)
+    assert (batch.logits == right.logits).all() and (batch.frame_cycles == right.frame_cycles).all()
+stream = accelerator.stream([images] * 5, order)
+next(stream)
+assert registers.read(offset["status"]) & 1
+stream.close()
+good()
+def broken():
+    yield images
+    raise ValueError("no more")
+for batches, orders, problem in (
+    (broken(), order, ValueError),
+    ([images, images[:1]], order, BoardError),
+    ([images, images[..., :2]], order, BoardError),
+    ([images, images], iter([Order(full), Order([])]).__next__, BoardError),
+):
+    call = orders if orders is order else lambda frames: orders()
+    try:
+        list(accelerator.stream(batches, call))
+        raise SystemExit("no error")
+    except problem:
+        good()
+stream = accelerator.stream([images] * 5, order, timeout=0.1)
+next(stream)
+device.accelerator.hang()
+try:
+    list(stream)
+    raise SystemExit("no error")
+except BoardError as error:
+    assert "gave no result" in str(error), error
+device.accelerator.hang(False)
+good()
+assert list(accelerator.stream([], order)) == []
+""")
+
+
 def test_an_interrupt_ends_the_batch(check):
     check("""
 from board import driver
@@ -172,7 +255,7 @@ try:
 except KeyboardInterrupt:
     pass
 driver.time.sleep = sleep
-assert registers.read(offset["status"]) == 0 and registers.read(offset["frames_done"]) < 64 and not driver._given_up
+assert registers.read(offset["status"]) == LOADED and registers.read(offset["frames_done"]) < 64 and not driver._given_up
 assert (accelerator.run(images, modes).logits == right.logits).all()
 """)
 
@@ -258,22 +341,25 @@ except BoardError as error:
 
 def test_a_broken_contract_of_the_hardware_is_told(check):
     check("""
-import pathlib, shutil, tempfile
-folder = pathlib.Path(tempfile.mkdtemp())
-shutil.copytree(deploy.folder / "images", folder, dirs_exist_ok=True)
+import json, zlib
+size = json.loads((deploy.folder / "modes.json").read_text())["parameters"]
+network = np.fromfile(deploy.folder / "network.bin", "<u8")
+(at,) = np.flatnonzero(network == (size["MODES"] * size["LAYERS"] << 32 | 8)) + 1  # the program's first word
 widths = [(name, width) for name, width in deploy.interface["descriptor"]]
 low = {name: sum(width for _, width in widths[:place]) for place, (name, _) in enumerate(widths)}
-words = (folder / "program.mem").read_text().split()
-first = int(words[0], 16)
+first = sum(int(network[at + part]) << 64 * part for part in range(3))
 source = first >> low["src_base"] & 255  # the image: the first layer's result goes over it
 first = first & ~(255 << low["dst_base"]) | 1 << low["dst"] | source << low["dst_base"]
-(folder / "program.mem").write_text("\\n".join([f"{first:032x}", *words[1:]]) + "\\n")
-hardware = board.simulated.VerilatedAccelerator(deploy.folder / "accelerator.so", folder)
-memory = np.zeros(1 << 16, np.uint8)
+network[at : at + 3] = [first >> 64 * part & (1 << 64) - 1 for part in range(3)]
+network[2] = int(network[2]) & 0xFFFFFFFF | zlib.crc32(network[16:].tobytes()) << 32
+hardware = board.simulated.VerilatedAccelerator(deploy.folder / "accelerator.so")
+memory = np.zeros(1 << 20, np.uint8)
+memory[: network.nbytes] = network.view(np.uint8)
 hardware.map_memory(memory.ctypes.data, 0x1000_0000, memory.nbytes)
-for name, value in (("source", 0x1000_0000), ("destination", 0x1000_8000), ("frames", 1), ("control", 1)):
-    hardware.write(offset[name], value)
-hardware.advance(100_000)
+for frames, control in ((network.nbytes // 128, 8), (1, 1)):
+    for name, value in (("source", 0x1000_0000), ("destination", 0x1000_8000), ("frames", frames), ("control", control)):
+        hardware.write(offset[name], value)
+    hardware.advance(100_000)
 try:
     hardware.read(offset["status"])
     raise SystemExit("no error")

@@ -36,30 +36,30 @@ SEARCH = (
     "--test-images 0 --json --output"
 )
 WEIGHTS = ["weights.safetensors", "weights.json"]
-# Command: its arguments, the files that it reads, and how many damages are tried.
+# Command: its arguments, the files that it reads, and how many damages are tried in the quick test; the slow one has twice as many.
 COMMANDS = {
     "evaluate": (
         "evaluate resnet8 --checkpoint weights.safetensors --data own.npz --mode full --json --threads 1",
         [*WEIGHTS, "own.npz"],
-        40,
+        20,
     ),
     "train": (
         f"{TRAIN} 1 --output new --set backbone=plain.safetensors",
         ["own.npz", "names.txt", "plain.safetensors", "plain.json"],
-        20,
+        10,
     ),
-    "train --resume": (f"{TRAIN} 2 --output run --resume", ["run/checkpoint.pt"], 12),
-    "train --seeds": (f"{TRAIN} 1 --output seeds --seeds 1", ["seeds/seed-1/record.json", "seeds/seed-1/checkpoint.pt"], 12),
-    "search": (f"{SEARCH} new", ["plain.safetensors", "plain.json", "own.npz"], 10),
-    "search --resume": (f"{SEARCH} search --resume", ["search/progress.json"], 15),
-    "search --by": (f"{SEARCH} new --by table.json", ["table.json"], 15),
+    "train --resume": (f"{TRAIN} 2 --output run --resume", ["run/checkpoint.pt"], 6),
+    "train --seeds": (f"{TRAIN} 1 --output seeds --seeds 1", ["seeds/seed-1/record.json", "seeds/seed-1/checkpoint.pt"], 6),
+    "search": (f"{SEARCH} new", ["plain.safetensors", "plain.json", "own.npz"], 6),
+    "search --resume": (f"{SEARCH} search --resume", ["search/progress.json"], 8),
+    "search --by": (f"{SEARCH} new --by table.json", ["table.json"], 8),
     "profile": ("profile resnet8 --checkpoint weights.safetensors --repeats 1 --threads 1 --json", WEIGHTS, 10),
     "report": (
         "report resnet8 --checkpoint weights.safetensors --data own.npz --images 2 --no-synthesis --pictures new --json",
         [*WEIGHTS, "own.npz"],
         10,
     ),
-    "build": ("build resnet8 --checkpoint weights.safetensors --output new", WEIGHTS, 25),
+    "build": ("build resnet8 --checkpoint weights.safetensors --output new", WEIGHTS, 15),
 }
 # What somebody has written by hand: another word is another input.
 WORDS = ["names.txt", "table.json"]
@@ -156,8 +156,12 @@ def damages_of(name):
     return st.one_of(damages(), json_damages()) if name.endswith(".json") else damages()
 
 
+TIMES = pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+
+
+@TIMES
 @pytest.mark.parametrize("command", COMMANDS)
-def test_damage_is_harmless_or_told(command, run, record_property):
+def test_damage_is_harmless_or_told(command, times, run, record_property):
     _, names, inputs = COMMANDS[command]
     right = result(command, *run(command)[:3])
 
@@ -166,7 +170,7 @@ def test_damage_is_harmless_or_told(command, run, record_property):
         assert is_told(*seen) or seen[0] == 0 and name in WORDS or result(command, *seen[:3]) == right, (name, damage, seen)
 
     damaged = st.sampled_from(names).flatmap(lambda name: st.tuples(st.just(name), damages_of(name)))
-    sweep(lambda damaged: check(*damaged), inputs, record_property, damaged=damaged)
+    sweep(lambda damaged: check(*damaged), times * inputs, record_property, damaged=damaged)
 
 
 RECORDS = {
@@ -177,8 +181,9 @@ RECORDS = {
 }
 
 
+@TIMES
 @pytest.mark.parametrize("name", RECORDS)
-def test_other_records_with_a_digest_of_their_own(name, run, record_property):
+def test_other_records_with_a_digest_of_their_own(name, times, run, record_property):
     """Somebody edits a record and renews its digest: it may mean something else then, but is never a traceback."""
 
     def renewed(value):
@@ -188,7 +193,7 @@ def test_other_records_with_a_digest_of_their_own(name, run, record_property):
         seen = run(command, name, damage)
         assert seen[0] == 0 or is_told(*seen) or seen[2].startswith(BUILT), (damage, seen)
 
-    sweep(check, 15, record_property, command=st.sampled_from(RECORDS[name]), damage=json_damages(renewed))
+    sweep(check, 8 * times, record_property, command=st.sampled_from(RECORDS[name]), damage=json_damages(renewed))
 
 
 def plain(value):

@@ -5,8 +5,8 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from flow.nn.gates.acs import AcsGate
-from flow.nn.gates.decision import decide
-from flow.nn.gates.gating import BlockShape, Decision, Gates, rename
+from flow.nn.gates.decision import Judge
+from flow.nn.gates.gating import BlockGates, BlockShape, Decision, Gates, rename
 from flow.nn.gates.skipnet import FFGate1, FFGate2
 from flow.nn.gates.uses import gate_uses
 from flow.nn.spec import LayerSpec
@@ -33,16 +33,20 @@ class AcsGates(Gates):
             specs += rename(self.conv2[block.key].layers(block.size), f"conv2.{block.key}", f"{block.name}.conv1")
         return specs
 
-    def before_block(self, name: str, x: Tensor, soft: bool, state: dict) -> Decision:
+    def of_block(self, name: str) -> BlockGates:
+        key = self.blocks[name].key
+        return BlockGates(conv1=f"conv1.{key}", conv2=f"conv2.{key}")
+
+    def before_block(self, name: str, x: Tensor, judge: Judge, state: dict) -> Decision:
         key = self.blocks[name].key
         gate = self.conv1[key]
-        return Decision(conv1=decide(gate(x), soft, self.threshold), uses=gate_uses(gate, f"conv1.{key}", x))
+        return Decision(conv1=judge(f"conv1.{key}", x), uses=gate_uses(gate, f"conv1.{key}", x))
 
-    def before_conv2(self, name: str, x: Tensor, soft: bool, decision: Decision) -> Decision:
+    def before_conv2(self, name: str, x: Tensor, judge: Judge, decision: Decision) -> Decision:
         key = self.blocks[name].key
         gate = self.conv2[key]
         uses = gate_uses(gate, f"conv2.{key}", x, inputs=decision.conv1)
-        return replace(decision, conv2=decide(gate(x), soft, self.threshold), uses=uses)
+        return replace(decision, conv2=judge(f"conv2.{key}", x), uses=uses)
 
 
 class FeedForwardGates(Gates):
@@ -63,7 +67,10 @@ class FeedForwardGates(Gates):
             specs += rename(self.layer[block.key].layers(block.in_size), f"layer.{block.key}", block.source)
         return specs
 
-    def before_block(self, name: str, x: Tensor, soft: bool, state: dict) -> Decision:
+    def of_block(self, name: str) -> BlockGates:
+        return BlockGates(layer=f"layer.{self.blocks[name].key}")
+
+    def before_block(self, name: str, x: Tensor, judge: Judge, state: dict) -> Decision:
         key = self.blocks[name].key
         gate = self.layer[key]
-        return Decision(decide(gate(x), soft, self.threshold), uses=gate_uses(gate, f"layer.{key}", x))
+        return Decision(judge(f"layer.{key}", x)[:, 0], uses=gate_uses(gate, f"layer.{key}", x))

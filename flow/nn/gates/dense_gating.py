@@ -98,7 +98,7 @@ class DenseGates(nn.Module):
             decision.uses += [Use(f"recurrent.{step}") for step in self.recurrent.steps(shape.channels)]
         if shape.key in self.layer:
             gate = self.layer[shape.key]
-            decision.executed = decide(gate(x), soft, self.threshold)
+            decision.executed = decide(gate(x)[:, 0], soft, self.threshold)
             decision.uses += gate_uses(gate, f"layer.{shape.key}", x, inputs=active)
         if shape.key in self.channel:
             gate = self.channel[shape.key]

@@ -1,12 +1,14 @@
 """Gates of a whole network: what the network asks them, and MGL2S of DDI as one answer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
 from flow.nn.gates.channel import ChannelGate
-from flow.nn.gates.decision import decide
+from flow.nn.gates.decision import Judge
 from flow.nn.gates.recurrent import LayerGate
+from flow.nn.gates.unit import ConvGate
 from flow.nn.gates.uses import gate_uses
 from flow.nn.spec import LayerSpec
 from flow.nn.trace import Use
@@ -53,6 +55,19 @@ class Decision:
     uses: list[Use] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class BlockGates:
+    """Which gates decide for a block, by their names among the network's gates; None: none does.
+
+    Attributes:
+        layer: on the whole block; of one that all blocks share, "layer" and the block's key. conv1, conv2: on the output channels of its convolutions.
+    """
+
+    layer: str | None = None
+    conv1: str | None = None
+    conv2: str | None = None
+
+
 class Gates(nn.Module):
     """Gates of all blocks. The network asks once before a block, and once more between its convolutions.
 
@@ -72,17 +87,21 @@ class Gates(nn.Module):
         """All gates' layers, named relative to this module."""
         raise NotImplementedError
 
-    def before_block(self, name: str, x: Tensor, soft: bool, state: dict) -> Decision:
+    def of_block(self, name: str) -> BlockGates:
+        """The gates of a block."""
+        raise NotImplementedError
+
+    def before_block(self, name: str, x: Tensor, judge: Judge, state: dict) -> Decision:
         """Decide for a block.
 
         Args:
             name: of the block; x: the map it reads.
-            soft: decide by probabilities, or by their thresholds.
+            judge: how.
             state: empty at the start of a batch; kept between its blocks for the gates to remember in.
         """
         raise NotImplementedError
 
-    def before_conv2(self, name: str, x: Tensor, soft: bool, decision: Decision) -> Decision:
+    def before_conv2(self, name: str, x: Tensor, judge: Judge, decision: Decision) -> Decision:
         """Decide once more when the first convolution has made the map x (before the shuffle)."""
         return replace(decision, uses=[])
 
@@ -100,17 +119,21 @@ def rename(specs: list[LayerSpec], prefix: str, source: str | None = None) -> li
 class MGL2S(Gates):
     """Multi-grained learning to skip (DDI, section III-A1): one recurrent gate for layers, one gate per block for channels.
 
-    The k-vector of a block's channel gate masks the outputs of both its convolutions (docs/decisions/004).
+    The k-vector of a block's channel gate masks the outputs of both its convolutions (docs/decisions/004). Coarse to fine: in
+    inference the channels of a skipped block are not decided, they are 0.
 
     Args:
         blocks: see ``Gates``.
         layer, channel: which gates there are. The layer gate alone is EnergyNet's.
+        kind: class of the channel gates.
     """
 
-    def __init__(self, blocks: list[BlockShape], layer: bool = True, channel: bool = True):
+    def __init__(
+        self, blocks: list[BlockShape], layer: bool = True, channel: bool = True, kind: Callable[[int, int], ConvGate] = ChannelGate
+    ):
         super().__init__(blocks)
         self.layer = LayerGate([block.in_channels for block in blocks]) if layer else None
-        gates = {block.key: ChannelGate(block.in_channels, block.channels) for block in blocks} if channel else {}
+        gates = {block.key: kind(block.in_channels, block.channels) for block in blocks} if channel else {}
         self.channel = nn.ModuleDict(gates)
 
     def layers(self) -> list[LayerSpec]:
@@ -121,24 +144,18 @@ class MGL2S(Gates):
                 specs += rename(self.channel[block.key].layers(block.in_size), f"channel.{block.key}", block.source)
         return specs
 
-    def before_block(self, name: str, x: Tensor, soft: bool, state: dict) -> Decision:
+    def of_block(self, name: str) -> BlockGates:
+        key = self.blocks[name].key
+        channel = f"channel.{key}" if key in self.channel else None
+        return BlockGates(None if self.layer is None else f"layer.{key}", channel, channel)
+
+    def before_block(self, name: str, x: Tensor, judge: Judge, state: dict) -> Decision:
         decision = Decision()
         if self.layer is not None:
-            p, state["lstm"] = self.layer(x, state.get("lstm"))
-            decision.executed = decide(p, soft, self.threshold)
+            decision.executed, state["lstm"] = judge.recurrent("layer", self.blocks[name].key, x, state.get("lstm"))
             decision.uses += [Use(f"layer.{step}") for step in self.layer.steps(x.shape[1])]
         key = self.blocks[name].key
         if key in self.channel:
-            decision.conv1 = decision.conv2 = self._channels(self.channel[key], x, soft, decision.executed)
+            decision.conv1 = decision.conv2 = judge(f"channel.{key}", x, decision.executed)
             decision.uses += gate_uses(self.channel[key], f"channel.{key}", x, decision.executed)
         return decision
-
-    def _channels(self, gate: ChannelGate, x: Tensor, soft: bool, executed: Tensor | None) -> Tensor:
-        """Coarse to fine: in inference the channels of a skipped block are not decided, they are 0."""
-        if self.training or executed is None:
-            return decide(gate(x), soft, self.threshold)
-        runs = executed > 0
-        channels = x.new_zeros(x.shape[0], gate.linear.out_features)
-        if runs.any():
-            channels[runs] = decide(gate(x[runs]), soft, self.threshold)
-        return channels

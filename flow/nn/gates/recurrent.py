@@ -4,7 +4,8 @@ Fig. 2a)."""
 import torch
 from torch import Tensor, nn
 
-from flow.nn.gates.acs import INITIAL_BIAS
+from flow.nn import fixed_point
+from flow.nn.gates.unit import INITIAL_BIAS
 from flow.nn.linear import SwitchableLinear
 from flow.nn.spec import LayerSpec
 
@@ -15,14 +16,21 @@ class LayerGate(nn.Module):
     """Probability that a block is worth running, from the map it reads and from what was decided before.
 
     Global average, 1x1 projection to 10, LSTM with 10 hidden units, linear layer to one output, sigmoid; 8-bit weights. All
-    blocks share the weights; only the projection exists once per channel count.
+    blocks share the weights; only the projection exists once per channel count. Where the network is quantised, all between the
+    projection and the last sum is fixed point, as ``flow.graph.lstm`` defines it.
 
     Args:
         widths: channel counts of the maps.
+
+    Attributes:
+        exact: see ``ConvGate``.
     """
+
+    exact = True
 
     def __init__(self, widths: list[int]):
         super().__init__()
+        self.quantised = True
         self.widths = sorted(set(widths))
         for width in self.widths:
             self.add_module(f"project{width}", SwitchableLinear(width, HIDDEN, switchable=False))
@@ -44,10 +52,15 @@ class LayerGate(nn.Module):
             zeros = x.new_zeros(x.shape[0], HIDDEN)
             state = zeros, zeros
         hidden, cell = state
-        projected = getattr(self, f"project{x.shape[1]}")(x.mean((2, 3)))
-        enter, forget, candidate, leave = self.lstm(torch.cat([projected, hidden], 1)).chunk(4, 1)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(candidate)
-        hidden = torch.sigmoid(leave) * torch.tanh(cell)
+        fixed, sigmoid, tanh = (
+            (fixed_point.fixed, fixed_point.sigmoid, fixed_point.tanh)
+            if self.quantised
+            else (nn.Identity(), torch.sigmoid, torch.tanh)
+        )
+        projected = fixed(getattr(self, f"project{x.shape[1]}")(x.mean((2, 3))))
+        enter, forget, candidate, leave = fixed(self.lstm(torch.cat([projected, hidden], 1))).chunk(4, 1)
+        cell = fixed(sigmoid(forget) * cell + sigmoid(enter) * tanh(candidate))
+        hidden = fixed(sigmoid(leave) * tanh(cell))
         return torch.sigmoid(self.output(hidden)[:, 0]), (hidden, cell)
 
     def steps(self, channels: int) -> list[str]:

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "messages.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_fst_c.h"

@@ -10,10 +10,11 @@ from flow.training.methods import Method
 from flow.training.methods.acs import Acs
 from flow.training.methods.ddi import Ddi
 from flow.training.methods.energynet import EnergyNet
+from flow.training.methods.pooled import Pooled
 from flow.training.methods.usnet import USNet
 from flow.training.methods.wenet import WeNet
 
-METHODS = {method.name: method for method in (WeNet, Ddi, EnergyNet, Acs, USNet)}
+METHODS = {method.name: method for method in (WeNet, Ddi, EnergyNet, Acs, Pooled, USNet)}
 _WORDS = {"true": True, "false": False}
 
 

@@ -31,7 +31,6 @@ from flow.graph.random_graph import random_resnet
 from flow.paths import build_root
 from flow.simulation.simulator import Simulator
 from flow.simulation.toolchain import verilator_root
-from flow.training.checkpoint import SHIPPED
 
 MODES = ["full", "1/2", "1/4", "1/8", "1/16"]
 
@@ -48,7 +47,7 @@ def build():
 
 
 def simulator(build):
-    return Simulator(build.deploy / "accelerator.so", build.deploy / "images")
+    return Simulator(build.deploy / "accelerator.so", (build.deploy / "network.bin").read_bytes())
 
 
 def test_brevitas_qonnx_and_rtl_agree_on_32_images_in_every_mode(build):
@@ -95,12 +94,12 @@ def test_resnet38_down_to_rtl():
         model.set_mode(mode)
         brevitas = model.integer_logits(images)
         assert np.array_equal(execute_onnx(qonnx.transform(ApplyMode(mode)), {"image": planes})["logits"], brevitas)
-        with Simulator(folder / "deploy" / "accelerator.so", folder / "deploy" / "images") as accelerator:
+        with Simulator(folder / "deploy" / "accelerator.so", (folder / "deploy" / "network.bin").read_bytes()) as accelerator:
             (record,), _ = accelerator.run(images, MODES.index(mode))
         assert record["logits"] == brevitas[0].tolist()
         cycles[mode] = record["cycles"]
     assert cycles["full"] >= 3.6 * cycles["1/4"]
-    assert cycles["full"] <= 80_000 and cycles["1/16"] <= 10_000  # 1250 and 10,000 frames/s at 100 MHz
+    assert cycles["full"] <= 80_000 and cycles["1/16"] <= 10_000  # 1785 and 14,285 frames/s at the default clock
 
 
 @pytest.mark.parametrize("stall", [0, 30])
@@ -139,7 +138,7 @@ def test_deploy_folder_says_what_was_built(build):
             assert mode["cycles_per_layer_rtl"][layer] == pytest.approx(cycles, rel=0.02), (mode["name"], layer)
     assert build.contents["trained"] is False and build.contents["modes"][0]["accuracy"] is None
     with simulator(build) as accelerator:
-        assert accelerator.read("build_hash") == int(build.contents["build_hash"][:8], 16)
+        assert accelerator.read("engine_hash") == int(build.contents["engine_hash"][:8], 16)
 
 
 def test_a_second_build_changes_nothing_and_mends_what_is_missing(build):
@@ -183,7 +182,7 @@ def test_the_generated_top_elaborates(build):
     options = ["--lint-only", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--top-module", "accelerator"]
     environment = {**os.environ, "VERILATOR_ROOT": str(root)}
     command = [root / "bin" / "verilator_bin", *options, *files]
-    done = subprocess.run(command, cwd=build.folder / "images", env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=build.folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -210,7 +209,6 @@ def test_simulate_refuses_parts_of_different_builds(build, tmp_path, capsys):
         (["build", "resnet8", "--untrained", "--board", "arty"], "no board 'arty'; choose one of pynq-z1"),
         (["build", "resnet8", "--untrained", "--modes", "full,1/3"], "mode '1/3'; resnet8 has full"),
         (["build", "resnet8", "--checkpoint", "missing.safetensors"], "missing.safetensors"),
-        (["build", "resnet8", "--checkpoint", str(SHIPPED / "resnet8-ddi.safetensors")], "cannot run layer gates.layer.project16"),
         (["build", "densenet41", "--untrained"], "cannot run densenet41, which has no integer model"),
         (["build", "resnet8", "--untrained", "--r", "24"], "R = 24 is not possible"),
         (["build", "resnet8", "--untrained", "--p", "0"], "P = 0 is not possible"),

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from flow.build.deploy import read
+from flow.build.deploy import FORMAT, read
 from flow.cli import main
+from flow.engine.config import EngineConfig
+from flow.engine.images import widths
+from flow.engine.network import network_image, read_image
 from flow.errors import GatefoldError
 from flow.kept import clear, content_digest, kept
 from flow.paths import build_root
@@ -82,7 +85,7 @@ def test_every_file_and_folder_is_made_again(build):
     """Every file in one of the five ways in turn, every folder in one of the three: one build after each round."""
     before = contents(build)
     files, folders = places(build, Path.is_file), places(build, Path.is_dir)
-    assert {"model.onnx", "deploy/modes.json", "images/program.mem", "simulation/accelerator.so", "stamps/images"} <= set(files)
+    assert {"model.onnx", "deploy/modes.json", "network.bin", "simulation/accelerator.so", "stamps/network"} <= set(files)
     for number, damage in enumerate(FILE_DAMAGE):
         for name in files[number :: len(FILE_DAMAGE)]:
             damage(build / name)
@@ -93,7 +96,7 @@ def test_every_file_and_folder_is_made_again(build):
         assert again(build) == 0, damage.__name__
         after = contents(build)
         assert {name: after.get(name, b"missing") for name in before} == before, damage.__name__
-        assert not [name for name in after if name.startswith(("deploy/", "images/", "rtl/")) and name not in before]
+        assert not [name for name in after if name.startswith(("deploy/", "rtl/")) and name not in before]
 
 
 @pytest.mark.slow
@@ -124,10 +127,11 @@ def test_an_edited_bias_does_not_reach_the_board(build):
 def test_a_deploy_folder_vouches_for_every_file(build):
     deploy = build / "deploy"
     said = json.loads((deploy / "modes.json").read_text())
-    assert said["format"] == 3
+    assert said["format"] == FORMAT
     others = {name: content_digest(deploy / name) for name in places(deploy, Path.is_file) if name != "modes.json"}
-    assert said["files"] == others and {"accelerator.so", "accelerator.hwh", "interface.json", "samples.npz"} <= set(others)
-    assert sum(name.startswith("images/") for name in others) == 8
+    assert said["files"] == others and {"accelerator.so", "accelerator.hwh", "interface.json", "network.bin", "samples.npz"} == set(
+        others
+    )
     for name in places(deploy, Path.is_file):
         whole = (deploy / name).read_bytes()
         for damage in FILE_DAMAGE:
@@ -142,24 +146,23 @@ def test_a_deploy_folder_vouches_for_every_file(build):
 
 def test_images_of_another_build_are_refused(build):
     """Same names, same sizes, other weights: no digest, no run."""
-    for image in (build / "deploy" / "images").glob("weights_*.mem"):
-        words = image.read_text().splitlines()
-        image.write_text("".join(f"{word}\n" for word in words[::-1]))
-    with pytest.raises(GatefoldError, match=r"weights_0.mem is damaged or of another build"):
+    sizes, path = widths(EngineConfig.of(read(build / "deploy")["parameters"])), build / "deploy" / "network.bin"
+    image = path.read_bytes()
+    memories = read_image(image, sizes)
+    memories["weights"].reverse()
+    path.write_bytes(network_image(memories, image[16:20][::-1].hex(), sizes, image[24]))
+    with pytest.raises(GatefoldError, match=r"network.bin is damaged or of another build"):
         read(build / "deploy")
 
 
-def test_every_image_and_parameter_is_in_the_build_hash(first):
-    from flow.engine.compile import build_hash
+def test_every_parameter_is_in_the_engine_hash(first):
+    from flow.engine.compile import engine_hash
 
     said = read(first / "deploy")
-    images = {path.name: path.read_text() for path in (first / "deploy" / "images").iterdir()}
-    hashes = {build_hash(images, said["parameters"], [])}
-    for name, text in images.items():
-        hashes.add(build_hash({**images, name: text[:-2] + ("0" if text[-2] != "0" else "1") + "\n"}, said["parameters"], []))
+    hashes = {engine_hash(said["parameters"], [])}
     for name, value in said["parameters"].items():
-        hashes.add(build_hash(images, {**said["parameters"], name: value + 1}, []))
-    assert len(hashes) == 1 + len(images) + len(said["parameters"])
+        hashes.add(engine_hash({**said["parameters"], name: value + 1}, []))
+    assert len(hashes) == 1 + len(said["parameters"])
 
 
 @pytest.mark.parametrize("damage", FILE_DAMAGE)

@@ -12,7 +12,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 from torch import nn
 
 from flow.cli import main
-from flow.engine.compile import image_digest
+from flow.engine.images import widths
+from flow.engine.network import memories_digest, network_image, read_image
 from flow.finn import accelerator, steps, streamline
 from flow.paths import build_root
 
@@ -73,13 +74,16 @@ def test_images_of_another_writer_are_refused(network, tmp_path, monkeypatch, ca
 
     def with_another_image(self, model):
         result = apply(self, model)
-        path = self.folder / "images" / "weights_0.mem"
-        path.write_text(path.read_text()[::-1].strip() + "\n")
+        path, sizes = self.folder / "network.bin", widths(accelerator.engine_node(model).layout()[1].config)
+        image = path.read_bytes()
+        memories = read_image(image, sizes)
+        memories["weights"].reverse()
+        path.write_bytes(network_image(memories, image[16:20][::-1].hex(), sizes, image[24]))
         return result
 
     monkeypatch.setattr(accelerator.MakeAccelerator, "apply", with_another_image)
     assert main(["build", str(network), "--output", str(tmp_path / "build")]) == 2
-    assert "The memory images are not those of the node TileEngine_0" in capsys.readouterr().err
+    assert "The network's memories are not those of the node TileEngine_0" in capsys.readouterr().err
     assert not (tmp_path / "build" / "deploy").exists()
 
 
@@ -89,9 +93,9 @@ def test_a_node_that_makes_other_images_is_refused(network, tmp_path, monkeypatc
     folder.mkdir()
     model = steps.convert(steps.read_network(network), steps.ENGINE_STEPS, steps.NetworkConfig())
     node = accelerator.engine_node(model)
-    good = node.get_nodeattr("image_digest")
-    assert good == image_digest(node.build().images)
-    node.set_nodeattr("image_digest", good[::-1])
+    good = node.get_nodeattr("memories_digest")
+    assert good == memories_digest(node.build().memories)
+    node.set_nodeattr("memories_digest", good[::-1])
     with pytest.raises(accelerator.GatefoldError, match="their digests differ"):
         model.transform(accelerator.MakeAccelerator(folder))
     assert not any(folder.iterdir())
@@ -103,8 +107,8 @@ def test_the_deployed_images_are_the_node_s():
     assert main(["build", "resnet8", "--untrained", "--output", str(folder)]) == 0
     (node,) = ModelWrapper(str(folder / "engine.onnx")).get_nodes_by_op_type("TileEngine")
     op = getHWCustomOp(node)
-    deployed = {file.name: file.read_text() for file in (folder / "deploy" / "images").iterdir()}
-    assert image_digest(deployed) == op.get_nodeattr("image_digest") == image_digest(op.build().images)
+    deployed = read_image((folder / "deploy" / "network.bin").read_bytes(), widths(op.layout()[1].config))
+    assert memories_digest(deployed) == op.get_nodeattr("memories_digest") == memories_digest(op.build().memories)
     said = json.loads((folder / "deploy" / "modes.json").read_text())
     assert said["image"] == {"height": 32, "width": 32, "colours": 3, "size": 32, "planes": 3, "table": None}
     layers = ModelWrapper(str(folder / "layers.onnx"))

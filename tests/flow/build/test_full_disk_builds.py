@@ -48,7 +48,9 @@ def test_a_full_disk_is_told(tmp_path, size, command, words):
     assert re.search(words, sentence(done))
 
 
-@pytest.mark.parametrize("command", [f"{BUILD} --output $disk/build", BUILD, "report resnet8"])
+@pytest.mark.parametrize(
+    "command", [pytest.param(f"{BUILD} --output $disk/build", marks=pytest.mark.slow), BUILD, "report resnet8"]
+)
 def test_a_read_only_disk_is_told(tmp_path, command):
     variables = {} if "--output" in command else {"GATEFOLD_BUILD": str(tmp_path / "build")}
     done = on_disk(tmp_path, f"mount -t tmpfs -o ro none $disk\ngatefold {command}", **variables)

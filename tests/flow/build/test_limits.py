@@ -40,6 +40,21 @@ def test_build_and_report_refuse_classes_before_the_work(tmp_path, capsys, class
     assert not (tmp_path / "build").exists()
 
 
+def test_the_clock_is_that_of_the_very_engine_that_is_built(tmp_path, capsys, monkeypatch):
+    """Its classes and modes included, before anything is written."""
+    seen = []
+
+    def refuse(parameters, clock_mhz):
+        seen.append((parameters["CLASSES"], parameters["MODES"], clock_mhz))
+        raise GatefoldError("99 MHz is not carried.")
+
+    monkeypatch.setattr("flow.synth.timing.check_clock", refuse)
+    build = ["build", "resnet8", "--clock", "100", "--modes", "full,1/4", "--output", str(tmp_path / "build")]
+    assert main([*build, "--checkpoint", str(weights(tmp_path, 3))]) == 2
+    assert "99 MHz" in refused(capsys) and seen == [(3, 2, 100)]
+    assert not (tmp_path / "build").exists()
+
+
 def data(folder, classes):
     path = folder / "own.npz"
     labels = np.arange(2 * classes) % classes
@@ -94,7 +109,7 @@ def test_report_is_on_the_classes_of_the_weights(tmp_path, capsys):
         assert main(["report", "resnet8", "--no-synthesis", "--json", *given]) == 0
         seen = json.loads(capsys.readouterr().out)
         assert seen["parameters"]["CLASSES"] == classes and seen["parameters"]["FC_DEPTH"] == 4 * classes
-        assert seen["modes"]["full"]["layers"]["classifier"] == 4 * classes + 7
+        assert seen["modes"]["full"]["layers"]["classifier"] == 4 * classes + 11
         assert (seen["modes"]["full"]["accuracy"] is None) == bool(given)
     assert main(["report", "resnet20", "--checkpoint", str(weights(tmp_path, 100)), "--no-synthesis"]) == 2
     assert "holds resnet8, not resnet20" in refused(capsys)
@@ -104,7 +119,7 @@ def test_report_is_on_what_is_built(tmp_path, capsys, monkeypatch):
     """A build of 3 classes, whose simulated cycles stand beside the formula."""
     monkeypatch.setenv("GATEFOLD_BUILD", str(tmp_path / "build"))
     deploy = tmp_path / "build" / "resnet8" / "deploy"
-    from flow.build.deploy import vouch
+    from flow.build.deploy import FORMAT, vouch
     from flow.finn import build_layer_graph
     from flow.kept import content_digest
 
@@ -117,7 +132,7 @@ def test_report_is_on_what_is_built(tmp_path, capsys, monkeypatch):
         {"name": mode, "cycles_rtl": 5000 + index, "cycles_per_layer_rtl": {}, "accuracy": 0.5}
         for index, mode in enumerate(graph.modes)
     ]
-    said = {"format": 3, "model": "resnet8", "board": "pynq-z2", "parameters": parameters, "modes": modes}
+    said = {"format": FORMAT, "model": "resnet8", "board": "pynq-z2", "parameters": parameters, "modes": modes}
     vouch(deploy, {**said, "layers_hash": content_digest(deploy.parent / "layers.onnx")})
     assert main(["report", "resnet8", "--no-synthesis", "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)

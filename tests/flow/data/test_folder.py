@@ -83,7 +83,7 @@ def test_pictures_cover_the_square_and_are_cut_to_their_centre(tmp_path):
         images = load(str(tmp_path), size=size).train_x
         assert images.shape == (2, size, size, 3)
         assert (images[:, :, 1:-1] == (10, 200, 30)).all()
-    assert np.array_equal(load_folder(tmp_path, 64)[0][0], wide[:, 64:128])  # nothing is scaled, nothing changes
+    assert np.array_equal(load_folder(tmp_path, (64, 64, 3))[0][0], wide[:, 64:128])  # nothing is scaled, nothing changes
 
 
 def test_every_kind_of_picture_becomes_rgb(tmp_path):
@@ -126,6 +126,7 @@ REFUSED = {
     "beside": (lambda f: save(f / "x.png"), "pictures/x.png lies beside the folders of the classes"),
     "one class": (lambda f: (f / "ant").rename(f.parent / "ant"), "pictures has one class, which leaves nothing to tell apart"),
     "no class": (lambda f: [(f / n).rename(f.parent / n) for n in ("ant", "cat")], "pictures has no classes"),
+    "a way back": (lambda f: (f / "zoo").symlink_to(f), "zoo leads back to .*pictures, so that every picture would be in two classes"),
     "odd name": (lambda f: (f / "cat").rename(f / "c\nat"), "give each class 1 to 64 printable characters"),
     "long name": (lambda f: (f / "cat").rename(f / ("c" * 65)), "give each class 1 to 64 printable characters"),
 }  # fmt: skip
@@ -142,6 +143,15 @@ def test_what_is_no_such_folder_is_told(pictures, capsys, tmp_path, case):
         assert main(["train", "resnet8", "--data", str(pictures), "--output", str(tmp_path / "out")]) == 2
         assert capsys.readouterr().err.endswith(f"gatefold: {caught.value}\n")
         assert not (tmp_path / "out").exists() or not list((tmp_path / "out").glob("*.pt"))
+
+
+def test_pictures_as_a_network_takes_them(pictures):
+    """Neither square nor in colour: what a network from a QONNX file may ask for."""
+    images, labels = load_test(str(pictures), shape=(8, 12, 1))
+    assert images.shape == (3, 8, 12, 1) and labels.tolist() == [1, 0, 1]
+    assert (images == images[:, :1, :1]).all() and set(images[:, 0, 0, 0]) <= {*range(10), *range(100, 105)}
+    with pytest.raises(GatefoldError, match="takes images of 2 colours, which no picture has; give an .npz file"):
+        load_test(str(pictures), shape=(8, 12, 2))
 
 
 def test_both_parts_have_the_same_classes(tmp_path):

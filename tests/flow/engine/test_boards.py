@@ -16,8 +16,11 @@ def test_nearest_clock_of_the_dividers(asked, made):
     assert 1 <= second <= first <= 63 and 1000 / (first * second) == pytest.approx(made, abs=1e-6)
 
 
-def test_no_clock_leaves_the_board_as_it_is():
+def test_without_a_clock_it_is_the_board_s():
     assert at_clock(find_board("zedboard"), None) is find_board("zedboard")
+    assert at_clock(find_board("zedboard"), None, dsp=False).clock_mhz == 125
+    for clock in (find_board("zedboard").clock_mhz, find_board("zedboard").clock_without_dsp_mhz):
+        assert at_clock(find_board("zedboard"), clock).clock_mhz == clock, "the dividers make it"
 
 
 @pytest.mark.parametrize("clock", [0, -5, 251, float("nan")])

@@ -23,11 +23,11 @@ def test_finns_builder_makes_the_same_engine(tmp_path, monkeypatch):
     monkeypatch.setenv("XILINX_VIVADO", str(tmp_path / "Vivado" / "2024.2"))
     steps = [*gatefold_finn.LAYER_STEPS, *gatefold_finn.ENGINE_STEPS]
     config = DataflowBuildConfig(output_dir=str(tmp_path / "out"), synth_clk_period_ns=10.0, generate_outputs=[], steps=steps)
-    for name in ("engine", "pixels", "modes", "folder"):
+    for name in ("folding", "pixels", "modes", "folder"):
         setattr(config, name, getattr(gatefold_finn.NetworkConfig(), name))
     assert build_dataflow_cfg(str(path), config) == 0
     theirs = ModelWrapper(str(tmp_path / "out" / "intermediate_models" / "step_map_to_engine.onnx"))
     ours = gatefold_finn.convert(gatefold_finn.read_network(path), gatefold_finn.ENGINE_STEPS, gatefold_finn.NetworkConfig())
     digests = [model.get_nodes_by_op_type("TileEngine")[0] for model in (theirs, ours)]
-    digests = [gatefold_finn.TileEngine(node).get_nodeattr("image_digest") for node in digests]
+    digests = [gatefold_finn.TileEngine(node).get_nodeattr("memories_digest") for node in digests]
     assert digests[0] == digests[1] != ""

@@ -74,7 +74,7 @@ def test_counts_and_memory_of_a_layer(graph, model):
     op.set_nodeattr("mode", 2)
     assert op.get_op_and_param_counts()["op_mac_INT4"] == 32 * 32 * 9 * 256 // 4
     op.set_nodeattr("mode", 0)
-    assert op.bram_estimation("xc7z020clg400-1") == 8 + 3
+    assert op.bram_estimation("xc7z020clg400-1") == 4 + 3
 
 
 def test_layer_graph_survives_a_file(graph, model, tmp_path):

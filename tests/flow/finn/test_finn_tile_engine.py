@@ -7,9 +7,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 import flow.finn as gatefold_finn
 from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
+from flow.engine.sources import RTL
 from flow.errors import GatefoldError
+from flow.finn import tile_engine
 from flow.graph.integer import run
 from flow.graph.random_graph import MODE_NAMES, random_plain, random_resnet
+from flow.simulation.compile import module_ports
 
 PART = "xc7z020clg400-1"
 SMALL = Folding(p=32, pe=1, r=8, v=4)
@@ -115,7 +118,8 @@ def node_and_stitched(graph, config, modes, folder):
     full = engine_node(model).build().plan.config
     tensors = execute(model, feed(graph, frames, modes))
     check_records(tensors["record"], graph, full, frames, modes)
-    total = sum(frame_cost(graph, mode, full).cycles for mode in modes)
+    loading = 2 * len(engine_node(model).build().image("00000000")) // 8  # a word every other cycle
+    total = loading + sum(frame_cost(graph, mode, full).cycles for mode in modes)
     assert abs(engine_node(model).get_nodeattr("cycles_rtlsim") - total) <= 0.02 * total + 600  # first image, last record
 
     parent = model.transform(CreateDataflowPartition(partition_model_dir=str(folder)))
@@ -181,3 +185,12 @@ def test_stitching_needs_generated_code(graph):
     model = mapped(graph, SMALL, 1)
     with pytest.raises(GatefoldError, match="one TileEngine node"):
         model.transform(gatefold_finn.StitchEngine())
+
+
+def test_what_the_host_says_is_as_wide_as_its_types(tmp_path):
+    """The wrapper is Verilog, which knows no `engine_pkg`."""
+    probe = tmp_path / "probe.sv"
+    sizes = ", ".join(f"input logic [$bits(engine_pkg::{name}_t)-1:0] {name}" for name in ("gate_host", "exit_host"))
+    probe.write_text(f"module probe({sizes}); endmodule\n")
+    ports = module_ports({"probe": ("probe", {})}, [RTL / "engine_pkg.sv", probe])["probe"]
+    assert [ports[name].width for name in ("gate_host", "exit_host")] == [tile_engine.HOST_BITS, tile_engine.EXIT_BITS]

@@ -23,8 +23,9 @@ from qonnx.util.basic import get_by_name
 
 import flow.finn as gatefold_finn
 from flow.cli import main
-from flow.engine.compile import image_digest
 from flow.engine.config import Folding
+from flow.engine.images import widths
+from flow.engine.network import memories_digest, read_image
 from flow.engine.requant import check_matched, hardware, requantise_layer
 from flow.errors import GatefoldError
 from flow.finn.infer import recognise
@@ -35,7 +36,7 @@ from flow.graph.layers import Setting
 
 ROOT = Path(__file__).parents[3]
 BOARD_PYTHON = ROOT / ".venv-board" / "bin" / "python"
-IMAGES = 32
+IMAGES, STEPS = 32, plain_networks.STEPS
 ULPS = 64
 """Rounding errors of a float convolution, in units in the last place of its result."""
 
@@ -50,7 +51,7 @@ def trained(name, steps):
         return plain_networks.train(make(), shape, steps)
 
 
-def made(name, folder, steps=plain_networks.STEPS):
+def made(name, folder, steps=STEPS):
     """(trained network, images uint8 [N, C, H, W], path of the QONNX file)."""
     network, (_, shape) = trained(name, steps), plain_networks.NETWORKS[name]
     with warnings.catch_warnings():
@@ -143,7 +144,14 @@ TRAINED_LONG = [pytest.param(name, plain_networks.A_MINUTE, marks=pytest.mark.sl
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("name", "steps"), [*((name, plain_networks.STEPS) for name in plain_networks.NETWORKS), *TRAINED_LONG])
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        # The test of the simulated board below compares the logits of "adding".
+        *(pytest.param(name, STEPS, marks=pytest.mark.slow if name == "adding" else ()) for name in plain_networks.NETWORKS),
+        *TRAINED_LONG,
+    ],
+)
 def test_every_station_has_the_same_integers(name, steps, tmp_path):
     network, images, path = made(name, tmp_path, steps)
     model = streamlined(path)
@@ -214,7 +222,8 @@ ENGINE = ["--p", str(FOLDING.p), "--pe", str(FOLDING.pe), "--r", str(FOLDING.r)]
 
 
 class Engine(NamedTuple):
-    images: dict[str, str]  # its memories, by file
+    memories: dict[str, list[int]]  # name -> words
+    sizes: dict[str, int]  # name -> bits of a word
     logits: np.ndarray
 
 
@@ -226,11 +235,12 @@ def engine_in_rtlsim(graph, images):
     planes = graph.image.planes(images.numpy(), graph.layers[0].in_size)
     feed = {"image": planes.transpose(0, 2, 3, 1).astype(np.float32), "mode": np.zeros((len(images), 1), np.float32)}
     logits = oxe.execute_onnx(model, feed)["logits"].astype(np.int64)
-    return Engine(getHWCustomOp(model.get_nodes_by_op_type("TileEngine")[0]).build().images, logits)
+    compiled = getHWCustomOp(model.get_nodes_by_op_type("TileEngine")[0]).build()
+    return Engine(compiled.memories, widths(compiled.plan.config), logits)
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("name", "steps"), [("adding", plain_networks.STEPS), *TRAINED_LONG])
+@pytest.mark.parametrize(("name", "steps"), [("adding", STEPS), *TRAINED_LONG])
 def test_the_simulated_board_equals_brevitas(name, steps, tmp_path, capsys):
     """`gatefold build FILE.onnx`, the engine's RTL in FINN's rtlsim and `board/run.py`: arg-max and integer logits of 32 images,
     those of Brevitas and of FINN's road."""
@@ -256,8 +266,7 @@ def test_the_simulated_board_equals_brevitas(name, steps, tmp_path, capsys):
     if steps == plain_networks.A_MINUTE:
         engine = engine_in_rtlsim(graph, images)
         assert np.array_equal(in_order(graph, engine.logits), seen["logits"])
-        deployed = {file.name: file.read_text() for file in (deploy / "images").iterdir() if file.name in engine.images}
-        assert engine.images == deployed
+        assert engine.memories == read_image((deploy / "network.bin").read_bytes(), engine.sizes)
 
     # the commands that take the file's name too
     capsys.readouterr()
@@ -268,6 +277,14 @@ def test_the_simulated_board_equals_brevitas(name, steps, tmp_path, capsys):
     reported = json.loads(capsys.readouterr().out)["modes"]["full"]
     assert reported["cycles_model"] == simulated["cycles"][0] and reported["cycles_rtl"] is None
 
+    # another file of that name is another network
+    other = tmp_path / "other" / path.name
+    other.parent.mkdir()
+    other.write_bytes(path.read_bytes() + b"\x12\x05other")  # its producer
+    assert main(["simulate", str(other), "--folder", str(tmp_path / "build")]) == 2
+    assert "was built from another file than" in capsys.readouterr().err
+    assert (tmp_path / "build" / "origin").read_text() == f"{path.resolve()}\n"
+
     # what lies in the folder
     said = json.loads((deploy / "modes.json").read_text())
     assert said["model"] == name and said["classes"] == names and said["trained"]
@@ -275,8 +292,8 @@ def test_the_simulated_board_equals_brevitas(name, steps, tmp_path, capsys):
     with np.load(deploy / "samples.npz") as samples:
         assert np.array_equal(samples["x"], pictures[: len(samples["x"])]) and samples["names"][1] == "image1"
     node = getHWCustomOp(ModelWrapper(str(tmp_path / "build" / "engine.onnx")).get_nodes_by_op_type("TileEngine")[0])
-    deployed = {file.name: file.read_text() for file in (deploy / "images").iterdir()}
-    assert image_digest(deployed) == node.get_nodeattr("image_digest")
+    deployed = read_image((deploy / "network.bin").read_bytes(), widths(node.layout()[1].config))
+    assert memories_digest(deployed) == node.get_nodeattr("memories_digest")
 
 
 @pytest.mark.parametrize("inside", [True, False])

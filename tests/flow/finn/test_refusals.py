@@ -2,6 +2,7 @@
 and writes nothing."""
 
 import re
+import tempfile
 import warnings
 
 import brevitas.nn as qnn
@@ -88,7 +89,11 @@ CASES = {
         COLOUR, r"reads the output of a linear layer; the engine has one",
     ),
     "no_head": (lambda: nn.Sequential(pixels(), *unit(3, 8)), COLOUR, r"ends the network; end it with a global average pool"),
-    "large_image": (lambda: chain(*unit(3, 8)), (3, 96, 96), r"reads images of 96x96; the engine takes 8 to 64"),
+    "large_image": (lambda: chain(*unit(3, 8)), (3, 96, 96), r"reads images of 96x96; the engine takes 8 to 32 pixels a side: scale the pictures"),
+    "wide_image": (lambda: chain(*unit(3, 8)), (3, 24, 40), r"Node 1 \(Conv\) reads images of 24x40; the engine takes 8 to 32 pixels a side"),
+    "small_image": (lambda: chain(*unit(3, 8)), (3, 7, 8), r"reads images of 7x8; the engine takes 8 to 32 pixels a side"),
+    "four_colours": (lambda: chain(*unit(4, 8)), (4, 32, 32), r"Node 1 \(Conv\) reads an image of 4 colours; the engine takes 1 to 3"),
+    "one_class": (lambda: nn.Sequential(pixels(), *unit(3, 8), Head(8, 1)), COLOUR, r"\(MatMul\) has 1 classes"),
     "too_large": (
         lambda: chain(*unit(3, 8), *unit(8, 8, 3, 2), *unit(8, 16, 3, 2), *unit(16, 240, 1), *unit(240, 240, 1), *unit(240, 240, 1), *unit(240, 240, 1), *unit(240, 8, 1)),
         COLOUR, r"too_large (needs \d+ kernels and the engine addresses|does not fit xc7z020clg400-1: its memories need)",
@@ -102,17 +107,27 @@ CASES = {
 
 
 @pytest.fixture
-def refused(capsys):
-    """A function: a file must be refused with such words, and everything in its folder stays as it is."""
+def refused(capsys, monkeypatch, tmp_path_factory):
+    """A function: a file must be refused with such words, in one line and nothing beside it; everything in its folder stays as it is,
+    and no file and no folder comes to be where builds, temporary files and the command's own folder are."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for name in ("here", "temporary"):
+        (elsewhere / name).mkdir()
+    monkeypatch.chdir(elsewhere / "here")
+    monkeypatch.setenv("GATEFOLD_BUILD", str(elsewhere / "builds"))
+    monkeypatch.setenv("TMPDIR", str(elsewhere / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere / "temporary"))
 
     def call(path, words, *options):
-        before = {file: file.stat().st_mtime_ns for file in path.parent.rglob("*")}
+        before = {file: file.stat().st_mtime_ns for folder in (path.parent, elsewhere) for file in folder.rglob("*")}
         capsys.readouterr()
-        assert main(["build", str(path), "--output", str(path.parent / "build"), *options]) == 2
+        assert main(["build", str(path), *options]) == 2
         out, err = capsys.readouterr()
-        (text,) = [line for line in err.splitlines() if line.startswith("gatefold: ")]
-        assert re.search(words, text) and text.endswith(".") and 20 < len(text) < 400 and not out, text
-        assert {file: file.stat().st_mtime_ns for file in path.parent.rglob("*")} == before
+        (text,) = [line for line in err.splitlines() if line.strip()]
+        assert (
+            text.startswith("gatefold: ") and re.search(words, text) and text.endswith(".") and 20 < len(text) < 400 and not out
+        ), err
+        assert {file: file.stat().st_mtime_ns for folder in (path.parent, elsewhere) for file in folder.rglob("*")} == before
 
     return call
 

@@ -29,7 +29,7 @@ class Fixed(Gates):
     def layers(self):
         return []
 
-    def before_block(self, name, x, soft, state):
+    def before_block(self, name, x, judge, state):
         executed, channels = self.answers[name]
         return Decision(executed, channels, channels)
 
@@ -124,8 +124,18 @@ def test_gates_switched_off_leave_the_plain_network(images):
     assert all(use.executed is use.inputs is use.outputs is None for use in model.trace)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", list(GATES))
+def _settings():
+    """Every kind in every mode; the quick ones have every mode of the first kind, and of the others one that differs."""
+    for number, kind in enumerate(GATES):
+        quick = set(MODES) if number == 0 else {MODES[number % len(MODES)]}
+        yield from (pytest.param(kind, mode, marks=[] if mode in quick else pytest.mark.slow) for mode in MODES)
+
+
+def decided(use):
+    return [t for t in (use.executed, use.outputs) if t is not None]
+
+
+@pytest.mark.parametrize(("kind", "mode"), list(_settings()))
 def test_every_mode_with_every_gate_setting(images, mode, kind):
     model = gated(kind, spread=1.0, exits=True, ungated=True)
     model.set_mode(mode)
@@ -143,8 +153,10 @@ def test_every_mode_with_every_gate_setting(images, mode, kind):
         model.exact = False
         fake = model(x).detach()
         model.exact = True
-        # A sum next to a half may be rounded the other way in floating point, which moves the logits by some thousandths.
-        assert torch.allclose(exact, fake, atol=2e-2)
+        # A sum next to a half may be rounded the other way in floating point, which moves the logits by some thousandths, or a decision.
+        pairs = [(a, b) for one, other in zip(trace, model.trace, strict=True) for a, b in zip(decided(one), decided(other))]
+        turned = sum(int((a != b).sum()) for a, b in pairs) / max(1, sum(a.numel() for a, _ in pairs))
+        assert turned < 0.05 and (turned or torch.allclose(exact, fake, atol=2e-2))
         logits = model.integer_logits(images) * model.integer_layer("classifier").logit_scale
         assert np.allclose(exact.numpy(), logits, rtol=1e-6)
         model.train()
@@ -221,6 +233,7 @@ def test_skipped_layers_and_channels_have_no_influence(images):
 
 def test_a_skipped_layer_does_not_compute_its_channel_gate(images):
     model = gated(spread=1.0)
+    model.exact = False  # in integers: test_integer_gates.py
     x = as_float(images)
     chances = []
     hook = model.gates.layer.register_forward_hook(lambda m, a, y: chances.append(y[0]))

@@ -179,6 +179,14 @@ REFUSED = {
     "no network": ("class Net: pass\n", "mynet.py:Net is not built on flow.models.network.Network; write class Net\\(Network\\)"),
     "forward": (NET + "\n    def forward(self, x):\n        return x\n", "mynet.py:Net has a forward of its own, .*; call it topology"),
     "arguments": (NET.replace("(self, num_classes)", "(self, num_classes, more)"), "mynet.py:Net: TypeError: .*argument: 'more'"),
+    "base class": (
+        HEAD.replace("        super().__init__(num_classes)\n", "") + STEM + END,
+        r"mynet.py:Net, line \d+: a layer comes before super\(\).__init__; begin __init__ with super\(\).__init__\(num_classes\)",
+    ),
+    "base class alone": (
+        HEAD.replace("super().__init__(num_classes)", "pass"),
+        r"mynet.py:Net: its __init__ lacks super\(\).__init__\(num_classes\); begin with it",
+    ),
     "torch layer": (
         HEAD + STEM + "        import torch\n        self.pool = torch.nn.MaxPool2d(2)\n" + END,
         "mynet.py:Net: pool is a MaxPool2d, which the engine lacks; write it with Conv, Residual and Classifier",

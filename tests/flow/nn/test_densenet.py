@@ -25,7 +25,7 @@ def test_cost_is_the_papers(name, gflops):
     assert 2e-9 * Accounting(create(name), "macs").full == pytest.approx(gflops, rel=0.01)
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name == "densenet201" else name for name in SHAPES])
 def test_depth_is_in_the_name(name):
     assert len(create(name).layers()) == int(name.removeprefix("densenet"))
 
@@ -185,7 +185,7 @@ def test_dense_gates_cost_a_ninth_of_densenet100():
     "name, places",
     [
         ("densenet100", [f"block{i}_layer{layer}" for i in (1, 2, 3) for layer in (4, 12)]),
-        ("densenet201", ["block1_layer3", "block2_layer3", "block3_layer36"]),
+        pytest.param("densenet201", ["block1_layer3", "block2_layer3", "block3_layer36"], marks=pytest.mark.slow),
     ],
 )
 def test_exits_stand_where_the_paper_puts_them(name, places):

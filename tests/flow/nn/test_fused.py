@@ -25,8 +25,8 @@ def test_equals_the_modules(quantised, with_residual, channels):
     norm, activation = nn.BatchNorm2d(channels), Activation()
     activation.quantised = quantised
     with torch.no_grad():
-        norm.weight.uniform_(0.5, 2)
-        norm.bias.uniform_(-1, 1)
+        norm.weight.uniform_(0.5, 2, generator=torch.Generator().manual_seed(3))
+        norm.bias.uniform_(-1, 1, generator=torch.Generator().manual_seed(4))
     grad = torch.randn(shape, generator=torch.Generator().manual_seed(2)).bfloat16()
     parameters = [norm.weight, norm.bias, *activation.parameters()]
     results = []

@@ -1,6 +1,7 @@
 """The whole accelerator in RTL: registers, DMA and tile engine against the compiler's integer model."""
 
 import os
+import random
 import re
 import subprocess
 from pathlib import Path
@@ -8,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flow.engine.boards import find_board
 from flow.engine.compile import compile_graph
-from flow.engine.config import Folding
 from flow.engine.cost import frame_cost
+from flow.engine.network import load_cycles
+from flow.engine.select import choose
 from flow.engine.sources import accelerator_sources
 from flow.errors import GatefoldError
 from flow.graph.integer import run
@@ -22,6 +25,7 @@ from flow.simulation.simulator import ABI, BASE, Simulator
 FRAMES = 16
 ALTERNATING = ["full", "1/16", "1/4", "1/2"] * (FRAMES // 4)
 HASH = 0xC0FFEE42
+LOADED = 8  # in the status register
 
 
 def test_the_library_names_no_folder(accelerator):
@@ -33,15 +37,12 @@ def test_the_library_names_no_folder(accelerator):
 
 @pytest.fixture(scope="module")
 def accelerator(tmp_path_factory):
-    """(library, image folder, images [N, 32, 32, 3], mode indices, expected records) of a random ResNet-8."""
+    """(library, network image, images [N, 32, 32, 3], mode indices, expected records) of a random ResNet-8."""
     folder = tmp_path_factory.mktemp("accelerator")
     graph = random_resnet(seed=3)
-    compiled = compile_graph(graph, Folding())
-    config, images = compiled.plan.config, folder / "images"
-    images.mkdir()
-    for name, text in compiled.images.items():
-        (images / name).write_text(text)
-    parameters = {**config.parameters(), "BUILD_HASH": HASH}
+    compiled = compile_graph(graph, choose(find_board("pynq-z2")))  # the engine of the board's tests: its objects are theirs
+    config = compiled.plan.config
+    parameters = {**config.parameters(), "ENGINE_HASH": HASH}
     library = compile_accelerator(folder, folder / "accelerator.so", parameters, accelerator_sources(folder))
 
     planes = np.random.default_rng(3).integers(0, 256, (FRAMES, 3, 32, 32), dtype=np.uint8)
@@ -51,7 +52,7 @@ def accelerator(tmp_path_factory):
         answer = {"logits": result.logits[0].tolist(), "class": int(result.classes[0])}
         expected.append({**answer, "tiles": cost.tiles, "cycles": cost.cycles})
     indices = [list(graph.modes).index(mode) for mode in ALTERNATING]
-    return library, images, planes.transpose(0, 2, 3, 1), indices, expected
+    return library, compiled.image(f"{HASH:08x}"), planes.transpose(0, 2, 3, 1), indices, expected
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_one_mode_for_all(accelerator, simulator):
     _, _, images, modes, expected = accelerator
     records, _ = simulator.run(images[:1], 0)
     check(records, [0], expected[:1])
-    assert simulator.read("build_hash") == HASH
+    assert simulator.read("engine_hash") == HASH
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_errors_are_reported_and_overcome(accelerator, simulator, registers, err
         simulator.write(name, value)
     simulator.write("control", 1)
     simulator.advance(200_000)
-    assert simulator.read("status") == 4 | simulator.interface.errors[error] << 8
+    assert simulator.read("status") == LOADED | 4 | simulator.interface.errors[error] << 8
     simulator.write("control", 2)
     simulator.advance(1000)
     records, _ = simulator.run(images[:4], modes[:4])
@@ -134,12 +135,12 @@ def test_memory_that_never_answers(accelerator, simulator):
     simulator.hang()
     with pytest.raises(GatefoldError, match="did not end: 0 of 16 frames"):
         simulator.run(images, modes, max_cycles=100_000)
-    assert simulator.read("status") == 1  # bursts are still under way
+    assert simulator.read("status") == LOADED | 1  # bursts are still under way
     with pytest.raises(GatefoldError, match="is busy with an earlier batch"):
         simulator.run(images[:2], modes[:2])
     simulator.hang(False)
     simulator.advance(10_000)
-    assert simulator.read("status") == 0
+    assert simulator.read("status") == LOADED
     records, _ = simulator.run(images[:2], modes[:2])
     check(records, modes[:2], expected[:2])
 
@@ -160,7 +161,7 @@ def test_a_time_out_ends_the_batch(accelerator, simulator):
     _, _, images, modes, _ = accelerator
     with pytest.raises(GatefoldError, match="did not end"):
         simulator.run(images, modes, max_cycles=50_000)
-    assert simulator.read("status") == 0
+    assert simulator.read("status") == LOADED
     done = simulator.read("frames_done")
     simulator.advance(300_000)
     assert 0 < done == simulator.read("frames_done") < FRAMES
@@ -181,21 +182,21 @@ def test_soft_reset_in_the_middle(accelerator, simulator):
     for cycles in (700, 5000, 20_000):
         with pytest.raises(GatefoldError, match="did not end"):
             simulator.run(images, modes, stall=30, seed=cycles, max_cycles=cycles)
-        assert simulator.read("status") == 0
+        assert simulator.read("status") == LOADED
         records, _ = simulator.run(images[:2], modes[:2], stall=30, seed=cycles)
         check(records, modes[:2], expected[:2])
 
 
 def test_bad_requests(accelerator, tmp_path):
-    library, folder, images, _, _ = accelerator
+    library, network, images, _, _ = accelerator
     with pytest.raises(GatefoldError, match="does not exist; run `gatefold build`"):
-        Simulator(tmp_path / "none.so", folder)
+        Simulator(tmp_path / "none.so", network)
     (tmp_path / "text.so").write_text("no library")
     with pytest.raises(GatefoldError, match="is no simulation library"):
-        Simulator(tmp_path / "text.so", folder)
-    with pytest.raises(GatefoldError, match="holds no memory images"):
-        Simulator(library, tmp_path)
-    with Simulator(library, folder) as simulator:
+        Simulator(tmp_path / "text.so", network)
+    with Simulator(library) as simulator, pytest.raises(GatefoldError, match="reports no_network"):
+        simulator.run(images[:1], 0)
+    with Simulator(library, network) as simulator:
         with pytest.raises(GatefoldError, match="2 modes for 1 frames"):
             simulator.run(images[:1], [0, 1])
         with pytest.raises(GatefoldError, match="give uint8"):
@@ -238,14 +239,70 @@ def test_a_library_that_was_built_anew_is_loaded_anew(accelerator, tmp_path):
                 Simulator(tmp_path / "accelerator.so", accelerator[1])
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_text("xyz\n")])
-def test_damaged_image_is_named(accelerator, tmp_path, damage):
-    library, folder, _, _, _ = accelerator
-    for file in folder.glob("*.mem"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    damage(tmp_path / "program.mem")
-    with pytest.raises(GatefoldError, match="program.mem"):
-        Simulator(library, tmp_path)
+@pytest.mark.parametrize("latency", [1, 24, 40])
+def test_a_load_takes_a_cycle_for_a_word(accelerator, simulator, latency):
+    _, network, images, modes, expected = accelerator
+    simulator.set_latency(latency)
+    assert simulator.load(network) == load_cycles(network, latency)
+    check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
+
+
+@pytest.mark.parametrize("stall, latency", [(40, 24), (80, 90)])
+def test_loads_wait_and_are_whole(accelerator, stall, latency):
+    library, network, images, modes, expected = accelerator
+    with Simulator(library, power_on=stall) as simulator:
+        simulator.set_latency(latency)
+        simulator.load(network, stall, seed=latency)
+        check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
+
+
+def damaged(network, chance):
+    """(what is done to an image, the error that is told)."""
+    words = np.frombuffer(network, "<u8")
+    bit = chance.randrange(8 * 128, 8 * len(network))
+    flipped = bytearray(network)
+    flipped[bit // 8] ^= 1 << bit % 8
+    yield bytes(flipped), None  # which one depends on the bit
+    yield network[: 128 * chance.randrange(1, len(network) // 128)], "bad_network"
+    yield network + bytes(128 * chance.randrange(1, 5)), "bad_network"
+    yield network[:16] + (HASH ^ 1 << chance.randrange(32)).to_bytes(4, "little") + network[20:], "other_engine"
+    yield chance.randbytes(128 * chance.randrange(1, 40)), "bad_network"
+    where = chance.choice([at for at in range(16, len(words) - 1) if words[at] == words[16]])  # a header: its memory, its words
+    longer = words.copy()
+    longer[where] += 1 << chance.randrange(49, 63)
+    yield longer.tobytes(), "bad_network"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_networks_are_refused_and_the_next_one_is_loaded(accelerator, simulator, seed):
+    _, network, images, modes, expected = accelerator
+    for image, error in damaged(network, random.Random(seed)):
+        with pytest.raises(GatefoldError, match=f"reports {error or '(bad|damaged)_network'}; check the network image"):
+            simulator.load(image)
+        with pytest.raises(GatefoldError, match="reports no_network"):
+            simulator.run(images[:1], 0)
+    simulator.load(network)
+    check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
+
+
+def test_loads_broken_by_the_bus_or_a_reset(accelerator, simulator):
+    """An error at every 1,000th beat, and a reset some time before: no network, and the next load is whole."""
+    _, network, images, modes, expected = accelerator
+    memory = np.frombuffer(network, np.uint8).copy()
+    for beat in range(0, len(network) // 8, 1000):
+        simulator.set_memory(memory[: 8 * beat + 8], BASE)
+        for name, value in (("source", BASE), ("frames", len(network) // 128), ("control", 8)):
+            simulator.write(name, value)
+        simulator.advance(100 + beat // 2)
+        if beat % 2000:
+            simulator.write("control", 2)
+        simulator.advance(100_000)
+        status = simulator.read("status")
+        assert status == (0 if beat % 2000 else 4 | simulator.interface.errors["bus_error"] << 8), beat
+        with pytest.raises(GatefoldError, match="reports no_network"):
+            simulator.run(images[:1], 0)
+    simulator.load(network)
+    check(simulator.run(images[:2], modes[:2])[0], modes[:2], expected[:2])
 
 
 def test_refused_design_is_named(tmp_path):

@@ -15,7 +15,7 @@ from flow.simulation.accelerator import compile_accelerator
 from flow.simulation.simulator import Simulator
 
 ENGINES = {
-    "small": Folding(p=32, pe=2, r=16, v=16, mult_dsp=4),  # the smallest with pixels of both kinds
+    "small": Folding(p=32, pe=2, r=8, v=4, mult_dsp=4),  # the smallest with pixels of both kinds
     "pynq-z2": choose(find_board("pynq-z2")),
     "no-dsp": choose(find_board("pynq-z2"), dsp=False),
 }
@@ -26,15 +26,13 @@ ENGINES = {
 def test_mapped_accelerator_in_every_mode(engine, tmp_path):
     graph = random_resnet(seed=11)
     compiled = compile_graph(graph, ENGINES[engine])
-    for name, text in compiled.images.items():
-        (tmp_path / name).write_text(text)
     parameters = compiled.plan.config.parameters()
     library = compile_accelerator(tmp_path, tmp_path / "mapped.so", parameters, accelerator_sources(tmp_path), mapped=True)
     modes = [*graph.modes, "full", "1/16"]
     images = np.random.default_rng(5).integers(0, 256, (len(modes), 32, 32, 3), dtype=np.uint8)
     images[0], images[1] = 255, 0  # the largest sums of the first layer, and none
     for power_on in (0, 1, 2):
-        with Simulator(library, tmp_path, power_on) as simulator:
+        with Simulator(library, compiled.image("00000000"), power_on) as simulator:
             records, _ = simulator.run(
                 images, [list(graph.modes).index(mode) for mode in modes], stall=20 * power_on, seed=power_on
             )

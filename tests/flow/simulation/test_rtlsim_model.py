@@ -1,13 +1,15 @@
 """Own models: parameters, memory files, streams under idle and back-pressure, errors, the cache, waveforms."""
 
+import re
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flow.errors import GatefoldError
-from flow.simulation import Model, RtlSimError, compile_model
+from flow.simulation import Model, RtlSimError, compile_model, toolchain
 from flow.simulation.compile import never_written
 
 SOURCE = Path(__file__).with_name("lookup.sv")
@@ -88,6 +90,23 @@ def test_cache_follows_content(library, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("level", ["-O0", "-O1"])
+def test_headers_are_compiled_before(level, tmp_path, monkeypatch):
+    """g++ takes the precompiled header of every level; where it cannot, it says nothing and reads 50,000 lines for each file."""
+    said, call = [], subprocess.run
+
+    def listed(command, **options):
+        result = call([*command, "-H"] if "-c" in command else command, **options)
+        said.append(result.stderr)
+        return result
+
+    monkeypatch.setattr(subprocess, "run", listed)
+    source = tmp_path / "one.cc"
+    source.write_text("int one() { return 1; }\n")
+    toolchain.compile_object(source, tmp_path / "one.o", level, False, {tmp_path: "here"})
+    assert re.match(r"! \S+prefix.h.gch\n", said[-1]) and "verilated.h" not in said[-1], said[-1]
+
+
 def test_waveform_holds_the_signals(tables):
     library = compile_model("lookup", [SOURCE], parameters={"OFFSET": 7}, trace=True)
     wave = tables / "out.fst"

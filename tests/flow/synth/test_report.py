@@ -11,12 +11,15 @@ from flow.cli import main
 from flow.engine.boards import find_board
 from flow.engine.compile import keep_modes
 from flow.engine.config import Folding
+from flow.engine.cost import frame_cost
 from flow.engine.plan import plan
 from flow.engine.select import choose
 from flow.export.from_model import layer_graph
+from flow.graph.exits import Course, Halting
 from flow.synth.report import Design, advice, contents, show
 from flow.synth.resources import Estimate, Unit
 from flow.synth.timing import Timing, Worst, placed
+from flow.training.checkpoint import save_model
 
 FULL = {"lut": 53200, "ff": 106400, "dsp": 220, "bram36": 140}
 
@@ -33,7 +36,7 @@ def report(capsys, *arguments):
 @pytest.mark.parametrize("model", ["resnet8", "resnet38", "resnet74"])
 def test_figures_of_each_mode(capsys, model):
     seen = report(capsys, model)
-    assert (seen["model"], seen["board"], seen["part"], seen["clock_mhz"]) == (model, "pynq-z2", "xc7z020clg400-1", 100)
+    assert (seen["model"], seen["board"], seen["part"], seen["clock_mhz"]) == (model, "pynq-z2", "xc7z020clg400-1", 142.857143)
     assert list(seen["modes"]) == ["full", "1/2", "1/4", "1/8", "1/16"]
     assert {kind: entry["available"] for kind, entry in seen["resources"].items()} == FULL
     for mode in seen["modes"].values():
@@ -41,7 +44,7 @@ def test_figures_of_each_mode(capsys, model):
         assert sum(mode["layers"].values()) == mode["cycles_model"]
         assert mode["layers_rtl"].keys() == mode["layers"].keys()
         cycles = mode["cycles_rtl"] or mode["cycles_model"]
-        assert mode["frames_per_s"] == pytest.approx(100e6 / cycles)
+        assert mode["frames_per_s"] == pytest.approx(142.857143e6 / cycles)
         assert mode["latency_ms"] == pytest.approx(1e3 / mode["frames_per_s"])
 
 
@@ -108,6 +111,26 @@ def test_cycles_of_a_layer_by_formula_and_simulated():
     assert f"{full['layers_rtl']['stage3.block1.conv2']:,}" in text
 
 
+def test_frames_that_stop_at_an_exit():
+    graph, board = keep_modes(layer_graph(models.create("resnet8", exits=True)), ["full", "1/4"]), find_board("pynq-z2")
+    layout = plan(graph, choose(board))
+    report = contents(Design(graph, board, layout, None, {}))
+    built = {"modes": [{"name": name, "exits": [{"cycles_rtl": 5000}, {"cycles_rtl": 9000}]} for name in graph.modes]}
+    seen = contents(Design(graph, board, layout, built, {}))["modes"]
+    for name, mode in report["modes"].items():
+        ends = [frame_cost(graph, name, layout.config, course=Course(Halting.at(number, 2))).cycles for number in range(3)]
+        assert [exit["cycles_model"] for exit in mode["exits"]] == ends[:2] and mode["cycles_model"] == ends[2]
+        assert [exit["name"] for exit in mode["exits"]] == [exit.name for exit in graph.exits]
+        assert [exit["frames_per_s"] for exit in mode["exits"]] == [board.clock_mhz * 1e6 / cycles for cycles in ends[:2]]
+        assert [exit["cycles_rtl"] for exit in seen[name]["exits"]] == [5000, 9000]
+        assert seen[name]["exits"][1]["frames_per_s"] == board.clock_mhz * 1e6 / 9000
+        assert not any(graph[layer].exit for layer in (*mode["layers"], *mode["layers_rtl"]))
+    text, rows = shown(report)
+    assert "Early exits" in text and rows[f"1: {graph.exits[1].name}"][0] == "cycles, formula"
+    without = layer_graph(models.create("resnet8"))
+    assert "Early exits" not in shown(contents(Design(without, board, plan(without, choose(board)), None, {})))[0]
+
+
 def test_a_build_from_before_simulated_layers_shows_its_frames():
     graph, board = layer_graph(models.create("resnet8")), find_board("pynq-z2")
     layout = plan(graph, choose(board))
@@ -122,13 +145,13 @@ def test_what_does_not_fit_is_a_result(monkeypatch, capsys):
     """resnet74 in all modes: resources, what is missing, the remedy, and the rates all the same."""
     memory = Unit("engine_weights", "gatefold_top", 1, 1000, 200, 0, 128.0)
     total = Unit("gatefold_top", "", 1, 38000, 26000, 206, 153.0)
-    monkeypatch.setattr("flow.synth.resources.estimate", lambda parameters, dsp: Estimate(total, (memory,)))
+    monkeypatch.setattr("flow.synth.resources.estimate", lambda parameters: Estimate(total, (memory,)))
     assert main(["report", "resnet74", "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)
     assert seen["fits"] is False and seen["units"][0]["bram36"] == 128
     assert seen["resources"]["bram36"] == {"used": 153, "available": 140, "short": 13} and seen["resources"]["lut"]["short"] == 0
     (sentence,) = seen["advice"]
-    assert "--modes full,1/4 (139 BRAM36) or --modes full (132.5 BRAM36)" in sentence
+    assert "--modes full,1/4 (139 BRAM36) or --modes full (134.5 BRAM36)" in sentence
     assert seen["modes"]["full"]["frames_per_s"] >= 600
     text, rows = shown(seen)
     assert sentence in text and rows["missing"] == ["–", "–", "–", "13"] and "frames/s" in rows
@@ -139,7 +162,7 @@ def test_timing_is_part_of_the_report(monkeypatch, capsys):
     path = Worst("engine.vector", "product", "engine.vector", "sum", 27.882, 0.0, 0, 0, 0, 14, 0, {"2788": 32})
     quick = Worst("shell", "mode", "engine", "layer", 4.5, 3.25, 4, 1, 0, 0, 0, {"450": 5})
     found = Timing(55351, (path, quick))
-    monkeypatch.setattr("flow.synth.timing.estimate", lambda parameters, dsp: found)
+    monkeypatch.setattr("flow.synth.timing.estimate", lambda parameters: found)
     monkeypatch.setattr("flow.synth.report.placed", lambda model: ("nextpnr", 43.9))
     seen = report(capsys, "resnet8", "--timing", "--clock", "143")
     assert seen["clock_mhz"] == 142.857143
@@ -205,8 +228,8 @@ def test_advice_names_what_to_lower(amounts, config, remedy):
 
 
 def test_advice_on_memories_names_the_modes_that_fit():
-    (sentence,) = advice(used(bram36=138), Folding(), [(["full"], 132.5)])
-    assert "little room" in sentence and "--modes full (132.5 BRAM36)" in sentence
+    (sentence,) = advice(used(bram36=138), Folding(), [(["full"], 134.5)])
+    assert "little room" in sentence and "--modes full (134.5 BRAM36)" in sentence
 
 
 @pytest.mark.parametrize(
@@ -223,3 +246,35 @@ def test_bad_input_is_one_sentence(capsys, arguments, saying):
     assert main(["report", *arguments, "--no-synthesis"]) == 2
     seen = capsys.readouterr()
     assert seen.out == "" and saying in seen.err and len(seen.err.splitlines()) == 1
+
+
+def test_the_engine_of_a_network_with_gates(tmp_path, capsys):
+    """Its report is of the engine with gates, every mode with the layers that it runs."""
+    weights = tmp_path / "gated.safetensors"
+    save_model(models.initialise(models.create("resnet8", gates="iadi", ungated=True), 1), weights, {})
+    assert main(["report", "resnet8", "--checkpoint", str(weights), "--no-synthesis", "--json"]) == 0
+    contents = json.loads(capsys.readouterr().out)
+    assert contents["parameters"]["GATES"] == 64 and contents["parameters"]["DECISIONS"] == 16 + 32 + 64
+    gated, plain = (contents["modes"][mode] for mode in ("full", "full ungated"))
+    assert set(gated["layers"]) - set(plain["layers"]) == {
+        f"gates.channel.stage{stage}_block1.{part}" for stage in (1, 2, 3) for part in ("conv", "linear")
+    }
+    assert gated["cycles_model"] > plain["cycles_model"]  # everything switched on, and the gates
+    own = {gate: sum(gated["layers"][gate.replace("linear", part)] for part in ("conv", "linear")) for gate in gated["gates"]}
+    assert {gate: cycles["own"] for gate, cycles in gated["gates"].items()} == own and not plain["gates"]
+    block = gated["layers"]["stage1.block1.conv1"] + gated["layers"]["stage1.block1.conv2"]
+    saves = gated["gates"]["gates.channel.stage1_block1.linear"]["saves"]
+    assert 0.95 * block < saves < block
+    assert main(["report", "resnet8", "--checkpoint", str(weights), "--no-synthesis"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{own['gates.channel.stage1_block1.linear']:,}" in shown and f"{saves:,}" in shown
+
+
+def test_gates_that_the_engine_lacks_are_told(tmp_path, capsys):
+    weights = tmp_path / "exits.safetensors"
+    save_model(models.initialise(models.create("resnet8", gates="iadi", exits=True), 1), weights, {})
+    few = ["--r", "8"]  # requantisers, with which there is no 2x2 pool
+    assert main(["report", "resnet8", "--checkpoint", str(weights), "--no-synthesis", "--json", *few]) == 0
+    contents = json.loads(capsys.readouterr().out)
+    assert "layer exits.stage1_block1.pool1 is followed by a 2x2 pool" in contents["lacks"] and contents["parameters"]["GATES"] == 0
+    assert list(contents["modes"]) == ["full", "1/2", "1/4", "1/8", "1/16"]

@@ -361,7 +361,7 @@ def test_report_says_what_limits():
 
 def test_clock_that_is_not_carried_is_refused(monkeypatch):
     found = timing.analyse(after(Netlist()).flip_flop("end", "q", "e").module)
-    monkeypatch.setattr(timing, "estimate", lambda parameters, dsp: found)
+    monkeypatch.setattr(timing, "estimate", lambda parameters: found)
     timing.check_clock({}, 900)
     with pytest.raises(GatefoldError, match=r"1200 MHz is not carried: top.q to top.e takes 1.1 ns .* --clock-anyway"):
         timing.check_clock({}, 1200)
@@ -397,19 +397,22 @@ def test_what_is_damaged_in_the_cache_is_made_anew(tmp_path, monkeypatch):
     monkeypatch.setenv("GATEFOLD_BUILD", str(tmp_path))
     made = []
 
-    def synthesise(folder, sources, parameters, dsp, target, log):
+    def synthesise(folder, sources, parameters, target, log):
         made.append(target.name)
         netlist = after(Netlist()).flip_flop("end", "q", "e")
         with gzip.open(target, "wt") as file:
             json.dump({"modules": {timing.TOP: netlist.module}}, file)
 
     monkeypatch.setattr(timing, "_synthesise", synthesise)
+    assert timing.known_estimate({"P": 64}) is None and not made
     first = timing.estimate({"P": 64})
-    assert timing.estimate({"P": 64}) == first and len(made) == 1
+    assert timing.estimate({"P": 64}) == timing.known_estimate({"P": 64, "ENGINE_HASH": 1}) == first and len(made) == 1
+    assert timing.known_estimate({"P": 32}) is None
     files = sorted(path for path in (tmp_path / "cache" / "timing").iterdir() if path.suffix != ".sha256")
     result, netlist = (next(path for path in files if path.name.endswith(end)) for end in (".json", ".gz"))
     for damage in (b"", result.read_bytes()[:20], result.read_bytes().replace(b"1", b"2")):
         result.write_bytes(damage)
+        assert timing.known_estimate({"P": 64}) is None
         assert timing.estimate({"P": 64}) == first and len(made) == 1
     result.unlink()
     netlist.write_bytes(netlist.read_bytes()[:30])

@@ -19,8 +19,8 @@ STEPS = {
 torch.set_num_threads(1)
 distributed.join("cpu")
 generator = torch.Generator().manual_seed(1)
-x = torch.rand(32, 3, 32, 32, generator=generator, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
-y = torch.randint(0, 10, (32,), generator=generator)
+x = torch.rand(8, 3, 32, 32, generator=generator, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+y = torch.randint(0, 10, (8,), generator=generator)
 result = {}
 for name, (phase_name, options) in STEPS.items():
     torch.manual_seed(0)

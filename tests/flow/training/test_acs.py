@@ -62,7 +62,7 @@ def test_skip_ratio_counts_decisions():
     "family, gates",
     [("densenet", kind) for kind in DENSE_GATES] + [("resnet", kind) for kind in GATES if kind.startswith(("acs", "ff"))],
 )
-@pytest.mark.parametrize("unit", ["macs", "cycles"])
+@pytest.mark.parametrize("unit", [pytest.param("macs", marks=pytest.mark.slow), "cycles"])
 def test_cost_gradient_reaches_every_gate(family, gates, unit):
     """The cost alone, without the cross-entropy, moves the parameters of every gate (the published code multiplies it by 0)."""
     model = network(family, gates).train()
@@ -90,8 +90,13 @@ def test_first_step_runs_everything_and_teaches_the_gates(family):
     assert all(p.grad.abs().sum() > 0 for n, p in model.gates.named_parameters() if n.endswith("linear.weight"))
 
 
-@pytest.mark.parametrize("family", ["densenet", "resnet"])
-@pytest.mark.parametrize("target", [0.3, 0.7])
+@pytest.mark.parametrize(
+    ("family", "target"),
+    [
+        ("densenet", 0.3),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("densenet", 0.7), ("resnet", 0.7), ("resnet", 0.3))),
+    ],
+)
 def test_second_step_holds_the_target(family, target):
     """On noise, with a large alpha: the hard skip ratio comes close to its target within some steps, from either side."""
     model = network(family, "acs").train()

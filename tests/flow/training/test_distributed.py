@@ -1,6 +1,7 @@
 """Two processes give what one gives."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from flow.cli import main
 from flow.training.trainer import CHECKPOINT
 
 TRAIN = (
@@ -16,32 +18,30 @@ TRAIN = (
 )
 
 
-def launch(processes, *arguments):
-    launcher = [sys.executable]
-    if processes > 1:
-        launcher = [str(Path(sys.executable).parent / "torchrun"), "--standalone", "--nproc-per-node", str(processes)]
+def launch(*arguments):
+    """Run Python's `arguments` in two processes."""
+    launcher = [str(Path(sys.executable).parent / "torchrun"), "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}
     return subprocess.run([*launcher, *arguments], env=environment, capture_output=True, text=True, timeout=300)
 
 
-def test_gradients_and_statistics_of_two_processes_equal_those_of_one(tmp_path):
-    results = []
-    for processes in (1, 2):
-        file = tmp_path / f"{processes}.pt"
-        run = launch(processes, str(Path(__file__).with_name("distributed_gradients.py")), str(file))
-        assert run.returncode == 0, run.stderr
-        results.append(torch.load(file, weights_only=True))
-    one, two = results
+def test_gradients_and_statistics_of_two_processes_equal_those_of_one(tmp_path, monkeypatch):
+    script, files = Path(__file__).with_name("distributed_gradients.py"), [tmp_path / f"{processes}.pt" for processes in (1, 2)]
+    monkeypatch.setattr(sys, "argv", [str(script), str(files[0])])
+    runpy.run_path(str(script))
+    run = launch(str(script), str(files[1]))
+    assert run.returncode == 0, run.stderr
+    one, two = (torch.load(file, weights_only=True) for file in files)
     assert one.keys() == two.keys()
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-6, atol=1e-12, msg=name)
 
 
 def test_training_in_two_processes_equals_one(tmp_path):
-    for processes in (1, 2):
-        run = launch(processes, *TRAIN.split(), "--output", str(tmp_path / str(processes)))
-        assert run.returncode == 0, run.stderr
-        assert run.stdout.count("test images") == 1  # only one process reports
+    assert main([*TRAIN.split()[2:], "--output", str(tmp_path / "1")]) == 0
+    run = launch(*TRAIN.split(), "--output", str(tmp_path / "2"))
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("test images") == 1  # only one process reports
     one, two = (load_file(tmp_path / str(processes) / "resnet8.safetensors") for processes in (1, 2))
     for name in one.keys() - {name for name in one if "running" in name}:  # statistics of calibration: see the test above
         torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-3, msg=name)
@@ -49,6 +49,6 @@ def test_training_in_two_processes_equals_one(tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared(tmp_path):
-    run = launch(2, *TRAIN.split(), "--batch", "33", "--output", str(tmp_path))
+    run = launch(*TRAIN.split(), "--batch", "33", "--output", str(tmp_path))
     assert run.returncode != 0
     assert "give a multiple as --batch" in run.stderr

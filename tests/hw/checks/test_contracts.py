@@ -1,19 +1,19 @@
 """The contracts of the accelerator's modules: each is broken once, by a fault in the RTL or in the program, and is seen to fire.
 
-All faults are compiled into one accelerator; the image `fault.mem` chooses one, or none, at power-up.
+All faults are compiled into one accelerator; the file `fault.mem` in the working folder chooses one, or none, at power-up.
 """
 
 import re
-import shutil
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flow.engine.compile import compile_graph
 from flow.engine.config import Folding
-from flow.engine.images import memory_images, program_image
+from flow.engine.images import network_memories
 from flow.engine.interface import load_interface
 from flow.engine.program import descriptor_fields
 from flow.engine.sources import accelerator_sources
@@ -25,6 +25,7 @@ from flow.simulation.checks import CHECKS
 from flow.simulation.simulator import BASE, Simulator
 
 FULL, SIXTEENTH = 0, 4
+NO_HASH = "00000000"
 BLOCKED = ("stream_fifo", "in_ready  = «!count[ADDRESS]»", "DEPTH != 32 && !count[ADDRESS]")  # no record leaves the engine
 NO_ROOM = ("dma_read", "&& «room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST))»", "1'b1")
 
@@ -35,39 +36,46 @@ FAULTS = {
     "checks.memory.aw.stable": [("dma_write", "if («answered») begin\n        m_axi_awaddr", "answered || address_open")],
     "checks.memory.read_burst.beats": [("dma_read", "m_axi_arlen  <= «8'(BURST - 1)»", "8'(BURST)")],
     "checks.memory.read_burst.page": [("dma_read", "image_address + «32'(BURST * 8)»", "32'd120")],
-    "slave.checks.host.write_answer": [("axi_lite_slave", "write         = «address_held && data_held && !s_axi_bvalid»",
-                                        "address_held && !s_axi_bvalid")],
+    "slave.checks.host.write_answer": [("axi_lite_slave", "write         = «address_held && data_held && !answering && !s_axi_bvalid»",
+                                        "address_held && !answering && !s_axi_bvalid")],
     "shell.checks.frames.stable": [("stream_fifo", "out_data  = «memory[read_address]»", "in_data")],
     "record.checks.records.held": [("engine_record", "m_axis_tvalid = «sending»", "sending && cycles[0]"), BLOCKED],
     "buffer.checks.overflow": [("stream_fifo", "in_ready  = «!count[ADDRESS]»", "1'b1"), NO_ROOM],
     "buffer.checks.underflow": [("stream_fifo", "out_valid = «(count != '0)»", "count != '0 || write_address != '0")],
     "buffer.checks.counted": [("stream_fifo", "read_address  <= «read_address + 1'b1»", "read_address + 2'd2")],
     "reader.checks.room": [NO_ROOM],
-    "reader.checks.mode": [("dma_read", "refused   = «32'(next_mode) >= MODES»", "1'b0")],
+    "reader.checks.mode": [("dma_read", "if (!more) begin\n              state <= DROP;\n            end else if («refused») begin", "1'b0"),
+                           ("dma_read", "state == HEADER && more && «!refused»", "1'b1")],
     "reader.checks.aligned": [("registers", "((«source[6:0]» |", "{1'b0, source[5:0]}")],
     "writer.checks.aligned": [("registers", "| «destination[6:0]» |", "{1'b0, destination[5:0]}")],
     "writer.checks.data": [("dma_write", "&& «buffered >= ($clog2(DEPTH) + 1)'(BURST)»", "m_axi_awaddr != '0")],
-    "batch.checks.rest": [("dma_batch", "complete  = «frames_done == target»", "frames_read == target")],
-    "batch.checks.busy_end": [("dma_batch", "busy      = «state != IDLE»", "state != IDLE && !finish")],
+    "batch.checks.rest": [("dma_batch", "complete  <= state == RUN && (load ? written && read_idle : «frames_done == target»)", "frames_read == target")],
+    "batch.checks.busy_end": [("dma_batch", "busy      = «state != IDLE || starting»", "(state != IDLE && !finish) || starting")],
     "batch.checks.order": [("dma_read", "frames_read <= «frames_read + 1'b1»", "frames_read")],
-    "host.checks.rest": [("registers", "!soft_reset && «!busy»", "1'b1")],
+    "batch.checks.network": [("registers", "else if («!loaded») ", "1'b0")],
+    "engine.checks.still": [("engine_network", "load.write = «written ? chosen : '0»", "16'd1")],
+    "host.checks.rest": [("registers", "start_written && «!busy»", "1'b1")],
     "host.checks.outcome": [("registers", "error             <= «finish_error != ERR_NONE»", "1'b1")],
     "record.checks.ready": [BLOCKED],
-    "record.checks.quiet": [("engine_sequencer", "tables_ready && («program_data.kind == 2'd0 || record_ready»)", "1'b1"), BLOCKED],
+    "record.checks.quiet": [("engine_sequencer", "group_ready : «program_data.kind != KIND_CLASSIFIER || record_ready»)", "1'b1"), BLOCKED],
     "loader.checks.place": [("engine_loader", "base = «8'(IMAGE_BASE)»", "8'(IMAGE_BASE - 1)")],
-    "loader.checks.unread": [("engine_loader", "(state == HEADER) ? «count < 2'd2»", "1'b1")],
-    "loader.checks.frames": [("engine_loader", "valid = «count != 2'd0»", "1'b1")],
+    "loader.checks.unread": [("engine_loader", "(BEATS > 1 || !pending) : «count < 2'd2»", "1'b1")],
+    "loader.checks.frames": [("engine_sequencer", "wait_count == '0 && «layer.image»;", "1'b1")],
     "sequencer.checks.header": [("engine_loader", "mode = «modes[drain]»", "8'd5")],
-    "sequencer.checks.pixels": [("engine_sequencer", "side ? 6'd16 : «x + 6'd8»", "x + 6'd4")],
-    "sequencer.checks.groups": [("engine_sequencer", "block_end ? '0 : «in_base + in_per_group»", "in_base")],
+    "sequencer.checks.pixels": [("engine_sequencer", "width = «side ? 6'd16 : 6'd8»", "6'd4")],
+    "sequencer.checks.groups": [("engine_sequencer", "block_end ? '0 : «in_base + here.in_count»", "in_base")],
     "sequencer.checks.order": [("engine_sequencer", "tuple_end ? '0 : «k + 9'd1»", "k + 9'd2")],
-    "sequencer.checks.last": [("engine_sequencer", "valid && «k + 9'd1 == in_per_group»", "k + 9'd2 == in_per_group")],
-    "sequencer.checks.shifts": [("engine_sequencer", "k == 9'(SECOND)) || «k == 9'(LAST)»", "k == 9'(LAST + 1)")],
+    "sequencer.checks.last": [("engine_sequencer", "next_tuple.one_input : «k + 9'd2 == here.in_count»", "k + 9'd3 == here.in_count")],
+    "sequencer.checks.shifts": [("engine_sequencer", "input_number == 9'(SECOND)) || «input_number == 9'(LAST)»", "input_number == 9'(LAST + 1)")],
     "loader.checks.whole": [("engine_sequencer", "state == LOAD && «tables_ready»", "1'b1"),
                             ("engine_sequencer", "image_valid && «tables_ready»", "1'b1"),
                             ("engine_table_loader", "word == «6'd63») loading", "6'd62")],
     "loader.checks.order": [("engine_table_loader", "waddr <= «word»", "word + 6'd1")],
-    "sequencer.checks.spaced": [("engine_sequencer", "least = «pair ? 9'(TWO) : 9'(ONE)»", "9'd1")],
+    "sequencer.checks.spaced": [("engine_sequencer", "less_two[i] = «length - 9'd2»", "of.in_count == 9'd1 ? 9'd0 : length - 9'd2")],
+    "sequencer.checks.blanks": [("engine_sequencer", "tile.blank <= «GATES && here.blank»", "k == 9'd1")],
+    "engine.checks.one": [("engine_write_back", "x_we[b][HALVES*c+h] <= rst_n && «pixels_in && !to_m»", "pixels_in")],
+    "engine.checks.image": [("engine_write_back", "waddr <= «image_ready ? image_addr : written.addr»", "8'd0")],
+    "engine.checks.chosen": [("tile_engine", ".to_m(«layer.dst»)", "!layer.dst")],
 }  # fmt: skip
 NUMBERS = {contract: number for number, contract in enumerate(FAULTS, 1)}
 
@@ -79,13 +87,13 @@ PROGRAMS = [
     ("sequencer.checks.memories", {CONV2: {"src": 0, "src_base": 32}}),
     ("sequencer.checks.passes", {"stem": {"in_count": 5}}),
     ("engine.checks.pools", {LAST: {"pool2": 2}}),
-    ("engine.checks.residuals", {LAST: {"pool2": 1, "pool": 0}}),
+    ("engine.checks.residuals", {LAST: {"pool2": 1, "discard": 0}}),
     ("engine.checks.valid", {CONV1: {"rows": 27}}),
     ("sequencer.checks.outputs", {CONV1: {"out_per_group": 18}}),
     ("sequencer.checks.inputs", {CONV1: {"in_per_group": 17}}),
-    ("sequencer.program_checks.unread", {CONV1: {"dst": 0, "dst_base": 0}}),  # its own source
-    ("sequencer.program_checks.unread", {CONV1: {"dst_base": 16}}),  # half of the next one's source
-    ("sequencer.program_checks.unread", {CONV1_2: {"dst": 0, "dst_base": 48}}),  # half of the next one's residual
+    ("program_checks.unread", {CONV1: {"dst": 0, "dst_base": 0}}),  # its own source
+    ("program_checks.unread", {CONV1: {"dst_base": 16}}),  # half of the next one's source
+    ("program_checks.unread", {CONV1_2: {"dst": 0, "dst_base": 48}}),  # half of the next one's residual
     ("record.checks.classes", {"classifier": {"out_count": 11}}),
     ("engine.checks.port[0].weights", {CONV1: {"weight_base": 11 * 1024}}),
     ("engine.checks.port[1].weights", {CONV1: {"weight_base": 11 * 1024 - 1}}),
@@ -108,7 +116,7 @@ def with_faults(text, faults):
 
 
 def program(compiled, changes, length=None):
-    """Text of program.mem with other values in some descriptors; `length`: only so many layers."""
+    """Network image of a program with other values in some descriptors; `length`: only so many layers."""
     graph, words = compiled.graph, []
     layers = graph.layers[:length]
     for mode in graph.modes:
@@ -116,12 +124,12 @@ def program(compiled, changes, length=None):
             fields = descriptor_fields(graph, compiled.plan, compiled.table, mode, layer, layer is layers[-1])
             words.append(load_interface().pack_descriptor(**{**fields, **changes.get(layer.name, {})}))
         words += [0] * (compiled.plan.config.layers - len(layers))
-    return program_image(words)
+    return compiled.program_image(NO_HASH, words)
 
 
 @pytest.fixture(scope="module")
 def accelerator(tmp_path_factory):
-    """(library, image folder, Compiled): a small accelerator with all faults."""
+    """(library, network image, Compiled): a small accelerator with all faults."""
     folder = tmp_path_factory.mktemp("faulty")
     faults = defaultdict(lambda: defaultdict(list))
     for contract, places in FAULTS.items():
@@ -134,14 +142,10 @@ def accelerator(tmp_path_factory):
             sources[index].write_text(with_faults(source.read_text(), faults[source.stem]))
     compiled = compile_graph(random_resnet(seed=3), Folding(p=32, pe=2, r=16, v=16))
     compiled.plan.config = replace(compiled.plan.config, tables=1, pool2=1)  # which this network does not need
-    compiled = replace(compiled, images=memory_images(compiled.graph, compiled.plan, compiled.table))
+    compiled = replace(compiled, memories=network_memories(compiled.graph, compiled.plan, compiled.table))
     assert compiled.plan.config.image_base == IMAGES
-    images = folder / "images"
-    images.mkdir()
-    for name, text in compiled.images.items():
-        (images / name).write_text(text)
-    (images / "fault.mem").write_text("00\n")
-    return compile_accelerator(folder, folder / "faulty.so", compiled.plan.config.parameters(), sources), images, compiled
+    library = compile_accelerator(folder, folder / "faulty.so", compiled.plan.config.parameters(), sources)
+    return library, compiled.image(NO_HASH), compiled
 
 
 @pytest.fixture
@@ -149,12 +153,15 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
 
 
-def altered(accelerator, folder, name, text):
-    """Library and a copy of the images in which one has another content."""
-    library, images, _ = accelerator
-    shutil.copytree(images, folder / "images")
-    (folder / "images" / name).write_text(text)
-    return library, folder / "images"
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The working folder, in which no fault is chosen."""
+    monkeypatch.chdir(tmp_path)
+    choose(0)
+
+
+def choose(fault):
+    Path("fault.mem").write_text(f"{fault:02x}\n")
 
 
 def stops(contract):
@@ -166,45 +173,50 @@ def stops(contract):
 
 @pytest.mark.parametrize("power_on", [0, 1, 2])
 def test_nothing_fires_without_a_fault(accelerator, pixels, power_on):
-    library, images, compiled = accelerator
+    library, network, compiled = accelerator
     modes = list(compiled.graph.modes)
     for stall in (0, 60):
-        with Simulator(library, images, power_on) as simulator:
+        with Simulator(library, network, power_on) as simulator:
             records, _ = simulator.run(pixels, range(len(pixels)), stall=stall, seed=power_on)
         for record, image, mode in zip(records, pixels, modes, strict=True):
             assert record["logits"] == run(compiled.graph, image.transpose(2, 0, 1)[None], mode).logits[0].tolist()
 
 
 OTHERWISE = {
-    "reader.checks.aligned", "writer.checks.aligned", "host.checks.rest", "reader.checks.mode", "record.checks.ready", "loader.checks.frames"
+    "reader.checks.aligned", "writer.checks.aligned", "host.checks.rest", "reader.checks.mode", "record.checks.ready",
+    "batch.checks.network",
 }  # fmt: skip
 PLAIN = sorted(set(FAULTS) - OTHERWISE)
 
 
 @pytest.mark.parametrize("contract", PLAIN)
-def test_fault(contract, accelerator, pixels, tmp_path):
-    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS[contract]:02x}\n")
-    with stops(contract), Simulator(library, images) as simulator:
+def test_fault(contract, accelerator, pixels):
+    library, network, compiled = accelerator
+    choose(NUMBERS[contract])
+    with stops(contract), Simulator(library, network) as simulator:
         simulator.run(pixels, [SIXTEENTH] * len(pixels), stall=50, max_cycles=100_000)
 
 
 @pytest.mark.parametrize("contract, changes", PROGRAMS)
-def test_program(contract, changes, accelerator, pixels, tmp_path):
-    library, images = altered(accelerator, tmp_path, "program.mem", program(accelerator[2], changes))
-    with stops(contract), Simulator(library, images) as simulator:
+def test_program(contract, changes, accelerator, pixels):
+    library, network, compiled = accelerator
+    with stops(contract), Simulator(library, network) as simulator:
+        simulator.load(program(compiled, changes))
         simulator.run(pixels[:2], FULL)
 
 
-def test_mode_list_beyond_the_program(accelerator, pixels, tmp_path):
-    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['reader.checks.mode']:02x}\n")
-    with stops("reader.checks.mode"), Simulator(library, images) as simulator:
+def test_mode_list_beyond_the_program(accelerator, pixels):
+    library, network, compiled = accelerator
+    choose(NUMBERS["reader.checks.mode"])
+    with stops("reader.checks.mode"), Simulator(library, network) as simulator:
         simulator.run(pixels[:2], [SIXTEENTH, 9])
 
 
 @pytest.mark.parametrize("contract, name", [("reader.checks.aligned", "source"), ("writer.checks.aligned", "destination")])
-def test_misaligned_batch(contract, name, accelerator, tmp_path):
-    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS[contract]:02x}\n")
-    with stops(contract), Simulator(library, images) as simulator:
+def test_misaligned_batch(contract, name, accelerator):
+    library, network, compiled = accelerator
+    choose(NUMBERS[contract])
+    with stops(contract), Simulator(library, network) as simulator:
         for register in ("source", "destination"):
             simulator.write(register, BASE + 64 * (register == name))
         simulator.write("frames", 1)
@@ -212,34 +224,40 @@ def test_misaligned_batch(contract, name, accelerator, tmp_path):
         simulator.read("status")
 
 
-def test_frame_that_is_not_there(accelerator, tmp_path):
-    """The engine runs on no frame, and frees a buffer that is not in use."""
-    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['loader.checks.frames']:02x}\n")
-    with stops("loader.checks.frames"), Simulator(library, images) as simulator:
-        for _ in range(1000):
-            simulator.read("status")
+def test_frames_without_a_network(accelerator, pixels):
+    """One was there, and the load of the next one failed."""
+    library, network, _ = accelerator
+    choose(NUMBERS["batch.checks.network"])
+    with Simulator(library, network) as simulator:
+        with pytest.raises(GatefoldError, match="reports bad_network"):
+            simulator.load(network[:-128])
+        with stops("batch.checks.network"):
+            simulator.run(pixels[:1], FULL)
 
 
-def test_start_while_busy(accelerator, tmp_path):
-    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['host.checks.rest']:02x}\n")
-    with stops("host.checks.rest"), Simulator(library, images) as simulator:
+def test_start_while_busy(accelerator):
+    library, network, compiled = accelerator
+    choose(NUMBERS["host.checks.rest"])
+    with stops("host.checks.rest"), Simulator(library, network) as simulator:
         simulator.hang()
         simulator.write("frames", 1)
         simulator.write("control", 1)
         simulator.write("control", 1)
 
 
-def test_frame_finishes_before_the_record_has_left(accelerator, pixels, tmp_path):
+def test_frame_finishes_before_the_record_has_left(accelerator, pixels):
     """A program that ends in a convolution does not wait for the record before."""
-    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['record.checks.ready']:02x}\n")
-    (images / "program.mem").write_text(program(accelerator[2], {}, length=1))
-    with stops("record.checks.ready"), Simulator(library, images) as simulator:
+    library, network, compiled = accelerator
+    choose(NUMBERS["record.checks.ready"])
+    with stops("record.checks.ready"), Simulator(library, network) as simulator:
+        simulator.load(program(compiled, {}, length=1))
         simulator.run(pixels[:2], FULL, max_cycles=20_000)
 
 
-def test_a_stopped_design_stays_stopped(accelerator, pixels, tmp_path):
-    library, images = altered(accelerator, tmp_path, "fault.mem", f"{NUMBERS['sequencer.checks.last']:02x}\n")
-    with Simulator(library, images) as simulator:
+def test_a_stopped_design_stays_stopped(accelerator, pixels):
+    library, network, compiled = accelerator
+    choose(NUMBERS["sequencer.checks.last"])
+    with Simulator(library, network) as simulator:
         for _ in range(2):
             with stops("sequencer.checks.last"):
                 simulator.run(pixels, FULL)

@@ -33,7 +33,7 @@ def lane_pixel(lane, p, stride, out_size):
     return row, column
 
 
-@pytest.mark.parametrize("p", [64, 32])
+@pytest.mark.parametrize("p", [64, pytest.param(32, marks=pytest.mark.slow)])
 def test_align(p, tmp_path):
     rng = np.random.default_rng(p)
     with Model(unit("engine_align", tmp_path, P=p), clock="clk") as model:
@@ -61,3 +61,23 @@ def test_align(p, tmp_path):
                             top, left = stride * (y0 + row), stride * (x0 + column)
                             window = padded[top : top + 3, left : left + 3]
                             assert got[lane] == pack(window.ravel(), 4), (out_size, stride, odd, y0, x0, lane)
+
+
+@pytest.mark.parametrize("odd", [0, 1])
+def test_all_quarters_see_the_same_windows(odd, tmp_path):
+    rng = np.random.default_rng(odd)
+    channel = rng.integers(0, 16, (8, 8))
+    words = [0] * 16
+    for bank, word in enumerate(memory_rows(channel, odd, 0)):
+        words[bank] = word & ~(0xFFFFFFFF << 32) | (word & 0xFFFFFFFF) << 32  # as `engine_write_back` leaves it
+    with Model(unit("engine_align", tmp_path, P=64, PACK=1), clock="clk") as model:
+        for _ in range(3):
+            step(
+                model, x_rows=pack(words, 128), m_rows=0, from_m=0, stride2=1, side=0, packs=1, size_in=SIZES[8],
+                rotation=2 * odd, y=0, x=0,
+            )  # fmt: skip
+        got = unpack(model.read("taps"), 64, 36)
+    padded = np.pad(channel, ((1, 2), (1, 2)))
+    for lane in range(64):
+        top, left = 2 * (lane // 8 % 4), 2 * (lane % 4)
+        assert got[lane] == pack(padded[top : top + 3, left : left + 3].ravel(), 4), lane

@@ -3,13 +3,12 @@ pixels, images of other planes and sizes, and wide weights: random graphs, idle 
 
 import numpy as np
 import pytest
-from frames import prepare, stream
+from frames import loaded, prepare, stream
 
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.requant import hardware
 from flow.graph.integer import run
 from flow.graph.random_graph import random_plain
-from flow.simulation.library import Model
 
 # Engine, and the graphs that it runs; together they have every feature.
 CASES = {
@@ -34,7 +33,7 @@ def test_features(case, tmp_path):
         planes = graph.image.planes(images, layout.config.image_size)
         expected = [run(graph, image[None], mode, hardware(table)) for image, mode in zip(images, modes, strict=True)]
         assert len({tuple(result.logits[0]) for result in expected}) == len(modes)
-        with Model(library, folder=tmp_path / graph.name, random_reset=7) as model:
+        with loaded(library, tmp_path / f"{graph.name}.bin", random_reset=7) as model:
             for seed, pauses in enumerate([(0, 0), (0.5, 0), (0, 0.6), (0.3, 0.3)]):
                 model.reset()
                 records = stream(model, graph, modes, planes, pauses, seed)
@@ -50,6 +49,21 @@ def test_features(case, tmp_path):
                     model.write("layer", index)
                     model.run(0)
                     assert abs(model.read("layer_cycles") - cost.cycles) <= 2, f"{name} of {graph.name} in {mode}"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("steps", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_networks_of_one_and_two_convolutions(steps, tmp_path):
+    """They leave a feature memory empty, and their images of 32 rows begin at even words all the same."""
+    graph = random_plain(3, (1, 32, 32), tables=False, pools=False, steps=steps)
+    assert len(graph.layers) == steps + 2
+    library, ((layout, table),) = prepare([graph], dict(p=32, pe=1, r=16, v=8), tmp_path)
+    images = np.random.default_rng(2).integers(0, 256, (3, 1, 32, 32), dtype=np.uint8)
+    with loaded(library, tmp_path / f"{graph.name}.bin", random_reset=3) as model:
+        model.reset()
+        records = stream(model, graph, ["full"] * 3, graph.image.planes(images, 32), (0, 0))
+    for record, logits in zip(records, run(graph, images, "full", hardware(table)).logits, strict=True):
+        assert record["logits"] == logits.tolist() and record["cycles"] == frame_cost(graph, "full", layout.config).cycles
 
 
 def test_the_graphs_have_every_feature():

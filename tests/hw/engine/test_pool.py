@@ -26,6 +26,7 @@ def test_pool(tmp_path):
                         step(model, valid=0, first=1, channel=rng.integers(V * DEPTH), pixels=pack(rng.integers(0, 16, R), 4))
             step(model, valid=0)
             step(model)
+            step(model)
             for address in rng.permutation(DEPTH):
                 step(model, raddr=address)
                 assert unpack(model.read("rdata"), V, 12) == sums[V * address : V * (address + 1)].tolist()

@@ -6,11 +6,15 @@ from rtl import step, unit
 
 from flow.simulation.library import Model
 
-DELAY = 4
+DELAY = 5
 
 
-@pytest.mark.parametrize("tables, width", [(0, 18), (0, 20), (1, 18), (1, 21)])
-def test_requantiser(tables, width, tmp_path):
+KINDS = [(0, 18, 0), (0, 20, 1), (1, 18, 1), (1, 21, 0)]
+OTHERS = [(0, 18, 1), (0, 20, 0), (1, 18, 0), (1, 21, 1)]
+
+
+@pytest.mark.parametrize("tables, width, dsp", [*KINDS, *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHERS)])
+def test_requantiser(tables, width, dsp, tmp_path):
     rng = np.random.default_rng(width + tables)
     steps = 20000
     wide = width > 18
@@ -31,7 +35,7 @@ def test_requantiser(tables, width, tmp_path):
     expected = np.clip(whole, 0, high) if tables else np.clip(whole + residual, 0, 15) * on_map
     assert len(np.unique(expected)) == (32 if tables else 16)
 
-    with Model(unit("engine_requantiser", tmp_path, TABLES=tables, ACC_WIDTH=width), clock="clk") as model:
+    with Model(unit("engine_requantiser", tmp_path, TABLES=tables, ACC_WIDTH=width, REQUANT_DSP=dsp), clock="clk") as model:
         for t in range(steps + DELAY - 1):
             now, before = min(t, steps - 1), max(t - DELAY + 1, 0)
             step(

@@ -3,13 +3,12 @@ values; and its cycles against the cycle model, layer by layer."""
 
 import numpy as np
 import pytest
-from frames import prepare, stream
+from frames import loaded, prepare, stream
 
 from flow.engine.cost import frame_cost, mode_costs
 from flow.engine.requant import hardware
 from flow.graph.integer import run
 from flow.graph.random_graph import random_resnet
-from flow.simulation.library import Model
 
 SIZES = {
     "default": dict(p=64, pe=2, r=64, v=16),
@@ -31,7 +30,7 @@ def test_modes_and_pauses(size, tmp_path):
     modes = [*graph.modes, "full", "1/16", "1/4", "1/2"]
     images = rng.integers(0, 256, (len(modes), 3, 32, 32), dtype=np.uint8)
     expected = [run(graph, image[None], mode, hardware(table)) for image, mode in zip(images, modes, strict=True)]
-    with Model(library, folder=tmp_path / graph.name, random_reset=7) as model:
+    with loaded(library, tmp_path / f"{graph.name}.bin", random_reset=7) as model:
         for seed, pauses in enumerate([(0, 0), (0.5, 0), (0, 0.5), (0.4, 0.4)]):
             model.reset()
             records = stream(model, graph, modes, images, pauses, seed)
@@ -51,7 +50,7 @@ def test_cycles_per_layer(blocks, tmp_path):
     graph = random_resnet(seed=5, blocks=blocks)
     library, ((layout, _),) = prepare([graph], SIZES["default"], tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), dtype=np.uint8)
-    with Model(library, folder=tmp_path / graph.name) as model:
+    with loaded(library, tmp_path / f"{graph.name}.bin") as model:
         for mode in graph.modes:
             model.reset()
             (record,) = stream(model, graph, [mode], image, (0, 0))

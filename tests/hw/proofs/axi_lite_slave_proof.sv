@@ -33,7 +33,7 @@ module axi_lite_slave_proof #(
     logic [ADDRESS-1:2] address, read_at;
     logic [31:0] data, answer, held;
     logic [3:0] strobe;
-    logic answered, waited;
+    logic decided, asked, answered, waited;
     always_ff @(posedge clk) begin
         addresses <= addresses + 2'(s_axi_awvalid && s_axi_awready) - 2'(write);
         words <= words + 2'(s_axi_wvalid && s_axi_wready) - 2'(write);
@@ -42,8 +42,10 @@ module axi_lite_slave_proof #(
         if (s_axi_awvalid && s_axi_awready) address <= s_axi_awaddr[ADDRESS-1:2];
         if (s_axi_wvalid && s_axi_wready) {data, strobe} <= {s_axi_wdata, s_axi_wstrb};
         if (s_axi_arvalid && s_axi_arready) read_at <= s_axi_araddr[ADDRESS-1:2];
-        answered <= reads == 2'd1 && !s_axi_rvalid;
-        if (reads == 2'd1 && !s_axi_rvalid) answer <= read_data;
+        answered <= asked;
+        asked <= decided;
+        decided <= reads == 2'd1 && !s_axi_rvalid && !decided && !asked;
+        if (asked) answer <= read_data;
         waited <= s_axi_rvalid && !s_axi_rready;
         held <= s_axi_rdata;
         if (!rst_n) begin
@@ -51,6 +53,8 @@ module axi_lite_slave_proof #(
             words <= '0;
             answers <= '0;
             reads <= '0;
+            decided <= 1'b0;
+            asked <= 1'b0;
             answered <= 1'b0;
             waited <= 1'b0;
         end
@@ -58,13 +62,14 @@ module axi_lite_slave_proof #(
 
     always_comb if (started) begin
         assert (addresses == 2'(dut.g_write.address_held) && words == 2'(dut.g_write.data_held));
-        assert (answers == 2'(s_axi_bvalid));
-        assert (reads == 2'(dut.g_read.address_held) + 2'(s_axi_rvalid) && reads <= 2'd1);
+        assert (answers == 2'(dut.g_write.answering) + 2'(s_axi_bvalid) && answers <= 2'd1);
+        assert (reads == 2'(dut.g_read.address_held) + 2'(dut.g_read.deciding) + 2'(dut.g_read.reading) + 2'(s_axi_rvalid));
+        assert (reads <= 2'd1 && decided == dut.g_read.deciding && asked == dut.g_read.reading);
         if (dut.g_write.address_held) assert (write_address == {address, 2'b00});
         if (dut.g_write.data_held) assert (write_data == data && write_strobe == strobe);
         if (write) assert (addresses == 2'd1 && words == 2'd1 && answers == 2'd0);
         if (addresses == 2'd1 && words == 2'd1 && answers == 2'd0) assert (write);
-        if (dut.g_read.address_held) assert (read_address == {read_at, 2'b00});
+        if (reads == 2'd1 && !s_axi_rvalid) assert (read_address == {read_at, 2'b00});
         if (answered) assert (s_axi_rvalid && s_axi_rdata == answer);
         if (waited) assert (s_axi_rvalid && s_axi_rdata == held);
         assert (s_axi_bresp == 2'b00 && s_axi_rresp == 2'b00);

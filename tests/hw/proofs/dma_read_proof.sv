@@ -2,7 +2,8 @@
 // and however long the memory waits. The memory answers what it was asked for, in order; nothing else is assumed of it.
 //
 // What is under way is a queue of bursts. Reader's two sides, the one that asks and the one that takes data, stand at two places of
-// the same sequence (list beat, header, bursts of the image, next frame); the queue is what lies between them.
+// the same sequence (list beat, header, bursts of the image, next frame; of a network image header and bursts); the queue is what lies
+// between them.
 `default_nettype none
 
 module dma_read_proof #(
@@ -12,6 +13,7 @@ module dma_read_proof #(
     input wire         clk,
     input wire         rst_n,
     input wire         start,
+    input wire         load,
     input wire  [31:0] source,
     input wire  [31:0] frames,
     input wire  [7:0]  mode,
@@ -29,7 +31,7 @@ module dma_read_proof #(
     logic [31:0] frames_read, m_axi_araddr;
     logic [7:0] m_axi_arlen;
     logic [63:0] m_axis_tdata;
-    dma_read #(.IMAGE_BEATS(IMAGE_BEATS), .DEPTH(DEPTH), .MODES(5)) dut (.*);
+    dma_read #(.IMAGE_BEATS(IMAGE_BEATS), .DEPTH(DEPTH)) dut (.mode_count(8'd5), .*);
 
     typedef enum logic [1:0] {LIST, HEADER, IMAGE, DROP} state_t;
     state_t state;
@@ -43,9 +45,10 @@ module dma_read_proof #(
     wire received = m_axi_rvalid && m_axi_rready;
     wire answered = received && m_axi_rlast;
     wire [2:0] behind = count - 3'(answered);
-    logic started = 1'b0, aborting;
+    logic started = 1'b0, aborting, loads;
     always_ff @(posedge clk) begin
         aborting <= rst_n && abort && !idle;
+        if (start) loads <= load;
         if (!rst_n) begin
             started <= 1'b1;
             count <= '0;
@@ -63,6 +66,8 @@ module dma_read_proof #(
         // The shell: a batch starts with at least one frame, while nothing is under way or left over; abort lasts.
         if (start) assume (started && rst_n && idle && !abort && dut.buffered == '0 && frames != '0);
         if (aborting) assume (abort);
+        // What is read stands still while something is.
+        if (!start && !(idle && state == DROP)) assume (load == loads);
     end
 
     // Image beats that are asked for and have not come; places of headers less headers that have come.
@@ -72,7 +77,8 @@ module dma_read_proof #(
         for (int unsigned i = 0; i < MOST; i++) if (3'(i) < count && !is_list[i]) awaited += 7'd16;
         if (count != '0 && !is_list[0]) awaited -= 7'(came);
     end
-    wire [6:0] headers = 7'(dut.blkData.left) - 7'(dut.blkAddress.left) + 7'(dut.blkAddress.burst != '0);
+    wire [6:0] headers = loads ? 7'(!dut.first_burst) - 7'(state == IMAGE)
+                               : 7'(dut.blkData.left) - 7'(dut.blkAddress.left) + 7'(dut.blkAddress.burst != '0);
 
     // A place in the sequence: frame in its group of eight, burst of the image, list beat due, frames left.
     typedef struct packed {
@@ -82,6 +88,7 @@ module dma_read_proof #(
         logic [31:0] left;
     } place_t;
     function automatic place_t after(input place_t here, input logic listed);
+        if (loads) return '{slot: here.slot, burst: 1'b0, list: 1'b0, left: here.left - 1'b1};
         if (here.list) return '{slot: here.slot, burst: 1'b0, list: 1'b0, left: here.left};
         if (32'(here.burst) != BURSTS - 1) return '{slot: here.slot, burst: 1'b1, list: 1'b0, left: here.left};
         return '{slot: here.slot + 1'b1, burst: 1'b0, list: listed && here.slot == 3'd7, left: here.left - 1'b1};
@@ -89,8 +96,8 @@ module dma_read_proof #(
     place_t at[MOST + 1];
     place_t asks;
     always_comb begin
-        at[0].slot = state == IMAGE ? dut.blkData.slot - 1'b1 : dut.blkData.slot;
-        at[0].burst = state == IMAGE && (BURSTS > 1) && dut.blkData.beat[4];
+        at[0].slot = loads ? dut.blkAddress.slot : state == IMAGE ? dut.blkData.slot - 1'b1 : dut.blkData.slot;
+        at[0].burst = !loads && state == IMAGE && (BURSTS > 1) && dut.blkData.beat[4];
         at[0].list = state == LIST;
         at[0].left = state == IMAGE ? dut.blkData.left + 1'b1 : dut.blkData.left;
         for (int unsigned i = 0; i < MOST; i++) at[i + 1] = after(at[i], dut.blkData.listed);
@@ -105,6 +112,15 @@ module dma_read_proof #(
             assert (!dut.asking || dut.stop);
         end else begin
             assert (dut.blkData.listed == dut.blkAddress.listed);
+            if (loads) assert (!dut.blkData.listed && dut.blkAddress.burst == '0 && state != LIST && dut.blkData.beat < 16);
+            else assert (dut.first_burst == (dut.blkAddress.burst == '0));
+            if (loads && dut.first_burst) assert (count == '0);
+            if (state == IMAGE) assert (dut.blkData.last_beat == (32'(dut.blkData.beat) == (loads ? 15 : IMAGE_BEATS - 1)));
+            if (state == LIST || state == HEADER) assert (!dut.blkData.last_beat);
+            if (state == IMAGE && dut.blkData.beat != '0)
+                assert (state_t'(dut.blkData.after) == (loads ? (dut.blkData.more ? IMAGE : DROP)
+                        : (dut.blkData.listed && dut.blkData.slot == '0 && dut.blkData.more) ? LIST : HEADER));
+            if (state != LIST) assert (dut.blkData.refused == (!loads && 32'(dut.blkData.next_mode) >= 5));
             for (int unsigned i = 0; i < MOST; i++) if (3'(i) < count) assert (is_list[i] == at[i].list && at[i].left != '0);
             for (int unsigned i = 0; i <= MOST; i++)
                 if (3'(i) == count) assert (asks.left == at[i].left && (asks.left == '0 || asks == at[i]));
@@ -116,7 +132,10 @@ module dma_read_proof #(
             if (state == IMAGE && count == '0) assert (dut.blkData.beat[3:0] == '0);
             assert (dut.blkAddress.burst == '0 || asks.left != '0);
             assert (!bus_error && !bad_mode && dut.asking == (asks.left != '0));
-            assert (7'(dut.blkAddress.room) + 7'(dut.buffered) + awaited + headers == 7'(DEPTH));
+            assert (7'(dut.blkAddress.room) + 7'(dut.blkAddress.popped) + 7'(dut.buffered) + awaited + headers == 7'(DEPTH));
+            assert (!dut.blkAddress.roomy || dut.blkAddress.room >= (dut.first_burst ? 6'd17 : 6'd16));
+            assert (dut.blkAddress.final_frame == (dut.blkAddress.left == 32'd1));
+            assert (dut.blkData.more == (dut.blkData.left != '0));
             // A header that has come and gone before its place was taken leaves one more than there are.
             assert (7'(dut.blkAddress.room) <= 7'(DEPTH) + 7'd1);
             // What it is all for.

@@ -1,6 +1,6 @@
-"""Inductive proofs with yosys' own solver: `python prove.py PROOF FILES…`; exit code 1 where an assertion can fail.
+"""Inductive proofs with yosys' own solver: `python prove.py PROOF FILES… [NAME=VALUE…]`; exit code 1 where an assertion can fail.
 
-The proof is a module whose inputs are free; it holds a unit and states assertions about it, at every step after a first one in
+The proof is a module, with those parameters, whose inputs are free; it holds a unit and states assertions about it, at every step after a first one in
 reset. Memories become registers.
 """
 
@@ -12,10 +12,12 @@ DEPTH = 4
 """Steps of the induction."""
 
 
-def main(proof, *files):
+def main(proof, *arguments):
     design = libyosys.Design()
+    files, parameters = ([each for each in arguments if ("=" in each) == wanted] for wanted in (False, True))
+    given = " ".join(f"-G {each}" for each in parameters)
     for command in (
-        f"read_slang -j 1 -Wno-implicit-port-type-mismatch --top {proof} {' '.join(files)}",
+        f"read_slang -j 1 -Wno-implicit-port-type-mismatch --top {proof} {given} {' '.join(files)}",
         f"hierarchy -check -top {proof}",
         "proc",
         "flatten",

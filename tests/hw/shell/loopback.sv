@@ -3,9 +3,14 @@
 // The record: frame counter, mode, 0, 0, 0, tiles = TILES * (mode + 1), 0, 0, then three sums over the image's 32-bit
 // words: plain, exclusive or, weighted by position (from 1). The record of a frame leaves WAIT * (mode + 1) cycles after
 // its last beat, while the next frame may come in.
+//
+// A network image is taken and summed up, `network` words in all. Its first word is the error that ends it; the engine then takes
+// what still comes, as it is.
 `default_nettype none
 
-module loopback #(
+module loopback
+  import gatefold_pkg::*;
+#(
   parameter int unsigned IMAGE_BEATS  = 384,
   parameter int unsigned RECORD_BEATS = 16,
   parameter int unsigned WAIT         = 50,
@@ -16,6 +21,9 @@ module loopback #(
   input  wire  [63:0] s_axis_tdata,
   input  wire         s_axis_tvalid,
   output logic        s_axis_tready,
+  output logic        network_done,
+  output logic [7:0]  network_error,
+  output logic [31:0] network_sum,
   output logic [63:0] m_axis_tdata,
   output logic        m_axis_tvalid,
   input  wire         m_axis_tready
@@ -25,6 +33,8 @@ module loopback #(
   assign {high, low} = s_axis_tdata;
 
   logic        header;
+  logic        network;
+  logic [35:0] network_left;
   logic [31:0] beat, sum, exor, weighted;
   logic [7:0]  mode;
   logic        full;         // a frame is complete and waits for the sender
@@ -47,14 +57,29 @@ module loopback #(
   end
 
   always_ff @(posedge clk) begin
+    network_done <= 1'b0;
     if (!rst_n) begin
+      network_error <= '0;
+      network       <= 1'b0;
       header  <= 1'b1;
       full    <= 1'b0;
       sending <= 1'b0;
       counter <= '0;
     end else begin
       if (s_axis_tvalid && s_axis_tready) begin
-        if (header) begin
+        if (network) begin
+          if (network_sum == '0 && low != '0) network_error <= low[7:0];
+          network_sum  <= network_sum + 1 + high;
+          network_left <= network_left - 1;
+          if (network_left == 1) begin
+            network      <= 1'b0;
+            network_done <= network_error == '0;
+          end
+        end else if (header && s_axis_tdata[HEADER_NETWORK]) begin
+          network      <= 1'b1;
+          network_sum  <= '0;
+          network_left <= {high, 4'd0};
+        end else if (header) begin
           header   <= 1'b0;
           mode     <= s_axis_tdata[7:0];
           beat     <= '0;

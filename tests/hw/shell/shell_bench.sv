@@ -6,7 +6,8 @@ module shell_bench #(
   parameter int unsigned CLASSES     = 10,
   parameter int unsigned IMAGE_BEATS = 384,
   parameter int unsigned READ_DEPTH  = 64,
-  parameter int unsigned WAIT        = 50
+  parameter int unsigned WAIT        = 50,
+  parameter int unsigned EXITS       = 2
 ) (
   input  wire         clk,
   input  wire         rst_n,
@@ -72,14 +73,20 @@ module shell_bench #(
   logic        engine_rst_n;
   logic [63:0] frame_tdata, record_tdata;
   logic        frame_tvalid, frame_tready, record_tvalid, record_tready;
+  logic        network_done;
+  logic [7:0]  network_error;
+  wire  [7:0]  network_modes = 8'(MODES);
+  logic [31:0] network_sum;
 
   assign m_axi_awid = '0;
   assign m_axi_arid = '0;
 
+  engine_pkg::gate_host_t gate_host;
+  engine_pkg::exit_host_t exit_host;
   axi_shell #(
-    .BUILD_HASH (32'h1234abcd),
-    .MODES      (MODES),
+    .ENGINE_HASH (32'h1234abcd),
     .CLASSES    (CLASSES),
+    .EXITS      (EXITS),
     .IMAGE_BEATS(IMAGE_BEATS),
     .READ_DEPTH (READ_DEPTH)
   ) shell (
@@ -99,6 +106,9 @@ module shell_bench #(
   ) engine (
     .clk,
     .rst_n        (engine_rst_n),
+    .network_done (network_done),
+    .network_error(network_error),
+    .network_sum  (network_sum),
     .s_axis_tdata (frame_tdata),
     .s_axis_tvalid(frame_tvalid),
     .s_axis_tready(frame_tready),

@@ -25,8 +25,9 @@ IMAGE_BYTES = IMAGE_BEATS * 8
 RECORD_BYTES = INTERFACE.record_words(CLASSES) * 4
 SIZE = 1 << 18
 SOURCE, LIST, DESTINATION = 0x0_0080, 0x2_0180, 0x3_0F80
-BUSY, DONE, ERROR = 1, 2, 4
-START, RESET, ENABLE = 1, 2, 4
+BUSY, DONE, ERROR, LOADED, IGNORED = 1, 2, 4, 8, 16
+START, RESET, ENABLE, LOAD = 1, 2, 4, 8
+BLOCK = 128  # bytes
 
 
 class Memory:
@@ -96,7 +97,21 @@ class Bench:
         await ClockCycles(self.dut.clk, 3)
 
     async def read(self, name):
-        return await self.host.read_dword(REG[name])
+        """A register; the status without the flag of a network, which `loaded` tells."""
+        value = await self.host.read_dword(REG[name])
+        return value & ~LOADED if name == "status" else value
+
+    async def loaded(self):
+        return bool(await self.host.read_dword(REG["status"]) & LOADED)
+
+    async def load(self, blocks, error=0, control=LOAD):
+        """Start the load of a random image that the loop-back ends with an error code, or well; returns the sum it must give."""
+        words = np.random.default_rng(blocks).integers(0, 256, blocks * BLOCK, dtype=np.uint8).view("<u4").reshape(-1, 2)
+        words[0] = error, 0
+        self.memory.data[SOURCE : SOURCE + words.nbytes] = words.view(np.uint8).reshape(-1)
+        for name, value in (("source", SOURCE), ("frames", blocks), ("control", control)):
+            await self.write(name, value)
+        return (len(words) + int(words[:, 1].astype(np.uint64).sum())) & 0xFFFFFFFF
 
     async def write(self, name, value):
         await self.host.write_dword(REG[name], value)
@@ -167,10 +182,77 @@ class Bench:
         return [self.random.randrange(MODES) for _ in range(count)]
 
 
-async def ready(dut):
+async def ready(dut, network=True):
     bench = Bench(dut)
     await bench.reset()
+    if network:
+        await bench.load(1)
+        assert await bench.end() == DONE
+        await bench.write("irq", 1)
+        bench.bursts = 0
     return bench
+
+
+@cocotb.test()
+async def networks_are_loaded_before_frames_run(dut):
+    bench = await ready(dut, network=False)
+    bench.fill(1)
+    await bench.start(1, 0)
+    assert await bench.end() == ERROR | ERR["no_network"] << 8 and not await bench.loaded() and bench.bursts == 0
+    for blocks in (1, 2, 3, 40, 1):
+        expected = await bench.load(blocks)
+        assert await bench.end() == DONE and await bench.loaded()
+        assert int(dut.network_sum.value) == expected
+        assert await bench.read("cycles") >= 16 * blocks and await bench.read("frames_done") == 0
+        await bench.batch(2, bench.random_modes(2))
+        await bench.write("control", RESET)
+        assert await bench.end() == 0 and await bench.loaded()  # its memories are as they were
+
+
+@cocotb.test()
+async def broken_loads_leave_no_network(dut):
+    bench = await ready(dut)
+    for name in ("other_engine", "bad_network", "damaged_network"):
+        await bench.load(20, ERR[name])
+        assert await bench.end() == ERROR | ERR[name] << 8 and not await bench.loaded()
+        await bench.start(1, 0)
+        assert await bench.end() == ERROR | ERR["no_network"] << 8
+        await bench.load(2)
+        assert await bench.end() == DONE
+        await bench.batch(1, 0)
+    for place in (0, BLOCK * 19 + 120, 8 * bench.random.randrange(20 * BLOCK // 8)):
+        bench.memory.faulty = {SOURCE + place}
+        await bench.load(20)
+        assert await bench.end() == ERROR | ERR["bus_error"] << 8 and not await bench.loaded()
+        bench.memory.faulty = set()
+        expected = await bench.load(2)
+        assert await bench.end() == DONE and int(dut.network_sum.value) == expected
+        await bench.batch(1, 0)
+    await bench.load(40)
+    await ClockCycles(dut.clk, bench.random.randrange(60))
+    await bench.write("control", RESET)
+    assert await bench.end() == 0 and not await bench.loaded()
+    await bench.load(1)
+    assert await bench.end() == DONE
+    await bench.batch(1, 0)
+
+
+@cocotb.test()
+async def bad_loads_start_nothing(dut):
+    bench = await ready(dut)
+    for changes, error in (({"frames": 0}, "zero_frames"), ({"source": SOURCE | 64}, "misaligned_address")):
+        for name, value in {"source": SOURCE, "frames": 1, "destination": 1, "mode": MODES, "mode_list": 0, **changes}.items():
+            await bench.write(name, value)
+        await bench.write("control", LOAD)
+        assert await bench.end() == ERROR | ERR[error] << 8 and await bench.loaded() and bench.bursts == 0
+    bench.fill(3)
+    await bench.start(3, 0)
+    await bench.load(1)  # while frames run: ignored, and said so
+    status = await bench.read("status")
+    assert status == BUSY | IGNORED
+    assert await bench.end() == DONE | IGNORED and await bench.read("frames_done") == 3
+    await bench.write("irq", 1)
+    assert await bench.read("status") == 0
 
 
 @cocotb.test()
@@ -178,9 +260,9 @@ async def registers_hold_what_is_written(dut):
     bench = await ready(dut)
     assert await bench.read("id") == INTERFACE.id
     assert await bench.read("version") == INTERFACE.version
-    assert await bench.read("build_hash") == 0x1234ABCD
+    assert await bench.read("engine_hash") == 0x1234ABCD
     assert await bench.read("config") == MODES | CLASSES << 8 | (RECORD_BYTES // 4) << 16
-    for name in ("source", "destination", "frames", "mode", "mode_list"):
+    for name in ("source", "destination", "frames", "mode", "mode_list", "gate_threshold", "layer_threshold"):
         value = bench.random.randrange(1 << 32)
         await bench.write(name, value)
         assert await bench.read(name) == value
@@ -193,6 +275,22 @@ async def registers_hold_what_is_written(dut):
         before = await bench.read(name)
         await bench.write(name, 0xFFFFFFFF)
         assert await bench.read(name) == before
+    await bench.write("forced", 0x701)
+    for number in range(3):
+        word = bench.random.randrange(1 << 32)
+        await bench.write("forced_word", word)
+        assert await bench.read("forced_word") == word
+        assert await bench.read("forced") == (8 + number) << 8 | 1
+    await bench.write("forced", 0)
+    await bench.write("exits", 0x90301)
+    for number in range(3):
+        limit, margin = (bench.random.randrange(1 << 32) for _ in range(2))
+        await bench.write("exit_limit", limit)
+        assert await bench.read("exits") == 0x90000 | (3 + number) << 8 | 1
+        await bench.write("exit_margin", margin)
+        assert (await bench.read("exit_limit"), await bench.read("exit_margin")) == (limit, margin)
+        assert await bench.read("exits") == 0x90000 | (4 + number) << 8 | 1
+    await bench.write("exits", 0)
     unknown = [offset for offset in (0x1C, 0x34, 0x4C, 0x7FC, 0xFFC) if offset not in REG.values()]
     for offset in unknown:
         assert int((await bench.host.write(offset, b"\xff\xff\xff\xff")).resp) == 0
@@ -278,8 +376,8 @@ async def settings_may_change_while_busy(dut):
     for name in ("source", "destination", "frames", "mode", "mode_list"):
         await bench.write(name, 0xFFFFFFFF)
     await bench.write("control", START)
-    assert await bench.read("status") == BUSY
-    assert await bench.end() == DONE
+    assert await bench.read("status") == BUSY | IGNORED
+    assert await bench.end() == DONE | IGNORED
     bench.check_records(images, modes)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from flow.engine.interface import load_interface
 from flow.engine.sources import accelerator_sources
 from flow.simulation.compile import compile_model
 from flow.simulation.library import Model
@@ -19,8 +20,9 @@ def sources(tmp_path_factory):
 
 @pytest.fixture
 def reader(sources):
-    library = compile_model("dma_read", sources, parameters={"IMAGE_BEATS": IMAGE_BEATS, "DEPTH": 64, "MODES": 5})
+    library = compile_model("dma_read", sources, parameters={"IMAGE_BEATS": IMAGE_BEATS, "DEPTH": 64})
     with Model(library, clock="clk", reset="rst_n", random_reset=6) as model:
+        model.write("mode_count", 5)
         model.reset()
         yield model
 
@@ -82,6 +84,18 @@ def test_frames_and_their_addresses(reader, mode_list):
     assert asked == ([(LIST, 1), *images[:16], (LIST + 8, 1), *images[16:]] if mode_list else images)
     frames = [[3, *(SOURCE + 8 * (IMAGE_BEATS * frame + beat) for beat in range(IMAGE_BEATS))] for frame in range(10)]
     assert handed == sum(frames, []) and reader.read("frames_read") == 10
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3, 20])
+def test_a_network_image_is_one_header_and_its_bursts(reader, blocks):
+    reader.write("load", 1)
+    asked, handed = read_frames(reader, blocks, 0, lambda address: (address, OKAY), cycles=900)
+    assert asked == [(SOURCE + 8 * BURST * burst, BURST) for burst in range(blocks)]
+    header = blocks << 32 | 1 << load_interface().network.header_bit
+    assert handed == [header, *range(SOURCE, SOURCE + 8 * BURST * blocks, 8)]
+    reader.write("load", 0)
+    _, handed = read_frames(reader, 1, 0, lambda address: (content(address), OKAY))
+    assert handed == [3, *range(SOURCE, SOURCE + 8 * IMAGE_BEATS, 8)]
 
 
 @pytest.mark.parametrize("response", [OKAY, EXOKAY, SLVERR, DECERR])

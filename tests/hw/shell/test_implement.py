@@ -4,6 +4,7 @@ Its tools are on no machine of the tests: a program called vivado that writes tw
 """
 
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from flow.cli import main
 from flow.errors import GatefoldError
 from flow.kept import content_digest
 from flow.paths import build_root
+from tests.flow.synth.netlists import Netlist
 
 SCRIPT = Path(__file__).resolve().parents[3] / "hw" / "shell" / "implement.py"
 TIMING = "  WNS(ns) and so on\n  -------\n  0.1 0.0 0 9 0.1 0.0 0 9\n"
@@ -31,7 +33,7 @@ def implement():
 @pytest.fixture
 def build(tmp_path):
     (tmp_path / "deploy").mkdir()
-    contents = {"part": "xc7z020clg400-1", "clock_mhz": 100, "board": "pynq-z2", "parameters": {"MULT_DSP": 0}}
+    contents = {"part": "xc7z020clg400-1", "clock_mhz": 100, "board": "pynq-z2", "parameters": {"REQUANT_DSP": 0}}
     vouch(tmp_path / "deploy", {"format": FORMAT, **contents})
     return tmp_path
 
@@ -121,9 +123,9 @@ def test_a_bitstream_joins_the_deploy_folder_and_stays(implement, built, vivado,
     assert after["files"]["accelerator.bit"] == content_digest(built / "deploy" / "accelerator.bit")
     assert (built / "deploy" / "accelerator.hwh").read_text() == "<x/>"
     changed = {name for name in after["files"] if after["files"][name] != before["files"].get(name)}
-    assert changed == {"accelerator.bit", "accelerator.hwh"} and after["build_hash"] == before["build_hash"]
+    assert changed == {"accelerator.bit", "accelerator.hwh"} and after["engine_hash"] == before["engine_hash"]
     given = (built / "implementation" / "vivado" / "vivado.log").read_text().splitlines()
-    assert sum(name.endswith(".mem") for name in given) == 8 and all(Path(name).is_file() for name in given)
+    assert all(Path(name).suffix in (".sv", ".v") and Path(name).is_file() for name in given)
 
     whole = content_digest(built / "deploy")
     rebuild = ["build", "resnet8", "--untrained", "--output", str(built)]
@@ -146,16 +148,67 @@ def test_a_bitstream_of_another_hardware_stays_out(implement, built, vivado):
 
 
 def test_what_was_built_is_what_is_implemented(implement, built, vivado, monkeypatch, tmp_path):
-    """RTL that has changed since the build, and images that are not the build's, are refused."""
+    """RTL that has changed since the build, and a network that is not the build's, are refused."""
     from flow.engine import sources
 
     shutil.copytree(sources.RTL, tmp_path / "rtl")
-    (tmp_path / "rtl" / "engine_rom.sv").write_text((tmp_path / "rtl" / "engine_rom.sv").read_text() + "// later\n")
+    (tmp_path / "rtl" / "engine_ram.sv").write_text((tmp_path / "rtl" / "engine_ram.sv").read_text() + "// later\n")
     with monkeypatch.context() as context:
         context.setattr(sources, "RTL", tmp_path / "rtl")
         with pytest.raises(GatefoldError, match="hw/ has changed since"):
             implement.main([str(built)])
-    (built / "deploy" / "images" / "weights_0.mem").write_text("0\n")
-    with pytest.raises(GatefoldError, match="weights_0.mem is damaged"):
+    (built / "deploy" / "network.bin").write_text("0\n")
+    with pytest.raises(GatefoldError, match="network.bin is damaged"):
         implement.main([str(built)])
     assert "accelerator.bit" not in read(build_root() / "test" / "board" / "deploy")["files"]
+
+
+@pytest.mark.parametrize("placer", ["nextpnr-himbaechel", "nextpnr-xilinx"])
+@pytest.mark.parametrize("clock", [150.5, 43.9, None])
+def test_the_open_tools_are_told_the_clock_and_say_what_they_reached(
+    implement, built, monkeypatch, capsys, tmp_path, placer, clock
+):
+    """Everything behind yosys, with programs that keep their arguments; the fastest clock is the last that nextpnr names."""
+    contents = read(built / "deploy")
+    (tmp_path / "bin").mkdir()
+    said = (
+        ""
+        if clock is None
+        else f"echo \"Max frequency for clock 'clk': 20.1 MHz\"; echo \"Max frequency for clock 'clk': {clock:.2f} MHz (FAIL)\"\n"
+    )
+    scripts = {placer: f'echo "$@" >"{tmp_path}/arguments"\n{said}touch accelerator.fasm', "fasm2frames": "echo frames",
+               "xc7frames2bit": 'while [ "$1" != --output_file ]; do shift; done; echo bits >"$2"'}  # fmt: skip
+    for name, script in scripts.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    part = tmp_path / "db" / "zynq7" / contents["part"]
+    part.mkdir(parents=True)
+    (part / "part.yaml").write_text("")
+    (tmp_path / "chip.bin").write_text("")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("PRJXRAY_DB_DIR", str(tmp_path / "db"))
+    monkeypatch.setenv("XILINX_CHIPDB", str(tmp_path / "chip.bin"))
+    real = implement.run
+
+    def run(command, *rest):
+        if "synthesise.py" not in str(command):
+            return real(command, *rest)
+        netlist = Netlist().flip_flop("start", "0", "q").flip_flop("end", "q", "e")
+        (built / "implementation" / "openxc7" / "netlist.json").write_text(json.dumps({"modules": {"zynq_top": netlist.module}}))
+
+    monkeypatch.setattr(implement, "run", run)
+    command = [str(built), "--toolchain", "openxc7"]
+    if clock and clock > contents["clock_mhz"]:
+        implement.main(command)
+        said = capsys.readouterr().out
+        assert f"{placer} estimates {clock:g} MHz" in said
+        assert "142.857 MHz is carried: " in said and "MHz, estimated before placing" in said
+    else:
+        with pytest.raises(
+            GatefoldError, match="names no clock" if clock is None else "carries 43.9 MHz, .* build for --clock 43 and"
+        ):
+            implement.main(command)
+    assert ("accelerator.bit" in read(built / "deploy")["files"]) == (clock == 150.5)
+    arguments = (tmp_path / "arguments").read_text().split()
+    assert arguments[arguments.index("--freq") + 1] == str(contents["clock_mhz"]) and "--timing-allow-fail" in arguments
+    assert ("static" in arguments) == (placer == "nextpnr-himbaechel")

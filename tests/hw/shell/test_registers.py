@@ -9,37 +9,44 @@ from flow.simulation.library import Model
 
 MODES, CLASSES, RECORD_WORDS, HASH = 3, 10, 32, 0xCAFE0123
 REG, ERR = load_interface().registers, load_interface().errors
-START, RESET, ENABLE = 1, 2, 4
-BUSY, DONE, ERROR = 1, 2, 4
+START, RESET, ENABLE, LOAD = 1, 2, 4, 8
+BUSY, DONE, ERROR, LOADED, IGNORED = 1, 2, 4, 8, 16
 GOOD = {"source": 0x1000, "destination": 0x2000, "frames": 1, "mode": 0, "mode_list": 0}
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    parameters = {"MODES": MODES, "CLASSES": CLASSES, "RECORD_WORDS": RECORD_WORDS, "BUILD_HASH": HASH}
+    parameters = {"CLASSES": CLASSES, "RECORD_WORDS": RECORD_WORDS, "ENGINE_HASH": HASH}
     return compile_model("registers", accelerator_sources(tmp_path_factory.mktemp("registers")), parameters=parameters)
 
 
 class Registers:
-    """The module, and what it says in the cycle of the last write: `started`, `reset`."""
+    """The module, and what it says in the cycle after the last write, in which it is done: `started`, `reset`."""
 
     def __init__(self, model):
         self.model = model
+        model.write("loaded", 1)
+        model.write("modes", MODES)
         model.reset()
 
     def write(self, name, value, strobe=15, **inputs):
-        for port, state in {"write": 1, "write_address": REG[name], "write_data": value, "write_strobe": strobe, **inputs}.items():
+        for port, state in {"write": 1, "write_address": REG[name], "write_data": value, "write_strobe": strobe}.items():
+            self.model.write(port, state)
+        self.model.cycles(1)
+        for port, state in {"write": 0, **inputs}.items():
             self.model.write(port, state)
         self.model.run(0)
         self.started, self.reset = self.model.read("start"), self.model.read("soft_reset")
         self.model.cycles(1)
-        for port in ("write", *(port for port in inputs if port != "busy")):
-            self.model.write(port, 0)
+        for port in inputs:
+            if port != "busy":
+                self.model.write(port, 0)
 
     def read(self, name):
         self.model.write("read_address", REG[name])
-        self.model.run(0)
-        return self.model.read("read_data")
+        self.model.cycles(2)
+        value = self.model.read("read_data")
+        return value & ~LOADED if name == "status" else value
 
     def finish(self, error=0):
         self.model.write("finish", 1)
@@ -94,11 +101,42 @@ def test_what_is_refused(registers, settings, error):
 
 def test_a_start_while_busy_is_ignored(registers):
     registers.write("control", START, busy=1)
-    assert not registers.started and registers.read("status") == BUSY and registers.read("irq") == 0
+    assert not registers.started and registers.read("status") == BUSY | IGNORED and registers.read("irq") == 0
     for name, value in {**GOOD, "frames": 0}.items():
         registers.write(name, value)
     registers.write("control", START)
-    assert not registers.started and registers.read("status") == BUSY  # not even refused
+    assert not registers.started and registers.read("status") == BUSY | IGNORED  # not even refused
+
+
+@pytest.mark.parametrize("clearing", [("control", START), ("control", RESET), ("irq", 1)])
+@pytest.mark.parametrize("control", [START, LOAD])
+def test_what_was_ignored_is_told_until_it_is_cleared(registers, clearing, control):
+    registers.write("control", control, busy=1)
+    registers.write("control", ENABLE)
+    assert registers.read("status") == BUSY | IGNORED
+    registers.model.write("busy", 0)
+    registers.write(*clearing)
+    assert not registers.read("status") & IGNORED
+
+
+def test_frames_need_a_network(registers):
+    registers.model.write("loaded", 0)
+    assert registers.start() == (0, ERR["no_network"])
+    assert registers.start(mode=MODES, frames=0) == (0, ERR["zero_frames"])
+    registers.model.write("loaded", 1)
+    assert registers.start() == (1, ERR["none"])
+
+
+@pytest.mark.parametrize("settings, error", [({"frames": 0}, "zero_frames"), ({"source": 64}, "misaligned_address"), ({"frames": 3}, "none"),
+                                             ({"destination": 1, "mode": MODES, "mode_list": 7}, "none")])  # fmt: skip
+@pytest.mark.parametrize("loaded", [0, 1])
+def test_what_is_refused_of_loads(registers, settings, error, loaded):
+    registers.model.write("loaded", loaded)
+    assert registers.start(LOAD, **settings) == (error == "none", ERR[error])
+    registers.write("frames", 1)
+    assert registers.model.read("load") == (error == "none")
+    registers.model.write("loaded", 1)
+    assert registers.start() == (1, 0) and not registers.model.read("load")
 
 
 @pytest.mark.parametrize("code", [ERR["none"], ERR["bus_error"], ERR["bad_mode_in_list"]])
@@ -124,6 +162,19 @@ def test_what_clears_an_end(registers, clearing):
     registers.finish(ERR["bus_error"])
     registers.write(*clearing)
     assert registers.read("status") == 0 and registers.read("irq") == 0
+
+
+def test_a_start_that_enables_the_interrupt_tells_no_earlier_end(registers):
+    registers.start()
+    registers.finish()
+    registers.model.write("write_address", REG["control"])
+    registers.model.write("write_data", START | ENABLE)
+    registers.model.write("write", 1)
+    for _ in range(5):
+        registers.model.cycles(1)
+        registers.model.write("write", 0)
+        assert registers.model.read("irq") == 0
+    assert registers.read("control") == ENABLE
 
 
 @pytest.mark.parametrize("code", [ERR["none"], ERR["bus_error"]])
@@ -157,6 +208,8 @@ def test_counters_and_constants(registers):
     for value, name in enumerate(("frames_done", "cycles", "tiles"), 0x80000001):
         registers.model.write(name, value)
         assert registers.read(name) == value
-    assert registers.read("build_hash") == HASH
+    assert registers.read("engine_hash") == HASH
     assert registers.read("config") == MODES | CLASSES << 8 | RECORD_WORDS << 16
+    registers.model.write("loaded", 0)
+    assert registers.read("config") == CLASSES << 8 | RECORD_WORDS << 16
     assert registers.read("id") == load_interface().id and registers.read("version") == load_interface().version

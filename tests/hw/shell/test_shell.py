@@ -13,7 +13,7 @@ from flow.simulation.toolchain import verilator_root
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 RTL, BOARD_SHELL = ROOT / "hw" / "rtl", ROOT / "hw" / "shell"
-SHELL = ("stream_fifo", "axi_lite_slave", "registers", "dma_read", "dma_write", "dma_batch", "axi_shell")
+SHELL = ("engine_pkg", "stream_fifo", "axi_lite_slave", "registers", "dma_read", "dma_write", "dma_batch", "axi_shell")
 
 CIFAR10 = {"MODES": 5, "CLASSES": 10, "IMAGE_BEATS": 384, "READ_DEPTH": 64, "WAIT": 50}
 TWO_BURST_RECORDS = {"MODES": 3, "CLASSES": 30, "IMAGE_BEATS": 32, "READ_DEPTH": 32, "WAIT": 0}
@@ -27,7 +27,8 @@ def verilator(monkeypatch):
     monkeypatch.setenv("VERILATOR_ROOT", str(root))
     monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv(
-        "MAKEFLAGS", f"CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable} OPT_FAST=-O1 OPT_SLOW=-O0"
+        "MAKEFLAGS",
+        f"CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable} OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
     )
 
 
@@ -69,15 +70,17 @@ def run(folder, top, sources, cases, count, parameters, pauses):
     "parameters, pauses",
     [
         pytest.param(CIFAR10, (30,), id="cifar10"),
-        pytest.param(TWO_BURST_RECORDS, (0, 40), id="two-burst-records"),
-        pytest.param(ONE_BURST_IMAGES, (0, 60), id="one-burst-images"),
+        pytest.param(TWO_BURST_RECORDS, (40,), id="two-burst-records"),
+        pytest.param(ONE_BURST_IMAGES, (0,), id="one-burst-images"),
+        pytest.param(TWO_BURST_RECORDS, (0, 60), id="two-burst-records-other-pauses", marks=pytest.mark.slow),
+        pytest.param(ONE_BURST_IMAGES, (30, 60), id="one-burst-images-other-pauses", marks=pytest.mark.slow),
     ],
 )
 def test_shell(parameters, pauses, verilator, tmp_path):
     package = tmp_path / "gatefold_pkg.sv"
     write_package(package)
     sources = [package, *(RTL / f"{name}.sv" for name in SHELL), HERE / "loopback.sv", HERE / "shell_bench.sv"]
-    run(tmp_path, "shell_bench", sources, "shell_cases", 10, parameters, pauses)
+    run(tmp_path, "shell_bench", sources, "shell_cases", 13, parameters, pauses)
 
 
 @pytest.mark.timeout(300)

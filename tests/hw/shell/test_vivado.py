@@ -76,10 +76,8 @@ class Run:
     def __init__(self, folder, script=SHELL / "vivado.tcl", board="pynq-z2", clock=100, slack=0.213, progress="100%"):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder / "out"
-        memory = folder / "weights_0.mem"
-        memory.write_text("000\n")
         files = folder / "files.txt"
-        files.write_text("".join(f"{file}\n" for file in [*accelerator_sources(folder), SHELL / "gatefold_block.v", memory]))
+        files.write_text("".join(f"{file}\n" for file in [*accelerator_sources(folder), SHELL / "gatefold_block.v"]))
         (folder / "timing.txt").write_text(TIMING.format(slack=slack, failing=0 if slack >= 0 else 17))
         (folder / "utilization.txt").write_text(UTILIZATION)
         scenario = f"slack {slack} progress {progress} timing {folder}/timing.txt utilization {folder}/utilization.txt"

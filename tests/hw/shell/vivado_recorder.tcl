@@ -236,7 +236,7 @@ namespace eval recorder {
         recorder::done create_project
         return project
     }
-    foreach {name switches options} {read_verilog -sv -library read_mem {} {}} {
+    foreach {name switches options} {read_verilog -sv -library} {
         command $name $switches $options 1 1000 create_project "
             foreach file \$others {
                 if {!\[file isfile \$file\]} { fail \"$name: there is no file \$file\" }

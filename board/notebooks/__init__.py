@@ -1,0 +1,1 @@
+"""Notebooks for the board, which `pynq get-notebooks` delivers."""

@@ -1,0 +1,132 @@
+"""A build on its way to a board: the board program with the deploy folder in it, as a .zip or through ssh.
+
+board/                   the board program
+board/overlays/NAME/     the deploy folder
+"""
+
+import shlex
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flow.atomic import write_atomically
+from flow.build.deploy import BITSTREAM, read
+from flow.errors import GatefoldError
+from flow.paths import ROOT
+
+PROGRAM = ROOT / "board"
+SSH = ("ssh", "-o", "ConnectTimeout=10")
+
+
+def files(deploy: Path, name: str) -> Iterator[tuple[str, Path]]:
+    """(path on the board, file here) of all that is delivered.
+
+    Args:
+        deploy: whole deploy folder; name: of its network.
+
+    Raises:
+        GatefoldError: it is not whole.
+    """
+    contents = read(deploy)
+    for path in sorted(PROGRAM.rglob("*")):
+        inside = path.relative_to(PROGRAM)
+        kept = path.suffix in (".py", ".ipynb", ".md", ".toml", ".cfg") and "__pycache__" not in inside.parts
+        if path.is_file() and kept and (inside.parts[0] != "overlays" or len(inside.parts) == 2):
+            yield f"board/{inside.as_posix()}", path
+    for inside in ("modes.json", *contents["files"], *([BITSTREAM] if (deploy / BITSTREAM).is_file() else [])):
+        yield f"board/overlays/{name}/{inside}", deploy / inside
+
+
+def write_zip(deploy: Path, name: str, path: Path) -> None:
+    """Write a .zip that runs where it is unpacked.
+
+    Raises:
+        GatefoldError: the deploy folder is not whole, or the file cannot be written.
+    """
+    found = dict(files(deploy, name))
+
+    def write(temporary: Path) -> None:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for inside, file in found.items():
+                archive.write(file, inside)
+
+    write_atomically(path, write, "run the command again")
+
+
+def send(deploy: Path, name: str, host: str, folder: str) -> str:
+    """Copy to a board: by rsync where both sides have it, so that only what changed travels, else as one tar stream.
+
+    Of the board program and of this network's build nothing old stays behind; other builds on the board, and whatever else lies in
+    `folder`, are left alone.
+
+    Args:
+        host: as ssh knows it, e.g. xilinx@pynq; folder: on the board, made if need be.
+
+    Returns:
+        "rsync" or "tar".
+
+    Raises:
+        GatefoldError: the deploy folder is not whole, or the board does not answer or take it.
+    """
+    if not host or host.startswith("-") or not folder or folder.startswith("-"):
+        raise GatefoldError(
+            f"{host!r}:{folder!r} names no board and folder; give a host as ssh knows it, e.g. HOST=xilinx@192.168.2.99."
+        )
+    found = dict(files(deploy, name))
+    own = f"board/overlays/{name}"
+    target = shlex.quote(folder)
+    remote = _call([*SSH, host, f"mkdir -p {target}/{shlex.quote(own)} && (command -v rsync || true)"], host)
+    by_rsync = bool(remote.strip()) and shutil.which("rsync") is not None
+    with _staged(found) as staging:
+        if by_rsync:
+            keep = ["--include=/overlays/__init__.py", f"--include=/overlays/{name}/***", "--exclude=/overlays/*"]
+            _call(
+                [
+                    "rsync",
+                    "-rlt",
+                    "--protect-args",
+                    "--delete",
+                    "-e",
+                    " ".join(SSH),
+                    *keep,
+                    f"{staging}/board/",
+                    f"{host}:{folder}/board/",
+                ],
+                host,
+            )
+        else:
+            old = f"find {target}/board -mindepth 1 -maxdepth 1 ! -name overlays -exec rm -rf {{}} + && rm -rf {target}/{shlex.quote(own)}"
+            archive = subprocess.run(["tar", "-C", staging, "-cf", "-", "board"], capture_output=True, check=True).stdout
+            _call([*SSH, host, f"{old} && tar -C {target} -xf -"], host, archive)
+    return "rsync" if by_rsync else "tar"
+
+
+def _call(command, host, data=None):
+    """Standard output of a program that talks to the board."""
+    try:
+        done = subprocess.run(command, input=data, stdin=None if data is not None else subprocess.DEVNULL, capture_output=True)
+    except FileNotFoundError:
+        raise GatefoldError(
+            f"{command[0]} is missing, which the copy needs; install it, or unpack the .zip on the board."
+        ) from None
+    if done.returncode:
+        said = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason"])[-1]
+        raise GatefoldError(
+            f"{host} does not take the files ({said}); see that `ssh {host}` works without a question, or unpack the .zip there."
+        )
+    return done.stdout.decode(errors="replace")
+
+
+@contextmanager
+def _staged(found):
+    """A temporary folder with the files as they lie on the board."""
+    with tempfile.TemporaryDirectory() as folder:
+        for inside, file in found.items():
+            path = Path(folder) / inside
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, path)
+        yield folder

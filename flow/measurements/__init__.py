@@ -1,0 +1,1 @@
+"""What was measured on a board: its log, and the tables and charts of accuracy against energy."""

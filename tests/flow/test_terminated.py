@@ -1,0 +1,49 @@
+"""SIGTERM, which service managers and `timeout` send: what Ctrl-C leaves, and the programs that a command waits for are ended."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = """
+import subprocess, sys, tempfile
+import flow.commands.report as command
+from flow.cli import main
+
+def run(args):
+    with tempfile.TemporaryDirectory(dir=args.model):
+        child = ["sh", "-c", 'echo $$ >"$1/child.part" && mv "$1/child.part" "$1/child" && exec sleep 60', "sh", args.model]
+        subprocess.run(child)
+
+command.run = run
+sys.exit(main(["report", sys.argv[1]]))
+"""
+
+
+def running(process):
+    """Whether there is such a process; one that has ended and that nobody has asked for yet is none."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_ended_leaves_nothing(tmp_path, number):
+    command = subprocess.Popen([sys.executable, "-c", COMMAND, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while not (tmp_path / "child").is_file() and time.monotonic() < end and command.poll() is None:
+        time.sleep(0.05)
+    child = int((tmp_path / "child").read_text())
+    command.send_signal(number)
+    _, said = command.communicate(timeout=60)
+    assert command.returncode == 130 and said == "gatefold: interrupted\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["child"]
+    end = time.monotonic() + 10
+    while running(child) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not running(child)
