@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from flow.commands.counts import MOST_WORKERS, whole
+from flow.commands.device import add_device, check_device
 
 VIEWS = "views.safetensors"
 
@@ -15,11 +16,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="train a wide network whose outputs small ones are trained on",
         description="Train a wide floating-point network once and store its outputs for fixed views (crops, mirrored or not) of "
         "every training image in OUTPUT/views.safetensors, for `gatefold train --teacher`. A checkpoint is written after every "
-        "epoch; --resume goes on from it. For a processor with bfloat16 arithmetic.",
+        "epoch; --resume goes on from it. For a processor with bfloat16 arithmetic, or a CUDA device.",
     )
     parser.add_argument("--data", default="cifar10", help="data set, as for `gatefold train` (default: %(default)s)")
     parser.add_argument("--epochs", type=whole(1), default=10, help="passes over the training set (default: %(default)s)")
     parser.add_argument("--views", type=whole(1), default=8, metavar="N", help="views of each image (default: %(default)s)")
+    parser.add_argument("--width", type=whole(1), default=1, help="multiplies the channels of its layers (default: %(default)s)")
+    add_device(parser)
     parser.add_argument("--seed", type=whole(0), default=0, help="the same seed repeats a run (default: %(default)s)")
     parser.add_argument(
         "--held-out", type=whole(0), default=1000, metavar="N", help="as for `gatefold train`, and the same (default: %(default)s)"
@@ -42,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.paths import teach_folder
     from flow.training.teacher import CHECKPOINT, Teaching
 
+    check_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
     folder = args.output or teach_folder()
@@ -49,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     with claim(folder):
         if not args.resume and not args.overwrite:
             refuse_to_replace(folder, kept)
-        teaching = Teaching(load(args.data), folder, args.epochs, args.held_out, args.seed, args.steps, args.resume)
+        teaching = Teaching(
+            load(args.data), folder, args.epochs, args.held_out, args.seed, args.steps, args.resume, args.width, args.device
+        )
         if args.overwrite:  # now that nothing is left to refuse
             discard(folder, kept)
         return _teach(args, teaching, folder)

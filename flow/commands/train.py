@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from flow.commands.counts import MOST_WORKERS, whole, whole_list
+from flow.commands.device import add_device, check_device
 from flow.errors import GatefoldError
 
 LARGEST_SEED = 2**32 - 1
@@ -29,9 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="train a network for all its group modes, or with gates",
         description="Train a network so that one set of weights serves every group mode (full, 1/2 ... 1/16): first the "
         "full network in floating point, then all modes in floating point, then all modes with 4-bit weights and activations. "
-        "Other methods train gates that skip layers and channels. A checkpoint is written after every epoch; --resume goes "
-        "on from it. The trained weights and a record of what they reach end up in the output folder. torchrun shares the "
-        "batches among several processes.",
+        "Other methods train gates that skip layers and channels. A checkpoint is written after every epoch (on a CUDA device, where "
+        "they are short, once a minute); --resume goes on from it. The trained weights and a record of what they reach end up in "
+        "the output folder. torchrun shares the batches among several processes.",
     )
     parser.add_argument(
         "model", help="network, resnet8 for example (an unknown name lists them all), or one of your own: FILE.py:CLASS"
@@ -125,12 +126,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--test-images", type=whole(1), default=None, metavar="N", help="evaluate on the first N test images (default: all)"
     )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train (default: %(default)s)")
+    add_device(parser)
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of the maps in training; bfloat16 takes half the time on a processor that has it, for the CIFAR ResNets (default: %(default)s)",
+        help="of the maps in training; bfloat16 takes half the time on a processor that has it, and a tenth on a CUDA device, for "
+        "networks of Conv and Residual layers (default: %(default)s)",
     )
     parser.add_argument(
         "--teacher", default=None, metavar="FILE",
@@ -168,8 +170,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.training.evaluate import image_size
     from flow.training.trainer import CHECKPOINT, Settings, Trainer
 
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise GatefoldError("There is no CUDA device here; train with --device cpu.")
+    check_device(args.device)
     if args.weight_decay is not None and not 0 <= args.weight_decay < 1:
         raise GatefoldError(f"The weight decay {args.weight_decay} is not from 0 to 1; give --weight-decay 1e-4, for example.")
     if not 0 < args.lr < math.inf:

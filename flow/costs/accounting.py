@@ -66,14 +66,15 @@ class Accounting:
 
     def per_layer(self, trace: Trace) -> dict[str, Tensor]:
         """Cost of each image by layer name, float64 [N] each; a shared gate's uses are put together."""
-        images = {len(t) for use in trace for t in (use.executed, use.inputs, use.outputs) if t is not None}
+        decided = [t for use in trace for t in (use.executed, use.inputs, use.outputs) if t is not None]
+        images, device = {len(t) for t in decided}, decided[0].device if decided else "cpu"
         if len(images) > 1:
             raise GatefoldError(f"The trace mixes batches of {sorted(images)} images; take it from one forward pass.")
         count = images.pop() if images else 1
         runs: dict[str, Tensor] = {}
         once: dict[str, Tensor] = {}
         for use in trace:
-            run, shared = (part.expand(count) for part in self._cost(use))
+            run, shared = (part.expand(count).to(device) for part in self._cost(use))
             known = use.name in runs
             runs[use.name] = runs[use.name] + run if known else run
             once[use.name] = torch.maximum(once[use.name], shared) if known else shared

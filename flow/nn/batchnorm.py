@@ -81,8 +81,13 @@ def normalise(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
 @torch.no_grad()
 def track(norm: nn.BatchNorm2d, mean: Tensor, inv_std: Tensor, count: int) -> None:
     """Bring a batch of ``count`` values per channel into the running statistics; its mean and 1/std are [C]."""
-    variance = (inv_std**-2 - norm.eps) * (count / (count - 1))
     momentum = norm.momentum
+    if mean.is_cuda and momentum is not None:
+        from flow.nn.fused_cuda import track as track_there
+
+        track_there(norm, mean, inv_std, count)
+        return
+    variance = (inv_std**-2 - norm.eps) * (count / (count - 1))
     norm.num_batches_tracked += 1
     if momentum is None:
         momentum = 1.0 / float(norm.num_batches_tracked)

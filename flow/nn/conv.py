@@ -1,35 +1,13 @@
 """Convolution whose group count is chosen at run time (WeNet, section III-B)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from brevitas.nn import QuantConv2d
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from flow.errors import GatefoldError
 from flow.nn.groups import block_diagonal, group_counts, group_mask
-from flow.nn.quantisers import Int4WeightPerChannel
-
-
-@contextmanager
-def hold_weights(model: nn.Module) -> Iterator[None]:
-    """Meanwhile every convolution computes with the same quantised weights; at the end their gradients go on to the parameters.
-
-    All networks of a step share them, and the gradient is linear, so this quantises once for what would be once for each.
-    """
-    convolutions = [module for module in model.modules() if isinstance(module, SwitchableConv2d)]
-    weights = [conv.present_weight() for conv in convolutions]
-    for conv, weight in zip(convolutions, weights):
-        conv.held = weight.detach().requires_grad_(weight.requires_grad)
-    try:
-        yield
-        used = [(w, conv.held.grad) for w, conv in zip(weights, convolutions) if conv.held.grad is not None]
-        torch.autograd.backward([weight for weight, _ in used], [grad for _, grad in used])
-    finally:
-        for conv in convolutions:
-            conv.held = None
+from flow.nn.quantisers import Int4WeightPerChannel, narrow
 
 
 class SwitchableConv2d(QuantConv2d):
@@ -43,7 +21,7 @@ class SwitchableConv2d(QuantConv2d):
         grouped: how a group mode is computed: True for a real grouped convolution, False for masked dense weights, None for
             whichever is faster for these shapes. All agree exactly on integers.
         quantised: whether the 4-bit weights are used, or the floating-point ones.
-        held: weights to compute with instead, see ``hold_weights``.
+        held: weights to compute with instead, see ``Held``.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, switchable: bool = True):
@@ -75,6 +53,8 @@ class SwitchableConv2d(QuantConv2d):
     def _use_grouped(self) -> bool:
         if self.grouped is not None:
             return self.grouped
+        if self.weight.is_cuda:
+            return False
         # Measured with oneDNN on one core: narrow groups are slower than the dense kernel unless depthwise.
         ci, co, n = self.in_channels, self.out_channels, self.n
         return self.kernel_size[0] > 1 and n > 1 and (ci // n >= (4 if co >= 64 else 8) or n == ci == co)
@@ -87,14 +67,14 @@ class SwitchableConv2d(QuantConv2d):
             weight = weight * getattr(self, f"mask{self.n}").to(weight.dtype)
         return F.conv2d(x, weight, None, self.stride, self.padding)
 
-    def present_weight(self) -> Tensor:
+    def present(self) -> Tensor:
         """Dense weights [Co, Ci, k, k] of this step: ``held`` ones, else those of the parameter, quantised if the network is."""
         if self.held is not None:
             return self.held
-        return self.quant_weight().value if self.quantised else self.weight
+        return narrow(self, (1, 2, 3)) if self.quantised else self.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolve(x, self.present_weight())
+        return self.convolve(x, self.present())
 
     @torch.no_grad()
     def integer_weight(self) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
-"""Batch normalisation, residual addition and activation of a convolution as one function, for training on a processor.
+"""Batch normalisation, residual addition and activation of a convolution as one function, for training.
 
 One after the other these pass over the map about fifteen times, forwards and backwards, which costs more than the convolutions
-of a small network. Here it is four passes (fused.c) over maps of bfloat16, half of float32's bytes; sums are in float32 and
-float64. With v the output of the convolution [M, C], mean and variance those of its columns, and s the activation's scale:
+of a small network. Here it is four passes (fused.c; on a CUDA device those of ``fused_cuda``) over maps of bfloat16, half of
+float32's bytes; sums are in float32 and float64. With v the output of the convolution [M, C], mean and variance those of its columns, and s the activation's scale:
 
     z = (weight * (v - mean) / std + bias + residual) / s,    y = s * level(z),    level(z) = clamp(round(z), 0, 15)
 
@@ -121,4 +121,7 @@ def normalise_and_activate(
     """
     if v.shape[1] % LANES:
         raise GatefoldError(f"A map of {v.shape[1]} channels cannot be trained in bfloat16; train with --precision float32.")
-    return _NormaliseAndActivate.apply(v, norm.weight, norm.bias, scale, residual, norm.eps, quantised)
+    function = _NormaliseAndActivate
+    if v.is_cuda:
+        from flow.nn.fused_cuda import NormaliseAndActivate as function  # Triton is there where CUDA is
+    return function.apply(v, norm.weight, norm.bias, scale, residual, norm.eps, quantised)

@@ -10,7 +10,7 @@ from flow.nn.conv import SwitchableConv2d
 from flow.nn.fused import normalise_and_activate
 from flow.nn.linear import SwitchableLinear
 from flow.nn.maps import Map
-from flow.nn.quantisers import Activation
+from flow.nn.quantisers import ACTIVATION_MAX, Activation
 from flow.nn.shuffle import ChannelShuffle
 
 
@@ -33,15 +33,23 @@ class ConvUnit(nn.Module):
     def activate(self, x: Tensor, activation: Activation, residual: Tensor | None = None) -> Tensor:
         """``activation(self(x) + residual)``; with ``fused``, training computes it with maps of that type (see ``fused``)."""
         norm = self.norm.active(self.conv.n) if self.fused else None
-        if norm is None or not norm.training:
+        if norm is None or not (norm.training or self.training and x.is_cuda):
             y = self(x)
             return activation(y if residual is None else y + residual)
-        v = self.conv.convolve(x.to(self.fused), self.conv.present_weight().to(self.fused))
-        scale = activation.scale_tensor()
-        scale = scale if activation.quantised else scale.detach()
+        v = self.conv.convolve(x.to(self.fused), self.conv.present().to(self.fused))
+        scale = activation.present()
+        if not norm.training:
+            return _activate_frozen(v, norm, scale, residual, activation.quantised)
         y, mean, inv_std = normalise_and_activate(v, norm, scale, residual, activation.quantised)
         track(norm, mean, inv_std, v.numel() // v.shape[1])
         return y
+
+
+def _activate_frozen(v: Tensor, norm: nn.BatchNorm2d, scale: Tensor, residual: Tensor | None, quantised: bool) -> Tensor:
+    """``normalise_and_activate`` with the running statistics, without a look at the scale from the host."""
+    z = norm(v.float())
+    z = ((z if residual is None else z + residual.float()) / scale).clamp(0, ACTIVATION_MAX)
+    return ((z + (z.round() - z).detach() if quantised else z) * scale).to(v.dtype)
 
 
 def _shuffle(channels: int, wanted: bool) -> nn.Module:

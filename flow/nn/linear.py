@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from flow.errors import GatefoldError
 from flow.nn.groups import block_diagonal, group_counts, group_mask
-from flow.nn.quantisers import Int8WeightPerTensor
+from flow.nn.quantisers import Int8WeightPerTensor, narrow
 
 
 class SwitchableLinear(QuantLinear):
@@ -21,6 +21,7 @@ class SwitchableLinear(QuantLinear):
         self.n = 1
         self.grouped: bool | None = None
         self.quantised = True
+        self.held: Tensor | None = None
 
     def set_groups(self, n: int) -> None:
         """Select group count n; GatefoldError if the layer does not have it."""
@@ -39,8 +40,14 @@ class SwitchableLinear(QuantLinear):
             return parts.reshape(x.shape[0], -1)
         return F.linear(x, weight * getattr(self, f"mask{self.n}").to(weight.dtype))
 
+    def present(self) -> Tensor:
+        """Dense weights [K, C] of this step: ``held`` ones, else those of the parameter, quantised if the network is."""
+        if self.held is not None:
+            return self.held
+        return narrow(self, (0, 1)) if self.quantised else self.weight
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.multiply(x, self.quant_weight().value if self.quantised else self.weight) + self.bias
+        return self.multiply(x, self.present()) + self.bias
 
     @torch.no_grad()
     def integer_weight(self) -> tuple[Tensor, float]:

@@ -24,6 +24,8 @@ ACTIVATION_BITS = 4
 ACTIVATION_MAX = 2**ACTIVATION_BITS - 1
 # 15 * 1/4 covers the positive half of a batch-normalised value (3.75 standard deviations).
 INITIAL_SCALE = 0.25
+# Brevitas' own least range of weights.
+SMALLEST_SCALE = 1e-10
 
 
 class Int4WeightPerChannel(Int8WeightPerChannelFloat):
@@ -34,6 +36,27 @@ class Int4WeightPerChannel(Int8WeightPerChannelFloat):
 
 class Int8WeightPerTensor(Int8WeightPerTensorFloat):
     """8-bit signed narrow weights; scale = max|w| / 127."""
+
+
+def narrow(layer: nn.Module, reduced: tuple[int, ...]) -> Tensor:
+    """The quantised weights of a Brevitas layer in real numbers.
+
+    On a CUDA device they are computed without Brevitas, whose quantisers move constants there in every call, so that a step of
+    training can be recorded. The numbers are the same.
+
+    Args:
+        layer: with one of the quantisers above for its weights.
+        reduced: dimensions of the weights that share a scale.
+    """
+    if not layer.weight.is_cuda:
+        return layer.quant_weight().value
+    return _narrow(layer.weight, reduced, 7 if isinstance(layer, nn.Conv2d) else 127)
+
+
+def _narrow(weight: Tensor, reduced: tuple[int, ...], top: int) -> Tensor:
+    scale = weight.abs().amax(reduced, keepdim=True).clamp(min=SMALLEST_SCALE) / top
+    x = weight / scale
+    return (x + (x.round() - x).detach()) * scale
 
 
 class Uint4ActPowerOfTwo(Uint8ActPerTensorFixedPointMaxInit):
@@ -72,12 +95,16 @@ class Activation(nn.Module):
 
     With ``quantised`` off it only caps at 15*s, so that a network trained in floating point starts fine-tuning inside the
     range of its quantisers.
+
+    Attributes:
+        held: scale to compute with instead in training with ``fused`` functions, see ``Held``.
     """
 
     def __init__(self):
         super().__init__()
         self.quantiser = QuantIdentity(act_quant=Uint4ActPowerOfTwo, return_quant_tensor=False)
         self.quantised = True
+        self.held: Tensor | None = None
 
     @property
     def threshold(self) -> nn.Module:
@@ -88,11 +115,15 @@ class Activation(nn.Module):
     def scale(self) -> float:
         """The power of two s."""
         with torch.no_grad():
-            return float(self.scale_tensor())
+            return float(self.present())
 
-    def scale_tensor(self) -> Tensor:
-        """s as a scalar tensor; learning changes it."""
-        return self.threshold(torch.zeros(1)).reshape(()) / 2**ACTIVATION_BITS
+    def present(self) -> Tensor:
+        """s as a scalar tensor, the ``held`` one if there is one; learning changes it, where the network is quantised."""
+        if self.held is not None:
+            return self.held
+        one = self.threshold.value.new_ones(1)  # by default Brevitas moves one to the device
+        scale = self.threshold(one, one).reshape(()) / 2**ACTIVATION_BITS
+        return scale if self.quantised else scale.detach()
 
     def forward(self, x: Tensor) -> Tensor:
         if self.quantised:

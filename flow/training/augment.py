@@ -55,7 +55,7 @@ def crop_and_flip(
     Args:
         images: where they come from.
         index: int64 [B], the images of the batch.
-        generator: source of the random offsets.
+        generator: source of the random offsets, of this device or the processor.
         size: height and width of the crops; crops smaller than the images are taken inside of them, without padding.
         move: whether crops are taken at random places, or in the centre.
         flip: whether left and right may be exchanged (not for digits).
@@ -66,10 +66,10 @@ def crop_and_flip(
     """
     b = len(index)
     first, choices = (0, 2 * PADDING + 1) if size == images.size else (PADDING, images.size - size + 1)
-    offset = first + torch.randint(0, choices, (2, b), generator=generator).to(images.device)
+    offset = first + torch.randint(0, choices, (2, b), generator=generator, device=generator.device).to(images.device)
     if not move:
         offset = torch.full_like(offset, first + choices // 2)
-    mirrored = (torch.rand(b, generator=generator) < 0.5).to(images.device) & flip
+    mirrored = (torch.rand(b, generator=generator, device=generator.device) < 0.5).to(images.device) & flip
     return cut(images, share(index), share(offset.t()).t(), share(mirrored), size)
 
 

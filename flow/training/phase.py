@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from flow.training.graphs import Eager
+
 
 class Phase:
     """Some epochs of one kind. Methods make their own by overriding what differs.
@@ -21,6 +23,8 @@ class Phase:
         crop: height and width of the training images, as a share of those that the network is for.
         move: whether crops are taken at random places, or in the centre.
         largest_norm: to which the norm of the gradient is cut down, or None.
+        recordable: whether all work of ``losses`` goes through ``record`` and nothing there looks at numbers on the device.
+        record: does the work of a step, see ``flow.training.graphs``.
     """
 
     restart = False
@@ -30,6 +34,8 @@ class Phase:
     crop = 1.0
     move = True
     largest_norm: float | None = None
+    recordable = False
+    record = Eager()
 
     def __init__(self, name: str, epochs: int, quantised: bool = False):
         self.name = name
@@ -50,7 +56,7 @@ class Phase:
     def enter(self, model: nn.Module) -> None:
         """Prepare the network before every epoch, after it was set to training."""
 
-    def losses(self, model: nn.Module, x: Tensor, y: Tensor, rng: random.Random) -> list[float]:
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor, rng: random.Random) -> list[float] | list[Tensor]:
         """Forward and backward of one step.
 
         Args:

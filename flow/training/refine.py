@@ -9,8 +9,6 @@ own to what is there.
 import torch
 from torch import Tensor, nn
 
-from flow.nn.groups import group_mask
-
 
 def _convolutions(model):
     return [(spec.name, model.get_submodule(spec.name)) for spec in model.layers() if spec.kind == "conv"]
@@ -46,8 +44,7 @@ def keep_own_gradients(model: nn.Module, n: int) -> None:
         weight = unit.conv.weight
         frozen = _largest(weight)
         if 2 * n in counts:
-            shared = group_mask(unit.conv.out_channels, unit.conv.in_channels, 2 * n).to(weight.device)
-            frozen = frozen | shared[:, :, None, None]
+            frozen = frozen | (getattr(unit.conv, f"mask{2 * n}") > 0)
         weight.grad.masked_fill_(frozen, 0)
         own.add(weight)
     for parameter in model.parameters():

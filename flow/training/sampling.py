@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
-from flow.nn.conv import hold_weights
 from flow.nn.modes import MODES, group_vector
+from flow.training.graphs import Eager
 from flow.training.views import Targets, target_loss
 
 
@@ -41,21 +41,30 @@ def sample_settings(model: nn.Module, samples: int, rng: random.Random) -> Itera
         yield rng.choice(vectors), False
 
 
-def accumulate_gradients(model: nn.Module, x: Tensor, y: Tensor | Targets, vectors: Iterable[str | dict[str, int]]) -> list[float]:
+def accumulate_gradients(
+    model: nn.Module, x: Tensor, y: Tensor | Targets, vectors: Iterable[str | dict[str, int]], record: Eager | None = None
+) -> list[Tensor]:
     """Forward and backward through every sampled network.
 
     Args:
         x: float images [N, 3, 32, 32]; y: labels int64 [N], or ``Targets``.
         vectors: group vectors from ``sample_networks``, or names of modes.
+        record: does the work; None: as it is.
 
     Returns:
-        The loss (mean cross-entropy) of every sampled network; the parameters' ``grad`` holds the sum of their gradients.
+        The loss (see ``target_loss``) of every sampled network; the parameters' ``grad`` holds the sum of their gradients.
     """
+    record = record or Eager()
+
+    def pass_through() -> Tensor:
+        loss = target_loss(model(x), y)
+        loss.backward()
+        return loss.detach()
+
     losses = []
-    with hold_weights(model):
+    with record.held(model).used(record):
         for vector in vectors:
             model.set_mode(vector)
-            loss = target_loss(model(x), y)
-            loss.backward()
-            losses.append(float(loss.detach()))
+            key = vector if isinstance(vector, str) else tuple(vector.values())
+            losses.append(record(key, pass_through))
     return losses

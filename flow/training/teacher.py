@@ -51,21 +51,27 @@ class _Unit(nn.Module):
         if not self.training:
             y = self.norm(v.float())
             return F.hardtanh(y if residual is None else y + residual.float(), 0.0, 15.0).to(x.dtype)
-        y, mean, inv_std = normalise_and_activate(v, self.norm, torch.ones(()), residual, quantised=False)
+        scale = torch.ones((), device=v.device)
+        y, mean, inv_std = normalise_and_activate(v, self.norm, scale, residual, quantised=False)
         track(self.norm, mean, inv_std, v.numel() // v.shape[1])
         return y
 
 
 class Teacher(nn.Module):
-    """Float images [N, 3, H, W] in 0..1, with H and W multiples of 8, to float logits [N, classes]."""
+    """Float images [N, 3, H, W] in 0..1, with H and W multiples of 8, to float logits [N, classes].
 
-    def __init__(self, num_classes: int = 10):
+    Args:
+        width: multiplies the channels of every layer.
+    """
+
+    def __init__(self, num_classes: int = 10, width: int = 1):
         super().__init__()
-        self.stem = _Unit(3, WIDTHS[0])
-        pairs = list(zip(WIDTHS, WIDTHS[1:]))
+        widths = [width * channels for channels in WIDTHS]
+        self.stem = _Unit(3, widths[0])
+        pairs = list(zip(widths, widths[1:]))
         self.down = nn.ModuleList(_Unit(a, b, pool=True) for a, b in pairs)
         self.add = nn.ModuleList(_Unit(b, b) for _, b in pairs)
-        self.classifier = nn.Linear(WIDTHS[-1], num_classes)
+        self.classifier = nn.Linear(widths[-1], num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -95,10 +101,21 @@ class Teaching:
         seed: of weights, order and augmentation.
         steps: cut every epoch short after so many steps (None: whole epochs).
         resume: continue from the folder's checkpoint.
+        width: see ``Teacher``.
+        device: ``"cpu"`` or ``"cuda"``.
     """
 
     def __init__(
-        self, dataset: Dataset, folder: Path, epochs: int, held_out: int, seed: int, steps: int | None = None, resume: bool = False
+        self,
+        dataset: Dataset,
+        folder: Path,
+        epochs: int,
+        held_out: int,
+        seed: int,
+        steps: int | None = None,
+        resume: bool = False,
+        width: int = 1,
+        device: str = "cpu",
     ):
         if dataset.image_size != 32:
             raise GatefoldError(f"The teacher is for images of 32x32 pixels and {dataset.name} has others; train without one.")
@@ -109,7 +126,11 @@ class Teaching:
         whole = len(self.dataset.train_x) // self.batch
         self.steps = min(whole, steps or whole)
         torch.manual_seed(seed)
-        self.model = Teacher(dataset.num_classes)
+        self.device = torch.device(device)
+        self.part = PART if device == "cpu" else self.batch
+        self.width = width
+        torch.backends.cudnn.benchmark = True
+        self.model = Teacher(dataset.num_classes, width).to(self.device)
         decayed = [p for p in self.model.parameters() if p.dim() > 1]
         others = [p for p in self.model.parameters() if p.dim() == 1]
         groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
@@ -117,23 +138,30 @@ class Teaching:
         self.epoch = 0
         if resume:
             state = load_training_state(folder / CHECKPOINT, STATE)
-            wanted = {"data": dataset.name, "seed": seed, "epochs": epochs, "images": len(self.dataset.train_x)}
-            if {key: state.get(key) for key in wanted} != wanted:
+            if {key: state.get(key) for key in self._options()} != self._options():
                 raise GatefoldError(f"The checkpoint in {folder} is of other options; use its options or another --output.")
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.epoch = state["epoch"]
-        self.images = Images(self.dataset.train_x, torch.device("cpu"))
-        self.labels = torch.from_numpy(self.dataset.train_y)
+        self.images = Images(self.dataset.train_x, self.device)
+        self.labels = torch.from_numpy(self.dataset.train_y).to(self.device)
+
+    def _options(self) -> dict:
+        images = len(self.dataset.train_x)
+        return {"data": self.dataset.name, "seed": self.seed, "epochs": self.epochs, "images": images, "width": self.width}
 
     def _rate(self, step: int) -> float:
         done = (self.epoch * self.steps + step + 1) / (self.epochs * self.steps)
         return RATE * min(done / WARM_UP, (1 - done) / (1 - WARM_UP))
 
-    def run_epoch(self, on_step: Callable[[int, float], None] = lambda *_: None) -> float:
-        """Train one epoch and write the checkpoint; gives the accuracy on held-out images, 0..1."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.labels), generator=generator)
+    def run_epoch(self, on_step: Callable[[int, Tensor], None] = lambda *_: None) -> float:
+        """Train one epoch and write the checkpoint; gives the accuracy on held-out images, 0..1.
+
+        Args:
+            on_step: called as on_step(step, loss) after every step.
+        """
+        generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.labels), generator=generator, device=self.device)
         size = 24 if self.epoch < SMALL_CROPS * self.epochs else 32
         self.model.train()
         for step in range(self.steps):
@@ -142,16 +170,16 @@ class Teaching:
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(step)
             self.optimiser.zero_grad(set_to_none=True)
-            total = 0.0
-            for part, y in zip(x.split(PART), self.labels[index].split(PART)):
+            total = torch.zeros((), device=self.device)
+            for part, y in zip(x.split(self.part), self.labels[index].split(self.part)):
                 loss = F.cross_entropy(self.model(part), y) * (len(y) / len(index))
                 loss.backward()
-                total += float(loss.detach())
+                total += loss.detach()
             self.optimiser.step()
             on_step(step + 1, total)
         self.epoch += 1
         state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "epoch": self.epoch}
-        state |= {"data": self.dataset.name, "seed": self.seed, "epochs": self.epochs, "images": len(self.labels)}
+        state |= self._options()
         save_training_state(self.folder / CHECKPOINT, state)
         return self.accuracy(self.held_x, self.held_y)
 
@@ -160,4 +188,4 @@ class Teaching:
         """Share of correct predictions on uint8 images [N, 32, 32, 3] with labels int64 [N]."""
         self.model.eval()
         parts = [self.model(as_input(self.model, images[i : i + PART])).argmax(1) for i in range(0, len(images), PART)]
-        return float((torch.cat(parts).numpy() == labels).mean()) if parts else float("nan")
+        return float((torch.cat(parts).cpu().numpy() == labels).mean()) if parts else float("nan")

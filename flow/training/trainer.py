@@ -23,6 +23,7 @@ from flow.training import augment, distributed
 from flow.training.allocator import keep_freed_memory
 from flow.training.checkpoint import REMEDY, load_training_state, save_model, save_training_state
 from flow.training.evaluate import accuracy
+from flow.training.graphs import Eager, Graphs
 from flow.training.methods import Method
 from flow.training.phase import Phase
 from flow.training.schedule import cosine
@@ -32,6 +33,10 @@ from flow.training.work import Work, exit_table
 CHECKPOINT = "checkpoint.pt"
 CALIBRATION_BATCHES = 16
 PRECISIONS = ("float32", "bfloat16")
+# On a CUDA device, where epochs are short and looking at a number stops the work: steps between two looks at the loss, and
+# seconds between two epochs whose accuracy is measured and whose checkpoint is written.
+LOOK = 64
+INTERVAL = 60.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,11 @@ class Trainer:
         self, settings: Settings, method: Method, dataset: Dataset, folder: Path, device: str = "cpu", resume: bool = False
     ):
         self.device = distributed.join(device)
+        if self.device.type == "cuda":
+            torch.cuda.set_stream(torch.cuda.Stream(self.device))  # the default one cannot be recorded
+            torch.backends.cudnn.benchmark = True
+            torch.backends.cudnn.allow_tf32 = False
+        self.device_name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         if settings.batch % distributed.size():
             raise GatefoldError(
                 f"A batch of {settings.batch} cannot be shared by {distributed.size()} processes; give a multiple as --batch."
@@ -126,6 +136,8 @@ class Trainer:
         self.seconds = 0.0
         self.history: list[dict] = []
         self.changed: dict[str, tuple] = {}
+        self.record = Eager()
+        self._written = 0.0
         self.optimiser = self._new_optimiser(self.phases[0])
         if resume:
             self._restore()
@@ -141,16 +153,16 @@ class Trainer:
             return
         if not isinstance(self.model, Network) or isinstance(self.model, SlimmableResNet):
             raise GatefoldError(f"{self.model.name} cannot be trained in {precision} like this; train with --precision float32.")
-        if distributed.size() > 1 or self.device.type != "cpu":
-            raise GatefoldError(f"Training in {precision} is for one process on a processor; train with --precision float32.")
+        if distributed.size() > 1:
+            raise GatefoldError(f"Training in {precision} is for one process; train with --precision float32.")
         self.model.set_fused(torch.bfloat16)
 
     def _load_views(self, path: str | None) -> Views | None:
         if path is None:
             return None
-        if self.method.name != "wenet" or distributed.size() > 1 or self.device.type != "cpu":
-            raise GatefoldError("A teacher is for the method wenet in one process on a processor; train without --teacher.")
-        return Views.load(path, self.dataset.name, len(self.labels), self.model.num_classes)
+        if self.method.name != "wenet" or distributed.size() > 1:
+            raise GatefoldError("A teacher is for the method wenet in one process; train without --teacher.")
+        return Views.load(path, self.dataset.name, len(self.labels), self.model.num_classes, self.device)
 
     @property
     def total_epochs(self) -> int:
@@ -185,6 +197,9 @@ class Trainer:
             (decayed if name.endswith("weight") and parameter.dim() > 1 else others).append(parameter)
         decay = self.settings.weight_decay * phase.decay
         groups = [{"params": decayed, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+        if self.device.type == "cuda":
+            lr = torch.tensor(self.settings.lr, device=self.device)
+            return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=True)
         return torch.optim.SGD(groups, lr=self.settings.lr, momentum=0.9, nesterov=True, foreach=True)
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
@@ -202,6 +217,7 @@ class Trainer:
             "phases": [phase.state_dict() for phase in self.phases],
             "epoch": self.epoch,
             "seconds": self.seconds,
+            "device": self.device_name,
             "history": self.history,
         }
         save_training_state(self.folder / CHECKPOINT, state)
@@ -241,6 +257,8 @@ class Trainer:
                 "or another --output."
             ) from None
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
+        if self.epoch == self.total_epochs:  # nothing is left to train here
+            self.device_name = state.get("device", self.device_name)
         index, _ = self._locate(max(self.epoch, 1) - 1)
         self.model.set_quantised(self.phases[index].quantised)
         # Made after loading, which replaces the learned scales by new parameters.
@@ -248,7 +266,10 @@ class Trainer:
         try:
             for phase, kept in zip(self.phases, state["phases"]):
                 phase.load_state_dict(dict(kept))
+            own = [{key: group[key] for key in ("lr", "foreach", "fused")} for group in self.optimiser.param_groups]
             self.optimiser.load_state_dict(state["optimiser"])
+            for group, of_this_device in zip(self.optimiser.param_groups, own):
+                group.update(of_this_device)
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
             raise GatefoldError(f"The checkpoint in {self.folder} is damaged or of other phases; {REMEDY}.") from None
 
@@ -275,6 +296,10 @@ class Trainer:
             phase.begin(self.model)
             if index > 0 and phase.restart:
                 self.optimiser = self._new_optimiser(phase)
+        if phase.record is not self.record:
+            # Only fused maps leave everything on the device.
+            graphs = phase.recordable and self.device.type == "cuda" and self.settings.precision == "bfloat16"
+            phase.record = self.record = Graphs() if graphs else Eager()
         self.model.train()
         phase.enter(self.model)
         return index, phase
@@ -284,9 +309,19 @@ class Trainer:
         labels = self.labels[distributed.share(batch).to(self.device)]
         if self.views is None or size != self.dataset.image_size or not phase.move:
             mirror = self.settings.mirror
-            return augment.crop_and_flip(self.images, batch, generator, size, mirror, phase.move, distributed.share), labels
+            x = augment.crop_and_flip(self.images, batch, generator, size, mirror, phase.move, distributed.share)
+            return self.record.fixed("x", x), self.record.fixed("labels", labels)
         x, logits = self.views.take(self.images, batch, self.epoch)
-        return x, Targets(labels, logits, self.settings.temperature, self.settings.share)
+        return self.record.fixed("x", x), Targets(
+            self.record.fixed("labels", labels), self.record.fixed("logits", logits), self.settings.temperature, self.settings.share
+        )
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     def run_epoch(self, on_step: Callable[[int, int, float], None] = lambda *_: None) -> dict:
         """Train one epoch, measure, write the checkpoint.
@@ -301,32 +336,36 @@ class Trainer:
         start = time.monotonic()
         index, phase = self._enter_phase()
         # Seeds depend on the epoch alone, so that a resumed run repeats an uninterrupted one.
-        generator = torch.Generator().manual_seed(s.seed * 1_000_003 + self.epoch)
+        generator = torch.Generator(self.device).manual_seed(s.seed * 1_000_003 + self.epoch)
         rng = random.Random(s.seed * 1_000_003 + self.epoch)
         torch.manual_seed(s.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.labels), generator=generator)
+        order = torch.randperm(len(self.labels), generator=generator, device=generator.device)
         steps = self.steps_per_epoch
         size = round(phase.crop * self.dataset.image_size)
-        sums = None
+        sums, looks = None, 0
         for step in range(steps):
             batch = order[step * s.batch : (step + 1) * s.batch]
             x, y = self._examples(phase, batch, generator, size)
-            for group in self.optimiser.param_groups:
-                group["lr"] = self._rate(index, step)
-            self.optimiser.zero_grad(set_to_none=True)
-            losses = distributed.average(phase.losses(self.model, x, y, rng))
-            if not all(math.isfinite(loss) for loss in losses):
-                raise GatefoldError(
-                    f"The loss is no longer a number in epoch {self.epoch + 1}; the last checkpoint is intact: continue with "
-                    f"--resume and a smaller --lr than {s.lr}."
-                )
+            self._set_rate(self._rate(index, step))
+            self.record.clear(list(self.model.parameters()))
+            losses = phase.losses(self.model, x, y, rng)
+            look = self.device.type == "cpu" or step % LOOK == 0 or step == steps - 1
+            if look:
+                losses = distributed.average([float(loss) for loss in losses])
+                if not all(math.isfinite(loss) for loss in losses):
+                    raise GatefoldError(
+                        f"The loss is no longer a number in epoch {self.epoch + 1}; the last checkpoint is intact: continue with "
+                        f"--resume and a smaller --lr than {s.lr}."
+                    )
+                sums = [total + loss for total, loss in zip(sums or [0.0] * len(losses), losses)]
+                looks += 1
             distributed.average_gradients(self.model.parameters())
             if phase.largest_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), phase.largest_norm)
-            self.optimiser.step()
+            self.record("step", self.optimiser.step)
             phase.after_step(self.model, step)
-            sums = [total + loss for total, loss in zip(sums or [0.0] * len(losses), losses)]
-            on_step(step + 1, steps, losses[0])
+            if look:
+                on_step(step + 1, steps, losses[0])
         phase.leave(self.model)
         self.epoch += 1
         done = self.epoch
@@ -334,14 +373,20 @@ class Trainer:
         record = {
             "epoch": done,
             "phase": phase.name,
-            "loss": [round(total / steps, 4) for total in sums],
-            "accuracy": self._monitor(self.method.monitored(phase)),
+            "loss": [round(total / looks, 4) for total in sums],
+            "accuracy": {},
             "processes": distributed.size(),
         }
+        last = done == self.total_epochs or self._locate(done)[0] != index
+        due = last or self.device.type == "cpu" or time.monotonic() - self._written > INTERVAL
+        if due:
+            record["accuracy"] = self._monitor(self.method.monitored(phase))
+            self._written = time.monotonic()
         self.seconds += time.monotonic() - start
         record["seconds"] = round(self.seconds)
         self.history.append(record)
-        self.save()
+        if due:
+            self.save()
         distributed.wait()
         return record
 
@@ -354,8 +399,8 @@ class Trainer:
         Args:
             move: as training sees them instead, and twice as many, which networks without gates do better with.
         """
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        order = torch.randperm(len(self.labels), generator=generator)
+        generator = torch.Generator(self.device).manual_seed(self.settings.seed)
+        order = torch.randperm(len(self.labels), generator=generator, device=generator.device)
         batch, size, flip = self.settings.batch, self.dataset.image_size, move and self.settings.mirror
         count = min(CALIBRATION_BATCHES * (2 if move else 1), len(order) // batch)
         chosen = [order[i * batch : (i + 1) * batch] for i in range(count)]
@@ -377,6 +422,7 @@ class Trainer:
         if self.settings.precision != "float32":
             self.model.set_fused(None)
         self.method.finish(self.model, self._calibration_batches, self.phases[: index + 1])
+        self.model.to("cpu")  # the integers of the hardware are computed on a processor
         x, y = self.dataset.test_x[:test_images], self.dataset.test_y[:test_images]
         reached, work = {}, {}
         for mode in mode_names(self.model):
@@ -404,7 +450,7 @@ class Trainer:
             "settings": self.settings.record(self.method),
             "epochs_done": self.epoch,
             "seconds": round(self.seconds),
-            "device": self.device.type,
+            "device": self.device_name,
             "processes": distributed.size(),
         }
         if distributed.rank() == 0:

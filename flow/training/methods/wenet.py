@@ -26,33 +26,39 @@ from flow.training.views import Targets
 SMALL_CROP = 0.75
 WARM_UP = 0.08
 # Steps between two checks of the requantisation multipliers, which drift slowly.
-LIMIT_STEPS = 20
+LIMIT_STEPS = 100
 
 
 class Full(Phase):
     """The full network alone."""
 
+    recordable = True
     warm_up = WARM_UP
     crop = SMALL_CROP
 
     def __init__(self, epochs: int):
         super().__init__("full", epochs)
 
-    def losses(self, model: nn.Module, x: Tensor, y: Tensor | Targets, rng: random.Random) -> list[float]:
-        return accumulate_gradients(model, x, y, sample_networks(model, 1, rng))
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor | Targets, rng: random.Random) -> list[Tensor]:
+        return accumulate_gradients(model, x, y, sample_networks(model, 1, rng), self.record)
 
 
 class Algorithm1(Phase):
-    """Full network, smallest, samples - 2 others; one step for the sum of their gradients. Arguments as in ``WeNet``."""
+    """Full network, smallest, samples - 2 others; one step for the sum of their gradients. Arguments as in ``WeNet``.
 
+    Attributes:
+        after_full: whether the full network alone was trained just before.
+    """
+
+    recordable = True
     warm_up = WARM_UP
 
-    def __init__(self, name: str, epochs: int, quantised: bool, samples: int, uniform: float, after_full: bool, hold: bool = False):
+    def __init__(self, name: str, epochs: int, quantised: bool, samples: int, uniform: float, hold: bool = False):
         super().__init__(name, epochs, quantised)
         self.samples = samples
         self.uniform = uniform
         self.hold = hold
-        self.after_full = after_full
+        self.after_full = False
 
     def begin(self, model: nn.Module) -> None:
         if self.after_full:
@@ -60,8 +66,8 @@ class Algorithm1(Phase):
                 if isinstance(module, SwitchableBatchNorm2d):
                     module.copy_full()
 
-    def losses(self, model: nn.Module, x: Tensor, y: Tensor | Targets, rng: random.Random) -> list[float]:
-        losses = accumulate_gradients(model, x, y, sample_networks(model, self.samples, rng, self.uniform))
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor | Targets, rng: random.Random) -> list[Tensor]:
+        losses = accumulate_gradients(model, x, y, sample_networks(model, self.samples, rng, self.uniform), self.record)
         if self.hold:
             for module in model.modules():
                 if isinstance(module, Activation):
@@ -81,6 +87,7 @@ class Algorithm1(Phase):
 class Refine(Phase):
     """One mode alone, in what no mode with more groups uses."""
 
+    recordable = True
     restart = True
     rate = 0.4
     decay = False
@@ -95,13 +102,13 @@ class Refine(Phase):
         freeze_shared_statistics(model)
         self._bounds = weight_bounds(model)
 
-    def losses(self, model: nn.Module, x: Tensor, y: Tensor | Targets, rng: random.Random) -> list[float]:
-        losses = accumulate_gradients(model, x, y, [mode_of_groups(self.n)])
-        keep_own_gradients(model, self.n)
+    def losses(self, model: nn.Module, x: Tensor, y: Tensor | Targets, rng: random.Random) -> list[Tensor]:
+        losses = accumulate_gradients(model, x, y, [mode_of_groups(self.n)], self.record)
+        self.record("own", lambda: keep_own_gradients(model, self.n))
         return losses
 
     def after_step(self, model: nn.Module, step: int) -> None:
-        keep_weight_scales(model, self._bounds)
+        self.record("scales", lambda: keep_weight_scales(model, self._bounds))
 
     def leave(self, model: nn.Module) -> None:
         limit_multipliers(model, self.n)
@@ -147,13 +154,14 @@ class WeNet:
 
     def phases(self) -> list[Phase]:
         """Full, float, 4-bit, and a refinement for every mode."""
-        first = "float" if self.float_epochs else "4-bit"
-        held = min(self.hold_epochs, max(self.epochs - 1, 0))
+        held = min(self.hold_epochs, self.epochs)
         algorithm = [
-            Algorithm1(name, epochs, name == "4-bit", self.samples, self.uniform, after_full=name == first and self.full_epochs > 0)
-            for name, epochs in (("float", self.float_epochs), ("4-bit", self.epochs - held))
+            Algorithm1("float", self.float_epochs, False, self.samples, self.uniform),
+            Algorithm1("4-bit", self.epochs - held, True, self.samples, self.uniform),
+            Algorithm1("4-bit, scales held", held, True, self.samples, self.uniform, hold=True),
         ]
-        algorithm.append(Algorithm1("4-bit, scales held", held, True, self.samples, self.uniform, after_full=False, hold=True))
+        first = next((phase for phase in algorithm if phase.epochs), algorithm[0])
+        first.after_full = self.full_epochs > 0
         refinement = [Refine(n, self.refine_epochs) for n in (16, 8, 4, 2, 1)]
         return [Full(self.full_epochs), *algorithm, *refinement]
 

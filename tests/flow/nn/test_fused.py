@@ -33,7 +33,7 @@ def test_equals_the_modules(quantised, with_residual, channels):
     for together in (False, True):
         residual = r if with_residual else None
         if together:
-            scale = activation.scale_tensor()
+            scale = activation.present()
             y, mean, inv_std = fused.normalise_and_activate(v, norm, scale, residual, quantised)
             assert torch.allclose(mean, v.float().mean((0, 2, 3)), atol=1e-5)
             assert torch.allclose(inv_std, (v.float().var((0, 2, 3), correction=0) + norm.eps).rsqrt(), rtol=1e-4)

@@ -42,7 +42,7 @@ def test_gradient_is_the_sum_over_the_sampled_networks(quantised):
         model.set_mode(vector)
         single = F.cross_entropy(model(x), y)
         single.backward()
-        assert float(single.detach()) == pytest.approx(loss, rel=1e-5)
+        assert float(single.detach()) == pytest.approx(float(loss), rel=1e-5)
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
                 expected[name] = expected.get(name, 0) + parameter.grad

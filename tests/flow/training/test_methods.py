@@ -60,6 +60,8 @@ def test_scales_of_activations_can_be_held(tmp_path):
     )
     trainer = Trainer(Settings("resnet8", batch=16, steps=2, held_out=10), method, load("digits"), tmp_path)
     assert [(phase.name, phase.epochs) for phase in trainer.phases] == [("4-bit", 1), ("4-bit, scales held", 1)]
+    held = make("wenet", {"full_epochs": "1", "float_epochs": "0", "epochs": "2", "hold_epochs": "2"}).phases()
+    assert [(phase.name, phase.after_full) for phase in held if phase.epochs and phase.quantised] == [("4-bit, scales held", True)]
     names = [name for name, _ in trainer.model.named_parameters() if "scaling_impl" in name]
     states = []
     for _ in range(2):

@@ -87,12 +87,14 @@ def test_the_teacher_learns_and_is_resumed(digits, tmp_path, monkeypatch):
     assert sum(losses[-4:]) < sum(losses[:4]) - 1 and 0 <= reached <= 1
     for a, b in zip(whole.model.state_dict().values(), second.model.state_dict().values()):
         assert torch.equal(a, b)
-    with pytest.raises(GatefoldError, match="is of other options"):
-        Teaching(digits, tmp_path / "parts", 3, 100, 0, steps=3, resume=True)
+    for epochs, width in ((3, 1), (2, 2)):
+        with pytest.raises(GatefoldError, match="is of other options"):
+            Teaching(digits, tmp_path / "parts", epochs, 100, 0, steps=3, resume=True, width=width)
 
 
 def test_the_teacher_takes_crops_of_both_sizes():
-    model = Teacher(7).eval()
+    model = Teacher(7, width=2).eval()
+    assert model.classifier.in_features == 512
     assert model(torch.rand(2, 3, 24, 24)).shape == model(torch.rand(2, 3, 32, 32)).shape == (2, 7)
 
 
@@ -109,6 +111,14 @@ def test_a_network_learns_from_stored_outputs(tmp_path, capsys):
     assert (settings["precision"], settings["uniform"]) == ("bfloat16", 0.9)
     assert main([*train, "--share", "1.5"]) == 2
     assert "--share lies from 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+@pytest.mark.parametrize("command", ["teach", "train resnet8"])
+def test_a_device_that_is_not_there_is_refused(command, tmp_path, capsys):
+    assert main([*command.split(), "--data", "digits", "--device", "cuda", "--output", str(tmp_path / "out")]) == 2
+    assert "There is no CUDA device here; train with --device cpu." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_teacher_speaks_where_its_views_are_seen(digits, tmp_path):
