@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flow.commands.engine import add_target_options, target_of
 from flow.errors import GatefoldError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="network: resnet8, resnet20, resnet38 or resnet74, perhaps with -w32 or -unshuffled behind it; FILE.py:CLASS, a network of "
         "your own with group modes (built in build/CLASS); or FILE.onnx, one as Brevitas' export_qonnx wrote it (built in build/FILE)",
     )
-    parser.add_argument("--board", help="pynq-z1, pynq-z2 or zedboard (default: pynq-z2)")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights (default: the shipped ones)")
     weights.add_argument("--untrained", action="store_true", help="random weights, to look at hardware before training")
@@ -39,14 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "the deploy folder (default: random ones)",
     )  # fmt: skip
     parser.add_argument("--modes", metavar="LIST", help="modes to build, separated by commas, e.g. full,1/4 (default: all)")
-    parser.add_argument(
-        "--engine", type=Path, metavar="FILE", help="engine that the network goes onto, as `gatefold engine` wrote it (default: one that is "
-        "made for it); its board and its --p, --pe, --r are the engine's",
-    )  # fmt: skip
-    parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
-    parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
-    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
-    parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
+    add_target_options(parser)
     parser.add_argument(
         "--clock", type=float, metavar="MHZ", help="clock of the accelerator, refused where the timing estimate does not carry it"
     )
@@ -109,26 +102,15 @@ def run(args: argparse.Namespace) -> int:
 
     from flow.build.build import MAPPED_STEPS, STEPS, Build, Request
     from flow.build.source import check_origin, network_name
-    from flow.engine.boards import at_clock, find_board
-    from flow.engine.select import choose
-    from flow.engine.shared import read_engine
     from flow.paths import build_root
     from flow.synth.timing import check_clock, known_estimate
 
     torch.set_num_threads(1)
-    engine = None
-    if args.engine:
-        named, engine = read_engine(args.engine)
-        given = [name for name in ("p", "pe", "r") if getattr(args, name) is not None] + ["no-dsp"] * args.no_dsp
-        if given or args.board not in (None, named):
-            option = f"--{given[0]}" if given else "--board"
-            raise GatefoldError(f"{option} is that of the engine in {args.engine}; leave it out, or make another engine.")
-        args.board = named
-    board = at_clock(find_board(args.board or "pynq-z2"), args.clock, not args.no_dsp)
+    board, folding, engine = target_of(args)
     request = Request(
         model=args.model,
         board=board,
-        folding=engine.folding if engine else choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp),
+        folding=folding,
         engine=engine,
         checkpoint=args.checkpoint,
         untrained=args.untrained,

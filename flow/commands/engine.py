@@ -1,13 +1,24 @@
 """``gatefold engine``: one engine for several networks."""
 
 import argparse
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from flow.commands.counts import whole
 from flow.errors import GatefoldError
+
+if TYPE_CHECKING:
+    from flow.engine.boards import Board
+    from flow.engine.config import EngineConfig, Folding
 
 KERNELS = 4096
 """Kernels that the block memories of a bank hold, in whose multiples it is worth having more."""
+STEP = 1024
+"""Kernels of the smallest part of a bank."""
+FILL = "fill"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -15,21 +26,26 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "engine",
         help="describe one engine that several networks run on",
-        description="Write the description of the smallest engine that holds all of the named networks. `gatefold build NETWORK --engine FILE` "
-        "builds a network for it: builds of one engine have the same hardware, so they share its bitstream and its simulator, and the "
-        "board program loads one network or another.",
+        description="Write the description of the smallest engine that holds all of the named networks, and compile its simulator. `gatefold build "
+        "NETWORK --engine FILE` builds a network for it: builds of one engine have the same hardware, so they share its bitstream and its "
+        "simulator, and the board program loads one network or another. Without names it is an engine for all shipped networks that fit "
+        "the part, with as many kernels for networks to come as there is block memory for.",
     )
-    parser.add_argument("networks", nargs="+", metavar="NETWORK", help="names or files, as `gatefold build` takes them")
+    parser.add_argument(
+        "networks", nargs="*", metavar="NETWORK", help="names or files, as `gatefold build` takes them (default: the shipped ones)"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="where the description is written (JSON)")
     parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     parser.add_argument("--untrained", action="store_true", help="networks without weights too: the engine is the same")
-    parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
-    parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
-    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
-    parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
+    add_folding_options(parser)
     parser.add_argument(
-        "--kernels", type=int, default=0, metavar="N", help="room for so many kernels at least, for networks to come"
+        "--kernels",
+        type=_kernels,
+        metavar="N",
+        help=f"room for so many kernels at least, for networks to come, or '{FILL}' for as many as the part holds (default: {FILL} without "
+        "names)",
     )
+    parser.add_argument("--no-simulator", action="store_true", help="do not compile the simulator: the first build does")
     parser.add_argument(
         "--resident",
         action="store_true",
@@ -38,45 +54,145 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
+def add_folding_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say how much an engine computes at once."""
+    parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
+    parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
+    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
+    parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a network goes onto: an engine, or a board and how much one of its own computes at once."""
+    parser.add_argument("--board", help="pynq-z1, pynq-z2 or zedboard (default: pynq-z2)")
+    parser.add_argument(
+        "--engine", type=Path, metavar="FILE", help="engine that the network goes onto, as `gatefold engine` wrote it (default: one that is "
+        "made for it); its board and its --p, --pe, --r are the engine's",
+    )  # fmt: skip
+    add_folding_options(parser)
+
+
+def target_of(args: argparse.Namespace) -> tuple["Board", "Folding", "EngineConfig | None"]:
+    """Board, at the clock of --clock, folding, and the engine that the options of `add_target_options` name, if they name one.
+
+    Raises:
+        GatefoldError: there is no such board or engine, or an option contradicts the engine.
+    """
+    from flow.engine.boards import at_clock, find_board
+    from flow.engine.select import choose
+    from flow.engine.shared import read_engine
+
+    name, engine = args.board or "pynq-z2", None
+    if args.engine:
+        name, engine = read_engine(args.engine)
+        given = [option for option in ("p", "pe", "r") if getattr(args, option) is not None] + ["no-dsp"] * args.no_dsp
+        if given or args.board not in (None, name):
+            option = f"--{given[0]}" if given else "--board"
+            raise GatefoldError(f"{option} is that of the engine in {args.engine}; leave it out, or make another engine.")
+    board = at_clock(find_board(name), args.clock, not args.no_dsp)
+    return board, engine.folding if engine else choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp), engine
+
+
+def _kernels(text):
+    return text if text == FILL else whole(0)(text)
+
+
 def run(args: argparse.Namespace) -> int:
     """Describe; returns the exit code."""
     import torch
     from rich.console import Console
 
-    from flow.build.build import Conversion, Request
-    from flow.build.source import network_name, source_of
+    from flow.build.build import Request
+    from flow.build.source import network_name
     from flow.engine.boards import find_board
     from flow.engine.memories import block_memories
     from flow.engine.plan import engine_for
     from flow.engine.select import choose
     from flow.engine.shared import write_engine
-    from flow.finn.accelerator import engine_node
 
     torch.set_num_threads(1)
     board = find_board(args.board)
     folding = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     if args.output.is_dir():
         raise GatefoldError(f"{args.output} is a folder; give the name of a file for --output.")
-    graphs = []
+    names = args.networks or _shipped(board, folding)
     with Console(stderr=True).status("reading networks") as status:
-        for network in args.networks:
-            request = Request(network, board, folding, untrained=args.untrained)
-            source = source_of(request)
-
-            def report(title, network=network):
-                if title:
-                    status.update(f"{network}: {title}")
-
-            graphs.append(engine_node(Conversion(request, source, report).engine).layout()[0])
+        graphs = [_graph(Request(name, board, folding, untrained=args.untrained), status.update) for name in names]
     engine = engine_for(graphs, folding, args.resident)
-    engine = replace(engine, weight_depth=max(engine.weight_depth, -(-args.kernels // KERNELS) * KERNELS))
+    kernels = args.kernels if args.networks else args.kernels or FILL
+    engine = _filled(engine, board) if kernels == FILL else _with_room(engine, kernels or 0)
     need = block_memories(engine)
     if need > board.bram36:
         raise GatefoldError(
             f"The engine does not fit {board.part}: its memories need {need:g} BRAM36 and the part has {board.bram36}; name fewer or smaller "
             "networks, fewer --kernels, or no --resident."
         )
-    write_engine(args.output, args.board, engine, [network_name(network) for network in args.networks])
+    write_engine(args.output, args.board, engine, [network_name(network) for network in names])
     sizes = f"{engine.weight_depth} kernels, {engine.modes} modes of {engine.layers} layers"
-    print(f"{args.output}: engine for {', '.join(args.networks)} on {board.name}; {sizes}, {need:g} of {board.bram36} BRAM36")
+    print(f"{args.output}: engine for {', '.join(names)} on {board.name}; {sizes}, {need:g} of {board.bram36} BRAM36")
+    if not args.no_simulator:
+        with Console(stderr=True).status("compiling the simulated accelerator"):
+            _compile(engine)
     return 0
+
+
+def _graph(request, say):
+    """The layer graph of a network: of a file what FINN makes of it, of one of ours what FINN would."""
+    from flow.build.build import Conversion
+    from flow.build.source import is_file, source_of, weights_of
+    from flow.export.from_model import layer_graph
+    from flow.finn.accelerator import engine_node
+
+    say(request.model)
+    if not is_file(request.model):
+        return layer_graph(weights_of(request)[0])
+    conversion = Conversion(request, source_of(request), lambda title: title and say(f"{request.model}: {title}"))
+    return engine_node(conversion.engine).layout()[0]
+
+
+def _shipped(board, folding):
+    """Names of the shipped networks that fit the part, each on an engine of its own."""
+    from flow.build.build import Request
+    from flow.build.source import weights_of
+    from flow.engine.memories import block_memories
+    from flow.engine.plan import plan
+    from flow.export.from_model import layer_graph
+    from flow.training.checkpoint import SHIPPED
+
+    names = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+    needs = {
+        name: block_memories(plan(layer_graph(weights_of(Request(name, board, folding))[0]), folding).config) for name in names
+    }
+    return [name for name in names if needs[name] <= board.bram36]
+
+
+def _with_room(engine, kernels):
+    return replace(engine, weight_depth=max(engine.weight_depth, -(-kernels // KERNELS) * KERNELS))
+
+
+def _filled(engine, board):
+    """The engine with as many kernels as the part and an address have room for."""
+    from flow.engine.interface import load_interface
+    from flow.engine.memories import block_memories
+
+    most = 1 << dict(load_interface().descriptor)["weight_base"]
+    while engine.weight_depth < most:
+        larger = replace(engine, weight_depth=engine.weight_depth + STEP)
+        if block_memories(larger) > board.bram36:
+            break
+        engine = larger
+    return engine
+
+
+def _compile(engine):
+    """Compile the simulator, which is kept for the builds of the engine."""
+    from flow.build.deploy import LIBRARY
+    from flow.engine.compile import engine_hash, with_hash
+    from flow.engine.sources import accelerator_sources
+    from flow.simulation.accelerator import compile_accelerator
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sources, parameters = accelerator_sources(folder), engine.parameters()
+        parameters = with_hash(parameters, engine_hash(parameters, sources))
+        compile_accelerator(folder, folder / LIBRARY, parameters, sources, jobs=os.cpu_count() or 1)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from flow.commands.build import add_file_options, pixels_of
+from flow.commands.engine import add_target_options, target_of
 from flow.errors import GatefoldError
 
 
@@ -25,12 +26,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "FILE.onnx, as for `gatefold build`; with --energy it may be left out",
     )  # fmt: skip
     add_file_options(parser)
-    parser.add_argument("--board", default="pynq-z2", help="pynq-z1, pynq-z2 or zedboard (default: %(default)s)")
     parser.add_argument("--modes", metavar="LIST", help="modes to hold, separated by commas (default: all)")
-    parser.add_argument("--p", type=int, help="output pixels per cycle: 32 or 64 (default: 64)")
-    parser.add_argument("--pe", type=int, help="output channels per cycle: 1 or 2 (default: 2, without DSP 1)")
-    parser.add_argument("--r", type=int, help="requantisers: 8, 16, 32 or 64 (default: 64, without DSP 32)")
-    parser.add_argument("--no-dsp", action="store_true", help="use no DSP blocks, for open tools without them")
+    add_target_options(parser)
     parser.add_argument("--no-synthesis", action="store_true", help="leave out the resources: cycles at once")
     parser.add_argument(
         "--timing", action="store_true",
@@ -76,8 +73,6 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from flow.build.source import is_file
-    from flow.engine.boards import at_clock, find_board
-    from flow.engine.select import choose
     from flow.measurements.tables import markdown, records
     from flow.synth import report
 
@@ -88,10 +83,9 @@ def run(args: argparse.Namespace) -> int:
         for file in files if not args.json else ():
             print(file)
         return 0
-    board = at_clock(find_board(args.board), args.clock, not args.no_dsp)
-    folding = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
+    board, folding, engine = target_of(args)
     modes = None if args.modes is None else args.modes.split(",")
-    design = report.Design.of(args.model, board, folding, modes, args.checkpoint, args.classes, pixels_of(args))
+    design = report.Design.of(args.model, board, folding, modes, args.checkpoint, args.classes, pixels_of(args), engine)
     # Before the synthesis: a wrong file shows at once.
     measured = args.pictures or args.html and args.data
     if measured and is_file(args.model):

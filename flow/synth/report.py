@@ -64,6 +64,7 @@ class Design:
         checkpoint: str | Path | None = None,
         classes: int | None = None,
         pixels: "Pixels | None" = None,
+        engine: EngineConfig | None = None,
     ) -> "Design":
         """The design of a network.
 
@@ -76,6 +77,7 @@ class Design:
                 of the shipped weights.
             classes: number of classes, where neither weights nor a build shall say.
             pixels: Pixels of a QONNX file.
+            engine: that the network goes onto; None: one that is made for it.
 
         Raises:
             GatefoldError: unknown model or mode, wrong weights, or the engine lacks something.
@@ -85,7 +87,7 @@ class Design:
         from flow.models import check_name
 
         if is_file(model):
-            return cls._of_file(model, board, folding, modes, checkpoint, classes, pixels)
+            return cls._of_file(model, board, folding, modes, checkpoint, classes, pixels, engine)
         if pixels is not None:
             raise GatefoldError(f"--mean, --deviation and --divisor belong to a QONNX file; {model} brings its own.")
         check_name(model)
@@ -96,7 +98,7 @@ class Design:
             graph, lacks = _graph(model, folding, record)
         if modes:
             graph = keep_modes(graph, modes)
-        layout = plan(graph, folding)
+        layout = plan(graph, folding, engine)
         if not _same(built, board, layout.config, graph):
             built = None
         known = built and not checkpoint and classes is None
@@ -104,7 +106,7 @@ class Design:
         return cls(graph, board, layout, built, accuracy, lacks)
 
     @classmethod
-    def _of_file(cls, path, board, folding, modes, checkpoint, classes, pixels):
+    def _of_file(cls, path, board, folding, modes, checkpoint, classes, pixels, engine):
         from flow.engine.compile import keep_modes
         from flow.engine.plan import plan
         from flow.finn import NetworkConfig, layer_graph, read_network
@@ -114,7 +116,7 @@ class Design:
         name = network_name(path)
         graph = layer_graph(read_network(path, NetworkConfig(folding, pixels)))
         graph = keep_modes(graph, modes) if modes else graph
-        layout = plan(graph, folding)
+        layout = plan(graph, folding, engine)
         built, _ = _built(name)
         whole = _same(built, board, layout.config, graph) and built["qonnx_hash"] == qonnx_digest(path)
         return cls(graph, board, layout, built if whole else None, {})

@@ -1,12 +1,14 @@
 """`gatefold engine` and builds for such an engine: one hardware, one simulator, and networks that are only data."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from flow.build.deploy import read
 from flow.cli import main
 from flow.engine.boards import find_board
+from flow.engine.memories import block_memories
 from flow.engine.plan import plan
 from flow.engine.select import choose
 from flow.engine.shared import read_engine, write_engine
@@ -48,6 +50,30 @@ def test_engines_that_are_none(tmp_path, capsys):
     assert "is a folder" in capsys.readouterr().err
     assert main(["engine", "resnet8", "--untrained", "--kernels", "1000000", "--output", str(tmp_path / "engine.json")]) == 2
     assert "does not fit xc7z020clg400-1: its memories need" in capsys.readouterr().err and not (tmp_path / "engine.json").exists()
+
+
+def test_an_engine_is_filled_with_kernels(tmp_path, capsys):
+    path = tmp_path / "engine.json"
+    assert main(["engine", "resnet8", "--untrained", "--kernels", "fill", "--no-simulator", "--output", str(path)]) == 0
+    board, engine = read_engine(path)
+    assert engine.weight_depth == 1 << 17 and block_memories(engine) <= find_board(board).bram36
+    smaller = replace(engine, requant_depth=engine.requant_depth + 8192)
+    write_engine(path, board, smaller, ["wide"])
+    assert main(["report", "resnet8", "--engine", str(path), "--no-synthesis", "--json", "--board", "zedboard"]) == 2
+    assert "--board is that of the engine" in capsys.readouterr().err
+    assert main(["report", "resnet8", "--engine", str(path), "--no-synthesis", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == smaller.parameters()
+
+
+@pytest.mark.slow
+def test_the_engine_of_a_board_has_room_for_networks_to_come(tmp_path):
+    path = tmp_path / "engine.json"
+    assert main(["engine", "--no-simulator", "--output", str(path)]) == 0
+    board, engine = read_engine(path)
+    part = find_board(board)
+    assert engine.weight_depth >= 100_000 and block_memories(engine) <= part.bram36
+    assert block_memories(replace(engine, weight_depth=engine.weight_depth + 2048)) > part.bram36
+    assert {"resnet8", "resnet20", "resnet38", "resnet8-ddi", "resnet8-acs"} <= set(json.loads(path.read_text())["networks"])
 
 
 @pytest.mark.slow
