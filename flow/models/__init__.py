@@ -1,5 +1,7 @@
 """The networks, by name."""
 
+from collections.abc import Sequence
+
 from flow.errors import GatefoldError
 from flow.models import user
 from flow.models.densenet import SHAPES as DENSENETS
@@ -53,7 +55,7 @@ def create(
     num_classes: int = 10,
     float: bool = False,
     gates: str | None = None,
-    exits: bool = False,
+    exits: bool | Sequence[int] = False,
     ungated: bool = False,
 ) -> Network | DenseNet | ImageNetModel:
     """Build an untrained network.
@@ -65,11 +67,13 @@ def create(
         num_classes: number of classes.
         float: start without quantisers, for pre-training; ``set_quantised(True)`` switches them on.
         gates: kind of gates, one of ``flow.models.gated.GATES``, or ``DENSE_GATES`` for a DenseNet.
-        exits: whether it has early exits.
+        exits: whether it has early exits; of a network of residual blocks also the numbers of those that it has, from 0 on.
         ungated: whether it also works with the gates switched off, through batch normalisations of its own for that.
     """
     check_name(name)
     if name in DENSENETS:
+        if not isinstance(exits, bool):
+            raise GatefoldError(f"{name} has all of its exits or none; leave their numbers out.")
         return create_densenet(name, num_classes, float, gates, exits, ungated)
     network, brings = equipment(name)
     if brings:

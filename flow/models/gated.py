@@ -4,7 +4,7 @@ DDI, eq. (1)-(3): a block's output is G^L G^C C(F) + (1 - G^L G^C) F, with the s
 shortcut.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -39,13 +39,14 @@ GATES: dict[str, Callable[[list[BlockShape]], Gates]] = {
 """Gates by name, made for the blocks of a network."""
 
 
-def equip(model: nn.Module, gates: str | None = None, exits: bool = False, ungated: bool = False) -> None:
+def equip(model: nn.Module, gates: str | None = None, exits: bool | Sequence[int] = False, ungated: bool = False) -> None:
     """Give a network gates and exits, which start switched on.
 
     Args:
         model: a ``Network``.
         gates: one of ``GATES``, or None.
-        exits: whether there are exits: at 1/4 and 3/4 of each row of residual blocks that make maps of one shape.
+        exits: whether there are exits: at 1/4 and 3/4 of each row of residual blocks that make maps of one shape; or the numbers of
+            those that there are, from 0 on.
         ungated: whether there are batch normalisations for gates switched off, see ``Adaptive.separate``.
     """
     if gates is not None and gates not in GATES:
@@ -56,6 +57,13 @@ def equip(model: nn.Module, gates: str | None = None, exits: bool = False, ungat
         raise GatefoldError(
             f"{model.name} has too few residual blocks for gates or exits, which stand at blocks; give it more, or train it without."
         )
+    if not isinstance(exits, bool):
+        if sorted(set(exits)) != list(exits) or not set(exits) <= set(range(len(places))):
+            raise GatefoldError(
+                f"{model.name} has places for {len(places)} exits and none like {','.join(map(str, exits))}; give numbers from 0 to "
+                f"{len(places) - 1}, each once and in order."
+            )
+        places = {key: places[key] for key in [list(places)[number] for number in exits]}
     model.options = {"gates": gates, "exits": exits, "ungated": ungated}
     if gates:
         model.gates = GATES[gates](shapes)
@@ -65,7 +73,7 @@ def equip(model: nn.Module, gates: str | None = None, exits: bool = False, ungat
         for key, shape in places.items()
         for spec in rename(model.exits[key].layers(shape.size), f"exits.{key}", f"{shape.name}.conv2")
     ]
-    model.gates_on, model.exits_on = gates is not None, exits
+    model.gates_on, model.exits_on = gates is not None, bool(exits)
     model.modes = MODES if ungated or gates is None else MODES[:1]
     if ungated:
         model.separate()

@@ -133,7 +133,8 @@ def load_model(name_or_path: str | Path, network: str | None = None) -> nn.Modul
             model.add_mode(name, groups)
         model.load_state_dict(tensors)
         base, options = equipment(network or str(name_or_path))
-        if options and base == model.name and options.items() <= record.get("options", {}).items():
+        found = {name: bool(value) if name == "exits" else value for name, value in record.get("options", {}).items()}
+        if options and base == model.name and options.items() <= found.items():
             model.name = network or str(name_or_path)
         model.set_quantised(record["quantised"])
     except (SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError):

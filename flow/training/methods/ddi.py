@@ -135,6 +135,7 @@ class Ddi:
         gate_epochs, epochs: of the two steps of IADI.
         hard_epochs: more of the second step, with the hard decisions of inference.
         exit_epochs: with exits; 0: a network without exits.
+        exits: "all", or the numbers of the exits that there are, from 0 on, separated by commas.
         alpha: weight of the cost per million multiply-accumulates.
         target: skip ratio, 0..1.
         unit: of the cost, one of ``flow.costs.UNITS``.
@@ -149,6 +150,7 @@ class Ddi:
     epochs: int = 80
     hard_epochs: int = 40
     exit_epochs: int = 128
+    exits: str = "all"
     alpha: float = 2e-4
     target: float = 0.5
     unit: str = "macs"
@@ -164,9 +166,17 @@ class Ddi:
                 f"DDI first trains the gates of a trained network; name its weights with --set backbone={model}, or start "
                 "untrained with --set gate_epochs=0."
             )
-        return on_backbone(
-            model, num_classes, self.backbone, gates=self.gates, exits=self.exit_epochs > 0, ungated=self.samples > 1
-        )
+        exits = self.exit_epochs > 0 and self._exits()
+        return on_backbone(model, num_classes, self.backbone, gates=self.gates, exits=exits, ungated=self.samples > 1)
+
+    def _exits(self):
+        """Whether there are exits, or their numbers."""
+        if self.exits == "all":
+            return True
+        try:
+            return [int(number) for number in self.exits.split(",")]
+        except ValueError:
+            raise GatefoldError(f"exits is {self.exits!r:.40}; give all, or numbers separated by commas.") from None
 
     def phases(self) -> list[Phase]:
         """Gates alone, all together, exits."""

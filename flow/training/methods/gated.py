@@ -12,7 +12,7 @@ from flow.training.phase import Phase
 LIMIT_STEPS = 20
 
 
-def on_backbone(model: str, num_classes: int, backbone: str | None, **options: str | bool) -> nn.Module:
+def on_backbone(model: str, num_classes: int, backbone: str | None, **options: str | bool | list[int]) -> nn.Module:
     """A gated network, on trained weights if ``backbone`` names some (see ``load_model``); else in floating point."""
     network = create(model, num_classes, float=backbone is None, **options)
     if backbone is not None:

@@ -15,6 +15,7 @@ from flow.nn.batchnorm import UNGATED, SwitchableBatchNorm2d
 from flow.nn.gates.gating import Decision, Gates
 from flow.nn.modes import MODES
 from flow.nn.shuffle import shuffle_permutation
+from flow.training.methods.ddi import Ddi
 
 BLOCKS = ["stage1.block1", "stage2.block1", "stage3.block1"]
 
@@ -300,6 +301,23 @@ def test_exits_give_all_logits_in_training_and_do_not_change_the_network(images)
 def test_six_exits_on_deep_networks():
     model = create("resnet38", exits=True)
     assert list(model.exits) == [f"stage{s}_block{b}" for s in (1, 2, 3) for b in (2, 5)]
+
+
+def test_some_of_the_exits():
+    whole = initialise(create("resnet38", gates="ddi", exits=True), 3)
+    some = create("resnet38", gates="ddi", exits=[0, 4])
+    assert list(some.exits) == ["stage1_block2", "stage3_block2"] and some.exits_on
+    some.load_backbone(whole)
+    own = some.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in whole.state_dict().items() if name in own)
+    for exits in ([4, 0], [0, 0], [0, 6], [-1]):
+        with pytest.raises(GatefoldError, match="numbers from 0 to 5"):
+            create("resnet38", exits=exits)
+    with pytest.raises(GatefoldError, match="all of its exits or none"):
+        create("densenet41", exits=[0])
+    assert list(Ddi(gate_epochs=0, exits="1,2").create("resnet38", 10).exits) == ["stage1_block5", "stage2_block2"]
+    with pytest.raises(GatefoldError, match="exits is 'one'"):
+        Ddi(gate_epochs=0, exits="one").create("resnet38", 10)
 
 
 def test_backbone_weights_are_taken_over(images):
