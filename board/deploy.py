@@ -27,7 +27,8 @@ from board.gates import Gate, Work, executed_tiles, read_gates
 from board.network import read_network
 
 UNGATED = " ungated"  # behind the name of a mode: the same without gates
-NEEDED = ("accelerator.hwh", "accelerator.so", "interface.json", "network.bin", "samples.npz")
+ENGINE = ("accelerator.hwh", "accelerator.so")  # of the engine, with its bitstream: another build's will do
+NEEDED = (*ENGINE, "interface.json", "network.bin", "samples.npz")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Deploy:
 
     Attributes:
         folder: where it lies.
+        engine: where the engine's files lie: there too, or in another deploy folder beside it, which was built for the same engine.
         model, board, clock_mhz: of the build.
         engine_hash: first 32 bits of the engine's SHA-256, as the hardware's register holds them.
         build: SHA-256 of the engine and the network, in hex.
@@ -51,6 +53,7 @@ class Deploy:
     """
 
     folder: Path
+    engine: Path
     model: str
     board: str
     clock_mhz: float
@@ -79,8 +82,8 @@ class Deploy:
             BoardError: there is no bitstream.
         """
         if simulated:
-            return self.folder / "accelerator.so"
-        path = self.folder / "accelerator.bit"
+            return self.engine / "accelerator.so"
+        path = self.engine / "accelerator.bit"
         if not path.is_file():
             raise BoardError(
                 f"{path} is missing: this build holds no bitstream yet; implement it with Vivado or the open tools, "
@@ -186,7 +189,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
                 n = mode.groups[layer.name]
                 need(layer.inputs % n == layer.outputs % n == 0, f"modes.json: layer {layer.name} has no {n} groups")
         remedy = f"build again with: make bitstream MODEL={contents['model']}"
-        _check_files(folder, contents.get("files"), remedy)
+        engine = _check_files(folder, contents.get("files"), remedy)
         interface = read_object(folder / "interface.json")
         check_interface(interface)
     except Damaged as problem:
@@ -195,6 +198,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         raise BoardError(f"modes.json and interface.json of {folder} come from different builds; {remedy}.")
     return Deploy(
         folder,
+        engine,
         contents["model"],
         contents["board"],
         float(contents["clock_mhz"]),
@@ -240,24 +244,36 @@ def find_deploy(places: Sequence[Union[str, Path]], model: Optional[str] = None)
 
 
 def _check_files(folder, files, remedy):
-    """Every file of the build is there and is the build's.
+    """Every file of the build is there and is the build's; returns where those of the engine are.
 
     Raises:
         BoardError: which file is not.
         Damaged: `files` does not list them.
     """
     need(isinstance(files, dict) and set(NEEDED) <= set(files), "modes.json does not list the files of the build")
+    engine = folder if any((folder / name).exists() for name in ENGINE) else _engine_beside(folder, files) or folder
     for name, digest in sorted(files.items()):
         place = PurePosixPath(name)
         need(
             is_text(name) and not place.is_absolute() and ".." not in place.parts,
             f"modes.json lists {name!r:.40}, which is no file of this folder",
         )
-        path = folder / name
+        path = (engine if name in ENGINE else folder) / name
         if not path.is_file():
-            raise BoardError(f"{path} is missing; {remedy}.")
+            beside = " and no whole build of the same engine lies beside it" if name in ENGINE else ""
+            raise BoardError(f"{path} is missing{beside}; {remedy}.")
         if _sha256(path) != digest:
             raise BoardError(f"{path} is damaged or of another build: its SHA-256 is not the one in modes.json; {remedy}.")
+    return engine
+
+
+def _engine_beside(folder, files):
+    """The deploy folder beside this one that has the same engine's files, or None."""
+    inner = folder.name == "deploy"
+    for other in sorted((folder.parent.parent if inner else folder.parent).glob("*/deploy" if inner else "*")):
+        if all((other / name).is_file() and _sha256(other / name) == files[name] for name in ENGINE):
+            return other
+    return None
 
 
 def _sha256(path):

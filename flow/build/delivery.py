@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flow.atomic import write_atomically
-from flow.build.deploy import BITSTREAM, read
+from flow.build.deploy import BITSTREAM, HANDOFF, LIBRARY, read
 from flow.errors import GatefoldError
 from flow.paths import ROOT
 
@@ -22,11 +22,12 @@ PROGRAM = ROOT / "board"
 SSH = ("ssh", "-o", "ConnectTimeout=10")
 
 
-def files(deploy: Path, name: str) -> Iterator[tuple[str, Path]]:
+def files(deploy: Path, name: str, network_only: bool = False) -> Iterator[tuple[str, Path]]:
     """(path on the board, file here) of all that is delivered.
 
     Args:
         deploy: whole deploy folder; name: of its network.
+        network_only: without the engine, of which the board has another build.
 
     Raises:
         GatefoldError: it is not whole.
@@ -37,17 +38,20 @@ def files(deploy: Path, name: str) -> Iterator[tuple[str, Path]]:
         kept = path.suffix in (".py", ".ipynb", ".md", ".toml", ".cfg") and "__pycache__" not in inside.parts
         if path.is_file() and kept and (inside.parts[0] != "overlays" or len(inside.parts) == 2):
             yield f"board/{inside.as_posix()}", path
+    left_out = (HANDOFF, LIBRARY, BITSTREAM) if network_only else ()
     for inside in ("modes.json", *contents["files"], *([BITSTREAM] if (deploy / BITSTREAM).is_file() else [])):
+        if inside in left_out:
+            continue
         yield f"board/overlays/{name}/{inside}", deploy / inside
 
 
-def write_zip(deploy: Path, name: str, path: Path) -> None:
-    """Write a .zip that runs where it is unpacked.
+def write_zip(deploy: Path, name: str, path: Path, network_only: bool = False) -> None:
+    """Write a .zip that runs where it is unpacked, or with `network_only` where another build of its engine is.
 
     Raises:
         GatefoldError: the deploy folder is not whole, or the file cannot be written.
     """
-    found = dict(files(deploy, name))
+    found = dict(files(deploy, name, network_only))
 
     def write(temporary: Path) -> None:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -57,7 +61,7 @@ def write_zip(deploy: Path, name: str, path: Path) -> None:
     write_atomically(path, write, "run the command again")
 
 
-def send(deploy: Path, name: str, host: str, folder: str) -> str:
+def send(deploy: Path, name: str, host: str, folder: str, network_only: bool = False) -> str:
     """Copy to a board: by rsync where both sides have it, so that only what changed travels, else as one tar stream.
 
     Of the board program and of this network's build nothing old stays behind; other builds on the board, and whatever else lies in
@@ -65,6 +69,7 @@ def send(deploy: Path, name: str, host: str, folder: str) -> str:
 
     Args:
         host: as ssh knows it, e.g. xilinx@pynq; folder: on the board, made if need be.
+        network_only: see `files`.
 
     Returns:
         "rsync" or "tar".
@@ -76,7 +81,7 @@ def send(deploy: Path, name: str, host: str, folder: str) -> str:
         raise GatefoldError(
             f"{host!r}:{folder!r} names no board and folder; give a host as ssh knows it, e.g. HOST=xilinx@192.168.2.99."
         )
-    found = dict(files(deploy, name))
+    found = dict(files(deploy, name, network_only))
     own = f"board/overlays/{name}"
     target = shlex.quote(folder)
     remote = _call([*SSH, host, f"mkdir -p {target}/{shlex.quote(own)} && (command -v rsync || true)"], host)

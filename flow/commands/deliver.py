@@ -17,6 +17,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--folder", default="gatefold", metavar="DIR", help="folder on the board (default: %(default)s, in the home folder)"
     )
+    parser.add_argument(
+        "--network-only",
+        action="store_true",
+        help="leave the engine's files out (bitstream, hardware handoff, simulator): the board has another build of the same engine",
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="the .zip (default: build/MODEL/MODEL.zip)")
     parser.set_defaults(run=run)
 
@@ -33,14 +38,14 @@ def run(args: argparse.Namespace) -> int:
     name = network_name(args.model)
     deploy = build_root() / name / "deploy"
     if args.host is not None:
-        how = send(deploy, name, args.host, args.folder)
+        how = send(deploy, name, args.host, args.folder, args.network_only)
         print(
             f"{name} is on {args.host} in {args.folder} (by {how}); there: cd {args.folder}, and as root python3 board/run.py --model {name}"
         )
     if args.host is None or args.output:
         path = args.output or deploy.parent / f"{name}.zip"
-        write_zip(deploy, name, path)
+        write_zip(deploy, name, path, args.network_only)
         print(path)
-    if not (deploy / BITSTREAM).is_file():
+    if not args.network_only and not (deploy / BITSTREAM).is_file():
         print(f"gatefold: {name} has no bitstream yet: it runs simulated, and not on a board.", file=sys.stderr)
     return 0

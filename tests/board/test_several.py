@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import zipfile
 from functools import partial
 
 import numpy as np
 import pytest
 from conftest import seal
 from equipped import DECIDING, ask, build_of, deciding, made
+
+from flow.cli import main
 
 COUNT = 20
 
@@ -89,3 +92,19 @@ def test_what_does_not_go_together(program, builds, build, tmp_path):
         ("a,d", (), "are of different engines"),
     ):
         program.refuse("--model", models, *options, saying=saying, GATEFOLD_BUILD=str(root))
+
+
+def test_a_network_alone_uses_the_engine_of_another(program, builds, tmp_path, monkeypatch, capsys):
+    """Delivered without its engine it runs beside a build of the same one, and is refused elsewhere."""
+    monkeypatch.setenv("GATEFOLD_BUILD", str(builds[0].parents[1]))
+    for name, options in ((DECIDING, ()), ("exits", ("--network-only",))):
+        assert main(["deliver", name, *options, "--output", str(tmp_path / f"{name}.zip")]) == 0
+        with zipfile.ZipFile(tmp_path / f"{name}.zip") as archive:
+            archive.extractall(tmp_path)
+    capsys.readouterr()
+    overlays = tmp_path / "board" / "overlays"
+    assert {path.name for path in (overlays / "exits").iterdir()} == {"interface.json", "modes.json", "network.bin", "samples.npz"}
+    answers = [ask(program, deploy, "--mode", "full ungated", count=4) for deploy in (overlays / "exits", builds[1])]
+    assert answers[0] == answers[1]
+    (overlays / DECIDING / "accelerator.so").write_bytes(b"another")
+    program.refuse("--board-dir", overlays / "exits", saying="is missing and no whole build of the same engine lies beside it")
