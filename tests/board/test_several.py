@@ -7,10 +7,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import seal
+from conftest import ROOT, seal
 from equipped import DECIDING, ask, build_of, deciding, made
 
+from board.description import PARAMETERS
+from board.errors import BoardError
+from board.linking import link
 from flow.cli import main
+from flow.engine.network import network_image
 
 COUNT = 20
 
@@ -108,3 +112,17 @@ def test_a_network_alone_uses_the_engine_of_another(program, builds, tmp_path, m
     assert answers[0] == answers[1]
     (overlays / DECIDING / "accelerator.so").write_bytes(b"another")
     program.refuse("--board-dir", overlays / "exits", saying="is missing and no whole build of the same engine lies beside it")
+
+
+def test_tables_of_layers_stay_alone():
+    """The engine looks for them at fixed addresses."""
+    interface = json.loads((ROOT / "hw" / "interface.json").read_text())
+    parameters = {**dict.fromkeys(PARAMETERS, 64), "LAYERS": 4, "V": 16}
+    plain, tabled = (
+        np.frombuffer(network_image({"program": [1] * 4, **more}, "0" * 64, {"program": 144, "tables": 10}, 1), np.uint8)
+        for more in ({}, {"tables": [7] * 64})
+    )
+    image, firsts = link([plain, plain], parameters, interface)
+    assert firsts == [0, 1] and image.view("<u8")[3] == 2
+    with pytest.raises(BoardError, match="cannot stay beside another"):
+        link([plain, tabled], parameters, interface)

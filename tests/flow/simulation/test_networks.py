@@ -15,6 +15,7 @@ from flow.engine.compile import compile_graph
 from flow.engine.config import Folding
 from flow.engine.interface import INTERFACE_FILE
 from flow.engine.memories import block_memories
+from flow.engine.network import load_cycles
 from flow.engine.plan import engine_for, plan
 from flow.engine.select import choose
 from flow.engine.sources import accelerator_sources
@@ -25,6 +26,8 @@ from flow.simulation.simulator import Simulator
 
 FOLDING = Folding()
 HASH = "c0ffee42"
+LATENCY = 24
+"""Cycles of a Zynq's memory, as in the other tests of loads."""
 
 
 def networks():
@@ -119,3 +122,9 @@ def test_the_shipped_networks_share_an_engine(tmp_path):
     assert block_memories(compiled["resnet38"].plan.config) <= board.bram36
     turns = check_loads(library, compiled, 50, 2)
     assert all(turns[name] >= len(graph.modes) for name, graph in graphs.items())
+    with Simulator(library) as simulator:
+        simulator.set_latency(LATENCY)
+        for name, most in (("resnet8", 0.1e-3), ("resnet38", 0.6e-3)):
+            image = compiled[name].image(HASH)
+            cycles = simulator.load(image)
+            assert cycles == load_cycles(image, LATENCY) and cycles / 100e6 <= most, (name, cycles)
