@@ -32,7 +32,7 @@ NO_ROOM = ("dma_read", "&& «room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST +
 # Place of the assertion -> its fault: module, «expression» and what takes its place, at one or more places.
 FAULTS = {
     "checks.memory.blkWrite.last": [("dma_write", "m_axi_wlast   = «beat == 4'(BURST - 1)»", "beat == 4'd14")],
-    "checks.memory.ar.held": [("dma_read", "else if («m_axi_arready»)        m_axi_arvalid", "1'b1")],
+    "checks.memory.ar.held": [("dma_read", "else if («m_axi_arready») m_axi_arvalid", "1'b1")],
     "checks.memory.aw.stable": [("dma_write", "if («answered») begin\n        m_axi_awaddr", "answered || address_open")],
     "checks.memory.read_burst.beats": [("dma_read", "m_axi_arlen  <= «8'(BURST - 1)»", "8'(BURST)")],
     "checks.memory.read_burst.page": [("dma_read", "image_address + «32'(BURST * 8)»", "32'd120")],
@@ -41,11 +41,11 @@ FAULTS = {
     "shell.checks.frames.stable": [("stream_fifo", "out_data  = «memory[read_address]»", "in_data")],
     "record.checks.records.held": [("engine_record", "m_axis_tvalid = «sending»", "sending && cycles[0]"), BLOCKED],
     "buffer.checks.overflow": [("stream_fifo", "in_ready  = «!count[ADDRESS]»", "1'b1"), NO_ROOM],
-    "buffer.checks.underflow": [("stream_fifo", "out_valid = «(count != '0)»", "count != '0 || write_address != '0")],
+    "buffer.checks.underflow": [("stream_fifo", "!(pop && «count == (ADDRESS + 1)'(1)»)", "1'b0")],
     "buffer.checks.counted": [("stream_fifo", "read_address  <= «read_address + 1'b1»", "read_address + 2'd2")],
     "reader.checks.room": [NO_ROOM],
-    "reader.checks.mode": [("dma_read", "if (!more) begin\n              state <= DROP;\n            end else if («refused») begin", "1'b0"),
-                           ("dma_read", "state == HEADER && more && «!refused»", "1'b1")],
+    "reader.checks.mode": [("dma_read", "= state.header && «good» && push_ready", "more"), ("dma_read", "(state.header && «good») ||", "more"),
+                           ("dma_read", "if (!«good») begin", "more")],
     "reader.checks.aligned": [("registers", "((«source[6:0]» |", "{1'b0, source[5:0]}")],
     "writer.checks.aligned": [("registers", "| «destination[6:0]» |", "{1'b0, destination[5:0]}")],
     "writer.checks.data": [("dma_write", "&& «buffered >= ($clog2(DEPTH) + 1)'(BURST)»", "m_axi_awaddr != '0")],
