@@ -49,7 +49,7 @@ FAULTS = {
     "reader.checks.aligned": [("registers", "((«source[6:0]» |", "{1'b0, source[5:0]}")],
     "writer.checks.aligned": [("registers", "| «destination[6:0]» |", "{1'b0, destination[5:0]}")],
     "writer.checks.data": [("dma_write", "&& «buffered >= ($clog2(DEPTH) + 1)'(BURST)»", "m_axi_awaddr != '0")],
-    "batch.checks.rest": [("dma_batch", "complete  <= state == RUN && (load ? written && read_idle : «frames_done == target»)", "frames_read == target")],
+    "batch.checks.rest": [("dma_batch", "whole = state == RUN && (load ? written && read_idle : «frames_done == target»)", "frames_read == target")],
     "batch.checks.busy_end": [("dma_batch", "busy      = «state != IDLE || starting»", "(state != IDLE && !finish) || starting")],
     "batch.checks.order": [("dma_read", "frames_read <= «frames_read + 1'b1»", "frames_read")],
     "batch.checks.network": [("registers", "else if («!loaded») ", "1'b0")],
