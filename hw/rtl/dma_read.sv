@@ -100,7 +100,8 @@ module dma_read
     logic [INDEX-1:0]     burst;
     logic                 last_burst;
     logic [$clog2(DEPTH):0] room;
-    logic                 roomy;        // for the next burst; low for a cycle after each
+    logic                 roomy;        // for the next burst; low for two cycles after each
+    logic [$clog2(DEPTH):0] taken;  // by a burst, in the cycle before
     logic                 final_frame;  // `left` is one
     logic                 frame_asked;  // all of a frame, in the cycle before
     logic                 free;
@@ -114,10 +115,13 @@ module dma_read
     assign image_burst = asked && !list_due;
     // A frame's first burst also takes the place of its header.
     always_ff @(posedge clk)
-      roomy <= rst_n && !start && !image_burst
+      roomy <= rst_n && !start && !image_burst && taken == '0
                && room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST));
-    // No burst follows another in the next cycle, so there is time to count.
-    always_ff @(posedge clk) frame_asked <= image_burst && last_burst;
+    // No burst follows another in the next two cycles, so there is time to count.
+    always_ff @(posedge clk) begin
+      frame_asked <= image_burst && last_burst;
+      taken       <= image_burst ? (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST)) : '0;
+    end
     always_ff @(posedge clk) popped <= rst_n && m_axis_tvalid && m_axis_tready;
 
     always_ff @(posedge clk) begin
@@ -177,8 +181,7 @@ module dma_read
       if (!rst_n || start) begin
         room <= ($clog2(DEPTH) + 1)'(DEPTH);
       end else begin
-        room <= room + ($clog2(DEPTH) + 1)'(popped)
-                - (image_burst ? (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST)) : '0);
+        room <= room + ($clog2(DEPTH) + 1)'(popped) - taken;
       end
     end
   end

@@ -172,10 +172,9 @@ module engine_network
                 if (flaw == NONE && crc != wanted) flaw <= DAMAGED;
             end
             if (state == BAD) flaw <= BAD_IMAGE;
-            if (flaw != NONE) begin
-                state <= IDLE;
-                flaw <= flaw;
-            end else if (start) begin
+            // The first flaw stays, and nothing more is written, whatever the state goes through.
+            if (flaw != NONE) flaw <= flaw;
+            if (start) begin
                 state <= (blocks == '0) ? BAD : HEADER;
                 place <= '0;
             end

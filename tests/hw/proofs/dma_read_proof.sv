@@ -148,8 +148,8 @@ module dma_read_proof #(
             if (state == IMAGE && count == '0) assert (dut.blkData.beat[3:0] == '0);
             assert (dut.blkAddress.burst == '0 || asks.left != '0);
             assert (!bus_error && !bad_mode && dut.asking == (asks.left != '0));
-            assert (7'(dut.blkAddress.room) + 7'(dut.blkAddress.popped) + 7'(dut.buffered) + awaited + headers == 7'(DEPTH));
-            assert (!dut.blkAddress.roomy || !frame_asked);
+            assert (7'(dut.blkAddress.room) - 7'(dut.blkAddress.taken) + 7'(dut.blkAddress.popped) + 7'(dut.buffered) + awaited + headers == 7'(DEPTH));
+            assert (!dut.blkAddress.roomy || (!frame_asked && dut.blkAddress.taken == '0));
             assert (!dut.blkAddress.roomy || dut.blkAddress.room >= (dut.first_burst ? 6'd17 : 6'd16));
             assert (dut.blkAddress.final_frame == (dut.blkAddress.left == 32'd1));
             assert (dut.blkData.more == (dut.blkData.left != '0));
