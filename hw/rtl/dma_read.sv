@@ -131,7 +131,7 @@ module dma_read
       end else begin
         if (start)     asking <= 1'b1;
         else if (stop) asking <= 1'b0;
-        else if (image_burst && last_burst && final_frame) asking <= 1'b0;
+        else if (frame_asked && final_frame) asking <= 1'b0;
 
         if (asked)              m_axi_arvalid <= 1'b1;
         else if (m_axi_arready) m_axi_arvalid <= 1'b0;
@@ -161,7 +161,7 @@ module dma_read
         burst         <= '0;
         first_burst   <= 1'b1;
       end else begin
-        if (asked)      list_due     <= !list_due && last_burst && listed && slot == 3'd7;
+        if (asked)      list_due     <= !list_due && last_burst && listed && slot == 3'd7 && !final_frame;
         if (list_burst) list_address <= list_address + 32'd8;
         if (image_burst) begin
           image_address <= image_address + 32'(BURST * 8);

@@ -147,7 +147,7 @@ module dma_read_proof #(
             if (state == HEADER) assert (came == '0);
             if (state == IMAGE && count == '0) assert (dut.blkData.beat[3:0] == '0);
             assert (dut.blkAddress.burst == '0 || asks.left != '0);
-            assert (!bus_error && !bad_mode && dut.asking == (asks.left != '0));
+            assert (!bus_error && !bad_mode && dut.asking == (dut.blkAddress.left != '0));
             assert (7'(dut.blkAddress.room) - 7'(dut.blkAddress.taken) + 7'(dut.blkAddress.popped) + 7'(dut.buffered) + awaited + headers == 7'(DEPTH));
             assert (!dut.blkAddress.roomy || (!frame_asked && dut.blkAddress.taken == '0));
             assert (!dut.blkAddress.roomy || dut.blkAddress.room >= (dut.first_burst ? 6'd17 : 6'd16));
