@@ -34,6 +34,6 @@ module dma_read_checks (
 
 endmodule
 
-bind dma_read dma_read_checks checks (.header(blkData.state == 2'd1), .*);
+bind dma_read dma_read_checks checks (.header(blkData.state.header), .*);
 
 `default_nettype wire

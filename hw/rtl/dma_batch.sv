@@ -74,38 +74,31 @@ module dma_batch
   logic        written;  // the image
 
   // The ends are told one cycle after they are seen: comparing counters takes most of one.
+  logic whole;     // all records are written, or the image
+  logic empty;     // nothing is under way any more
   logic bus_error;
   logic starting;
   logic complete;
-  logic cut_short;
+  logic over;      // or cut short
   logic drained;
+  logic failing;   // drained, and not by a soft reset
+  assign whole = state == RUN && (load ? written && read_idle : frames_done == target);
+  assign empty = state == DRAIN && !soft_reset && read_idle && write_idle && reset_left == '0;
   always_ff @(posedge clk) begin
     starting  <= rst_n && start && !busy;
     bus_error <= state == RUN && (read_bus_error || write_bus_error || (load && network_error != ERR_NONE));
-    complete  <= state == RUN && (load ? written && read_idle : frames_done == target);
-    cut_short <= state == RUN && read_bad_mode && read_idle && write_idle && frames_done == frames_read;
-    drained   <= state == DRAIN && !soft_reset && read_idle && write_idle && reset_left == '0;
+    complete  <= whole;
+    over      <= whole || (state == RUN && read_bad_mode && read_idle && write_idle && frames_done == frames_read);
+    drained   <= empty;
+    failing   <= empty && failed;
   end
 
   assign busy      = state != IDLE || starting;
   assign dma_start = starting;
   assign abort     = state == DRAIN;
 
-  always_comb begin
-    finish       = 1'b0;
-    finish_error = ERR_NONE;
-    case (state)
-      RUN: if (!bus_error && !soft_reset) begin
-        finish       = complete || cut_short;
-        finish_error = complete ? ERR_NONE : ERR_BAD_MODE_IN_LIST;
-      end
-      DRAIN: begin
-        finish       = drained && failed && !soft_reset;
-        finish_error = failure;
-      end
-      default: ;
-    endcase
-  end
+  assign finish       = !soft_reset && ((state == RUN && over && !bus_error) || (state == DRAIN && failing));
+  assign finish_error = complete ? ERR_NONE : failure;
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
@@ -126,7 +119,6 @@ module dma_batch
             if (bus_error) begin
               state      <= DRAIN;
               failed     <= 1'b1;
-              failure    <= (load && network_error != ERR_NONE) ? network_error : ERR_BUS_ERROR;
               reset_left <= 8'(RESET_CYCLES);
             end else if (finish) begin
               state <= IDLE;
@@ -140,6 +132,13 @@ module dma_batch
         endcase
       end
     end
+  end
+
+  // Why the batch ends, unless it is complete; stands still while it drains.
+  always_ff @(posedge clk) begin
+    if (state == RUN)
+      failure <= (load && network_error != ERR_NONE) ? network_error
+                 : (read_bus_error || write_bus_error) ? ERR_BUS_ERROR : ERR_BAD_MODE_IN_LIST;
   end
 
   always_ff @(posedge clk) begin

@@ -84,6 +84,7 @@ module dma_read
 
   // Addresses: per frame a beat of the mode list where one is due, then the bursts of the image.
   logic asking;
+  logic asked;        // for one of both
   logic list_burst;
   logic image_burst;
   logic first_burst;
@@ -99,20 +100,28 @@ module dma_read
     logic [INDEX-1:0]     burst;
     logic                 last_burst;
     logic [$clog2(DEPTH):0] room;
-    logic                 roomy;        // for the next burst; low for a cycle after each
+    logic                 roomy;        // for the next burst; low for two cycles after each
+    logic [$clog2(DEPTH):0] taken;  // by a burst, in the cycle before
     logic                 final_frame;  // `left` is one
+    logic                 frame_asked;  // all of a frame, in the cycle before
     logic                 free;
     logic                 popped;       // in the cycle before
 
     assign last_burst  = load || burst == INDEX'(BURSTS - 1);
     assign free        = !m_axi_arvalid || m_axi_arready;
     // In the cycle in which a reason to stop comes up, one more burst may be asked for; then `asking` is low.
-    assign list_burst  = asking && free && list_due;
-    assign image_burst = asking && free && !list_due && roomy;
+    assign asked       = asking && free && (list_due || roomy);
+    assign list_burst  = asked && list_due;
+    assign image_burst = asked && !list_due;
     // A frame's first burst also takes the place of its header.
     always_ff @(posedge clk)
-      roomy <= rst_n && !start && !image_burst
+      roomy <= rst_n && !start && !image_burst && taken == '0
                && room >= (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST));
+    // No burst follows another in the next two cycles, so there is time to count.
+    always_ff @(posedge clk) begin
+      frame_asked <= image_burst && last_burst;
+      taken       <= image_burst ? (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST)) : '0;
+    end
     always_ff @(posedge clk) popped <= rst_n && m_axis_tvalid && m_axis_tready;
 
     always_ff @(posedge clk) begin
@@ -122,20 +131,21 @@ module dma_read
       end else begin
         if (start)     asking <= 1'b1;
         else if (stop) asking <= 1'b0;
-        else if (image_burst && last_burst && final_frame) asking <= 1'b0;
+        else if (frame_asked && final_frame) asking <= 1'b0;
 
-        if (list_burst || image_burst) m_axi_arvalid <= 1'b1;
-        else if (m_axi_arready)        m_axi_arvalid <= 1'b0;
+        if (asked)              m_axi_arvalid <= 1'b1;
+        else if (m_axi_arready) m_axi_arvalid <= 1'b0;
       end
     end
 
     always_ff @(posedge clk) begin
-      if (list_burst) begin
-        m_axi_araddr <= list_address;
-        m_axi_arlen  <= 8'd0;
-      end else if (image_burst) begin
+      if (asked) begin
         m_axi_araddr <= image_address;
         m_axi_arlen  <= 8'(BURST - 1);
+        if (list_due) begin
+          m_axi_araddr <= list_address;
+          m_axi_arlen  <= 8'd0;
+        end
       end
     end
 
@@ -150,18 +160,18 @@ module dma_read
         slot          <= '0;
         burst         <= '0;
         first_burst   <= 1'b1;
-      end else if (list_burst) begin
-        list_address  <= list_address + 32'd8;
-        list_due      <= 1'b0;
-      end else if (image_burst) begin
-        image_address <= image_address + 32'(BURST * 8);
-        burst         <= last_burst ? '0 : burst + 1'b1;
-        first_burst   <= last_burst && !load;
-        if (last_burst) begin
-          left     <= left - 1'b1;
+      end else begin
+        if (asked)      list_due     <= !list_due && last_burst && listed && slot == 3'd7 && !final_frame;
+        if (list_burst) list_address <= list_address + 32'd8;
+        if (image_burst) begin
+          image_address <= image_address + 32'(BURST * 8);
+          burst         <= last_burst ? '0 : burst + 1'b1;
+          first_burst   <= last_burst && !load;
+        end
+        if (frame_asked) begin
+          left        <= left - 1'b1;
           final_frame <= left == 32'd2;
-          slot     <= slot + 1'b1;
-          list_due <= listed && slot == 3'd7;
+          slot        <= slot + 1'b1;
         end
       end
     end
@@ -171,8 +181,7 @@ module dma_read
       if (!rst_n || start) begin
         room <= ($clog2(DEPTH) + 1)'(DEPTH);
       end else begin
-        room <= room + ($clog2(DEPTH) + 1)'(popped)
-                - (image_burst ? (first_burst ? ($clog2(DEPTH) + 1)'(BURST + 1) : ($clog2(DEPTH) + 1)'(BURST)) : '0);
+        room <= room + ($clog2(DEPTH) + 1)'(popped) - taken;
       end
     end
   end
@@ -181,9 +190,7 @@ module dma_read
   localparam int unsigned WAITING = $clog2(DEPTH / BURST + 2) + 1;
   logic [WAITING-1:0] waiting;
   if (1) begin : blkWaiting
-    logic asked;
     logic answered;
-    assign asked    = list_burst || image_burst;
     assign answered = m_axi_rvalid && m_axi_rready && m_axi_rlast;
 
     always_ff @(posedge clk) begin
@@ -199,35 +206,45 @@ module dma_read
   logic        push_ready;
   logic [63:0] push_data;
   if (1) begin : blkData
-    typedef enum logic [1:0] {LIST, HEADER, IMAGE, DROP} state_t;
+    // A bit each, so that a beat's way into the buffer and the enables below are a LUT or two.
+    typedef struct packed {
+      logic list;
+      logic header;
+      logic image;
+    } state_t;
+    localparam state_t LIST   = 3'b100;
+    localparam state_t HEADER = 3'b010;
+    localparam state_t IMAGE  = 3'b001;
+    localparam state_t DROP   = 3'b000;
     localparam int unsigned BEAT = $clog2(IMAGE_BEATS);
 
     state_t          state;
-    state_t          after;      // the image, or a burst of a network image; a cycle after what it follows from
-    logic [63:0]     modes;
+    state_t          after;      // the image, or a burst of a network image; two cycles after what it follows from
+    logic [63:0]     modes;      // the next one in bits 7:0
     logic            listed;
     logic [2:0]      slot;
     logic [31:0]     left;
     logic            more;       // `left` is not zero
+    logic            good;       // a frame follows, in a mode that there is, or a network image
     logic [BEAT-1:0] beat;
-    logic [7:0]      next_mode;
-    logic            refused;    // the next mode
-    logic            received;
-    logic            failed;
     logic            last_beat;
+    logic            failed;
+    logic            headed;     // the header enters the buffer
+    logic            counted;    // a header, or a burst of a network image, in the cycle before
+    logic            image_beat;
 
-    assign next_mode = modes[7:0];
-    assign received  = m_axi_rvalid && m_axi_rready;
-    assign failed    = received && m_axi_rresp[1] && state != DROP;
+    assign image_beat = state.image && m_axi_rvalid;
+    assign failed     = m_axi_rvalid && m_axi_rresp[1] && (state.list || state.image);
+    assign headed     = state.header && good && push_ready;
 
     // Between batches, nothing is asked for and nothing comes; the header state must not fill the buffer then.
-    assign m_axi_rready = (state != HEADER);
+    assign m_axi_rready = !state.header;
     // Whatever stops the reading leads to DROP, and an abort empties the buffer.
-    assign push         = (state == HEADER && more && !refused) || (state == IMAGE && m_axi_rvalid && !m_axi_rresp[1]);
+    assign push         = (state.header && good) || (image_beat && !m_axi_rresp[1]);
     always_comb begin
       push_data = m_axi_rdata;
-      if (state == HEADER) begin
-        push_data = {load ? left : '0, 24'b0, load ? 8'd0 : next_mode};
+      if (state.header) begin
+        push_data = {load ? left : '0, 24'b0, load ? 8'd0 : modes[7:0]};
         push_data[HEADER_NETWORK] = load;
       end
     end
@@ -247,72 +264,60 @@ module dma_read
         state       <= DROP;
       end else begin
         if (failed) bus_error <= 1'b1;
-        case (state)
-          LIST: if (received) state <= failed ? DROP : HEADER;
-          HEADER: begin
-            if (!more) begin
-              state <= DROP;
-            end else if (refused) begin
-              bad_mode <= 1'b1;
-              state    <= DROP;
-            end else if (push_ready) begin
-              frames_read <= frames_read + 1'b1;
-              state       <= IMAGE;
-            end
+        if (state.list && m_axi_rvalid) state <= failed ? DROP : HEADER;
+        if (state.header) begin
+          if (!good) begin
+            bad_mode <= more;
+            state    <= DROP;
+          end else if (push_ready) begin
+            frames_read <= frames_read + 1'b1;
+            state       <= IMAGE;
           end
-          IMAGE: begin
-            if (failed) state <= DROP;
-            else if (received && last_beat) begin
-              state <= after;
-            end
-          end
-          default: ;
-        endcase
+        end
+        if (state.image) begin
+          if (failed) state <= DROP;
+          else if (m_axi_rvalid && last_beat) state <= after;
+        end
       end
     end
 
     always_ff @(posedge clk) begin
       if (load) after <= more ? IMAGE : DROP;
       else      after <= (listed && slot == '0 && more) ? LIST : HEADER;
-      // Behind the last beat it is low again by itself.
-      if (start)                           last_beat <= 1'b0;
-      else if (state == IMAGE && received) last_beat <= beat == (load ? BEAT'(BURST - 2) : BEAT'(IMAGE_BEATS - 2));
     end
 
     always_ff @(posedge clk) begin
       if (start) begin
+        beat      <= '0;
+        last_beat <= 1'b0;
+      end else if (image_beat) begin
+        beat      <= last_beat ? '0 : beat + 1'b1;
+        last_beat <= beat == (load ? BEAT'(BURST - 2) : BEAT'(IMAGE_BEATS - 2));
+      end
+    end
+
+    // The counts are next looked at some beats later.
+    always_ff @(posedge clk) counted <= headed || (image_beat && load && last_beat);
+    always_ff @(posedge clk) begin
+      if (start) begin
         listed <= mode_list != '0 && !load;
         modes  <= {8{mode}};
-        refused <= mode >= mode_count && !load;
+        good   <= frames != '0 && (load || mode < mode_count);
         slot   <= '0;
         left   <= frames;
         more   <= frames != '0;
-        beat   <= '0;
       end else begin
-        case (state)
-          LIST: if (received) begin
-            modes   <= m_axi_rdata;
-            refused <= m_axi_rdata[7:0] >= mode_count;
-          end
-          HEADER: if (push && push_ready) begin
-            if (listed) begin
-              modes   <= modes >> 8;
-              refused <= modes[15:8] >= mode_count;
-            end
-            slot <= slot + 1'b1;
-            left <= left - 1'b1;
-            more <= left != 32'd1;
-            beat <= '0;
-          end
-          IMAGE: if (received) begin
-            beat <= (load && last_beat) ? '0 : beat + 1'b1;
-            if (load && last_beat) begin
-              left <= left - 1'b1;
-              more <= left != 32'd1;
-            end
-          end
-          default: ;
-        endcase
+        if (state.list && m_axi_rvalid) begin
+          modes <= m_axi_rdata;
+          good  <= m_axi_rdata[7:0] < mode_count;
+        end
+        if (counted) begin
+          modes <= {modes[7:0], modes[63:8]};
+          good  <= left != 32'd1 && modes[15:8] < mode_count;
+          slot  <= slot + 1'b1;
+          left  <= left - 1'b1;
+          more  <= left != 32'd1;
+        end
       end
     end
   end

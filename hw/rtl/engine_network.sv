@@ -77,6 +77,17 @@ module engine_network
         assign crc_next[i] = crc_beat[i] ^ (^(crc & MASK[95:64]));
     end
 
+    // What is wrong with the image.
+    typedef enum logic [1:0] {NONE, BAD_IMAGE, OTHER_ENGINE, DAMAGED} flaw_e;
+    flaw_e       flaw;
+    always_comb
+        case (flaw)
+            BAD_IMAGE:    error = ERR_BAD_NETWORK;
+            OTHER_ENGINE: error = ERR_OTHER_ENGINE;
+            DAMAGED:      error = ERR_DAMAGED_NETWORK;
+            default:      error = ERR_NONE;
+        endcase
+
     typedef enum logic [3:0] {IDLE, HEADER, SECTION, UPPER, WORDS, REST, SUM, CLOSE, BAD} state_e;
     state_e      state;
     logic [31:0] said, wanted;       // blocks that the host says; check sum
@@ -122,7 +133,7 @@ module engine_network
         written <= 1'b0;
         if (!rst_n) begin
             state <= IDLE;
-            error <= ERR_NONE;
+            flaw <= NONE;
             fresh <= 1'b0;
         end else begin
             fresh <= 1'b0;
@@ -130,10 +141,10 @@ module engine_network
                 case (state)
                     HEADER: begin
                         place <= place + 4'd1;
-                        if (place == 4'(NETWORK_MAGIC_BEAT) && beat != NETWORK_MAGIC) error <= ERR_BAD_NETWORK;
-                        if (place == 4'(NETWORK_FORMAT_BEAT) && beat != {said, NETWORK_FORMAT}) error <= ERR_BAD_NETWORK;
-                        if (place == 4'(NETWORK_ENGINE_BEAT) && beat[31:0] != ENGINE_HASH) error <= ERR_OTHER_ENGINE;
-                        if (place == 4'(NETWORK_MODES_BEAT) && (beat == '0 || beat > 64'(MODES))) error <= ERR_BAD_NETWORK;
+                        if (place == 4'(NETWORK_MAGIC_BEAT) && beat != NETWORK_MAGIC) flaw <= BAD_IMAGE;
+                        if (place == 4'(NETWORK_FORMAT_BEAT) && beat != {said, NETWORK_FORMAT}) flaw <= BAD_IMAGE;
+                        if (place == 4'(NETWORK_ENGINE_BEAT) && beat[31:0] != ENGINE_HASH) flaw <= OTHER_ENGINE;
+                        if (place == 4'(NETWORK_MODES_BEAT) && (beat == '0 || beat > 64'(MODES))) flaw <= BAD_IMAGE;
                         if (place == 4'd15) state <= SECTION;
                     end
                     SECTION: begin
@@ -143,31 +154,27 @@ module engine_network
                     end
                     UPPER: state <= WORDS;
                     WORDS: begin
-                        place <= (complete && !kernels) ? '0 : place + 4'd1;
-                        written <= complete && error == ERR_NONE;
+                        place <= (kernels ? place == 4'd7 : complete) ? '0 : place + 4'd1;
+                        written <= complete && flaw == NONE;
                         if (complete && words <= (kernels ? 18'd2 : 18'd1)) state <= SECTION;
-                        else if (kernels && place == 4'd7) begin
-                            state <= UPPER;
-                            place <= '0;
-                        end
+                        else if (kernels && place == 4'd7) state <= UPPER;
                     end
                     default: ;
                 endcase
             // Words of no memory, and such beyond it.
             if (fresh && (!now.there || section_end > 33'(now.depth) || words == '0 || (kernels && addr[0])))
-                error <= ERR_BAD_NETWORK;
+                flaw <= BAD_IMAGE;
             if (here && final_beat) state <= (state == REST || (state == SECTION && beat[7:0] == 8'(MEMORY_END))) ? SUM : BAD;
             if (state == SUM) state <= CLOSE;
             if (state == CLOSE) begin
                 state <= IDLE;
-                done <= error == ERR_NONE && crc == wanted;
-                if (error == ERR_NONE && crc != wanted) error <= ERR_DAMAGED_NETWORK;
+                done <= flaw == NONE && crc == wanted;
+                if (flaw == NONE && crc != wanted) flaw <= DAMAGED;
             end
-            if (state == BAD) error <= ERR_BAD_NETWORK;
-            if (error != ERR_NONE) begin
-                state <= IDLE;
-                error <= error;
-            end else if (start) begin
+            if (state == BAD) flaw <= BAD_IMAGE;
+            // The first flaw stays, and nothing more is written, whatever the state goes through.
+            if (flaw != NONE) flaw <= flaw;
+            if (start) begin
                 state <= (blocks == '0) ? BAD : HEADER;
                 place <= '0;
             end

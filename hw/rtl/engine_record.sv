@@ -34,11 +34,12 @@ module engine_record #(
     localparam int unsigned BEATS = RECORD_WORDS / 2, FIRST = 4 + LOGITS;
     localparam int unsigned BW = $clog2(BEATS);
 
-    logic [31:0] frame, frame_sent, cycles_sent, tiles_sent;
-    logic [7:0]  mode_sent, exit_sent;
+    logic [31:0] frame, cycles_sent, tiles_sent;
+    logic [7:0]  exit_sent;
     logic [8:0]  class_sent;
     logic        sending;
-    logic [BW-1:0] beat;
+    logic [BW-1:0] beat;  // behind the one that is sent; 0 behind the last one
+    logic [63:0] word;    // of that beat
     logic [LOGITS-1:0][1:0][31:0] logits;
 
     // Beyond the decisions' words it does not matter.
@@ -50,12 +51,12 @@ module engine_record #(
     assign m_axis_tvalid = sending;
     always_comb
         case (beat)
-            BW'(0): m_axis_tdata = {24'd0, mode_sent, frame_sent};
-            BW'(1): m_axis_tdata = {23'd0, class_sent, 24'd0, exit_sent};
-            BW'(2): m_axis_tdata = {tiles_sent, cycles_sent};
-            BW'(3): m_axis_tdata = '0;
+            BW'(0): word = {24'd0, mode, frame};
+            BW'(1): word = {23'd0, class_sent, 24'd0, exit_sent};
+            BW'(2): word = {tiles_sent, cycles_sent};
+            BW'(3): word = '0;
             default:
-                m_axis_tdata = (32'(beat) < FIRST) ? logits[beat-BW'(4)] : (32'(beat) < FIRST + DECIDED) ? decisions : '0;
+                word = (32'(beat) < FIRST) ? logits[beat-BW'(4)] : (32'(beat) < FIRST + DECIDED) ? decisions : '0;
         endcase
 
     always_ff @(posedge clk) begin
@@ -68,19 +69,16 @@ module engine_record #(
         end else if (finish) begin
             sending <= 1'b1;
             frame <= frame + 32'd1;
-            frame_sent <= frame;
-            mode_sent <= mode;
+            beat <= BW'(1);
             exit_sent <= exit;
             class_sent <= best;
             cycles_sent <= cycles;
             tiles_sent <= tiles;
         end else if (sending && m_axis_tready) begin
-            beat <= beat + 1'b1;
-            if (beat == BW'(BEATS - 1)) begin
-                sending <= 1'b0;
-                beat <= '0;
-            end
+            sending <= beat != '0;
+            if (beat != '0) beat <= (beat == BW'(BEATS - 1)) ? '0 : beat + 1'b1;
         end
+        if (finish || m_axis_tready) m_axis_tdata <= word;
     end
 endmodule
 

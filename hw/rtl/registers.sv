@@ -130,20 +130,29 @@ module registers
   if (1) begin : g_forced
     wire write_word = write && write_address == REG_FORCED_WORD && write_strobe == 4'hf;
     wire write_forced = write && write_address == REG_FORCED;
+    assign forced_at = forced_next;
+    // Of the last write, one cycle after it.
+    logic                         set_enable, enable, set_word;
+    logic [FORCED_WORD_WIDTH-1:0] word;
     always_ff @(posedge clk) begin
+      enable <= write_data[FORCED_ENABLE];
+      word   <= write_data[FORCED_WORD+:FORCED_WORD_WIDTH];
       if (!rst_n) begin
         forced       <= 1'b0;
         forced_write <= 1'b0;
         forced_next  <= '0;
         forced_bits  <= '0;
+        set_enable   <= 1'b0;
+        set_word     <= 1'b0;
       end else begin
         forced_write <= write_word;
         if (write_word) forced_bits <= write_data;
-        if (write_forced && write_strobe[FORCED_ENABLE/8]) forced <= write_data[FORCED_ENABLE];
-        if (write_forced && write_strobe[FORCED_WORD/8]) forced_next <= write_data[FORCED_WORD+:FORCED_WORD_WIDTH];
-        else if (write_word) forced_next <= forced_next + 8'd1;
+        set_enable <= write_forced && write_strobe[FORCED_ENABLE/8];
+        set_word   <= write_forced && write_strobe[FORCED_WORD/8];
+        if (set_enable) forced <= enable;
+        if (set_word) forced_next <= word;
+        else if (forced_write) forced_next <= forced_next + 8'd1;
       end
-      forced_at <= forced_next;
     end
   end
 

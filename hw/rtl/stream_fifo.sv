@@ -50,7 +50,6 @@ module stream_fifo #(
   assign pop       = out_valid && out_ready;
   // The count's top bit is set exactly when all places are taken.
   assign in_ready  = !count[ADDRESS];
-  assign out_valid = (count != '0);
   assign out_data  = memory[read_address];
 
   always_ff @(posedge clk) begin
@@ -62,11 +61,13 @@ module stream_fifo #(
       write_address <= '0;
       read_address  <= '0;
       count         <= '0;
+      out_valid     <= 1'b0;
     end else begin
       if (push) write_address <= write_address + 1'b1;
       if (pop)  read_address  <= read_address + 1'b1;
-      if (push && !pop)      count <= count + 1'b1;
-      else if (pop && !push) count <= count - 1'b1;
+      // `push` may come late and only enables; which way is told by `pop` alone.
+      if (push != pop) count <= pop ? count - 1'b1 : count + 1'b1;
+      out_valid <= push || (out_valid && !(pop && count == (ADDRESS + 1)'(1)));
     end
   end
 

@@ -209,14 +209,18 @@ module tile_engine
     logic [15:0][XW-1:0]      x_raddr;
     logic [15:0][MW-1:0]      m_raddr;
     wire  [15:0][127:0]       x_rows, m_rows;
+    // Which half of a map of 32 rows a bank gives, for each first row of a window; the row within it is the bank. The window's rows
+    // come from there on, except the one above it.
+    function automatic logic [31:0] halves_of(input int unsigned bank);
+        int unsigned distance;
+        for (int unsigned y = 0; y < 32; y++) begin
+            distance = (32 + bank - y) % 16;
+            halves_of[y] = ((distance == 15 && y != 0) ? y - 1 : y + distance) / 16 % 2 == 1;
+        end
+    endfunction
     for (genvar b = 0; b < 16; b++) begin : bank_address
-        // The bank holds row tile_y + distance, except the one row above the window.
-        wire [3:0] distance = 4'(b) - tile_y[3:0];
-        // Which half of a map of 32 rows; the row within it is the bank.
-        // verilator lint_off UNUSEDSIGNAL
-        wire [5:0] map_row = (distance == 4'd15 && tile_y != 5'd0) ? {1'b0, tile_y} - 6'd1 : {1'b0, tile_y} + 6'(distance);
-        // verilator lint_on UNUSEDSIGNAL
-        assign source_addr[b] = (size_in == SIZE_32) ? {source_word[7:1], map_row[4]} : source_word;
+        localparam logic [31:0] HALVES = halves_of(b);
+        assign source_addr[b] = (size_in == SIZE_32) ? {source_word[7:1], HALVES[tile_y]} : source_word;
         always_ff @(posedge clk) begin
             x_raddr[b] <= layer.residual ? residual_addr[XW-1:0] : source_addr[b][XW-1:0];
             m_raddr[b] <= source_addr[b][MW-1:0];

@@ -35,7 +35,10 @@ module dma_read_proof #(
 
     typedef enum logic [1:0] {LIST, HEADER, IMAGE, DROP} state_t;
     state_t state;
-    assign state = state_t'(dut.blkData.state);
+    function automatic state_t named(input logic [2:0] bits);
+        return bits[2] ? LIST : bits[1] ? HEADER : bits[0] ? IMAGE : DROP;
+    endfunction
+    assign state = named(dut.blkData.state);
 
     // Bursts under way, oldest in bit 0 (1: of the mode list), and the beats that came of the oldest.
     logic [3:0] is_list;
@@ -70,6 +73,15 @@ module dma_read_proof #(
         if (!start && !(idle && state == DROP)) assume (load == loads);
     end
 
+    // Header or burst of a network image that has come but does not count yet.
+    wire counted = dut.blkData.counted;
+    wire [2:0] slot = dut.blkData.slot + 3'(counted);
+    wire [31:0] left = dut.blkData.left - 32'(counted);
+    // The same of a frame that has been asked for.
+    wire frame_asked = dut.blkAddress.frame_asked;
+    wire [2:0] slot_asked = dut.blkAddress.slot + 3'(frame_asked);
+    wire [31:0] left_asked = dut.blkAddress.left - 32'(frame_asked);
+
     // Image beats that are asked for and have not come; places of headers less headers that have come.
     logic [6:0] awaited;
     always_comb begin
@@ -78,7 +90,7 @@ module dma_read_proof #(
         if (count != '0 && !is_list[0]) awaited -= 7'(came);
     end
     wire [6:0] headers = loads ? 7'(!dut.first_burst) - 7'(state == IMAGE)
-                               : 7'(dut.blkData.left) - 7'(dut.blkAddress.left) + 7'(dut.blkAddress.burst != '0);
+                               : 7'(left) - 7'(left_asked) + 7'(dut.blkAddress.burst != '0);
 
     // A place in the sequence: frame in its group of eight, burst of the image, list beat due, frames left.
     typedef struct packed {
@@ -96,16 +108,17 @@ module dma_read_proof #(
     place_t at[MOST + 1];
     place_t asks;
     always_comb begin
-        at[0].slot = loads ? dut.blkAddress.slot : state == IMAGE ? dut.blkData.slot - 1'b1 : dut.blkData.slot;
+        at[0].slot = loads ? slot_asked : state == IMAGE ? slot - 1'b1 : slot;
         at[0].burst = !loads && state == IMAGE && (BURSTS > 1) && dut.blkData.beat[4];
         at[0].list = state == LIST;
-        at[0].left = state == IMAGE ? dut.blkData.left + 1'b1 : dut.blkData.left;
+        at[0].left = state == IMAGE ? left + 1'b1 : left;
         for (int unsigned i = 0; i < MOST; i++) at[i + 1] = after(at[i], dut.blkData.listed);
-        asks = '{slot: dut.blkAddress.slot, burst: dut.blkAddress.burst, list: dut.blkAddress.list_due, left: dut.blkAddress.left};
+        asks = '{slot: slot_asked, burst: dut.blkAddress.burst, list: dut.blkAddress.list_due, left: left_asked};
     end
 
     always_comb if (started) begin
         assert (count <= 3'(MOST) && dut.waiting == count);
+        assert ($onehot0(dut.blkData.state) && dut.m_axis_tvalid == (dut.buffered != '0));
         if (count != '0 && is_list[0]) assert (came == '0);
         if (count == '0) assert (came == '0);
         if (state == DROP) begin
@@ -117,10 +130,13 @@ module dma_read_proof #(
             if (loads && dut.first_burst) assert (count == '0);
             if (state == IMAGE) assert (dut.blkData.last_beat == (32'(dut.blkData.beat) == (loads ? 15 : IMAGE_BEATS - 1)));
             if (state == LIST || state == HEADER) assert (!dut.blkData.last_beat);
-            if (state == IMAGE && dut.blkData.beat != '0)
-                assert (state_t'(dut.blkData.after) == (loads ? (dut.blkData.more ? IMAGE : DROP)
+            if (counted) assert (state == IMAGE && dut.blkData.beat == '0);
+            if (state == IMAGE && dut.blkData.beat > 1)
+                assert (named(dut.blkData.after) == (loads ? (dut.blkData.more ? IMAGE : DROP)
                         : (dut.blkData.listed && dut.blkData.slot == '0 && dut.blkData.more) ? LIST : HEADER));
-            if (state != LIST) assert (dut.blkData.refused == (!loads && 32'(dut.blkData.next_mode) >= 5));
+            if (state == HEADER || (state == IMAGE && !loads))
+                assert (dut.blkData.good == (dut.blkData.more && (loads || dut.blkData.modes[7:0] < 8'd5)));
+            if (state == LIST || state == HEADER) assert (dut.blkData.beat == '0);
             for (int unsigned i = 0; i < MOST; i++) if (3'(i) < count) assert (is_list[i] == at[i].list && at[i].left != '0);
             for (int unsigned i = 0; i <= MOST; i++)
                 if (3'(i) == count) assert (asks.left == at[i].left && (asks.left == '0 || asks == at[i]));
@@ -131,8 +147,9 @@ module dma_read_proof #(
             if (state == HEADER) assert (came == '0);
             if (state == IMAGE && count == '0) assert (dut.blkData.beat[3:0] == '0);
             assert (dut.blkAddress.burst == '0 || asks.left != '0);
-            assert (!bus_error && !bad_mode && dut.asking == (asks.left != '0));
-            assert (7'(dut.blkAddress.room) + 7'(dut.blkAddress.popped) + 7'(dut.buffered) + awaited + headers == 7'(DEPTH));
+            assert (!bus_error && !bad_mode && dut.asking == (dut.blkAddress.left != '0));
+            assert (7'(dut.blkAddress.room) - 7'(dut.blkAddress.taken) + 7'(dut.blkAddress.popped) + 7'(dut.buffered) + awaited + headers == 7'(DEPTH));
+            assert (!dut.blkAddress.roomy || (!frame_asked && dut.blkAddress.taken == '0));
             assert (!dut.blkAddress.roomy || dut.blkAddress.room >= (dut.first_burst ? 6'd17 : 6'd16));
             assert (dut.blkAddress.final_frame == (dut.blkAddress.left == 32'd1));
             assert (dut.blkData.more == (dut.blkData.left != '0));

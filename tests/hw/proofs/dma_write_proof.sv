@@ -45,7 +45,7 @@ module dma_write_proof (
 
     always_comb if (ready && !started) assert (idle && !m_axi_awvalid && !m_axi_wvalid);
     always_comb if (started) begin
-        assert (dut.buffered <= 6'd32);
+        assert (dut.buffered <= 6'd32 && dut.buffer_valid == (dut.buffered != '0));
         if (m_axi_wvalid) begin
             assert (dut.buffer_valid);  // the data are there
             assert (dut.buffered >= 6'd16 - 6'(dut.beat));
