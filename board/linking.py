@@ -78,7 +78,7 @@ def link(images: Sequence[np.ndarray], parameters: Dict[str, int], interface: di
     packed = [max(_even(each.first + each.count) if each.memory in PACKED else 0 for each in sections) for sections in read]
     # Words of each memory that are taken. Kernels of quarters, in the first words of four memories, come before all others.
     taken, packs, firsts = {**dict.fromkeys(memories, 0), "weights": sum(packed)}, 0, []
-    for sections, own in zip(read, packed):
+    for sections, own, count in zip(read, packed, modes):
         by = {**taken, "weights": taken["weights"] - own}
         firsts.append(by["program"] // parameters["LAYERS"])
         for section in sections:
@@ -92,6 +92,7 @@ def link(images: Sequence[np.ndarray], parameters: Dict[str, int], interface: di
                 section.first += by[section.memory]
                 end = section.first + section.count
                 taken[section.memory] = max(taken[section.memory], _even(end) if section.memory in PAIRED else end)
+        taken["program"] = by["program"] + count * parameters["LAYERS"]
         packs += own
     _check_room({**taken, "packs": packs, "modes": sum(modes)}, parameters)
     found = [section for sections in read for section in sections]

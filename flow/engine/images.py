@@ -154,6 +154,11 @@ def network_memories(graph: LayerGraph, plan: Plan, table: Requantisations) -> d
         "fc_bias": bias_words(graph, plan),
         "products": plan.products.words() if config.hidden or config.factors else [],
         "tables": [word for layer in graph.layers[:-1] for word in table_words(layer)] if config.tables else [],
-        "program": program_words(graph, plan, table),
+        "program": _trimmed(program_words(graph, plan, table)),
     }
     return {name: words for name, words in found.items() if words}
+
+
+def _trimmed(words):
+    """Without the words of zero at the end."""
+    return words[: max(place for place, word in enumerate(words, 1) if word)]

@@ -36,7 +36,7 @@ LOAD_OVERHEAD = 9
 
 
 def network_image(memories: Mapping[str, Sequence[int]], engine_hash: str, widths: Mapping[str, int], modes: int) -> bytes:
-    """The image that writes `memories`, from address 0 on.
+    """The image that writes `memories`, from address 0 on; of the program it leaves out words of zero.
 
     Args:
         memories: name of a memory -> its words.
@@ -48,9 +48,12 @@ def network_image(memories: Mapping[str, Sequence[int]], engine_hash: str, width
     words: list[int] = []
     packed = len(memories.get("weights_1", ()))
     for name, contents in memories.items():
-        # Kernels behind those of the quarters have a section of their own: they move otherwise, see `board.linking`.
-        ends = [packed + packed % 2, len(contents)] if packed and name == "weights" else [len(contents)]
-        for first, end in pairwise([0, *ends]):
+        parts = [(0, len(contents))]
+        if packed and name == "weights":  # kernels behind those of the quarters move otherwise, see `board.linking`
+            parts = [(0, packed + packed % 2), (packed + packed % 2, len(contents))]
+        elif name == "program":  # nothing comes to the words behind a mode's last layer
+            parts = _without_zeros(contents)
+        for first, end in parts:
             part = contents[first:end]
             words.append(network.memories.index(name) | first << 8 | len(part) << 32)
             words += _pairs(part) if widths[name] == KERNEL_BITS else _split(part, widths[name])
@@ -90,6 +93,7 @@ def read_image(image: bytes, widths: Mapping[str, int]) -> dict[str, list[int]]:
         name = network.memories[number] if number < len(network.memories) else ""
         first, count = words[at] >> 8 & 0xFFFFFF, words[at] >> 32
         found = memories.setdefault(name, [])
+        found += [0] * (first - len(found)) if name == "program" else []
         if not name or first != len(found):
             raise GatefoldError("the network image is damaged or of another version; build the network again.")
         width, at, count = widths[name], at + 1, first + count
@@ -116,6 +120,12 @@ def load_cycles(image: bytes, latency: int) -> int:
         latency: cycles from a read address to its first beat, at most what the DMA's bursts under way cover (about 40).
     """
     return len(image) // 8 + latency + LOAD_OVERHEAD
+
+
+def _without_zeros(contents):
+    """(first, end) of the runs of words that are not zero."""
+    edges = [place for place, (one, other) in enumerate(pairwise([0, *contents, 0])) if bool(one) != bool(other)]
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _pairs(kernels):

@@ -42,7 +42,7 @@ def test_what_a_network_is_stays(graphs, engine):
         alone, shared = compile_graph(graph, FOLDING), compile_graph(graph, FOLDING, plan(graph, FOLDING, engine))
         for name in ("requant", "fc_weights", "fc_bias"):
             assert shared.memories[name] == alone.memories[name]
-        assert len(shared.memories["program"]) == engine.layers * len(graph.modes)
+        assert len(shared.memories["program"]) <= engine.layers * len(graph.modes)
         for mode in graph.modes:
             costs = [sum(cost.cycles for cost in mode_costs(graph, mode, each.plan.config).values()) for each in (alone, shared)]
             assert costs[0] <= costs[1] <= 1.3 * costs[0]
