@@ -182,7 +182,7 @@ def test_arrays(folder, tried, right, record_property):
         path = folder / "arrays" / name
         judge(tried(path, damage, "--images", path), expected(path, damage, right("--images", path)), (name, damage))
 
-    sweep(check, 400, record_property, name=st.sampled_from(ARRAYS), damage=damages())
+    sweep(check, 250, record_property, name=st.sampled_from(ARRAYS), damage=damages())
 
 
 def test_pictures(folder, tried, right, record_property):
@@ -192,7 +192,7 @@ def test_pictures(folder, tried, right, record_property):
         path = folder / "pictures" / name / name
         judge(tried(path, damage, "--images", path.parent), expected(path, damage, right("--images", path.parent)), (name, damage))
 
-    sweep(check, 300, record_property, name=st.sampled_from(PICTURES), damage=damages())
+    sweep(check, 150, record_property, name=st.sampled_from(PICTURES), damage=damages())
 
 
 def test_everything_foreign_everywhere(folder, tried, right, record_property):

@@ -341,10 +341,10 @@ except BoardError as error:
 
 def test_a_broken_contract_of_the_hardware_is_told(check):
     check("""
-import json, zlib
-size = json.loads((deploy.folder / "modes.json").read_text())["parameters"]
+import zlib
 network = np.fromfile(deploy.folder / "network.bin", "<u8")
-(at,) = np.flatnonzero(network == (size["MODES"] * size["LAYERS"] << 32 | 8)) + 1  # the program's first word
+memory_of = deploy.interface["network"]["memories"].index
+(at, *_) = np.flatnonzero(network & 0xFFFF_FFFF == memory_of("program")) + 1  # the first word of the section at the program's begin
 widths = [(name, width) for name, width in deploy.interface["descriptor"]]
 low = {name: sum(width for _, width in widths[:place]) for place, (name, _) in enumerate(widths)}
 first = sum(int(network[at + part]) << 64 * part for part in range(3))

@@ -52,6 +52,10 @@ SHAPES = {
 }
 
 
+OFTEN = ("default", "dsp", "tables", "pools", "gates", "gates_and_an_exit", "recurrent", "exciting")
+"""Those that between them have every part; the others are slow."""
+
+
 def lint(folder, top, files, *options):
     """What `verilator --lint-only -Wall` says of all that is below `top`."""
     root = verilator_root()
@@ -84,7 +88,10 @@ def test_no_net_is_implicit_and_files_behind_are_left_as_they_were(file):
     assert lines[-1] == "`default_nettype wire"
 
 
-@pytest.mark.parametrize("parameters, mapped", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(
+    "parameters, mapped",
+    [pytest.param(*shape, id=name, marks=[] if name in OFTEN else pytest.mark.slow) for name, shape in SHAPES.items()],
+)
 def test_the_accelerator_on_its_processor_is_clean(tmp_path, parameters, mapped):
     (tmp_path / "accelerator.sv").write_text(top_text({"ENGINE_HASH": 0, **parameters}))
     files = [*accelerator_sources(tmp_path), tmp_path / "accelerator.sv", *vendor_cells(tmp_path), *SHELL, *CHECKERS]

@@ -70,6 +70,7 @@ def test_wrong_count_is_finns_own_error(dwc, stream_loop, counts):
         simulate(dwc[0], [1, 2], counts)
 
 
+@pytest.mark.slow
 def test_waveform_that_is_wished_for_late_and_into_a_new_folder(dwc, tmp_path):
     """`rtlsim_trace` set behind PrepareRTLSim: the model is compiled again, the folder made."""
     from finn.util.basic import getHWCustomOp

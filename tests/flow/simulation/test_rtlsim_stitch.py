@@ -58,6 +58,7 @@ def test_chain_equals_python():
     install()
 
 
+@pytest.mark.slow
 def test_residual_block_with_the_depths_that_were_found(tmp_path):
     """FINN's own transformations size, insert and stitch; with FIFOs of two words the block stalls or is slower."""
     from finn.builder.build_dataflow_config import DataflowBuildConfig

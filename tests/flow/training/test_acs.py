@@ -202,6 +202,7 @@ def test_gates_trained_in_the_full_mode_are_measured_there_alone(digits, tmp_pat
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_large_alpha_stays_finite():
     """Gates whose maps become constant once multiplied gradients until nothing was a number."""
     model = network("resnet", "acs").train()

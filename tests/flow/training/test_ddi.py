@@ -126,6 +126,7 @@ def test_second_step_has_the_target_and_trains_the_backbone(digits, tmp_path):
         Ddi().create("resnet8", 10)
 
 
+@pytest.mark.slow
 def test_densenet_learns_to_skip_and_to_exit(digits, tmp_path):
     backbone = create("densenet41")
     save_model(backbone, tmp_path / "b.safetensors", {})

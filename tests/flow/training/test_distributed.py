@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -37,6 +38,7 @@ def test_gradients_and_statistics_of_two_processes_equal_those_of_one(tmp_path, 
         torch.testing.assert_close(two[name], one[name], rtol=1e-6, atol=1e-12, msg=name)
 
 
+@pytest.mark.slow
 def test_training_in_two_processes_equals_one(tmp_path):
     assert main([*TRAIN.split()[2:], "--output", str(tmp_path / "1")]) == 0
     run = launch(*TRAIN.split(), "--output", str(tmp_path / "2"))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from safetensors.torch import load_file
 
 RUN = Path(__file__).with_name("killed_run.py")
@@ -15,6 +16,7 @@ def start(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_killed_in_mid_epoch_ends_with_the_weights_of_an_unbroken_run(tmp_path):
     unbroken = start(tmp_path / "whole")
     assert unbroken.returncode == 0, unbroken.stderr

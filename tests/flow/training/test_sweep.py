@@ -12,7 +12,7 @@ TRAIN = (
 )
 
 
-@pytest.mark.parametrize("backend", ["processes", "ray"])
+@pytest.mark.parametrize("backend", ["processes", pytest.param("ray", marks=pytest.mark.slow)])
 def test_each_seed_is_a_run_of_its_own(backend, tmp_path, capfd):
     arguments = [*TRAIN, "--seeds", "0,1", "--jobs", "2", "--backend", backend, "--output", str(tmp_path / "runs")]
     assert main(arguments) == 0

@@ -77,7 +77,7 @@ def left_out(graph, table, image, mode):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["plain", "gated"])
+@pytest.mark.parametrize("kind", [pytest.param("plain", marks=pytest.mark.slow), "gated"])
 def test_frames_stop_where_the_host_says(kind, tmp_path):
     graph = graphs(kind)
     library, ((layout, table),) = prepare([graph], SIZE, tmp_path)

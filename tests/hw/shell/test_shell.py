@@ -70,7 +70,7 @@ def run(folder, top, sources, cases, count, parameters, pauses):
     "parameters, pauses",
     [
         pytest.param(CIFAR10, (30,), id="cifar10"),
-        pytest.param(TWO_BURST_RECORDS, (40,), id="two-burst-records"),
+        pytest.param(TWO_BURST_RECORDS, (40,), id="two-burst-records", marks=pytest.mark.slow),
         pytest.param(ONE_BURST_IMAGES, (0,), id="one-burst-images"),
         pytest.param(TWO_BURST_RECORDS, (0, 60), id="two-burst-records-other-pauses", marks=pytest.mark.slow),
         pytest.param(ONE_BURST_IMAGES, (30, 60), id="one-burst-images-other-pauses", marks=pytest.mark.slow),
