@@ -1,6 +1,7 @@
 """The deploy folder of one build: which modes it has, where its registers lie, and that its files are those of the build."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, Optional, Sequence, Union
@@ -269,6 +270,7 @@ def _check_files(folder, files, remedy):
 
 def _engine_beside(folder, files):
     """The deploy folder beside this one that has the same engine's files, or None."""
+    folder = Path(os.path.abspath(folder))  # "." has no name and no parent
     inner = folder.name == "deploy"
     for other in sorted((folder.parent.parent if inner else folder.parent).glob("*/deploy" if inner else "*")):
         if all((other / name).is_file() and _sha256(other / name) == files[name] for name in ENGINE):

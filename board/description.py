@@ -46,7 +46,17 @@ FIELDS = {
     "forced": ("enable", "word"),
     "exits": ("enable", "mode"),
 }
-PARAMETERS = ("LAYERS", "V", "PACK", "WEIGHT_DEPTH", "REQUANT_DEPTH", "FC_DEPTH", "BIASES", "PRODUCTS", "MODES")
+PARAMETERS = {
+    "LAYERS": (1, 1 << 10),
+    "V": (1, 64),
+    "PACK": (0, 1 << 17),
+    "WEIGHT_DEPTH": (1, 1 << 17),
+    "REQUANT_DEPTH": (1, 1 << 15),
+    "FC_DEPTH": (1, 1 << 17),
+    "BIASES": (1, 1 << 15),
+    "PRODUCTS": (0, 1 << 8),
+    "MODES": (1, 255),
+}  # of an engine: least and most, which is what the fields of a descriptor address
 MEMORIES = (
     "end",
     "weights",
@@ -60,6 +70,7 @@ MEMORIES = (
     "products",
     "tables",
 )
+DESCRIPTOR_BITS = 3 * 64
 DESCRIPTOR = ("kind", "src_base", "dst_base", "weight_base", "requant_base", "recurrent", "excite")
 RECORD = ("frame", "mode", "exit", "class", "cycles", "tiles", "status")
 
@@ -179,7 +190,7 @@ def check_description(contents: dict) -> None:
     )
     parameters = contents.get("parameters")
     need(
-        isinstance(parameters, dict) and all(is_whole(parameters.get(name), 0, 2**32 - 1) for name in PARAMETERS),
+        isinstance(parameters, dict) and all(is_whole(parameters.get(name), *bounds) for name, bounds in PARAMETERS.items()),
         "modes.json: parameters says nothing of the engine",
     )
     classes = contents.get("classes")
@@ -270,11 +281,20 @@ def check_interface(contents: dict) -> None:
         need(len(known) == len(fields) and known >= set(FIELDS.get(name, ())), f"interface.json: no fields of register {name:.40}")
     network, descriptor = contents.get("network"), contents.get("descriptor")
     memories = network.get("memories") if isinstance(network, dict) else None
-    need(isinstance(memories, list) and memories[:1] == ["end"] and set(memories) == set(MEMORIES), "interface.json: no network")
+    need(
+        isinstance(memories, list)
+        and all(map(is_text, memories))
+        and memories[:1] == ["end"]
+        and sorted(memories) == sorted(MEMORIES),
+        "interface.json: no network",
+    )
     whole = isinstance(descriptor, list) and all(
         isinstance(field, list) and len(field) == 2 and is_text(field[0]) and is_whole(field[1], 1, 32) for field in descriptor
     )
-    need(whole and {name for name, _ in descriptor} >= set(DESCRIPTOR), "interface.json: no descriptor")
+    need(
+        whole and {name for name, _ in descriptor} >= set(DESCRIPTOR) and sum(width for _, width in descriptor) <= DESCRIPTOR_BITS,
+        "interface.json: no descriptor",
+    )
     need(isinstance(errors, dict) and all(is_whole(code, 0, 255) for code in errors.values()), "interface.json: no errors")
     need(isinstance(record, list) and all(map(is_text, record)) and set(RECORD) <= set(record), "interface.json: no record")
 

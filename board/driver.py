@@ -217,9 +217,21 @@ class Accelerator:
             For each network the numbers of its frames, int64 [n], and their results; its `cycles` are those of the whole batch.
 
         Raises:
-            BoardError: see `run`.
+            BoardError: see `run`; a network that is not loaded, or a mode that is none of its network's.
         """
         order = Order(modes, networks=networks)
+        if not len(networks) == len(modes) == len(pixels):
+            raise BoardError(
+                f"{len(pixels)} frames have {len(networks)} networks and {len(modes)} modes; give one of each for every frame."
+            )
+        for frame, (network, mode) in enumerate(zip(networks, modes)):
+            if not 0 <= network < len(self._networks):
+                raise BoardError(f"frame {frame} is of network {network}; loaded are 0 to {len(self._networks) - 1}.")
+            if self._networks[network].modes.get(mode.name) != mode:
+                model = self._networks[network].model
+                raise BoardError(
+                    f"frame {frame} is of {model} and its mode {mode.name} is another network's; take one of its own `modes`."
+                )
         ((records, _, cycles),) = self._records([pixels], lambda frames: order, timeout)
         found = []
         for network in range(len(self._networks)):
@@ -300,7 +312,7 @@ class Accelerator:
         """Sets the registers for a batch."""
         self._idle()
         source, mode_list, records = buffers
-        firsts = (self._first_modes[network] for network in order.networks or itertools.repeat(0))
+        firsts = (self._first_modes[network] for network in (itertools.repeat(0) if order.networks is None else order.networks))
         mode_list[:] = [first + mode.index for first, mode in zip(firsts, order.modes)]
         mode_list.flush()
         self._write("source", source.device_address)
@@ -346,10 +358,11 @@ class Accelerator:
                 )
         config = self._read("config")
         classes, self._record_words = (self._field("config", name, config) for name in ("classes", "record_words"))
-        if classes != len(deploy.classes):
-            raise BoardError(
-                f"{deploy.folder} mixes two builds: the hardware has {classes} classes, its files {len(deploy.classes)}; {remedy}."
-            )
+        for network in self._networks:
+            if classes != len(network.classes):
+                raise BoardError(
+                    f"{network.folder} mixes two builds: the hardware has {classes} classes, its files {len(network.classes)}; {network.remedy}."
+                )
         decisions = max(sum(gate.count for gate in network.gates) for network in self._networks)
         if len(self._words) + -(-classes // 2) * 2 + -(-decisions // 64) * 2 > self._record_words:
             raise BoardError(

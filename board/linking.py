@@ -12,7 +12,7 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 
 from board.deploy import Deploy
-from board.description import BURST_BYTES
+from board.description import BURST_BYTES, DESCRIPTOR_BITS, Damaged, need
 from board.errors import BoardError
 
 WORDS = BURST_BYTES // 8  # 64-bit words of a block
@@ -22,9 +22,17 @@ PACKED = (
     "weights_3",
 )  # of the quarters of the lanes, which have the first addresses of "weights" as well
 CONVOLUTION, EXCITE = 0, 3  # kinds of descriptors
-DESCRIPTOR_WORDS = 3
+DESCRIPTOR_WORDS = DESCRIPTOR_BITS // 64
 PAIRED = ("weights", "products")  # memories in which a network begins at an even word
 PRODUCT_FIELDS = {"fc_weights": 36, "fc_bias": 21}  # memory -> lowest bit of its address in an entry of the table of products
+DEPTHS = {
+    "weights": ("WEIGHT_DEPTH", "kernels"),
+    "requant": ("REQUANT_DEPTH", "requantisation entries"),
+    "fc_weights": ("FC_DEPTH", "words of vector weights"),
+    "fc_bias": ("BIASES", "biases of the vector unit"),
+    "products": ("PRODUCTS", "products of gates"),
+}  # memory -> parameter with its words, and what they are
+LOW = (1 << 32) - 1
 
 
 @dataclass
@@ -41,7 +49,7 @@ def together(networks: Sequence[Deploy]) -> Tuple[np.ndarray, List[int]]:
     """(network image of these networks, first mode of each).
 
     Raises:
-        BoardError: they are not of one engine, or `link` refuses them.
+        BoardError: they are not of one engine, one is not what its modes.json says, or `link` refuses them.
     """
     first = networks[0]
     images = [network.network() for network in networks]
@@ -53,29 +61,45 @@ def together(networks: Sequence[Deploy]) -> Tuple[np.ndarray, List[int]]:
                 f"{other.model} and {first.model} are of different engines ({other.engine_hash:08x} and {first.engine_hash:08x}); make one for both "
                 "with `gatefold engine --resident` and build them with `gatefold build --engine`."
             )
-    return link(images, first.parameters, first.interface)
+    for network, image in zip(networks, images):
+        modes = int(image.view("<u8")[3])
+        if modes != len(network.modes):
+            raise BoardError(
+                f"{network.folder} mixes two builds: the network has {modes} modes, its files {len(network.modes)}; {network.remedy}."
+            )
+    return link(images, first.parameters, first.interface, [network.model for network in networks])
 
 
-def link(images: Sequence[np.ndarray], parameters: Dict[str, int], interface: dict) -> Tuple[np.ndarray, List[int]]:
+def link(
+    images: Sequence[np.ndarray], parameters: Dict[str, int], interface: dict, names: Sequence[str] = ()
+) -> Tuple[np.ndarray, List[int]]:
     """(image of all of them, first mode of each).
 
     Args:
         images: uint8 [bytes] each, of one engine.
         parameters: of the engine, by name.
         interface: the parsed interface.json.
+        names: of the networks, for what is said of one.
 
     Raises:
-        BoardError: there is no room for all of them, or one has tables of layers, which lie where the engine looks for them.
+        BoardError: there is no room for all of them, one is damaged, or one has tables of layers, which lie where the engine looks for them.
     """
     memories = interface["network"]["memories"]
-    sizes = {"program": DESCRIPTOR_WORDS, "fc_weights": -(-parameters["V"] // 8)}
-    read = [_sections(image, memories, sizes) for image in images]
+    read = []
+    for number, image in enumerate(images):
+        try:
+            # What is linked gets a check sum of its own, so that the accelerator would not see damage from before.
+            _check_whole(image, images[0], parameters)
+            read.append(_sections(image, memories, parameters))
+        except Damaged as problem:
+            name = names[number] if names else f"number {number}"
+            raise BoardError(f"the network image of {name} is damaged ({problem}); build that network again.") from None
     if any(section.memory == "tables" for sections in read for section in sections):
         raise BoardError(
             "a network with tables of its layers, of which an engine holds one network's, cannot stay beside another; load it alone."
         )
     modes = [int(image.view("<u8")[3]) for image in images]
-    packed = [max(_even(each.first + each.count) if each.memory in PACKED else 0 for each in sections) for sections in read]
+    packed = [max([_even(each.first + each.count) for each in sections if each.memory in PACKED], default=0) for sections in read]
     # Words of each memory that are taken. Kernels of quarters, in the first words of four memories, come before all others.
     taken, packs, firsts = {**dict.fromkeys(memories, 0), "weights": sum(packed)}, 0, []
     for sections, own, count in zip(read, packed, modes):
@@ -99,9 +123,8 @@ def link(images: Sequence[np.ndarray], parameters: Dict[str, int], interface: di
     body = np.concatenate([np.append(_header(section, memories), section.words) for section in found] + [np.zeros(1, "<u8")])
     body = np.pad(body, (0, -len(body) % WORDS)).astype("<u8")
     header = images[0].view("<u8")[:WORDS].copy()
-    low = (1 << 32) - 1
-    header[1] = int(header[1]) & low | (1 + len(body) // WORDS) << 32
-    header[2] = int(header[2]) & low | zlib.crc32(body.tobytes()) << 32
+    header[1] = int(header[1]) & LOW | (1 + len(body) // WORDS) << 32
+    header[2] = int(header[2]) & LOW | zlib.crc32(body.tobytes()) << 32
     header[3] = sum(modes)
     return np.concatenate([header, body]).view(np.uint8), firsts
 
@@ -110,18 +133,42 @@ def _even(count):
     return count + count % 2
 
 
-def _sections(image, memories, sizes):
+def _check_whole(image, first, parameters):
+    """Raise Damaged where the header of an image does not fit its words, or the image that comes first."""
+    words, other = image.view("<u8"), first.view("<u8")
+    need(int(words[1]) & LOW == int(other[1]) & LOW, "its format is another")
+    need(int(words[2]) >> 32 == zlib.crc32(words[WORDS:].tobytes()), "its check sum differs")
+    need(0 < int(words[3]) <= parameters["MODES"], f"it has {int(words[3])} modes")
+
+
+def _sections(image, memories, parameters):
     """The sections of an image: kernels go in pairs, eight of them behind a word with their upper bits, other words in as many 64-bit words as
-    `sizes` says, or in one."""
+    they need.
+
+    Raises:
+        Damaged: a section leaves its memory or the image.
+    """
     words, at, found = image.view("<u8"), WORDS, []
-    while int(words[at]) & 0xFF:
+    sizes = {"program": DESCRIPTOR_WORDS, "fc_weights": -(-parameters["V"] // 8)}
+    depths = {
+        **dict.fromkeys(PACKED, parameters["PACK"]),
+        **{memory: parameters[parameter] for memory, (parameter, _) in DEPTHS.items()},
+        "program": int(words[3]) * parameters["LAYERS"],
+    }
+    while True:
+        need(at < len(words), "it has no end")
         header = int(words[at])
-        memory, first, count = memories[header & 0xFF], header >> 8 & 0xFFFFFF, header >> 32
+        number, first, count = header & 0xFF, header >> 8 & 0xFFFFFF, header >> 32
+        if not number:
+            return found
+        need(number < len(memories), f"there is no memory {number}")
+        memory = memories[number]
+        need(first + count <= depths.get(memory, first + count), f"word {first + count - 1:,} of {memory} is none")
         pairs = -(-count // 2)
         size = pairs + -(-pairs // 8) if memory.startswith("weights") else count * sizes.get(memory, 1)
+        need(at + size < len(words), f"its words of {memory} are cut short")
         found.append(_Section(memory, first, count, words[at + 1 : at + 1 + size].copy()))
         at += 1 + size
-    return found
 
 
 def _header(section, memories):
@@ -164,15 +211,11 @@ def _products(words, by):
 
 def _check_room(taken, parameters):
     """Raise BoardError where a memory of the engine is too small."""
-    for memory, parameter, what in (
-        ("packs", "PACK", "kernels of each quarter of the lanes"),
-        ("weights", "WEIGHT_DEPTH", "kernels"),
-        ("requant", "REQUANT_DEPTH", "requantisation entries"),
-        ("fc_weights", "FC_DEPTH", "words of vector weights"),
-        ("fc_bias", "BIASES", "biases of the vector unit"),
-        ("products", "PRODUCTS", "products of gates"),
-        ("modes", "MODES", "modes"),
-    ):
+    for memory, (parameter, what) in {
+        "packs": ("PACK", "kernels of each quarter of the lanes"),
+        **DEPTHS,
+        "modes": ("MODES", "modes"),
+    }.items():
         if taken[memory] > parameters[parameter]:
             raise BoardError(
                 f"the networks need {taken[memory]:,} {what} together and the engine has {parameters[parameter]:,}; load fewer of them, or make "

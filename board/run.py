@@ -65,20 +65,21 @@ def _main(args):
     from board.command import need_modules
 
     need_modules(*(("numpy",) if args.attach else ("numpy", "pynq")))
-    act = _energy_command(args)
+    several = "," in (args.model or "") and not args.attach
+    act = None if several else _energy_command(args)
     if act:
         found, lines = act(args)
         return _output(_json(found) if args.json else lines)
+    if several:
+        from board.several import run_several, text_of
+
+        found = run_several(args)
+        return _output(_json(found) if args.json else text_of(found))
     if args.adaptive:
         from board.adapting import adapt
         from board.command import deploy_of
 
         return _output(adapt(args, deploy_of(args)), flush=True)
-    if "," in (args.model or ""):
-        from board.several import run_several, text_of
-
-        found = run_several(args)
-        return _output(_json(found) if args.json else text_of(found))
     result, deploy = run(args)
     return _output(_json(result) if args.json else _text(result, deploy))
 

@@ -21,6 +21,9 @@ ALONE = {
     "budget_mj": None,
     "budget_ms": None,
     "budget_w": None,
+    "adaptive": None,
+    "measure": False,
+    "calibrate": None,
 }
 """Options that are for one network, and what they are where they are left out."""
 
@@ -73,6 +76,8 @@ def _builds(args) -> List[Deploy]:
         if getattr(args, name) != usual:
             raise BoardError(f"--{name.replace('_', '-')} is for one network; leave it out, or name one network as --model.")
     names = [name.strip() for name in args.model.split(",")]
+    if not all(names):
+        raise BoardError(f"--model is {args.model!r:.60}; name a build, or several with a comma between two.")
     networks = [find_build(name) for name in names]
     first = networks[0]
     for other in networks[1:]:
