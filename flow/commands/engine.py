@@ -19,6 +19,7 @@ KERNELS = 4096
 STEP = 1024
 """Kernels of the smallest part of a bank."""
 FILL = "fill"
+FEWER = "fewer or smaller networks, fewer --kernels, or no --resident"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -79,18 +80,22 @@ def target_of(args: argparse.Namespace) -> tuple["Board", "Folding", "EngineConf
         GatefoldError: there is no such board or engine, or an option contradicts the engine.
     """
     from flow.engine.boards import at_clock, find_board
+    from flow.engine.limits import flaw
     from flow.engine.select import choose
     from flow.engine.shared import read_engine
 
     name, engine = args.board or "pynq-z2", None
     if args.engine:
         name, engine = read_engine(args.engine)
+        if why := flaw(engine):
+            raise GatefoldError(f"{args.engine} describes no engine: {why}; write one with `gatefold engine`.")
         given = [option for option in ("p", "pe", "r") if getattr(args, option) is not None] + ["no-dsp"] * args.no_dsp
         if given or args.board not in (None, name):
             option = f"--{given[0]}" if given else "--board"
             raise GatefoldError(f"{option} is that of the engine in {args.engine}; leave it out, or make another engine.")
-    board = at_clock(find_board(name), args.clock, not args.no_dsp)
-    return board, engine.folding if engine else choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp), engine
+    dsp = bool(engine.requant_dsp) if engine else not args.no_dsp
+    board = at_clock(find_board(name), args.clock, dsp)
+    return board, engine.folding if engine else choose(board, args.p, args.pe, args.r, dsp=dsp), engine
 
 
 def _kernels(text):
@@ -105,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
     from flow.build.build import Request
     from flow.build.source import network_name
     from flow.engine.boards import find_board
+    from flow.engine.limits import flaw
     from flow.engine.memories import block_memories
     from flow.engine.plan import engine_for
     from flow.engine.select import choose
@@ -115,18 +121,20 @@ def run(args: argparse.Namespace) -> int:
     folding = choose(board, args.p, args.pe, args.r, dsp=not args.no_dsp)
     if args.output.is_dir():
         raise GatefoldError(f"{args.output} is a folder; give the name of a file for --output.")
+    _check_not_read(args.output, args.networks)
     names = args.networks or _shipped(board, folding)
     with Console(stderr=True).status("reading networks") as status:
         graphs = [_graph(Request(name, board, folding, untrained=args.untrained), status.update) for name in names]
     engine = engine_for(graphs, folding, args.resident)
-    kernels = args.kernels if args.networks else args.kernels or FILL
+    kernels = FILL if args.kernels is None and not args.networks else args.kernels
     engine = _filled(engine, board) if kernels == FILL else _with_room(engine, kernels or 0)
     need = block_memories(engine)
     if need > board.bram36:
         raise GatefoldError(
-            f"The engine does not fit {board.part}: its memories need {need:g} BRAM36 and the part has {board.bram36}; name fewer or smaller "
-            "networks, fewer --kernels, or no --resident."
+            f"The engine does not fit {board.part}: its memories need {need:g} BRAM36 and the part has {board.bram36}; name {FEWER}."
         )
+    if why := flaw(engine):
+        raise GatefoldError(f"There is no engine for all of that: {why}; name {FEWER}.")
     write_engine(args.output, args.board, engine, [network_name(network) for network in names])
     sizes = f"{engine.weight_depth} kernels, {engine.modes} modes of {engine.layers} layers"
     print(f"{args.output}: engine for {', '.join(names)} on {board.name}; {sizes}, {need:g} of {board.bram36} BRAM36")
@@ -134,6 +142,14 @@ def run(args: argparse.Namespace) -> int:
         with Console(stderr=True).status("compiling the simulated accelerator"):
             _compile(engine)
     return 0
+
+
+def _check_not_read(output, networks):
+    """Raise GatefoldError where the description would be written over the file of a network."""
+    for name in networks:
+        for file in (name, name.rpartition(":")[0]):
+            if file and output.exists() and Path(file).exists() and output.samefile(file):
+                raise GatefoldError(f"{output} is the file of a network; give another name for --output.")
 
 
 def _graph(request, say):

@@ -129,14 +129,19 @@ def read_engine(path: Path) -> tuple[str, EngineConfig]:
         if contents["format"] != FORMAT:
             raise KeyError
         board, parameters = contents["board"], contents["parameters"]
-        whole = isinstance(board, str) and all(isinstance(value, int) for value in parameters.values())
+        whole = isinstance(board, str) and all(type(value) is int for value in parameters.values())
     except OSError as error:
         raise GatefoldError(f"Cannot read {path} ({error.strerror}); write an engine with `gatefold engine`.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole = False
     if not whole:
         raise GatefoldError(f"{path} describes no engine of this version; write one with `gatefold engine`.")
-    return board, EngineConfig.of(parameters)
+    try:
+        return board, EngineConfig.of(parameters)
+    except GatefoldError:
+        raise GatefoldError(
+            f"{path} describes an engine of another version of gatefold; write one with `gatefold engine`."
+        ) from None
 
 
 def text_of(engine: EngineConfig | None) -> str:

@@ -52,6 +52,52 @@ def test_engines_that_are_none(tmp_path, capsys):
     assert "does not fit xc7z020clg400-1: its memories need" in capsys.readouterr().err and not (tmp_path / "engine.json").exists()
 
 
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"p": 48}, "P = 48 is not possible"),
+        ({"r": 64, "p": 32}, "R = 64 is not possible"),
+        ({"mult_dsp": -3}, "MULT_DSP = -3 is not possible"),
+        ({"m_depth": 16}, "M_DEPTH = 16 leaves no room for two images behind word "),
+        ({"image_base": 10**7}, "IMAGE_BASE = 10000000 "),
+        ({"layers": 33}, "LAYERS = 33 is not possible; it is a power of two"),
+        ({"modes": 256}, "MODES = 256 (modes) is not possible; it is 1 to 255"),
+        ({"weight_depth": (1 << 17) + 1024}, "WEIGHT_DEPTH = 132096 (kernels)"),
+        ({"acc_width": 99}, "ACC_WIDTH = 99"),
+        ({"pool2": 2}, "POOL2 = 2"),
+        ({"pack": 1024}, "PACK = 1024 needs gates"),
+    ],
+)
+def test_engines_that_cannot_be(small, capsys, changes, said):
+    """A file that was edited: refused before anything is laid out, and not built to hardware that is wrong."""
+    board, engine = read_engine(small)
+    write_engine(small, board, replace(engine, **changes), ["random"])
+    assert main(["report", "resnet8", "--engine", str(small), "--no-synthesis"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"gatefold: {small} describes no engine: engine parameter ") and len(error.splitlines()) == 1
+    assert said in error and error.endswith("; write one with `gatefold engine`.")
+
+
+def test_engines_that_an_address_is_too_short_for(tmp_path, capsys):
+    """The part has the memory, a descriptor's address has not the bits; and a description never replaces a network."""
+    path = tmp_path / "engine.json"
+    assert main(["engine", "resnet8", "--untrained", "--kernels", "135000", "--output", str(path)]) == 2
+    assert "WEIGHT_DEPTH = 135168 (kernels) is not possible; it is 1 to 131072; name fewer" in capsys.readouterr().err
+    assert not path.exists()
+    path.write_text("class Net: ...")
+    assert main(["engine", f"{path}:Net", "--output", str(path)]) == 2
+    assert "is the file of a network" in capsys.readouterr().err and path.read_text() == "class Net: ..."
+
+
+@pytest.mark.parametrize("options, clock", [([], 142.857143), (["--no-dsp"], 125)])
+def test_the_clock_is_that_of_the_engine(tmp_path, capsys, options, clock):
+    path = tmp_path / "engine.json"
+    assert main(["engine", "resnet8", "--untrained", *options, "--no-simulator", "--output", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["report", "resnet8", "--engine", str(path), "--no-synthesis", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["clock_mhz"] == clock
+
+
 def test_an_engine_is_filled_with_kernels(tmp_path, capsys):
     path = tmp_path / "engine.json"
     assert main(["engine", "resnet8", "--untrained", "--kernels", "fill", "--no-simulator", "--output", str(path)]) == 0

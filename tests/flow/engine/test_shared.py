@@ -80,7 +80,7 @@ def test_a_description_comes_back(engine, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1}', '{"format": 2, "board": "zedboard", "parameters": {}}',
-                                  '{"format": 1, "board": 1, "parameters": {}}', '{"format": 1, "board": "zedboard", "parameters": {"P": "x"}}'])  # fmt: skip
+                                  '{"format": 1, "board": 1, "parameters": {}}', '{"format": 1, "board": "zedboard", "parameters": {"P": "x"}}', '{"format": 1, "board": "zedboard", "parameters": {"P": true}}'])  # fmt: skip
 def test_a_file_that_describes_no_engine(text, tmp_path):
     (tmp_path / "engine.json").write_text(text)
     with pytest.raises(GatefoldError, match="describes no engine of this version"):
@@ -90,7 +90,7 @@ def test_a_file_that_describes_no_engine(text, tmp_path):
 def test_parameters_of_another_version(engine, tmp_path):
     parameters = {name.upper(): value for name, value in asdict(engine).items() if name != "pack"}
     (tmp_path / "engine.json").write_text(str({"format": 1, "board": "zedboard", "parameters": parameters}).replace("'", '"'))
-    with pytest.raises(GatefoldError, match="another version"):
+    with pytest.raises(GatefoldError, match="another version of gatefold; write one with"):
         read_engine(tmp_path / "engine.json")
     with pytest.raises(GatefoldError, match="Cannot read"):
         read_engine(tmp_path / "none.json")
