@@ -90,7 +90,7 @@ def target_of(args: argparse.Namespace) -> tuple["Board", "Folding", "EngineConf
         if why := flaw(engine):
             raise GatefoldError(f"{args.engine} describes no engine: {why}; write one with `gatefold engine`.")
         given = [option for option in ("p", "pe", "r") if getattr(args, option) is not None] + ["no-dsp"] * args.no_dsp
-        if given or args.board not in (None, name):
+        if given or args.board and find_board(args.board) != find_board(name):
             option = f"--{given[0]}" if given else "--board"
             raise GatefoldError(f"{option} is that of the engine in {args.engine}; leave it out, or make another engine.")
     dsp = bool(engine.requant_dsp) if engine else not args.no_dsp
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from flow.build.build import Request
-    from flow.build.source import network_name
+    from flow.build.source import is_file, network_name
     from flow.engine.boards import find_board
     from flow.engine.limits import flaw
     from flow.engine.memories import block_memories
@@ -124,7 +124,11 @@ def run(args: argparse.Namespace) -> int:
     _check_not_read(args.output, args.networks)
     names = args.networks or _shipped(board, folding)
     with Console(stderr=True).status("reading networks") as status:
-        graphs = [_graph(Request(name, board, folding, untrained=args.untrained), status.update) for name in names]
+        graphs = [
+            # A file has its weights.
+            _graph(Request(name, board, folding, untrained=args.untrained and not is_file(name)), status.update)
+            for name in names
+        ]
     engine = engine_for(graphs, folding, args.resident)
     kernels = FILL if args.kernels is None and not args.networks else args.kernels
     engine = _filled(engine, board) if kernels == FILL else _with_room(engine, kernels or 0)
@@ -135,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if why := flaw(engine):
         raise GatefoldError(f"There is no engine for all of that: {why}; name {FEWER}.")
-    write_engine(args.output, args.board, engine, [network_name(network) for network in names])
+    write_engine(args.output, board.name, engine, [network_name(network) for network in names])
     sizes = f"{engine.weight_depth} kernels, {engine.modes} modes of {engine.layers} layers"
     print(f"{args.output}: engine for {', '.join(names)} on {board.name}; {sizes}, {need:g} of {board.bram36} BRAM36")
     if not args.no_simulator:

@@ -391,7 +391,7 @@ def engine_for(graphs: Sequence[LayerGraph], folding: Folding, resident: bool = 
     configs = [plan(graph, folding).config for graph in graphs]
     if any(config.pack for config in configs):  # then all have layers in quarters of the lanes that can
         configs = [plan(graph, folding, quarters=True).config for graph in graphs]
-    return join(configs, resident)
+    return join(configs, resident, [graph.name for graph in graphs])
 
 
 def plan(

@@ -7,6 +7,7 @@ and must be the same; the others are sizes, of which a network may use less.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +59,28 @@ RESIDENT = ("weight_depth", "pack", "requant_depth", "fc_depth", "biases", "prod
 FORMAT = 1
 
 
-def join(configs: Sequence[EngineConfig], resident: bool = False) -> EngineConfig:
+def join(configs: Sequence[EngineConfig], resident: bool = False, names: Sequence[str] = ()) -> EngineConfig:
     """The smallest engine that holds every network of which these are the configurations.
 
     Args:
         resident: all of them at once.
+        names: of the networks, for what is said of two.
 
     Raises:
         GatefoldError: two of them cannot share an engine.
     """
     first = configs[0]
-    for other in configs[1:]:
-        _check_alike(other, first)
+    names = names or [f"network {number}" for number in range(len(configs))]
+    for (name, one), (also, other) in combinations(zip(names, configs, strict=True), 2):  # what some have, the first one may lack
+        try:
+            _check_alike(one, other)
+        except GatefoldError as error:
+            raise GatefoldError(f"{name} and {also} cannot share an engine: {error}") from None
+    if resident and len(configs) > 1 and first.tables:
+        raise GatefoldError(
+            f"{' and '.join(names[:2])} have tables of their layers, of which an engine holds one network's; leave out --resident and load one "
+            "or the other."
+        )
     joined: dict[str, int] = {name: max(getattr(config, name) for config in configs) for name in (*SIZES, *WHERE_ANY)}
     if resident:
         # A network begins at an even word.

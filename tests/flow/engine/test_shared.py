@@ -65,6 +65,24 @@ def test_an_engine_that_works_otherwise_is_told(engine, name, value):
         join([engine, replace(engine, **{name: value})])
 
 
+def test_networks_that_share_no_engine_are_named(engine):
+    """Any two of them: what these have in different sizes, the first one may lack."""
+    lacks, ten, twelve = (replace(engine, hidden=hidden) for hidden in (0, 10, 12))
+    with pytest.raises(
+        GatefoldError, match="^b and c cannot share an engine: hidden units of the gates' LSTM: 10 here, 12 there; they"
+    ):
+        join([lacks, ten, twelve], names=["a", "b", "c"])
+    assert join([lacks, ten, ten]).hidden == 10
+
+
+def test_tables_of_layers_are_one_networks(engine):
+    """As the board program has it: `board.linking`."""
+    tabled = replace(engine, tables=1)
+    with pytest.raises(GatefoldError, match="a and b have tables of their layers, .*; leave out --resident"):
+        join([tabled, tabled], resident=True, names=["a", "b"])
+    assert join([tabled, tabled]) == join([tabled], resident=True) == tabled
+
+
 def test_masks_and_pools_are_told(engine):
     for lacks in ({"mask": 0}, {"pool2": 0}):
         (name,) = lacks
