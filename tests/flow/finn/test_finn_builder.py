@@ -1,6 +1,7 @@
 """FINN's own builder runs our steps as they are, where its closing report finds a folder for Vivado."""
 
 import warnings
+from dataclasses import fields
 
 import plain_networks
 import pytest
@@ -23,8 +24,8 @@ def test_finns_builder_makes_the_same_engine(tmp_path, monkeypatch):
     monkeypatch.setenv("XILINX_VIVADO", str(tmp_path / "Vivado" / "2024.2"))
     steps = [*gatefold_finn.LAYER_STEPS, *gatefold_finn.ENGINE_STEPS]
     config = DataflowBuildConfig(output_dir=str(tmp_path / "out"), synth_clk_period_ns=10.0, generate_outputs=[], steps=steps)
-    for name in ("folding", "pixels", "modes", "folder"):
-        setattr(config, name, getattr(gatefold_finn.NetworkConfig(), name))
+    for field in fields(gatefold_finn.NetworkConfig):
+        setattr(config, field.name, field.default)
     assert build_dataflow_cfg(str(path), config) == 0
     theirs = ModelWrapper(str(tmp_path / "out" / "intermediate_models" / "step_map_to_engine.onnx"))
     ours = gatefold_finn.convert(gatefold_finn.read_network(path), gatefold_finn.ENGINE_STEPS, gatefold_finn.NetworkConfig())
