@@ -29,6 +29,7 @@ from board.network import read_network
 
 UNGATED = " ungated"  # behind the name of a mode: the same without gates
 ENGINE = ("accelerator.hwh", "accelerator.so")  # of the engine, with its bitstream: another build's will do
+BITSTREAM = "accelerator.bit"
 NEEDED = (*ENGINE, "interface.json", "network.bin", "samples.npz")
 
 
@@ -77,15 +78,19 @@ class Deploy:
         return self.folder / "samples.npz"
 
     def bitstream(self, simulated: bool) -> Path:
-        """What `Overlay` loads: the bitstream, or for the simulated board the Verilated accelerator.
+        """What `Overlay` loads: the bitstream, that of a build of the same engine beside this one where it has none, or for the simulated
+        board the Verilated accelerator.
 
         Raises:
             BoardError: there is no bitstream.
         """
         if simulated:
             return self.engine / "accelerator.so"
-        path = self.engine / "accelerator.bit"
+        path = self.engine / BITSTREAM
         if not path.is_file():
+            beside = _engine_beside(self.folder, {name: _sha256(self.engine / name) for name in ENGINE}, (BITSTREAM,))
+            if beside:
+                return beside / BITSTREAM
             raise BoardError(
                 f"{path} is missing: this build holds no bitstream yet; implement it with Vivado or the open tools, "
                 f"or run on a machine without a board to simulate."
@@ -268,12 +273,14 @@ def _check_files(folder, files, remedy):
     return engine
 
 
-def _engine_beside(folder, files):
-    """The deploy folder beside this one that has the same engine's files, or None."""
+def _engine_beside(folder, files, more=()):
+    """The deploy folder beside this one that has the same engine's files, and `more`, or None."""
     folder = Path(os.path.abspath(folder))  # "." has no name and no parent
     inner = folder.name == "deploy"
     for other in sorted((folder.parent.parent if inner else folder.parent).glob("*/deploy" if inner else "*")):
-        if all((other / name).is_file() and _sha256(other / name) == files[name] for name in ENGINE):
+        if not all((other / name).is_file() for name in (*ENGINE, *more)):
+            continue
+        if all(_sha256(other / name) == files[name] for name in ENGINE):
             return other
     return None
 

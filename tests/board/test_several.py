@@ -121,6 +121,22 @@ def test_a_network_alone_uses_the_engine_of_another(program, builds, tmp_path, m
     program.refuse("--board-dir", overlays / "exits", saying="is missing and no whole build of the same engine lies beside it")
 
 
+def test_builds_of_one_engine_share_its_bitstream(builds, build, tmp_path):
+    """Made once, in one of them; a build of another engine has no use for it."""
+    for name, deploy in (("a", builds[0]), ("b", builds[1]), ("c", builds[1]), ("d", build / "deploy")):
+        shutil.copytree(deploy, tmp_path / name, ignore=shutil.ignore_patterns("accelerator.bit"))
+    for name in ("accelerator.hwh", "accelerator.so"):
+        (tmp_path / "b" / name).unlink()  # it came with --network-only
+    for name in "abd":
+        with pytest.raises(BoardError, match="accelerator.bit is missing: this build holds no bitstream yet"):
+            open_deploy(tmp_path / name).bitstream(False)
+    (tmp_path / "c" / "accelerator.bit").write_bytes(b"of the engine")
+    for name in "abc":
+        assert open_deploy(tmp_path / name).bitstream(False) == tmp_path / "c" / "accelerator.bit"
+    with pytest.raises(BoardError, match="accelerator.bit is missing"):
+        open_deploy(tmp_path / "d").bitstream(False)
+
+
 def test_tables_of_layers_stay_alone():
     """The engine looks for them at fixed addresses."""
     interface = json.loads((ROOT / "hw" / "interface.json").read_text())
