@@ -20,7 +20,6 @@ SAME = {
     "pe": "outputs per cycle",
     "r": "requantisers",
     "v": "multipliers of the vector unit",
-    "mult_dsp": "DSP blocks in the lanes",
     "requant_dsp": "DSP blocks in the requantisers",
     "planes": "planes of an image",
     "image_size": "rows and columns of an image",
@@ -86,6 +85,8 @@ def join(configs: Sequence[EngineConfig], resident: bool = False, names: Sequenc
         # A network begins at an even word.
         joined |= {name: sum(-(-getattr(config, name) // 2) * 2 for config in configs) for name in RESIDENT if name != "modes"}
         joined["modes"] = sum(config.modes for config in configs)
+    # What multiplies in DSP blocks is no matter to a network, and wide accumulators leave fewer of them to the lanes.
+    joined["mult_dsp"] = min(config.mult_dsp for config in configs)
     joined["mask"] = max(config.mask for config in configs)
     joined["pool2"] = 0
     for config in configs:
@@ -165,4 +166,4 @@ def of_text(text: str) -> EngineConfig | None:
     return EngineConfig(**json.loads(text)) if text else None
 
 
-assert {*SAME, *WHERE_ANY, *SIZES, "mask", "pool2"} == {field.name for field in fields(EngineConfig)}
+assert {*SAME, *WHERE_ANY, *SIZES, "mask", "pool2", "mult_dsp"} == {field.name for field in fields(EngineConfig)}

@@ -75,6 +75,17 @@ def test_networks_that_share_no_engine_are_named(engine):
     assert join([lacks, ten, ten]).hidden == 10
 
 
+def test_wide_accumulators_take_dsp_blocks_from_the_lanes(engine):
+    """Of the engine, which runs networks with and without them."""
+    narrow, wide = replace(engine, mult_dsp=14), replace(engine, mult_dsp=6, acc_width=19)
+    shared = join([narrow, wide])
+    assert shared == wide == join([wide, narrow])
+    for own in (narrow, wide):
+        check_holds(shared, own, "net")
+    with pytest.raises(GatefoldError, match="net needs 19 bits of an accumulator and the engine has 18"):
+        check_holds(narrow, wide, "net")
+
+
 def test_tables_of_layers_are_one_networks(engine):
     """As the board program has it: `board.linking`."""
     tabled = replace(engine, tables=1)
