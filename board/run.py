@@ -121,6 +121,8 @@ def run(args: argparse.Namespace) -> Tuple[dict, "Deploy"]:
         args.mode = "full" if args.mode is None else args.mode
         gate, thresholds, forced = gates_of(args, deploy)
         modes = deploy.mode_sequence(args.mode, args.count, gate)
+        if gate == "off":  # modes of their own
+            args.mode = ",".join(dict.fromkeys(mode.name for mode in modes))
         halting = halting_of(deploy.exits, modes, args.exit, args.budget, args.confidence)
     images = load_images(args.images or deploy.samples, args.count, deploy.picture.shape, len(deploy.classes))
 

@@ -1,4 +1,5 @@
-"""The bitstream of a build: made once in hours, it stays in the build folder and belongs to every deploy folder of that hardware."""
+"""The bitstream of a build: made once in hours, it stays in the build folder and belongs to every deploy folder of that hardware, those of other
+networks on the same engine too: a copy lies in engines/ beside the builds."""
 
 import json
 import shutil
@@ -7,11 +8,14 @@ from typing import Any
 
 from flow.atomic import write_text
 from flow.build.deploy import read, vouch
-from flow.build.steps import Steps
+from flow.build.steps import Steps, digest
 from flow.errors import GatefoldError
 from flow.kept import content_digest, replace_folder
+from flow.paths import build_root
 
 RECORD = "implementation/bitstream.json"
+ENGINES = "engines"
+KEPT = "bitstream.json"
 
 
 def install(build: Path, contents: dict[str, Any], files: dict[str, Path]) -> None:
@@ -38,15 +42,34 @@ def install(build: Path, contents: dict[str, Any], files: dict[str, Path]) -> No
         vouch(part, contents)
 
     Steps(build).change("deploy", [deploy], lambda: replace_folder(deploy, fill))
+    replace_folder(_kept(contents), lambda part: _keep(part, contents, files))
+
+
+def _keep(part, contents, files):
+    for name, path in files.items():
+        shutil.copyfile(path, part / name)
+    record = {name: {"path": name, "sha256": content_digest(part / name)} for name in files}
+    (part / KEPT).write_text(json.dumps({"hardware": _hardware(contents), "files": record}, indent=1) + "\n")
+
+
+def _kept(contents):
+    """Folder of the bitstream of this hardware."""
+    return build_root() / ENGINES / digest(_hardware(contents))[:16]
 
 
 def found(build: Path, contents: dict[str, Any]) -> dict[str, Path]:
-    """File name in the deploy folder -> path of what `install` was given for the hardware of `contents`; empty if it is not whole."""
+    """File name in the deploy folder -> path of what `install` was given for the hardware of `contents`, in this build or in one of another
+    network; empty if neither is whole."""
+    kept = _kept(contents)
+    return _whole(build, build / RECORD, contents) or _whole(kept, kept / KEPT, contents)
+
+
+def _whole(folder, record, contents):
     try:
-        record = json.loads((build / RECORD).read_text())
+        record = json.loads(record.read_text())
         if record["hardware"] != _hardware(contents):
             return {}
-        files = {name: (build / entry["path"], entry["sha256"]) for name, entry in record["files"].items()}
+        files = {name: (folder / entry["path"], entry["sha256"]) for name, entry in record["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
     whole = all(content_digest(path) == digest for path, digest in files.values())

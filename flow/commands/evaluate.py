@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         for mode, result in results.items():
             print(f"{model.name} {mode}: {100 * result['accuracy']:.2f} % of {len(labels)} images{_skipped(result)}")
-            for i, row in enumerate(result.get("exits", []), 1):
+            for i, row in enumerate(result.get("exits", [])):
                 print(f"  exit {i}: {_row(row)}")
             if halting:
                 shares = ", ".join(f"{100 * share:.1f}" for share in result["halted"]["taken"])

@@ -70,7 +70,7 @@ def settings(
     model.set_mode("full")
     if exits:
         model.set_exits(True)
-        for i, (right, spent) in enumerate(exit_accuracies(model, images, labels, list(accounting.values())), 1):
+        for i, (right, spent) in enumerate(exit_accuracies(model, images, labels, list(accounting.values()))):
             found.append(Setting(f"exit {i}", right, dict(zip(accounting, spent))))
     return found
 

@@ -63,7 +63,9 @@ def test_gates_decide_as_in_pytorch(program, gated, model, pictures):
 
 def test_without_gates(program, gated, pictures):
     path, images = pictures
-    check(ask(program, gated[0], "--images", path, "--gate", "off"), gated, images, ["full ungated"] * IMAGES)
+    answer = ask(program, gated[0], "--images", path, "--gate", "off")
+    assert answer["mode"] == "full ungated"
+    check(answer, gated, images, ["full ungated"] * IMAGES)
 
 
 @pytest.mark.parametrize("bits", ["none", "all", "one", "alternating", "a group empty", "random"])

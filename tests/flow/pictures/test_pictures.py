@@ -48,7 +48,7 @@ def test_settings_with_gates_and_exits(digits, gated):
     images, labels = digits
     found = {s.name: s for s in settings(gated, images, labels)}
     assert list(found) == [
-        *(name for mode in ("full", "1/2", "1/4", "1/8", "1/16") for name in (mode, f"{mode}, gates")), "exit 1", "exit 2", "exit 3"
+        *(name for mode in ("full", "1/2", "1/4", "1/8", "1/16") for name in (mode, f"{mode}, gates")), "exit 0", "exit 1", "exit 2"
     ]  # fmt: skip
     assert gated.exits_on and gated.gates_on
     accounting = Accounting(gated, "macs")
@@ -57,7 +57,7 @@ def test_settings_with_gates_and_exits(digits, gated):
     gated.integer_logits(images)
     assert found["full, gates"].costs["macs"] == pytest.approx(float(accounting.of(gated.trace).mean()))
     gated.set_exits(True)
-    assert found["exit 1"].costs["macs"] < found["exit 2"].costs["macs"] < found["exit 3"].costs["macs"]
+    assert found["exit 0"].costs["macs"] < found["exit 1"].costs["macs"] < found["exit 2"].costs["macs"]
 
 
 def test_settings_are_those_that_were_trained(digits):

@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from flow.data import load
 from flow.models import create
 from flow.nn.modes import group_vector
 from flow.training import augment
+from flow.training.methods.wenet import LARGEST_NORM, Algorithm1, WeNet
 from flow.training.sampling import accumulate_gradients, sample_networks
 from flow.training.schedule import cosine
+from flow.training.trainer import Settings, Trainer
 
 
 def test_sampled_networks_are_full_smallest_and_random():
@@ -110,3 +113,25 @@ def test_weights_are_quantised_once_for_all_networks_of_a_step(monkeypatch):
     monkeypatch.setattr(conv, "quant_weight", lambda: calls.append(1) or quantise())
     accumulate_gradients(model, torch.rand(2, 3, 32, 32), torch.tensor([0, 1]), ["full", "1/4", "1/16"])
     assert len(calls) == 1 and conv.weight.grad is not None and conv.held is None
+
+
+def test_one_channel_cannot_lead_a_step_astray(tmp_path, monkeypatch):
+    """Where a batch normalisation multiplies a gradient by a million, the step is as long as others."""
+    plain = Algorithm1.losses
+
+    def kicked(phase, model, *arguments):
+        losses = plain(phase, model, *arguments)
+        model.get_submodule("stage1.block1.conv1").norm.norms["16"].bias.grad[3] = 1e6
+        return losses
+
+    monkeypatch.setattr(Algorithm1, "losses", kicked)
+    method = WeNet(full_epochs=0, float_epochs=1, epochs=0, samples=2)
+    trainer = Trainer(
+        Settings("resnet8", batch=16, lr=0.1, steps=1, held_out=50, weight_decay=0.0), method, load("digits"), tmp_path
+    )
+    trainer._rate = lambda index, step: 0.1
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+    trainer.run_epoch()
+    moved = torch.stack([(parameter.detach() - before[name]).norm() for name, parameter in trainer.model.named_parameters()]).norm()
+    longest = 0.1 * 1.9 * LARGEST_NORM * 2  # Nesterov's first step goes 1 + 0.9 of the gradient
+    assert 0.9 * longest < float(moved) < 1.01 * longest

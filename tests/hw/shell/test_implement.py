@@ -12,6 +12,8 @@ import pytest
 
 from flow.build.deploy import FORMAT, read, vouch
 from flow.cli import main
+from flow.engine.config import EngineConfig
+from flow.engine.shared import write_engine
 from flow.errors import GatefoldError
 from flow.kept import content_digest
 from flow.paths import build_root
@@ -28,6 +30,13 @@ def implement():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(autouse=True)
+def engines(tmp_path, monkeypatch):
+    """Folder that keeps bitstreams for other builds: one of this test's own."""
+    monkeypatch.setattr("flow.build.bitstream.build_root", lambda: tmp_path / "root")
+    return tmp_path / "root" / "engines"
 
 
 @pytest.fixture
@@ -116,7 +125,7 @@ def test_no_tool_is_no_error_where_none_is_asked_for(implement, build, monkeypat
         implement.main([str(build)])
 
 
-def test_a_bitstream_joins_the_deploy_folder_and_stays(implement, built, vivado, capsys):
+def test_a_bitstream_joins_the_deploy_folder_and_stays(implement, built, vivado, engines, capsys):
     before = read(built / "deploy")
     implement.main([str(built)])
     after = read(built / "deploy")
@@ -138,7 +147,43 @@ def test_a_bitstream_joins_the_deploy_folder_and_stays(implement, built, vivado,
 
     (built / "implementation" / "vivado" / "accelerator.bit").write_bytes(b"other")
     (built / "deploy" / "samples.npz").write_bytes(b"")
+    assert main(rebuild) == 0 and content_digest(built / "deploy") == whole  # from where it is kept
+    (kept,) = engines.glob("*/accelerator.bit")
+    kept.write_bytes(b"other")
+    (built / "deploy" / "samples.npz").write_bytes(b"")
     assert main(rebuild) == 0 and "accelerator.bit" not in read(built / "deploy")["files"]
+
+
+def test_another_network_of_the_engine_has_the_bitstream_too(implement, built, vivado, tmp_path, capsys):
+    implement.main([str(built)])
+    other = tmp_path / "other"
+    assert (
+        main(
+            [
+                "build",
+                "resnet8",
+                "--untrained",
+                "--modes",
+                "full,1/4",
+                "--engine",
+                str(engine_of(built, tmp_path)),
+                "--output",
+                str(other),
+            ]
+        )
+        == 0
+    )
+    assert read(other / "deploy")["files"]["accelerator.bit"] == content_digest(built / "deploy" / "accelerator.bit")
+    capsys.readouterr()
+    implement.main([str(other), "--if-installed"])
+    assert "is of this build already" in capsys.readouterr().out
+
+
+def engine_of(build, tmp_path):
+    """Description of the engine of a build."""
+    contents = read(build / "deploy")
+    write_engine(tmp_path / "engine.json", contents["board"], EngineConfig.of(contents["parameters"]), ["resnet8"])
+    return tmp_path / "engine.json"
 
 
 def test_a_bitstream_of_another_hardware_stays_out(implement, built, vivado):

@@ -249,6 +249,7 @@ def implement(build, monkeypatch, slack):
     (tools / "vivado").write_text(FAKE.format(python=sys.executable, run=str(run), interpreter=interpreter()))
     (tools / "vivado").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("flow.build.bitstream.build_root", lambda: tools)  # where bitstreams are kept
     spec = importlib.util.spec_from_file_location("implement", SHELL / "implement.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
