@@ -151,7 +151,7 @@ def test_json_edits_that_are_vouched_for(folder, tried, right, record_property):
         if done.code == 0:
             assert json.loads(done.out)["logits"] == json.loads(right())["logits"]
 
-    sweep(check, 250, record_property, damage=json_damages(lambda value: sealed(value) if isinstance(value, dict) else value))
+    sweep(check, 150, record_property, damage=json_damages(lambda value: sealed(value) if isinstance(value, dict) else value))
 
 
 def test_interfaces_that_are_vouched_for(folder, tried, record_property):

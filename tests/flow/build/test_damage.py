@@ -81,6 +81,7 @@ def places(path, is_kind):
     return found
 
 
+@pytest.mark.slow
 def test_every_file_and_folder_is_made_again(build):
     """Every file in one of the five ways in turn, every folder in one of the three: one build after each round."""
     before = contents(build)

@@ -54,7 +54,8 @@ def test_a_full_disk_is_told(tmp_path, size, command, words):
 
 
 @pytest.mark.parametrize(
-    "command", [pytest.param(f"{BUILD} --output $disk/build", marks=pytest.mark.slow), BUILD, "report resnet8"]
+    "command",
+    [*(pytest.param(command, marks=pytest.mark.slow) for command in (f"{BUILD} --output $disk/build", BUILD)), "report resnet8"],
 )
 def test_a_read_only_disk_is_told(tmp_path, command):
     variables = {} if "--output" in command else {"GATEFOLD_BUILD": str(tmp_path / "build")}

@@ -158,6 +158,7 @@ def test_foreign_nodes_are_named(tmp_path):
         converted(model, tmp_path)
 
 
+@pytest.mark.slow
 def test_metadata_of_other_nodes_are_refused(tmp_path):
     """A batch norm that was edited in the nodes, layers of other names, tables that are cut short, and no JSON at all."""
     model = small()

@@ -1,6 +1,7 @@
 """Gates on the road from PyTorch over QONNX and FINN to the layer graph: the same integers and the same decisions at every station."""
 
 import numpy as np
+import pytest
 import torch
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
@@ -106,10 +107,18 @@ def test_from_pytorch_to_layer_nodes():
     check_nodes(nodes, graph, images, ["full", "1/4 ungated"])
 
 
-def test_every_kind_of_gate(tmp_path):
+@pytest.mark.parametrize(
+    "kinds, blocks",
+    [
+        (("both", "pooled", "each"), (1, 1, 1)),
+        (("ddi", "ddi", "acs"), (1, 1, 1)),
+        pytest.param(("both", "pooled", "each", "ddi", "ddi", "acs"), (2, 2, 2), marks=pytest.mark.slow),
+    ],
+)
+def test_every_kind_of_gate(kinds, blocks, tmp_path):
     """Layer gates with and without channel gates, gates on the sums of a map that others read, a gate for each convolution, steps of
     an LSTM, and squeeze-and-excitation."""
-    graph, images = random_gated(2, (16, 16, 32), (2, 2, 2), ("both", "pooled", "each", "ddi", "ddi", "acs")), pictures(2)
+    graph, images = random_gated(2, (16, 16, 32), blocks, kinds), pictures(2)
     check_qonnx(graph, images, ["full", "1/4", "full ungated"])
     export(graph).save(str(tmp_path / "gated.onnx"))
     nodes = gatefold_finn.read_network(tmp_path / "gated.onnx")

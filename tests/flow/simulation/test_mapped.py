@@ -22,7 +22,7 @@ ENGINES = {
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("engine", [pytest.param(name, marks=[] if name == "small" else pytest.mark.slow) for name in ENGINES])
+@pytest.mark.parametrize("engine", [pytest.param(name, marks=pytest.mark.slow) for name in ENGINES])
 def test_mapped_accelerator_in_every_mode(engine, tmp_path):
     graph = random_resnet(seed=11)
     compiled = compile_graph(graph, ENGINES[engine])

@@ -107,6 +107,7 @@ def test_headers_are_compiled_before(level, tmp_path, monkeypatch):
     assert re.match(r"! \S+prefix.h.gch\n", said[-1]) and "verilated.h" not in said[-1], said[-1]
 
 
+@pytest.mark.slow
 def test_waveform_holds_the_signals(tables):
     library = compile_model("lookup", [SOURCE], parameters={"OFFSET": 7}, trace=True)
     wave = tables / "out.fst"

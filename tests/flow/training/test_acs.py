@@ -138,7 +138,8 @@ def digits():
     return Dataset("digits", data.train_x[:64], data.train_y[:64], data.test_x[:16], data.test_y[:16])
 
 
-@pytest.mark.parametrize("name", ["resnet8", pytest.param("densenet41", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet8", "densenet41"])
 def test_resumed_run_equals_an_unbroken_one(digits, tmp_path, name):
     """From the first step, in floating point, into the second one, across a checkpoint; gate vectors and scales included."""
 

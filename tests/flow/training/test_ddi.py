@@ -95,6 +95,7 @@ def test_first_step_leaves_the_backbone_alone(digits, tmp_path):
     assert np.array_equal(trainer.model.integer_logits(images), backbone.integer_logits(images))
 
 
+@pytest.mark.slow
 def test_whole_method_resumes_to_the_same_weights_and_loads_again(digits, tmp_path):
     save_model(initialise(create("resnet8"), 4), tmp_path / "b.safetensors", {})
     method = Ddi(str(tmp_path / "b.safetensors"), gate_epochs=1, epochs=1, hard_epochs=1, exit_epochs=1, alpha=0.01, samples=2)

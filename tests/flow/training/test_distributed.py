@@ -50,6 +50,7 @@ def test_training_in_two_processes_equals_one(tmp_path):
     assert torch.load(tmp_path / "2" / CHECKPOINT, weights_only=True)["history"][0]["processes"] == 2
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared(tmp_path):
     run = launch(*TRAIN.split(), "--batch", "33", "--output", str(tmp_path))
     assert run.returncode != 0

@@ -98,6 +98,7 @@ def test_the_teacher_takes_crops_of_both_sizes():
     assert model(torch.rand(2, 3, 24, 24)).shape == model(torch.rand(2, 3, 32, 32)).shape == (2, 7)
 
 
+@pytest.mark.slow
 def test_a_network_learns_from_stored_outputs(tmp_path, capsys):
     common = ["--data", "digits", "--steps", "2", "--threads", "1"]
     assert main(["teach", *common, "--epochs", "1", "--views", "2", "--output", str(tmp_path)]) == 0

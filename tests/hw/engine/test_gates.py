@@ -51,9 +51,7 @@ def expected_record(graph, layout, table, image, mode):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[] if kind in ("ddi", "acs") else pytest.mark.slow) for kind in GATE_KINDS]
-)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[] if kind == "ddi" else pytest.mark.slow) for kind in GATE_KINDS])
 def test_every_kind_of_gate_in_every_mode(kind, engines):
     graph, library, network, layout, table = engines(kind)
     rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ SIZES = {
     "single": dict(p=64, pe=1, r=16, v=4),
     "no-dsp": dict(p=64, pe=1, r=32, v=16),
 }
-FAST = ("default", "small")
+FAST = ("default",)
 
 
 @pytest.mark.timeout(600)

@@ -71,7 +71,7 @@ def run(folder, top, sources, cases, count, parameters, pauses):
     [
         pytest.param(CIFAR10, (30,), id="cifar10"),
         pytest.param(TWO_BURST_RECORDS, (40,), id="two-burst-records", marks=pytest.mark.slow),
-        pytest.param(ONE_BURST_IMAGES, (0,), id="one-burst-images"),
+        pytest.param(ONE_BURST_IMAGES, (0,), id="one-burst-images", marks=pytest.mark.slow),
         pytest.param(TWO_BURST_RECORDS, (0, 60), id="two-burst-records-other-pauses", marks=pytest.mark.slow),
         pytest.param(ONE_BURST_IMAGES, (30, 60), id="one-burst-images-other-pauses", marks=pytest.mark.slow),
     ],
@@ -83,6 +83,7 @@ def test_shell(parameters, pauses, verilator, tmp_path):
     run(tmp_path, "shell_bench", sources, "shell_cases", 13, parameters, pauses)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_bridge(verilator, tmp_path):
     run(tmp_path, "bridge_bench", [BOARD_SHELL / "axi3_lite_bridge.sv", HERE / "bridge_bench.sv"], "bridge_cases", 3, {}, (0, 40))
