@@ -6,6 +6,7 @@ Neither numpy nor pynq is needed to import this.
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -113,6 +114,12 @@ def guarded(program: Callable[[], int]) -> int:
         return say("the memory is used up; run fewer frames (--count).", 2)
 
 
+def process(program: Callable[[], int]) -> NoReturn:
+    """A program as a process of its own: SIGTERM ends it so that the driver can stop the accelerator."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    sys.exit(program())
+
+
 def say(message: object, code: int) -> int:
     """One line on stderr, whatever the names in it hold; returns the exit code."""
     line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(message))
@@ -130,13 +137,18 @@ def check_number(name: str, value: float, most: float) -> None:
         )
 
 
+def check_running(args: argparse.Namespace) -> None:
+    """The options about running batches are possible; BoardError if not."""
+    check_number("timeout", args.timeout, float("inf"))
+    if not 0 <= args.batch <= MAX_BATCH:
+        raise BoardError(f"--batch is {args.batch}; give up to {MAX_BATCH}, or 0 for as many as possible.")
+
+
 def deploy_of(args: argparse.Namespace) -> "Deploy":
     """The deploy folder that the command line names, after a look at its other options."""
     from board.deploy import open_deploy
 
-    check_number("timeout", args.timeout, float("inf"))
-    if not 0 <= args.batch <= MAX_BATCH:
-        raise BoardError(f"--batch is {args.batch}; give up to {MAX_BATCH}, or 0 for as many as possible.")
+    check_running(args)
     deploy = open_deploy(args.board_dir) if args.board_dir else find_build(args.model)
     if args.model not in (None, deploy.model):
         raise BoardError(f"{deploy.folder} holds {deploy.model}, not {args.model}; name its model or another --board-dir.")

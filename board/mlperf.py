@@ -5,7 +5,6 @@ board/mlperf.py --port /dev/ttyPS0 --mode 1/4
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 from typing import NoReturn, Optional, Sequence
@@ -88,9 +87,10 @@ def _main(args):
 
 
 def script() -> NoReturn:
-    """The program as a process of its own: SIGTERM ends it so that the driver can stop the accelerator."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    sys.exit(main())
+    """The program as a process of its own."""
+    from board.command import process
+
+    process(main)
 
 
 if __name__ == "__main__":

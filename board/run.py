@@ -282,9 +282,10 @@ def _output(pieces, flush=False):
 
 
 def script() -> NoReturn:
-    """The program as a process of its own: SIGTERM ends it so that the driver can stop the accelerator."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    sys.exit(main())
+    """The program as a process of its own."""
+    from board.command import process
+
+    process(main)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Iterator, List
 
 import numpy as np
 
-from board.command import MAX_BATCH, check_number, find_build, open_accelerator
+from board.command import MAX_BATCH, check_number, check_running, find_build, open_accelerator
 from board.deploy import Deploy
 from board.errors import BoardError
 from board.images import MAX_FRAMES, load_images
@@ -37,9 +37,7 @@ def run_several(args: argparse.Namespace) -> dict:
     networks = _builds(args)
     first, count = networks[0], 16 if args.count is None else args.count
     check_number("count", count, MAX_FRAMES)
-    check_number("timeout", args.timeout, float("inf"))
-    if not 0 <= args.batch <= MAX_BATCH:
-        raise BoardError(f"--batch is {args.batch}; give up to {MAX_BATCH}, or 0 for as many as possible.")
+    check_running(args)
     turns = np.arange(count) % len(networks)
     own = [network.mode_sequence(args.mode or "full", int((turns == number).sum())) for number, network in enumerate(networks)]
     modes = [own[frame % len(networks)][frame // len(networks)] for frame in range(count)]
@@ -50,10 +48,10 @@ def run_several(args: argparse.Namespace) -> dict:
     starts, found, cycles = range(0, count, size), [[] for _ in networks], 0
     for at, pixels in zip(starts, images.batches(min(size, count - at) for at in starts)):
         part = slice(at, at + len(pixels))
-        for frames, batch in accelerator.run_several(pixels, turns[part].tolist(), modes[part], args.timeout):
+        results = accelerator.run_several(pixels, turns[part].tolist(), modes[part], args.timeout)
+        for frames, batch in results:
             found[turns[part][frames[0]]].append((at + frames, batch))
-            last = batch.cycles
-        cycles += last
+        cycles += results[0][1].cycles  # of the whole batch
     labels = images.labels[np.arange(count) % len(images.labels)]
     seconds = cycles / (first.clock_mhz * 1e6)
     return {

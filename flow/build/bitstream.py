@@ -30,8 +30,7 @@ def install(build: Path, contents: dict[str, Any], files: dict[str, Path]) -> No
         GatefoldError: the build has changed since.
     """
     deploy = build / "deploy"
-    record = {name: {"path": path.relative_to(build).as_posix(), "sha256": content_digest(path)} for name, path in files.items()}
-    write_text(build / RECORD, json.dumps({"hardware": _hardware(contents), "files": record}, indent=1) + "\n")
+    write_text(build / RECORD, _record(build, contents, files))
     if _hardware(read(deploy)) != _hardware(contents):
         raise GatefoldError(f"{build} was built anew while its bitstream was made; type the command again.")
 
@@ -46,10 +45,16 @@ def install(build: Path, contents: dict[str, Any], files: dict[str, Path]) -> No
 
 
 def _keep(part, contents, files):
+    copies = {name: part / name for name in files}
     for name, path in files.items():
-        shutil.copyfile(path, part / name)
-    record = {name: {"path": name, "sha256": content_digest(part / name)} for name in files}
-    (part / KEPT).write_text(json.dumps({"hardware": _hardware(contents), "files": record}, indent=1) + "\n")
+        shutil.copyfile(path, copies[name])
+    write_text(part / KEPT, _record(part, contents, copies))
+
+
+def _record(folder, contents, files):
+    """Text of what vouches for files that lie below a folder."""
+    named = {name: {"path": path.relative_to(folder).as_posix(), "sha256": content_digest(path)} for name, path in files.items()}
+    return json.dumps({"hardware": _hardware(contents), "files": named}, indent=1) + "\n"
 
 
 def _kept(contents):

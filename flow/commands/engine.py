@@ -122,13 +122,14 @@ def run(args: argparse.Namespace) -> int:
     if args.output.is_dir():
         raise GatefoldError(f"{args.output} is a folder; give the name of a file for --output.")
     _check_not_read(args.output, args.networks)
-    names = args.networks or _shipped(board, folding)
     with Console(stderr=True).status("reading networks") as status:
-        graphs = [
-            # A file has its weights.
-            _graph(Request(name, board, folding, untrained=args.untrained and not is_file(name)), status.update)
-            for name in names
-        ]
+        if args.networks:
+            names, graphs = args.networks, []
+            for name in names:
+                untrained = args.untrained and not is_file(name)  # a file has its weights
+                graphs.append(_graph(Request(name, board, folding, untrained=untrained), status.update))
+        else:
+            names, graphs = _shipped(board, folding, status.update)
     engine = engine_for(graphs, folding, args.resident)
     kernels = FILL if args.kernels is None and not args.networks else args.kernels
     engine = _filled(engine, board) if kernels == FILL else _with_room(engine, kernels or 0)
@@ -170,20 +171,17 @@ def _graph(request, say):
     return engine_node(conversion.engine).layout()[0]
 
 
-def _shipped(board, folding):
-    """Names of the shipped networks that fit the part, each on an engine of its own."""
+def _shipped(board, folding, say):
+    """(names, layer graphs) of the shipped networks that fit the part, each on an engine of its own."""
     from flow.build.build import Request
-    from flow.build.source import weights_of
     from flow.engine.memories import block_memories
     from flow.engine.plan import plan
-    from flow.export.from_model import layer_graph
     from flow.training.checkpoint import SHIPPED
 
     names = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
-    needs = {
-        name: block_memories(plan(layer_graph(weights_of(Request(name, board, folding))[0]), folding).config) for name in names
-    }
-    return [name for name in names if needs[name] <= board.bram36]
+    graphs = {name: _graph(Request(name, board, folding), say) for name in names}
+    fitting = {name: graph for name, graph in graphs.items() if block_memories(plan(graph, folding).config) <= board.bram36}
+    return list(fitting), list(fitting.values())
 
 
 def _with_room(engine, kernels):

@@ -131,7 +131,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of the maps in training; bfloat16 takes half the time on a processor that has it, and a tenth on a CUDA device, for "
+        help="of the maps in training; bfloat16 takes half the time on a processor that has it, for "
         "networks of Conv and Residual layers (default: %(default)s)",
     )
     parser.add_argument(

@@ -1,5 +1,7 @@
 """The engine's program: one descriptor per layer and mode."""
 
+from functools import cache
+
 from flow.engine.cost import quarters_of
 from flow.engine.interface import load_interface
 from flow.engine.plan import M, Place, Plan, input_count, kernel_stride, stored_size
@@ -9,7 +11,6 @@ from flow.errors import GatefoldError
 from flow.graph.layers import IMAGE, MAX, SHUFFLE_GROUPS, SUM, Layer, LayerGraph
 
 CONV, LINEAR, GATE, EXCITE = 0, 1, 2, 3
-PER_GROUP_BITS = 9
 SIZE_CODE = {8: 0, 16: 1, 32: 2}
 POOL2_CODE = {None: 0, MAX: 1, SUM: 2}
 
@@ -52,8 +53,8 @@ def descriptor_fields(
     if layer.kind != "conv":
         numbers = {"in_per_group": layer.in_channels, "out_per_group": layer.out_channels}
         if layer.decisions:  # which these two count in place of groups, the first of them in the lower bits
-            first = plan.biases[layer.name] - graph.classes
-            numbers = {"in_per_group": first >> PER_GROUP_BITS, "out_per_group": first & (1 << PER_GROUP_BITS) - 1}
+            upper, lower = divmod(plan.biases[layer.name] - graph.classes, _per_group_room())
+            numbers = {"in_per_group": upper, "out_per_group": lower}
         return {
             "kind": EXCITE if layer.kind == "excite" else GATE if layer.decisions else LINEAR,
             "recurrent": layer.kind == "lstm",
@@ -117,6 +118,12 @@ def descriptor_fields(
         "weight_base": plan.weights[layer.name],
         **_requantisation(graph, plan, table, mode, layer),
     }
+
+
+@cache
+def _per_group_room():
+    """Values of the field out_per_group."""
+    return 1 << dict(load_interface().descriptor)["out_per_group"]
 
 
 def _requantisation(graph, plan, table, mode, layer):

@@ -54,12 +54,13 @@ def _run(name: str, *arguments) -> None:
     getattr(_library(), name)(*(kinds[type(a)](a) if type(a) in kinds else _pointer(a) for a in arguments))
 
 
-def _rows(x: Tensor) -> Tensor:
+def as_rows(x: Tensor) -> Tensor:
     """bfloat16 [N, C, H, W] as [N*H*W, C]; a copy unless it is channels last."""
     return x.to(torch.bfloat16).permute(0, 2, 3, 1).contiguous().view(-1, x.shape[1])
 
 
-def _map(rows: Tensor, shape: torch.Size) -> Tensor:
+def as_map(rows: Tensor, shape: torch.Size) -> Tensor:
+    """The inverse: [N*H*W, C] as the map [N, C, H, W] of this shape."""
     n, c, h, w = shape
     return rows.view(n, h, w, c).permute(0, 3, 1, 2)
 
@@ -67,8 +68,8 @@ def _map(rows: Tensor, shape: torch.Size) -> Tensor:
 class _NormaliseAndActivate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, v: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, residual: Tensor | None, eps: float, quantised: bool):
-        rows, shape = _rows(v), v.shape
-        others = None if residual is None else _rows(residual)
+        rows, shape = as_rows(v), v.shape
+        others = None if residual is None else as_rows(residual)
         m, c = rows.shape
         sums = torch.empty(2, c, dtype=torch.float64)
         _run("statistics", rows, m, c, sums[0], sums[1])
@@ -83,7 +84,7 @@ class _NormaliseAndActivate(torch.autograd.Function):
         ctx.s, ctx.quantised, ctx.shape, ctx.scale_shape = s, quantised, shape, scale.shape
         mean, inv_std = mean.float(), inv_std.float()
         ctx.mark_non_differentiable(mean, inv_std)
-        return _map(y, shape), mean, inv_std
+        return as_map(y, shape), mean, inv_std
 
     @staticmethod
     def backward(ctx, grad: Tensor, _mean, _inv_std):
@@ -91,7 +92,7 @@ class _NormaliseAndActivate(torch.autograd.Function):
         m, c = rows.shape
         g, sums = torch.empty_like(rows), torch.empty(3, c, dtype=torch.float64)
         activation = (gain, offset, ctx.s, ctx.quantised)
-        _run("gradient_sums", _rows(grad), rows, others, m, c, *activation, g, sums[0], sums[1], sums[2])
+        _run("gradient_sums", as_rows(grad), rows, others, m, c, *activation, g, sums[0], sums[1], sums[2])
         grad_bias = sums[0]
         grad_weight = (sums[1] - mean * grad_bias) * inv_std
         a = weight * inv_std
@@ -100,8 +101,8 @@ class _NormaliseAndActivate(torch.autograd.Function):
         out = g if others is None else torch.empty_like(rows)
         _run("input_gradient", g, rows, m, c, a.float(), p.float(), q.float(), out)
         grad_scale = sums[2].sum().float().reshape(ctx.scale_shape) if ctx.quantised else None
-        grad_residual = None if others is None else _map(g, ctx.shape)
-        return _map(out, ctx.shape), grad_weight.float(), grad_bias.float(), grad_scale, grad_residual, None, None
+        grad_residual = None if others is None else as_map(g, ctx.shape)
+        return as_map(out, ctx.shape), grad_weight.float(), grad_bias.float(), grad_scale, grad_residual, None, None
 
 
 def normalise_and_activate(

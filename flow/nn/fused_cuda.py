@@ -11,6 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
+from flow.nn.fused import as_map, as_rows
+
 TILE = 4096
 # Programs of a pass over a map: two for each multiprocessor of an H100.
 PROGRAMS = 264
@@ -191,15 +193,6 @@ class _Passes:
         self.sums = {"programs": self.programs, "rows": float(rows), "C": channels, "S": SUMS, "B": width}
 
 
-def _rows(x: Tensor) -> Tensor:
-    return x.to(torch.bfloat16).permute(0, 2, 3, 1).contiguous().view(-1, x.shape[1])
-
-
-def _map(rows: Tensor, shape: torch.Size) -> Tensor:
-    n, c, h, w = shape
-    return rows.view(n, h, w, c).permute(0, 3, 1, 2)
-
-
 class NormaliseAndActivate(torch.autograd.Function):
     """As that of ``fused``; the scale stays on the device."""
 
@@ -207,8 +200,8 @@ class NormaliseAndActivate(torch.autograd.Function):
     def forward(
         ctx: Any, v: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, residual: Tensor | None, eps: float, quantised: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        rows, shape = _rows(v), v.shape
-        others = None if residual is None else _rows(residual)
+        rows, shape = as_rows(v), v.shape
+        others = None if residual is None else as_rows(residual)
         passes = _Passes(*rows.shape)
         partial = rows.new_empty(2, passes.programs, rows.shape[1], dtype=torch.float32)
         mean, inv_std, gain, offset = rows.new_empty(4, rows.shape[1], dtype=torch.float32)
@@ -233,7 +226,7 @@ class NormaliseAndActivate(torch.autograd.Function):
         ctx.save_for_backward(rows, others, mean, inv_std, weight, gain, offset, s)
         ctx.quantised, ctx.shape, ctx.scale_shape, ctx.passes = quantised, shape, scale.shape, passes
         ctx.mark_non_differentiable(mean, inv_std)
-        return _map(y, shape), mean, inv_std
+        return as_map(y, shape), mean, inv_std
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _mean: Tensor, _inv_std: Tensor) -> tuple[Tensor | None, ...]:
@@ -244,7 +237,7 @@ class NormaliseAndActivate(torch.autograd.Function):
         grad_weight, grad_bias, scales, *_ = results = rows.new_empty(6, c, dtype=torch.float32)
         factors = results[3:]
         _gradient_sums[passes.grid](
-            _rows(grad), rows, rows if others is None else others, gain, offset, s, g, partial, ADDED=others is not None,
+            as_rows(grad), rows, rows if others is None else others, gain, offset, s, g, partial, ADDED=others is not None,
             QUANTISED=ctx.quantised, **passes.size,
         )  # fmt: skip
         _input_factors[passes.sums_grid](
@@ -253,5 +246,5 @@ class NormaliseAndActivate(torch.autograd.Function):
         )  # fmt: skip
         _input_gradient[passes.grid](g, rows, factors, out, **passes.size)
         grad_scale = scales.sum().reshape(ctx.scale_shape) if ctx.quantised and ctx.needs_input_grad[3] else None
-        grad_residual = None if others is None else _map(g, ctx.shape)
-        return _map(out, ctx.shape), grad_weight, grad_bias, grad_scale, grad_residual, None, None
+        grad_residual = None if others is None else as_map(g, ctx.shape)
+        return as_map(out, ctx.shape), grad_weight, grad_bias, grad_scale, grad_residual, None, None

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import ROOT, seal
 from equipped import DECIDING, ask, build_of, deciding, made
 
 from board.deploy import open_deploy
@@ -17,6 +16,7 @@ from board.errors import BoardError
 from board.linking import link
 from flow.cli import main
 from flow.engine.network import network_image
+from tests.board.conftest import ROOT, seal
 
 COUNT = 20
 
