@@ -29,8 +29,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="describe one engine that several networks run on",
         description="Write the description of the smallest engine that holds all of the named networks, and compile its simulator. `gatefold build "
         "NETWORK --engine FILE` builds a network for it: builds of one engine have the same hardware, so they share its bitstream and its "
-        "simulator, and the board program loads one network or another. Without names it is an engine for all shipped networks that fit "
-        "the part, with as many kernels for networks to come as there is block memory for.",
+        "simulator, and the board program loads one network or another. Without names it is an engine for the shipped networks that fit "
+        "the part together, with as many kernels for networks to come as there is block memory for.",
     )
     parser.add_argument(
         "networks", nargs="*", metavar="NETWORK", help="names or files, as `gatefold build` takes them (default: the shipped ones)"
@@ -172,16 +172,23 @@ def _graph(request, say):
 
 
 def _shipped(board, folding, say):
-    """(names, layer graphs) of the shipped networks that fit the part, each on an engine of its own."""
+    """(names, layer graphs) of shipped networks that fit the part together: the smallest first, each that still does."""
     from flow.build.build import Request
     from flow.engine.memories import block_memories
-    from flow.engine.plan import plan
+    from flow.engine.plan import engine_for
     from flow.training.checkpoint import SHIPPED
 
-    names = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+    names = [path.stem for path in SHIPPED.glob("*.safetensors")]
     graphs = {name: _graph(Request(name, board, folding), say) for name in names}
-    fitting = {name: graph for name, graph in graphs.items() if block_memories(plan(graph, folding).config) <= board.bram36}
-    return list(fitting), list(fitting.values())
+
+    def need(*chosen):
+        return block_memories(engine_for([graphs[name] for name in chosen], folding))
+
+    kept = []
+    for name in sorted(names, key=lambda name: (need(name), name)):
+        if need(*kept, name) <= board.bram36:
+            kept.append(name)
+    return sorted(kept), [graphs[name] for name in sorted(kept)]
 
 
 def _with_room(engine, kernels):

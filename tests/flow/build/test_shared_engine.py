@@ -119,7 +119,10 @@ def test_the_engine_of_a_board_has_room_for_networks_to_come(tmp_path):
     part = find_board(board)
     assert engine.weight_depth >= 100_000 and block_memories(engine) <= part.bram36
     assert block_memories(replace(engine, weight_depth=engine.weight_depth + 2048)) > part.bram36
-    assert {"resnet8", "resnet20", "resnet38", "resnet8-ddi", "resnet8-acs"} <= set(json.loads(path.read_text())["networks"])
+    named = json.loads(path.read_text())["networks"]
+    assert {"resnet8", "resnet20", "resnet38", "resnet8-ddi", "resnet8-acs", "resnet20-acs"} == set(named) and named == sorted(
+        named
+    )
 
 
 @pytest.mark.slow
