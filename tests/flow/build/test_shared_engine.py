@@ -130,8 +130,8 @@ def test_the_engine_of_a_board_has_room_for_networks_to_come(tmp_path):
 def test_builds_of_one_engine_have_one_hardware(tmp_path, capsys):
     engine = tmp_path / "engine.json"
     networks = ["resnet8", "resnet8-ddi", "resnet8-acs"]
-    assert main(["engine", *networks, "--untrained", "--kernels", "20000", "--output", str(engine)]) == 0
-    assert read_engine(engine)[1].weight_depth == 20480
+    assert main(["engine", *networks, "--untrained", "--kernels", "30000", "--output", str(engine)]) == 0
+    assert read_engine(engine)[1].weight_depth == 32768  # more than the 21,504 that the largest needs
     deploys = []
     for network in networks:
         deploys.append(tmp_path / network / "deploy")
