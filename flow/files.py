@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from flow.errors import GatefoldError
 
@@ -25,15 +26,27 @@ def check_file(path: Path, remedy: str) -> None:
     raise GatefoldError(f"There is no file {path}; {remedy}.")
 
 
+def parse_json(text: str) -> Any:
+    """What a text of JSON holds; ValueError if it is none, or an object has a name twice: which of the values holds is nobody's guess."""
+
+    def once(pairs):
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a name stands twice")
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
+
+
 def read_json(path: Path, remedy: str) -> dict:
-    """The JSON object in a file; GatefoldError if there is none.
+    """The JSON object in a file; GatefoldError if there is none, or one that has a name twice.
 
     Args:
         remedy: what to do instead, for the sentence.
     """
     check_file(path, remedy)
     try:
-        contents = json.loads(Path(path).read_text(encoding="utf-8"))
+        contents = parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         raise GatefoldError(f"{path} is damaged: it is no JSON file; {remedy}.") from None
     if not isinstance(contents, dict):

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from flow.atomic import write_text
+from flow.engine.boards import find_board
 from flow.engine.config import EngineConfig
 from flow.errors import GatefoldError
+from flow.files import check_file, parse_json
 
 SAME = {
     "p": "pixels per cycle",
@@ -137,7 +138,8 @@ def read_engine(path: Path) -> tuple[str, EngineConfig]:
         GatefoldError: there is none, or it is damaged or of another version.
     """
     try:
-        contents: dict[str, Any] = json.loads(path.read_text())
+        check_file(path, "write an engine with `gatefold engine`")
+        contents = parse_json(path.read_text())
         if contents["format"] != FORMAT:
             raise KeyError
         board, parameters = contents["board"], contents["parameters"]
@@ -148,6 +150,10 @@ def read_engine(path: Path) -> tuple[str, EngineConfig]:
         whole = False
     if not whole:
         raise GatefoldError(f"{path} describes no engine of this version; write one with `gatefold engine`.")
+    try:
+        find_board(board)
+    except GatefoldError as error:
+        raise GatefoldError(f"{path} is for a board that is not known: {error}") from None
     try:
         return board, EngineConfig.of(parameters)
     except GatefoldError:

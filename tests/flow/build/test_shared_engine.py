@@ -43,7 +43,7 @@ def test_what_does_not_go_onto_an_engine(small, tmp_path, capsys, arguments, sai
 
 def test_engines_that_are_none(tmp_path, capsys):
     (tmp_path / "text.json").write_text("engine")
-    for file, said in (("none.json", "Cannot read"), ("text.json", "describes no engine of this version")):
+    for file, said in (("none.json", "There is no file"), ("text.json", "describes no engine of this version")):
         assert main(["build", "resnet8", "--untrained", "--engine", str(tmp_path / file)]) == 2
         assert said in capsys.readouterr().err
     assert main(["engine", "resnet8", "--untrained", "--output", str(tmp_path)]) == 2

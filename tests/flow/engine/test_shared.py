@@ -109,7 +109,8 @@ def test_a_description_comes_back(engine, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1}', '{"format": 2, "board": "zedboard", "parameters": {}}',
-                                  '{"format": 1, "board": 1, "parameters": {}}', '{"format": 1, "board": "zedboard", "parameters": {"P": "x"}}', '{"format": 1, "board": "zedboard", "parameters": {"P": true}}'])  # fmt: skip
+                                  '{"format": 1, "board": 1, "parameters": {}}', '{"format": 1, "board": "zedboard", "parameters": {"P": "x"}}', '{"format": 1, "board": "zedboard", "parameters": {"P": true}}',
+                                  '{"format": 1, "board": "zedboard", "parameters": {"P": 32, "P": 64}}'])  # fmt: skip
 def test_a_file_that_describes_no_engine(text, tmp_path):
     (tmp_path / "engine.json").write_text(text)
     with pytest.raises(GatefoldError, match="describes no engine of this version"):
@@ -121,5 +122,13 @@ def test_parameters_of_another_version(engine, tmp_path):
     (tmp_path / "engine.json").write_text(str({"format": 1, "board": "zedboard", "parameters": parameters}).replace("'", '"'))
     with pytest.raises(GatefoldError, match="another version of gatefold; write one with"):
         read_engine(tmp_path / "engine.json")
-    with pytest.raises(GatefoldError, match="Cannot read"):
+    with pytest.raises(GatefoldError, match="There is no file .*none.json; write an engine"):
         read_engine(tmp_path / "none.json")
+
+
+def test_a_file_for_a_board_that_there_is_not(engine, tmp_path):
+    write_engine(tmp_path / "engine.json", "pynq-z9", engine, [])
+    with pytest.raises(
+        GatefoldError, match=r"engine\.json is for a board that is not known: There is no board 'pynq-z9'; choose one of"
+    ):
+        read_engine(tmp_path / "engine.json")
