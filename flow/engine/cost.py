@@ -27,12 +27,14 @@ LINEAR_OVERHEAD = 11
 """Cycles of the vector unit's pipeline."""
 FETCH = 2
 """Cycles to fetch a descriptor that does not simply follow a convolution."""
-EXIT_JUMP = 1 + FETCH
+DECIDE = 1
+"""Cycles in which an engine with gates or exits decides on a descriptor before it is taken; its convolutions drain as many fewer."""
+EXIT_JUMP = DECIDE + 1 + FETCH
 """Cycles to pass an exit whose branch is not computed."""
-EXIT_LOOK = 2
+EXIT_LOOK = 3
 """Cycles of an exit whose logits are looked at, behind its classifier."""
-STEP_WAITS = 30
-"""Cycles of a step of an LSTM between its three products: 12 until projections are there, 18 until hidden values are."""
+STEP_WAITS = 32
+"""Cycles of a step of an LSTM between its three products: 12 until projections are there, 20 until hidden values are."""
 EXCITE_WAITS = 16
 """The same of squeeze-and-excitation: 12 until hidden units are there, 4 until factors are."""
 QUARTERS = 4
@@ -54,6 +56,7 @@ class Unplanned(Folding):
     tables: int = 0
     pool2: int = 0
     gates: int = 0
+    exits: int = 0
     pack: int = 0
 
     @classmethod
@@ -139,7 +142,7 @@ def nibble_passes(config: Engine) -> int:
 
 def linear_cycles(inputs: int, outputs: int, config: Engine) -> int:
     """Cycles of a fully connected layer."""
-    return outputs * -(-inputs // config.v) + LINEAR_OVERHEAD
+    return outputs * -(-inputs // config.v) + LINEAR_OVERHEAD + (DECIDE if config.gates or config.exits else 0)
 
 
 def vector_cycles(layer: Layer, config: Engine) -> int:

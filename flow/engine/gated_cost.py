@@ -11,9 +11,9 @@ from flow.engine.program import skipped
 from flow.graph.exits import Course, Halting
 from flow.graph.layers import IMAGE, Layer, LayerGraph, shuffle_slots
 
-PREPARE = 5
+PREPARE = 7
 """Cycles from then on until the groups of a convolution are known, and from the list of its inputs on."""
-EMPTY = 2
+EMPTY = 3
 """The same of a convolution that has no active outputs."""
 PREPARED = 3
 """Cycles from the last tile of a convolution until the groups of the next one are looked for."""
@@ -95,9 +95,9 @@ def gated_costs(
             outputs = decisions[layer.mask].astype(bool)
         groups = active_groups(layer, graph.groups(mode, layer), inputs, outputs)
         known = max(asked, listed - 1) if source else asked
-        taken = max(now, known + (PREPARE if groups else EMPTY))
+        taken = max(now, known + (PREPARE if groups else EMPTY)) + cost.DECIDE
         if gated and layer.mask and not layer.residual:
-            listed = taken + layer.out_channels + 1
+            listed = taken + layer.out_channels + 3
         if not groups:
             costs[layer.name] = cost.LayerCost(taken + 1 - began, 0)
             began, now = taken + 1, taken + 1 + cost.FETCH
@@ -108,10 +108,10 @@ def gated_costs(
         quarters = cost.quarters_of(layer, config)
         running = blocks * sum(cost.group_cycles(passes * i, o, config, quarters=quarters) for i, o in groups)
         tiles = blocks * sum(-(-o // (quarters * config.pe)) * passes * i for i, o in groups)
-        end = taken + running + cost.overhead(config, quarters=quarters)
+        end = taken + running + cost.overhead(config, quarters=quarters) - cost.DECIDE
         costs[layer.name] = cost.LayerCost(end - began, tiles)
         began = now = end
-        asked = end - cost.overhead(config) + 1 + PREPARED
+        asked = end - cost.overhead(config) + cost.DECIDE + 1 + PREPARED
     return costs
 
 

@@ -3,7 +3,7 @@
 //     cell   = (sigmoid(forget) * cell + sigmoid(enter) * tanh(candidate)) / 256, saturated at +-32767
 //     hidden = sigmoid(leave) * tanh(cell) / 256
 //
-// rounded half up, all in units of 1/256 (flow/graph/lstm.py). A hidden value leaves six cycles after its unit's last gate.
+// rounded half up, all in units of 1/256 (flow/graph/lstm.py). A hidden value leaves eight cycles after its unit's last gate.
 `default_nettype none
 
 module engine_cell
@@ -29,35 +29,39 @@ module engine_cell
     localparam logic [1:0] ENTER = 2'd0, FORGET = 2'd1, CANDIDATE = 2'd2, LEAVE = 2'd3;
     (* ram_style = "distributed" *) logic signed [15:0] cells[1 << UW];
 
-    // Cycle 1: sigmoid, of a candidate that of twice its value.
-    logic          active;
+    // Cycles 1 and 2: sigmoid, of a candidate that of twice its value.
+    logic          arrives, active;
+    logic [1:0]    gate_ahead;
+    logic [UW-1:0] at_ahead;
     logic [1:0]    gate;
     logic [UW-1:0] at;
-    logic [8:0]    made_of;
+    wire  [8:0]    made_of;
+    engine_sigmoid gates (.clk, .x((index[1:0] == CANDIDATE) ? {value, 1'b0} : 17'(value)), .made(made_of));
     wire signed [9:0] candidate = tanh_of(made_of);
-    // Cycle 2: products, of a unit two.
+    // Cycle 3: products, of a unit two.
     logic [8:0]    enter;
-    logic signed [25:0] product, kept;
+    logic signed [25:0] product;
+    logic signed [26:0] kept;  // one half more
     logic          forgets, adds;
     logic [UW-1:0] product_at, sum_at;
     wire signed [15:0] factor = (gate == FORGET) ? cells[at] : 16'(candidate);
-    // Cycles 3 and 4: their sum, the cell.
-    logic signed [26:0] sum;
-    logic          summed;
+    // Cycles 4 and 5: their sum, the cell.
     // Rounded; the lowest bits fall away.
     // verilator lint_off UNUSEDSIGNAL
-    wire signed [26:0] rounded = sum + 27'sd128;
+    logic signed [26:0] sum;
     // verilator lint_on UNUSEDSIGNAL
-    wire signed [18:0] whole = rounded[26:8];
+    logic          summed;
+    wire signed [18:0] whole = sum[26:8];
     wire signed [15:0] cell_next = (whole > 19'sd32767) ? 16'sd32767 : (whole < -19'sd32767) ? -16'sd32767 : whole[15:0];
     logic signed [15:0] cell_value;
-    // Cycle 5: tanh. The unit's last gate waits that long.
-    logic [8:0]    cell_sigmoid;
-    localparam int unsigned WAIT = 3;
+    // Cycles 6 and 7: tanh. The unit's last gate waits that long.
+    wire  [8:0]    cell_sigmoid;
+    engine_sigmoid cells_of (.clk, .x({cell_value, 1'b0}), .made(cell_sigmoid));
+    localparam int unsigned WAIT = 4;
     logic [WAIT:1]         waits;
     logic [WAIT:1][8:0]    leave;
     logic [WAIT:1][UW-1:0] leave_at;
-    // Cycles 6 and 7: hidden values.
+    // Cycles 8 and 9: hidden values.
     logic          multiplied;
     logic [UW-1:0] multiplied_at;
     // As above.
@@ -67,10 +71,12 @@ module engine_cell
     // verilator lint_on UNUSEDSIGNAL
 
     always_ff @(posedge clk) begin
-        active <= rst_n && valid;
-        gate <= index[1:0];
-        at <= index[UW+1:2];
-        made_of <= sigmoid((index[1:0] == CANDIDATE) ? {value, 1'b0} : 17'(value));
+        arrives <= rst_n && valid;
+        gate_ahead <= index[1:0];
+        at_ahead <= index[UW+1:2];
+        active <= rst_n && arrives;
+        gate <= gate_ahead;
+        at <= at_ahead;
 
         if (active && gate == ENTER) enter <= made_of;
         product <= $signed({1'b0, (gate == FORGET) ? made_of : enter}) * factor;
@@ -78,15 +84,13 @@ module engine_cell
         forgets <= active && gate == FORGET;
         adds <= rst_n && active && gate == CANDIDATE;
 
-        if (forgets) kept <= product;
+        if (forgets) kept <= product + 27'sd128;
         sum <= kept + product;
         sum_at <= product_at;
         summed <= rst_n && adds;
 
         if (summed) cell_value <= cell_next;
         if (clear || summed) cells[clear ? clear_unit : sum_at] <= clear ? '0 : cell_next;
-
-        cell_sigmoid <= sigmoid({cell_value, 1'b0});
 
         waits <= {waits[WAIT-1:1], active && gate == LEAVE};
         leave <= {leave[WAIT-1:1], made_of};

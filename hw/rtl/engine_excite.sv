@@ -86,13 +86,15 @@ module engine_excite
     end
 
     (* ram_style = "distributed" *) logic [SCALE_WIDTH-2:0] factors[FACTORS];
-    logic [8:0]    made;
-    logic          made_valid;
-    logic [FW-1:0] made_at;
+    wire  [8:0]    made;
+    engine_sigmoid sigmoid (.clk, .x(17'(value)), .made);
+    logic          value_made, made_valid;
+    logic [FW-1:0] value_at, made_at;
     always_ff @(posedge clk) begin
-        made <= sigmoid(17'(value));
-        made_at <= FW'(value_index);
-        made_valid <= rst_n && value_valid && expand;
+        value_at <= FW'(value_index);
+        made_at <= value_at;
+        value_made <= rst_n && value_valid && expand;
+        made_valid <= rst_n && value_made;
         if (made_valid) factors[made_at] <= (SCALE_WIDTH - 1)'(made) << layer.src_base[3:0];
         factor <= factors[factor_addr];
     end

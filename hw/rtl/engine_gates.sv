@@ -48,8 +48,8 @@ module engine_gates
     wire [15:0]     any_out;
     wire            in_list_busy;
     engine_masks #(.CHANNELS(CHANNELS)) masks (
-        .clk, .rst_n, .gate_start, .out_count(list_start ? coming.out_count : layer.out_count),
-        .decision_valid, .decision_index, .decision, .list_start, .shuffle(coming.shuffle), .busy(in_list_busy),
+        .clk, .rst_n, .gate_start, .out_count(layer.out_count),
+        .decision_valid, .decision_index, .decision, .list_start, .shuffle(layer.shuffle), .busy(in_list_busy),
         .out_at, .in_at, .out_channel, .in_channel, .bound, .outs_below, .ins_below, .any_out
     );
     engine_groups #(.MODES(MODES)) walk (

@@ -1,7 +1,8 @@
 // The groups of a layer that have active outputs, one after the other, and again from the first for every block.
 //
 // `prepare` takes a layer's descriptor. From `ready` on `group` is the next one to come, and `advance` takes it; in
-// every cycle if need be. A layer without active outputs is `empty` and never ready.
+// every cycle if need be: a second one waits beside it, so that what walks the groups need not know whether the first is taken.
+// A layer without active outputs is `empty` and never ready.
 `default_nettype none
 
 module engine_groups
@@ -18,7 +19,7 @@ module engine_groups
     input  wire  descriptor_t of,
     // verilator lint_on UNUSEDSIGNAL
     input  wire            in_list_busy,
-    output logic [1:0][4:0] bound,         /// in sixteenths of the channels
+    output logic [1:0][4:0] bound,         /// of a group, in sixteenths of the channels
     input  wire  [1:0][9:0] outs_below,    /// entries of the lists below `bound`, in the same cycle
     input  wire  [1:0][9:0] ins_below,
     input  wire  [15:0]    any_out,        /// sixteenths with active outputs
@@ -42,9 +43,9 @@ module engine_groups
 
     // Groups with active outputs.
     logic [15:0] alive, left, some;
-    logic        waiting, known, chosen;
+    logic        waiting, fresh, known, chosen, bounded, found;
     logic [3:0]  number;
-    logic        last;
+    logic        last, last_bounded;
     always_comb begin
         some = '0;
         for (int unsigned g = 0; g < 16; g++)
@@ -64,19 +65,38 @@ module engine_groups
         first = '0;
         for (int unsigned g = 0; g < 16; g++) if (left[15-g]) first = ~4'(g);
     end
-    wire [15:0] rest = left & (left - 16'd1);
-    wire step = !ready || advance;
+    // What is left behind it, by fours: whether there are any, more than one.
+    logic [3:0]  some_of, more_of;
+    logic        only;
+    logic [15:0] rest;
+    always_comb begin
+        for (int unsigned q = 0; q < 4; q++) begin
+            some_of[q] = left[4*q+:4] != '0;
+            more_of[q] = !(left[4*q+:4] inside {4'd0, 4'd1, 4'd2, 4'd4, 4'd8});
+        end
+        only = more_of == '0 && some_of inside {4'd0, 4'd1, 4'd2, 4'd4, 4'd8};
+        for (int unsigned g = 0; g < 16; g++) begin
+            rest[g] = 1'b0;
+            for (int unsigned q = 0; q < g / 4; q++) rest[g] |= some_of[q];
+            for (int unsigned b = 4 * (g / 4); b < g; b++) rest[g] |= left[b];
+            rest[g] &= left[g];
+        end
+    end
+    logic        spared;
+    wire         moves = !spared;
+    group_t      walked, spare;
 
     // Bounds of the chosen group.
+    logic [1:0][4:0] bound_of;
     always_comb begin
-        bound[0] = {1'b0, number};
-        bound[1] = {1'b0, number} + 5'd1;
+        bound_of[0] = {1'b0, number};
+        bound_of[1] = {1'b0, number} + 5'd1;
         case (groups)
             5'd16: ;
-            5'd8: bound = {bound[1] << 1, bound[0] << 1};
-            5'd4: bound = {bound[1] << 2, bound[0] << 2};
-            5'd2: bound = {bound[1] << 3, bound[0] << 3};
-            default: bound = {bound[1] << 4, bound[0] << 4};
+            5'd8: bound_of = {bound_of[1] << 1, bound_of[0] << 1};
+            5'd4: bound_of = {bound_of[1] << 2, bound_of[0] << 2};
+            5'd2: bound_of = {bound_of[1] << 3, bound_of[0] << 3};
+            default: bound_of = {bound_of[1] << 4, bound_of[0] << 4};
         endcase
     end
 
@@ -84,34 +104,41 @@ module engine_groups
     // verilator lint_off UNUSEDSIGNAL
     wire [9:0] ins = ins_below[1] - ins_below[0], outs = outs_below[1] - outs_below[0];
     // verilator lint_on UNUSEDSIGNAL
-    wire [8:0] in_start = 9'(number) * in_per_group;
+    logic [8:0] in_start;
 
     always_ff @(posedge clk) begin
-        if (!rst_n) {waiting, known, chosen, ready, empty} <= '0;
+        if (!rst_n) {waiting, fresh, known, chosen, bounded, found, spared, ready, empty} <= '0;
         else if (prepare) begin
-            {known, chosen, ready, empty} <= '0;
+            {fresh, known, chosen, bounded, found, spared, ready, empty} <= '0;
             waiting <= 1'b1;
         end else begin
-            if (waiting && !(in_list && in_list_busy)) begin
-                waiting <= 1'b0;
-                known <= some != '0;
-                empty <= some == '0;
-            end
-            if (known && step) chosen <= 1'b1;
-            if (chosen) ready <= 1'b1;
+            fresh <= 1'b0;
+            if (waiting && !(in_list && in_list_busy)) {waiting, fresh, known} <= 3'b011;
+            if (fresh) empty <= alive == '0;
+            if (moves && known) chosen <= 1'b1;
+            if (moves && chosen && !empty) bounded <= 1'b1;
+            if (moves && bounded) found <= 1'b1;
+            if (!ready || advance) ready <= found || spared;
+            if (advance) spared <= 1'b0;
+            else if (ready && found) spared <= 1'b1;
         end
         if (waiting) begin
             alive <= some;
             left <= some;
-        end else if (known && step) left <= (rest == '0) ? alive : rest;
-        if (step) begin
+        end else if (moves) left <= only ? alive : rest;
+        if (moves) begin
             number <= first;
-            last <= rest == '0;
-            group.last <= last;
-            group.in_base <= in_list ? ins_below[0][8:0] : in_start;
-            group.in_count <= in_list ? ins[8:0] : in_per_group;
-            group.out_count <= out_list ? outs[8:0] : out_per_group;
+            last <= only;
+            bound <= bound_of;
+            in_start <= 9'(number) * in_per_group;
+            last_bounded <= last;
+            walked.last <= last_bounded;
+            walked.in_base <= in_list ? ins_below[0][8:0] : in_start;
+            walked.in_count <= in_list ? ins[8:0] : in_per_group;
+            walked.out_count <= out_list ? outs[8:0] : out_per_group;
+            spare <= walked;
         end
+        if (!ready || advance) group <= spared ? spare : walked;
     end
 endmodule
 

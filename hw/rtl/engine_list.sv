@@ -24,18 +24,20 @@ module engine_list #(
     (* ram_style = "distributed" *) logic [AW:0] counts[32];
     logic [AW:0] count;
     logic [4:0]  number;  // of the sixteenth
-    logic [5:0]  passed;  // channels of it that have come
+    logic [5:0]  left;    // channels of it that have yet to come
+    logic        last;    // one
     wire  [AW:0] counted = count + (AW + 1)'(keep);
-    wire         last = passed + 6'd1 == sixteenth;
     always_ff @(posedge clk) begin
         if (clear) begin
             count <= '0;
             number <= '0;
-            passed <= '0;
+            left <= sixteenth;
+            last <= sixteenth == 6'd1;
             any <= '0;
         end else if (valid) begin
             count <= counted;
-            passed <= last ? '0 : passed + 6'd1;
+            left <= last ? sixteenth : left - 6'd1;
+            last <= last ? sixteenth == 6'd1 : left == 6'd2;
             if (last) number <= number + 5'd1;
             if (keep) any[number[3:0]] <= 1'b1;
         end

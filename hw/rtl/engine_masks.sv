@@ -20,9 +20,9 @@ module engine_masks #(
     input  wire        gate_start,     /// a channel gate begins
     input  wire        decision_valid,
     input  wire        decision,
-    input  wire        list_start,     /// the layer begins; its outputs will be inputs
+    input  wire        list_start,     /// the layer has begun; its outputs will be inputs
     input  wire [2:0]  shuffle,        /// of that layer
-    output logic       busy,           /// the list of inputs is not complete
+    output wire        busy,           /// the list of inputs is not complete
     output wire [1:0][8:0] out_channel,
     output wire [8:0]  in_channel,
     input  wire [1:0][4:0] bound,      /// of a group, in sixteenths
@@ -42,8 +42,9 @@ module engine_masks #(
     );
 
     // Slot b * 16 + a holds channel a * n + b, n = channels / 16 = 2^shuffle.
-    logic [AW-1:0] slot, last_slot;
+    logic [AW-1:0] slot, last_slot, kept_slot;
     logic [5:0]    sixteenth;
+    logic          scans, clear, kept_valid, kept;
     // verilator lint_off UNUSEDSIGNAL
     wire  [8:0]    last_channel = out_count - 9'd1;
     // verilator lint_on UNUSEDSIGNAL
@@ -55,7 +56,7 @@ module engine_masks #(
     wire [15:0]        any_in;
     // verilator lint_on UNUSEDSIGNAL
     engine_list #(.CHANNELS(CHANNELS)) inputs (
-        .clk, .clear(list_start), .valid(busy), .channel(slot), .keep(mask[channel]), .sixteenth,
+        .clk, .clear, .valid(kept_valid), .channel(kept_slot), .keep(kept), .sixteenth,
         .at({2{in_at[AW-1:0]}}), .entry(in_entry), .bound, .below(in_count_below), .any(any_in)
     );
     always_ff @(posedge clk) begin
@@ -64,11 +65,16 @@ module engine_masks #(
             last_slot <= last_channel[AW-1:0];
             sixteenth <= 6'(out_count >> 4);
             shift <= shuffle;
-        end else if (busy) slot <= slot + 1'b1;
-        if (!rst_n) busy <= 1'b0;
-        else if (list_start) busy <= 1'b1;
-        else if (slot == last_slot) busy <= 1'b0;
+        end else if (scans) slot <= slot + 1'b1;
+        if (!rst_n) scans <= 1'b0;
+        else if (list_start) scans <= 1'b1;
+        else if (slot == last_slot) scans <= 1'b0;
+        clear <= list_start;
+        kept_valid <= rst_n && scans;
+        kept_slot <= slot;
+        kept <= mask[channel];
     end
+    assign busy = scans || kept_valid;
 
     assign in_channel = 9'(in_entry[0]);
     for (genvar i = 0; i < 2; i++) begin : port

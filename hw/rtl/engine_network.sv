@@ -39,15 +39,21 @@ module engine_network
     localparam int unsigned FC_BEATS = (V * 8 + 63) / 64;
 
     // The next beat stands in registers; how many are left is counted where they come.
+    logic [31:0] said;  // blocks that the host says
     logic        here;
     logic [63:0] beat;
     logic        final_beat;
+    logic        not_magic, not_format, not_engine, not_modes;  // the beat is not what the header has there
     logic [35:0] left;
     always_ff @(posedge clk) begin
         if (!rst_n) here <= 1'b0;
         else here <= valid;
         beat <= data;
         final_beat <= last;
+        not_magic <= data != NETWORK_MAGIC;
+        not_format <= data != {said, NETWORK_FORMAT};
+        not_engine <= data[31:0] != ENGINE_HASH;
+        not_modes <= data == '0 || data > 64'(MODES);
         if (start) left <= {blocks, 4'd0};
         else if (valid) left <= left - 36'd1;
         last <= start ? 1'b0 : left == 36'd1 ? !valid : valid && left == 36'd2;
@@ -90,7 +96,7 @@ module engine_network
 
     typedef enum logic [3:0] {IDLE, HEADER, SECTION, UPPER, WORDS, REST, SUM, CLOSE, BAD} state_e;
     state_e      state;
-    logic [31:0] said, wanted;       // blocks that the host says; check sum
+    logic [31:0] wanted;             // check sum
     logic [3:0]  place;              // beat of the header, of a word, pair of the eight
     logic [3:0]  memory;
     logic [15:0] chosen;             // the same, one bit each
@@ -141,10 +147,10 @@ module engine_network
                 case (state)
                     HEADER: begin
                         place <= place + 4'd1;
-                        if (place == 4'(NETWORK_MAGIC_BEAT) && beat != NETWORK_MAGIC) flaw <= BAD_IMAGE;
-                        if (place == 4'(NETWORK_FORMAT_BEAT) && beat != {said, NETWORK_FORMAT}) flaw <= BAD_IMAGE;
-                        if (place == 4'(NETWORK_ENGINE_BEAT) && beat[31:0] != ENGINE_HASH) flaw <= OTHER_ENGINE;
-                        if (place == 4'(NETWORK_MODES_BEAT) && (beat == '0 || beat > 64'(MODES))) flaw <= BAD_IMAGE;
+                        if (place == 4'(NETWORK_MAGIC_BEAT) && not_magic) flaw <= BAD_IMAGE;
+                        if (place == 4'(NETWORK_FORMAT_BEAT) && not_format) flaw <= BAD_IMAGE;
+                        if (place == 4'(NETWORK_ENGINE_BEAT) && not_engine) flaw <= OTHER_ENGINE;
+                        if (place == 4'(NETWORK_MODES_BEAT) && not_modes) flaw <= BAD_IMAGE;
                         if (place == 4'd15) state <= SECTION;
                     end
                     SECTION: begin

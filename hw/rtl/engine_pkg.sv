@@ -102,18 +102,7 @@ package engine_pkg;
             default: return triple;
         endcase
     endfunction
-    // Sigmoid and tanh of the LSTM of layer gates in units of 1/256: lines whose slopes are powers of two (flow/graph/lstm.py).
-    function automatic logic [8:0] sigmoid(logic signed [16:0] x);
-        logic [16:0] size;
-        logic [8:0]  line;
-        size = x[16] ? -x : x;
-        line = (size >= 17'd1280) ? 9'd256 :
-               (size >= 17'd608) ? 9'd216 + {3'd0, size[10:5]} :
-               (size >= 17'd256) ? 9'd160 + {2'd0, size[9:3]} : 9'd128 + {3'd0, size[7:2]};
-        return x[16] ? 9'd256 - line : line;
-    endfunction
-
-    // 2 sigmoid(2x) - 1, of sigmoid(2x).
+    // tanh(x) = 2 sigmoid(2x) - 1 in units of 1/256, of sigmoid(2x) (engine_sigmoid).
     function automatic logic signed [9:0] tanh_of(logic [8:0] made);
         return $signed({made, 1'b0}) - 10'sd256;
     endfunction

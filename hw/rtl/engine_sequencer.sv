@@ -15,6 +15,9 @@
 // With EXITS, where a descriptor says `exit`, `engine_exits` says whether the branch that begins there is computed, which the frame may
 // end with; else as many descriptors as it says are skipped.
 //
+// With GATES or EXITS too much decides on whether a descriptor is taken, or passed over, for the cycle in which that happens: a register
+// says it a cycle later. Behind a convolution this takes no cycle: its LATENCY is as much shorter.
+//
 // The first layer reads the image's nibbles. A weight w = 16 * sum of HIGH_DIGITS kernels + sum of LOW_DIGITS kernels
 // and a pixel p = 16 * upper + lower give four kinds of tiles, whose sums count 256, 16, 16 and 1 times: high kernels with
 // upper nibbles; high with lower and low with upper ones; low with lower ones. Each pass takes all planes, and the sums
@@ -73,13 +76,13 @@ module engine_sequencer
     input  wire                       groups_ready,
     input  wire                       groups_empty,
     input  wire  group_t              next_group,
-    output wire                       gate_start,     /// a channel gate begins
-    output wire                       list_start,     /// a layer begins whose outputs are listed as inputs: program_data
+    output logic                      gate_start,     /// `layer`, a channel gate, begins
+    output logic                      list_start,     /// `layer` begins, whose outputs are listed as inputs
     input  wire                       decision,       /// of a layer gate, with linear_done
     // exits; likewise
     input  wire                       exit_due,       /// a frame that comes to the exit at hand stops there
     input  wire                       exit_looks,     /// its branch is computed, and then `exit_sure` tells
-    input  wire                       exit_sure,      /// two cycles after linear_done
+    input  wire                       exit_sure,      /// three cycles after linear_done
     output wire                       frame_start,
     output wire                       exit_passed,    /// the frame goes on behind the exit at hand
     // verilator lint_on UNUSEDSIGNAL
@@ -166,27 +169,43 @@ module engine_sequencer
     wire group_ready;  // the first group is known, or there is none
     wire no_group;
     wire conv = program_data.kind == KIND_CONV;
-    wire begins = conv && !no_group;
-    wire pass_over, linear_end, stop;  // see below
-    wire take = state == LOAD && tables_ready && !pass_over && (conv ? group_ready : program_data.kind != KIND_CLASSIFIER || record_ready);
+    wire passes, linear_end, stop;  // see below
+    wire can_take = state == LOAD && tables_ready && (conv ? group_ready : program_data.kind != KIND_CLASSIFIER || record_ready);
+    wire take, take_groups, pass_over;  // the descriptor is taken, and it is a convolution that has groups; or it is passed over
+    if (GATES || EXITS) begin : decided_before
+        logic taken, has_groups, passed;
+        always_ff @(posedge clk) begin
+            taken <= rst_n && can_take && !passes && !take && !pass_over;
+            has_groups <= rst_n && conv && !no_group && can_take && !passes && !take && !pass_over;
+            passed <= rst_n && passes;
+        end
+        assign {take, take_groups, pass_over} = {taken, has_groups, passed};
+    end else begin : decided_now
+        assign {take, take_groups, pass_over} = {can_take, can_take && conv && !no_group, passes};
+    end
     // A layer that only sums 4x4 pixels.
     wire new_packs = PACK && program_data.discard && program_data.keep && program_data.stride2 && program_data.size == SIZE_8;
     if (GATES) begin : listed
         begin_t after;
         logic   filled;
+        logic   running;   // state == RUN
+        logic   quarters;  // of the layer whose groups are taken
+        wire    goes_on = running && !layer_end;
         assign first = after;
         assign there = after;
         assign group_ready = !groups_prepare && (filled || groups_empty);
         assign no_group = groups_empty;
-        assign groups_advance = (groups_ready && !filled) || (take && begins) || (state == RUN && group_end);
+        assign groups_advance = (groups_ready && !filled) || take_groups || (running && group_end);
         always_ff @(posedge clk) begin
-            if (groups_advance) after <= begin_of(next_group, state == RUN ? packs : new_packs);
-            if ((take && begins) || (state == RUN && group_end)) here <= after;
+            running <= rst_n && (take_groups || goes_on);
+            quarters <= goes_on ? packs : new_packs;
+            if (groups_advance) after <= begin_of(next_group, quarters);
+            if (take_groups || (running && group_end)) here <= after;
             filled <= rst_n && !groups_prepare && (filled || groups_ready);
             groups_prepare <= rst_n && (state == FETCHED || (state == DRAINING && wait_count == 6'(DRAIN - 2)));
+            gate_start <= take && program_data.kind == KIND_GATE && !program_data.layer_gate;
+            list_start <= take && conv && program_data.list;
         end
-        assign gate_start = take && program_data.kind == KIND_GATE && !program_data.layer_gate;
-        assign list_start = take && program_data.kind == KIND_CONV && program_data.list;
     end else begin : whole
         begin_t all;
         assign first = begin_of('{
@@ -241,23 +260,23 @@ module engine_sequencer
     wire at_branch = EXITS && conv && program_data.exit;
     if (EXITS) begin : exits
         logic judged, stops;
-        logic [1:0] ended;  // cycles after the logits, until their margin has been compared
+        logic [2:0] ended;  // cycles after the logits, until their margin has been compared
         wire layer_exit = layer.kind == KIND_CLASSIFIER && !layer.last;
         wire looking = layer_exit && !stops;
         wire at_exit = state == LOAD && at_branch && !judged;
-        assign pass_over = at_exit && !exit_due && !exit_looks;
-        assign linear_end = looking ? ended[1] : linear_done;
+        assign passes = at_exit && !exit_due && !exit_looks;
+        assign linear_end = looking ? ended[2] : linear_done;
         assign stop = layer_exit && (stops || exit_sure);
         always_ff @(posedge clk) begin
             judged <= rst_n && (judged || at_exit) && !take && !pass_over;
             if (at_exit) stops <= exit_due;
-            ended <= {ended[0], linear_done};
+            ended <= {ended[1:0], linear_done};
         end
         assign frame_start = state == IDLE;
         assign exit_passed = pass_over || (state == LINEAR && linear_end && layer_exit && !stop);
     end else begin : no_exits
         assign linear_end = linear_done;
-        assign {pass_over, stop, frame_start, exit_passed} = '0;
+        assign {passes, stop, frame_start, exit_passed} = '0;
     end
 
     logic linear_taken;
@@ -305,7 +324,7 @@ module engine_sequencer
                             layer.out_per_group <= '0;
                         end
                         index <= index + 1'b1 + ((GATES && conv && !layer_on && !at_branch) ? IW'(program_data.skip) : '0);
-                        state <= !conv ? LINEAR : begins ? RUN : FETCH;
+                        state <= !conv ? LINEAR : take_groups ? RUN : FETCH;
                     end
                 RUN: begin
                     if (active && !(GATES && here.blank)) tiles <= tiles + 32'd1;
@@ -328,9 +347,11 @@ module engine_sequencer
             endcase
         end
 
-        if (state == LOAD) begin
+        if (take) begin  // not before: the layer before may still be on its way out
             side <= new_side;
             packs <= new_packs;
+        end
+        if (state == LOAD) begin
             one_block <= new_row;
             k <= '0;
             in_base <= first.in_base;

@@ -48,7 +48,7 @@ module engine_vector
     output logic [8:0]                     logit_index,
     output logic signed [31:0]             logit,
     output logic [8:0]                     best,        /// arg-max, valid with done
-    output logic [31:0]                    margin,      /// of the best logit over the second, valid a cycle after done
+    output logic [31:0]                    margin,      /// of the best logit over the second, valid two cycles after done
     output logic                           done
 );
     localparam int unsigned AW = $clog2(DEPTH), LV = $clog2(V), PW = $clog2(POOL_DEPTH), BW = $clog2(BIASES);
@@ -154,13 +154,17 @@ module engine_vector
     end
 
     if (MARGIN) begin : margins
-        logic signed [31:0] second;
+        // The second is the best of those that lost against the best so far.
+        localparam logic signed [31:0] LEAST = 32'sh8000_0000;
+        logic signed [31:0] loser, second;
+        logic               alone;
         always_ff @(posedge clk) begin
             if (logit_valid) begin
-                if (first_out) second <= 32'sh8000_0000;
-                else if (acc > best_value) second <= best_value;
-                else if (acc > second) second <= acc;
+                alone <= first_out;
+                loser <= (acc > best_value) ? best_value : acc;
             end
+            if (alone) second <= LEAST;
+            else if (loser > second) second <= loser;
             margin <= best_value - second;
         end
     end else begin : no_margins

@@ -92,12 +92,13 @@ module engine_write_back
     end
 
     place_t [DELAY:0] places;
-    place_t place, written;
-    // What reads the residual's rows looks at less than what writes.
+    place_t place;
+    // What reads the residual's rows, and what writes, looks at less than what chooses the places.
     // verilator lint_off UNUSEDSIGNAL
-    place_t with_rows;
+    place_t with_rows, ahead, written;
     // verilator lint_on UNUSEDSIGNAL
     assign with_rows = places[2];
+    assign ahead = places[DELAY-1];
     assign written = places[DELAY];
     always_comb begin
         place.valid = rst_n && word.valid && !discard;
@@ -131,34 +132,37 @@ module engine_write_back
     assign image_ready = !written.valid;
     always_ff @(posedge clk) waddr <= image_ready ? image_addr : written.addr;
     localparam int unsigned POOLED_ROWS = (R < 16) ? 1 : R / 16, POOLED_HEIGHT = HEIGHT / 2;  // of a word, of an 8-wide block
+    // What a word fills and clears stands in registers when it comes.
     for (genvar b = 0; b < 16; b++) begin : bank
         // Rows of a pooled block in this bank: of an 8-wide one, and of the lower and upper half of a 16x4 one.
         localparam int unsigned POOLED = b % POOLED_HEIGHT, LOWER = b % 2, UPPER = 2 + b % 2;
-        wire in_pooled = (POOLED_HEIGHT == 4 && !side_q) ? written.top[3:2] == 2'(b / 4) : written.top[3:1] == 3'(b / 2);
-        wire in_eight = written.top[3] == 1'(b / 8);
+        wire in_pooled = (POOLED_HEIGHT == 4 && !side_q) ? ahead.top[3:2] == 2'(b / 4) : ahead.top[3:1] == 3'(b / 2);
+        wire in_eight = ahead.top[3] == 1'(b / 8);
         // For pools alone.
         // verilator lint_off UNUSEDSIGNAL
         wire [1:0] half_word;  // the word has pixels for the lower, the upper half of a segment
         // verilator lint_on UNUSEDSIGNAL
-        assign half_word[0] = in_pooled && written.word == 4'((side_q ? LOWER : POOLED) / POOLED_ROWS);
-        assign half_word[1] = in_pooled && written.word == 4'((side_q ? UPPER : POOLED) / POOLED_ROWS);
+        assign half_word[0] = in_pooled && ahead.word == 4'((side_q ? LOWER : POOLED) / POOLED_ROWS);
+        assign half_word[1] = in_pooled && ahead.word == 4'((side_q ? UPPER : POOLED) / POOLED_ROWS);
         for (genvar c = 0; c < 4; c++) begin : chunk
             // In a 16x4 block, chunk c holds segments 4c..4c+3.
             localparam int unsigned BELOW = b % HEIGHT, BESIDE = (4 * c + b % 4) % HEIGHT;
-            wire in_rows = (HEIGHT == 8 && !side_q) ? written.top[3] == 1'(b / 8) : written.top[3:2] == 2'(b / 4);
-            wire in_word = written.word == (side_q ? 4'(BESIDE / U) : 4'(BELOW / U));
-            wire in_chunk = (side_q && !pool_q) ? c < 2 : written.chunk == 2'(c) || (PACK && c == 1 && out_size == SIZE_8);
+            wire in_rows = (HEIGHT == 8 && !side_q) ? ahead.top[3] == 1'(b / 8) : ahead.top[3:2] == 2'(b / 4);
+            wire in_word = ahead.word == (side_q ? 4'(BESIDE / U) : 4'(BELOW / U));
+            wire in_chunk = (side_q && !pool_q) ? c < 2 : ahead.chunk == 2'(c) || (PACK && c == 1 && out_size == SIZE_8);
             wire [31:0] pixels = (side_q && !pool_q && c < 2) ? segment[BESIDE%U] : segment[BELOW%U];
             for (genvar h = 0; h < HALVES; h++) begin : half
                 localparam int unsigned BITS = 32 / HALVES;
-                wire fills = in_chunk && (!pool_q ? in_rows && in_word : half_word[h] && (side_q || written.half == 1'(h)));
-                wire clears = POOL && written.clear && in_eight && in_chunk;
-                wire pixels_in = !image_ready && (fills || clears);
+                wire fills = in_chunk && (!pool_q ? in_rows && in_word : half_word[h] && (side_q || ahead.half == 1'(h)));
+                wire clears = POOL && ahead.clear && in_eight && in_chunk;
+                logic pixels_in, zeros;
                 wire image_in = image_ready && image_write && image_bank == 4'(b);
                 always_ff @(posedge clk) begin
+                    pixels_in <= rst_n && ahead.valid && (fills || clears);
+                    zeros <= ahead.valid && clears && !fills;
                     x_we[b][HALVES*c+h] <= rst_n && pixels_in && !to_m;
                     m_we[b][HALVES*c+h] <= rst_n && (image_in || (pixels_in && to_m));
-                    if (clears && !fills && !image_ready) wdata[b][32*c+BITS*h+:BITS] <= '0;
+                    if (zeros) wdata[b][32*c+BITS*h+:BITS] <= '0;
                     else wdata[b][32*c+BITS*h+:BITS] <= image_ready ? image_data[32*c+BITS*h+:BITS] : pixels[BITS*h+:BITS];
                 end
             end

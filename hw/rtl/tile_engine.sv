@@ -149,7 +149,7 @@ module tile_engine
     wire  [31:0] cycles, tiles;
 
     engine_sequencer #(
-        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE - 1 + (GATES != 0 ? 3 : 0)),
+        .P(P), .PE(PE), .R(R), .MODES(MODES), .LAYERS(LAYERS), .WEIGHT_AW(WEIGHT_AW), .LATENCY(DONE - 1 + (GATES != 0 ? 3 : 0) - 32'(GATES != 0 || EXITS != 0)),
         .PLANES(PLANES), .HIGH_DIGITS(HIGH_DIGITS), .LOW_DIGITS(LOW_DIGITS), .GATES(GATES != 0), .EXITS(EXITS != 0), .PACK(PACKED)
     ) sequencer (
         .clk, .rst_n, .image_valid, .image_mode, .image_buffer, .image_release, .rest,

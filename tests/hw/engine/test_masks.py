@@ -28,7 +28,7 @@ def test_every_mask(groups, tmp_path):
 
 
 FAULTS = [
-    ("engine_groups", "rest == '0) ? alive : rest", "rest == '0) ? alive : left"),
+    ("engine_groups", "only ? alive : rest", "only ? alive : left"),
     ("engine_list", "if (keep) any[number[3:0]] <= 1'b1;", "any[number[3:0]] <= 1'b1;"),
     ("engine_channels", "in_list ? in_channel : kernel_at", "kernel_at"),
     ("engine_masks", "last_channel = out_count - 9'd1;", "last_channel = out_count - 9'd2;"),

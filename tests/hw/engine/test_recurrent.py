@@ -61,7 +61,7 @@ def test_cells_and_hidden_values(words, tmp_path):
                 gates[:2], gates[2] = 5000, np.resize([5000, -5000], HIDDEN)
             _, state = replace(lstm, bias=gates.reshape(-1)).step(np.zeros((1, HIDDEN), np.int64), state)
             seen, values = [], gates.T.reshape(-1)
-            for cycle in range(words * 4 * HIDDEN + 8):
+            for cycle in range(words * 4 * HIDDEN + 10):
                 at, sends = divmod(cycle, words)
                 sends = sends == 0 and at < len(values)
                 step(model, valid=sends, index=min(at, len(values) - 1), value=int(values[at]) & 0xFFFF if sends else 0x1234)
@@ -138,7 +138,7 @@ FAULTS = [
     ("engine_recurrent", "{half ^ made, ", "{half, "),
     ("engine_recurrent", "else if (stepped) half <= !half;", "else if (projected) half <= !half;"),
     ("engine_recurrent", "next <= rst_n && (projected || stepped);", "next <= rst_n && (stepped || (made && unit == '0));"),
-    ("engine_cell", "localparam int unsigned WAIT = 3;", "localparam int unsigned WAIT = 2;"),
+    ("engine_cell", "localparam int unsigned WAIT = 4;", "localparam int unsigned WAIT = 3;"),
     ("engine_cell", "if (summed) cell_value", "cell_value"),
     ("engine_cell", "whole > 19'sd32767", "whole > 19'sd65535"),
     ("engine_rescale", "{shifted[16], shifted[16:0]} + 18'd1", "{shifted[16], shifted[16:0]}"),

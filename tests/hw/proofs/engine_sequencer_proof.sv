@@ -65,15 +65,28 @@ module engine_sequencer_proof
     logic after_packs;  // whether they are groups of a packed layer
     wire coming_packs = PACK && program_data.discard && program_data.keep && program_data.stride2 && program_data.size == SIZE_8;
     wire take = state == LOAD && dut.take;
-    wire begins = take && program_data.kind == KIND_CONV && !(GATES && groups_empty);
+    wire begins = take && dut.take_groups;
+    // A descriptor stands still from when it is looked at until it is taken or passed over.
+    wire decided = dut.take || dut.pass_over;
+    logic was_load, was_decided, was_reset, was_packs;
+    descriptor_t was_data;
+    always_ff @(posedge clk) begin
+        was_load <= state == LOAD;
+        was_decided <= decided;
+        was_data <= program_data;
+        was_reset <= !rst_n;
+        was_packs <= coming_packs;
+    end
     always_comb begin
         if (program_data.kind == KIND_CONV) assume (program_data.size != 2'd3 && program_data.groups != '0);
         assume (program_data.in_per_group != '0 && program_data.out_per_group != '0);
         assume (program_data.in_count != '0 && program_data.out_count != '0);
         // A group that is taken has outputs.
         assume (next_group.out_count != '0);
-        if (GATES && begins) assume (dut.group_ready);
-        // Groups are looked for with the descriptor that is taken then.
+        if (was_load && !was_decided) assume (program_data == was_data);
+        // Groups are looked for with the descriptor that is taken then, and come cycles after it.
+        if (GATES && groups_advance && state != RUN) assume (program_data == was_data);
+        if (was_reset) assume (!groups_ready);
         if (GATES && begins) assume (after_packs == coming_packs);
     end
 
@@ -191,11 +204,35 @@ module engine_sequencer_proof
     endfunction
 
     if (GATES) begin : ahead
+        always_comb if (started) begin
+            if (dut.take_groups) assert (dut.listed.filled);
+            assert (dut.listed.running == (state == RUN));
+            assert (was_reset || dut.listed.quarters == (state == RUN ? quarters : was_packs));
+        end
         always_comb if (started && (state == RUN || dut.listed.filled)) begin
             assert (dut.there == begin_of(after.in_base, after.in_count, after.out_count, after.last, after_packs));
             assert (state != RUN || after_packs == quarters);
             assert (after.out_count != '0);
         end
+    end
+
+    // What decides on a descriptor says so a cycle later, once.
+    if (GATES || EXITS) begin : ahead_of_it
+        logic could, empty;
+        always_ff @(posedge clk) begin
+            could <= rst_n && dut.can_take && !dut.passes && !decided;
+            empty <= groups_empty;
+        end
+        always_comb if (started) begin
+            assert (dut.take == could && (!could || state == LOAD));
+            assert (!dut.pass_over || (state == LOAD && !dut.take && EXITS && program_data.exit && program_data.kind == KIND_CONV));
+            assert (dut.take_groups == (could && program_data.kind == KIND_CONV && !(GATES && empty)));
+        end
+        if (EXITS) begin : judged
+            always_comb if (started && decided && dut.at_branch) assert (dut.exits.judged);
+        end
+    end else begin : at_once
+        always_comb if (started && dut.take) assert (dut.take_groups == (program_data.kind == KIND_CONV));
     end
 
     always_comb if (started) begin

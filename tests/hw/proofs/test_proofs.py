@@ -95,7 +95,11 @@ FAULTS = {
     "next layer a cycle early": ("engine_sequencer", "engine_sequencer", "if (wait_count == '0) state <= layer.last", "if (wait_count == 6'd1) state <= layer.last"),
     "tile of a tuple that still waits": ("engine_sequencer with gates", "engine_sequencer", "k + 9'd1 == here.hold", "k + 9'd2 == here.hold"),
     "packed tuple ends before its outputs have left": ("engine_sequencer with gates and packed layers", "engine_sequencer", "9'(4 * PE)", "9'(2 * PE)"),
-    "group that follows begins too late": ("engine_sequencer with gates", "engine_sequencer", "(state == RUN && group_end)) here", "(state == RUN && block_end)) here"),
+    "descriptor taken twice": ("engine_sequencer with gates and exits", "engine_sequencer", "can_take && !passes && !take && !pass_over;\n            has", "can_take && !passes;\n            has"),
+    "convolution without groups runs": ("engine_sequencer with gates", "engine_sequencer", "rst_n && conv && !no_group", "rst_n && conv"),
+    "layer taken whose exit is passed": ("engine_sequencer with gates and exits", "engine_sequencer", "taken <= rst_n && can_take && !passes", "taken <= rst_n && can_take"),
+    "groups begin as those of the layer before": ("engine_sequencer with gates and packed layers", "engine_sequencer", "quarters <= goes_on ? packs : new_packs", "quarters <= packs"),
+    "group that follows begins too late": ("engine_sequencer with gates", "engine_sequencer", "(running && group_end)) here", "(running && block_end)) here"),
     "data while a header takes its place": ("dma_read", "dma_read", "!state.header;", "1'b1;"),
 }  # fmt: skip
 
