@@ -4,14 +4,11 @@ import argparse
 import importlib
 import importlib.util
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from flow.atomic import refusal
 from flow.errors import GatefoldError
+from flow.interrupts import interruptible
 
 COMMANDS = ("train", "teach", "evaluate", "search", "profile", "engine", "build", "deliver", "simulate", "report")
 
@@ -30,25 +27,12 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does: temporary folders go, and no compiler is left behind."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 with one sentence on stderr."""
-    args = make_parser().parse_args(argv)
-    args.words = sys.argv[1:] if argv is None else argv
     try:
-        with _terminable():
+        with interruptible():
+            args = make_parser().parse_args(argv)
+            args.words = sys.argv[1:] if argv is None else argv
             return args.run(args) or 0
     except GatefoldError as error:
         print(f"gatefold: {error}", file=sys.stderr)

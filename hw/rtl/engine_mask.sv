@@ -19,10 +19,11 @@ module engine_mask
     input  wire  [4:0]    columns,
     output logic [R-1:0]  on_map
 );
+    // Blocks lie at multiples of their rows and columns, so that a pixel's are put together without a sum.
     logic [15:0] column_in;
     for (genvar m = 0; m < 16; m++) begin : column
         always_ff @(posedge clk)
-            column_in[m] <= packs ? 6'(m % 4) < {1'b0, columns} + 6'd1 && drain.word[0] == 1'(m / 4) : {1'b0, drain.x} + 6'(m) <= {1'b0, columns};
+            column_in[m] <= packs ? 6'(m % 4) < {1'b0, columns} + 6'd1 && drain.word[0] == 1'(m / 4) : (drain.x | 5'(m)) <= columns;
     end
     for (genvar u = 0; u < U; u++) begin : segment
         // verilator lint_off UNUSEDSIGNAL
@@ -31,7 +32,7 @@ module engine_mask
         logic row_in, right;
         always_ff @(posedge clk) begin
             if (packs) row_in <= 6'(u % 4) < {1'b0, rows} + 6'd1 && drain.word[1] == 1'(u / 4);
-            else row_in <= {1'b0, drain.y} + 6'(side ? {1'b0, number[1:0]} : number[2:0]) <= {1'b0, rows};
+            else row_in <= (drain.y | 5'({number[2] && !side, number[1:0]})) <= rows;
             right <= side && number[2];
             on_map[8*u+:8] <= !row_in ? '0 : right ? column_in[15:8] : column_in[7:0];
         end

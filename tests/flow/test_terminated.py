@@ -47,3 +47,44 @@ def test_a_command_that_is_ended_leaves_nothing(tmp_path, number):
     while running(child) and time.monotonic() < end:
         time.sleep(0.05)
     assert not running(child)
+
+
+LOADING = """
+import sys
+import flow.commands.report as command
+import flow.interrupts
+from flow.cli import main
+
+def run(args):
+    sys.path.insert(0, args.model)
+    import slow
+    while True:
+        pass
+
+flow.interrupts.PATIENCE = float(sys.argv[2])
+command.run = run
+sys.exit(main(["report", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("seconds, patience, found", [(1, 60, "whole\n"), (600, 0.2, "")])
+def test_an_import_is_not_interrupted(tmp_path, seconds, patience, found):
+    """But for one that does not end."""
+    (tmp_path / "slow.py").write_text(
+        "import pathlib, time\n"
+        "pathlib.Path(__file__).with_name('begun').touch()\n"
+        f"end = time.monotonic() + {seconds}\n"
+        "while time.monotonic() < end:\n"
+        "    time.sleep(0.01)\n"
+        "print('whole')\n"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", LOADING, str(tmp_path), str(patience)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while not (tmp_path / "begun").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    command.send_signal(signal.SIGINT)
+    out, said = command.communicate(timeout=60)
+    assert (command.returncode, out, said) == (130, found, "gatefold: interrupted\n")
