@@ -11,7 +11,7 @@ from flow.engine.program import skipped
 from flow.graph.exits import Course, Halting
 from flow.graph.layers import IMAGE, Layer, LayerGraph, shuffle_slots
 
-PREPARE = 7
+PREPARE = 8
 """Cycles from then on until the groups of a convolution are known, and from the list of its inputs on."""
 EMPTY = 3
 """The same of a convolution that has no active outputs."""

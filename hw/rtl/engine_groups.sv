@@ -65,16 +65,12 @@ module engine_groups
         first = '0;
         for (int unsigned g = 0; g < 16; g++) if (left[15-g]) first = ~4'(g);
     end
-    // What is left behind it, by fours: whether there are any, more than one.
-    logic [3:0]  some_of, more_of;
-    logic        only;
+    // What is left behind it, by fours. Whether it is the only one that is left is known a cycle ahead.
+    logic [3:0]  some_of;
     logic [15:0] rest;
+    logic        only, alone;
     always_comb begin
-        for (int unsigned q = 0; q < 4; q++) begin
-            some_of[q] = left[4*q+:4] != '0;
-            more_of[q] = !(left[4*q+:4] inside {4'd0, 4'd1, 4'd2, 4'd4, 4'd8});
-        end
-        only = more_of == '0 && some_of inside {4'd0, 4'd1, 4'd2, 4'd4, 4'd8};
+        for (int unsigned q = 0; q < 4; q++) some_of[q] = left[4*q+:4] != '0;
         for (int unsigned g = 0; g < 16; g++) begin
             rest[g] = 1'b0;
             for (int unsigned q = 0; q < g / 4; q++) rest[g] |= some_of[q];
@@ -82,6 +78,20 @@ module engine_groups
             rest[g] &= left[g];
         end
     end
+    // Not more than so many, one or two, of sixteen.
+    function automatic logic [2:1] at_most(input logic [15:0] which);
+        logic [3:0] any, two, three;
+        for (int unsigned q = 0; q < 4; q++) begin
+            any[q] = which[4*q+:4] != '0;
+            two[q] = !(which[4*q+:4] inside {4'd0, 4'd1, 4'd2, 4'd4, 4'd8});
+            three[q] = which[4*q+:4] inside {4'd7, 4'd11, 4'd13, 4'd14, 4'd15};
+        end
+        at_most[1] = two == '0 && any inside {4'd0, 4'd1, 4'd2, 4'd4, 4'd8};
+        at_most[2] = three == '0 && (two == '0 ? !(any inside {4'd7, 4'd11, 4'd13, 4'd14, 4'd15}) : any == two && two inside {4'd1, 4'd2, 4'd4, 4'd8});
+    endfunction
+    // verilator lint_off UNUSEDSIGNAL
+    wire [2:1] of_alive = at_most(alive), of_left = at_most(left);
+    // verilator lint_on UNUSEDSIGNAL
     logic        spared;
     wire         moves = !spared;
     group_t      walked, spare;
@@ -113,8 +123,11 @@ module engine_groups
             waiting <= 1'b1;
         end else begin
             fresh <= 1'b0;
-            if (waiting && !(in_list && in_list_busy)) {waiting, fresh, known} <= 3'b011;
-            if (fresh) empty <= alive == '0;
+            if (waiting && !(in_list && in_list_busy)) {waiting, fresh} <= 2'b01;
+            if (fresh) begin
+                known <= 1'b1;
+                empty <= alive == '0;
+            end
             if (moves && known) chosen <= 1'b1;
             if (moves && chosen && !empty) bounded <= 1'b1;
             if (moves && bounded) found <= 1'b1;
@@ -125,7 +138,10 @@ module engine_groups
         if (waiting) begin
             alive <= some;
             left <= some;
-        end else if (moves) left <= only ? alive : rest;
+        end else if (moves && !fresh) left <= only ? alive : rest;
+        if (fresh) alone <= of_alive[1];
+        if (fresh) only <= of_alive[1];
+        else if (moves) only <= only ? alone : of_left[2];
         if (moves) begin
             number <= first;
             last <= only;
