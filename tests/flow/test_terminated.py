@@ -32,9 +32,17 @@ def running(process):
         return False
 
 
+def start(program, *arguments):
+    """A program in a process of its own that minds Ctrl-C, which jobs in a shell's background ignore."""
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_ended_leaves_nothing(tmp_path, number):
-    command = subprocess.Popen([sys.executable, "-c", COMMAND, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    command = start(COMMAND, str(tmp_path))
     end = time.monotonic() + 60
     while not (tmp_path / "child").is_file() and time.monotonic() < end and command.poll() is None:
         time.sleep(0.05)
@@ -78,13 +86,13 @@ def test_an_import_is_not_interrupted(tmp_path, seconds, patience, found):
         "    time.sleep(0.01)\n"
         "print('whole')\n"
     )
-    command = subprocess.Popen(
-        [sys.executable, "-c", LOADING, str(tmp_path), str(patience)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    command = start(LOADING, str(tmp_path), str(patience))
     end = time.monotonic() + 60
     while not (tmp_path / "begun").exists() and time.monotonic() < end:
         time.sleep(0.02)
     command.send_signal(signal.SIGINT)
-    out, said = command.communicate(timeout=60)
+    try:
+        out, said = command.communicate(timeout=60)
+    finally:
+        command.kill()
     assert (command.returncode, out, said) == (130, found, "gatefold: interrupted\n")
