@@ -31,6 +31,7 @@ GATES: dict[str, Callable[[list[BlockShape]], Gates]] = {
     "energynet": lambda blocks: MGL2S(blocks, channel=False),
     "iadi": lambda blocks: MGL2S(blocks, layer=False),
     "acs": AcsGates,
+    "acs-quarter": partial(AcsGates, share=4),
     "acs-gn": lambda blocks: AcsGates(blocks, dynamic=False),
     **{f"acs-gn-{n}": partial(AcsGates, dynamic=False, groups=n) for n in STATIC_GROUPS},
     "ffgate-1": lambda blocks: FeedForwardGates(blocks, FFGate1),

@@ -22,15 +22,22 @@ class AcsGate(ConvGate):
 
     Args:
         in_channels, out_channels: C and K.
-        width: channels of the bottleneck, a power of two; by default the largest up to K/2 (the paper gives none).
+        width: channels of the bottleneck, a power of two; by default the largest up to K/share (the paper gives none).
         dynamic: ACS, or ACS-GN.
         groups: a static group count in place of the learned one, for comparison.
+        share: see width.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, width: int | None = None, dynamic: bool = True, groups: int | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int | None = None,
+        dynamic: bool = True,
+        groups: int | None = None,
+        share: int = 2,
     ):
-        width = width or 1 << (max(out_channels // 2, 1).bit_length() - 1)
+        width = width or 1 << (max(out_channels // share, 1).bit_length() - 1)
         grouped = dynamic or groups is not None
         bottleneck, conv1 = GateConv.dense(in_channels, width, 1), self._conv(width, 2, grouped, groups)
         excite = SqueezeExcite(width, fixed=True) if dynamic else None

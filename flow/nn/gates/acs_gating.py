@@ -17,12 +17,12 @@ class AcsGates(Gates):
 
     Args:
         blocks: see ``Gates``.
-        dynamic, groups: see ``AcsGate``.
+        dynamic, groups, share: see ``AcsGate``.
     """
 
-    def __init__(self, blocks: list[BlockShape], dynamic: bool = True, groups: int | None = None):
+    def __init__(self, blocks: list[BlockShape], dynamic: bool = True, groups: int | None = None, share: int = 2):
         super().__init__(blocks)
-        kind = {"dynamic": dynamic, "groups": groups}
+        kind = {"dynamic": dynamic, "groups": groups, "share": share}
         self.conv1 = nn.ModuleDict({b.key: AcsGate(b.in_channels, b.channels, **kind) for b in blocks})
         self.conv2 = nn.ModuleDict({b.key: AcsGate(b.channels, b.channels, **kind) for b in blocks})
 

@@ -29,6 +29,9 @@ def test_every_mask(groups, tmp_path):
 
 FAULTS = [
     ("engine_groups", "only ? alive : rest", "only ? alive : left"),
+    ("engine_groups", "only ? alone : of_left[2]", "only ? alone : of_left[1]"),
+    ("engine_groups", "group <= spared ? spare : walked", "group <= walked"),
+    ("engine_list", "            last <= sixteenth == 6'd1;", "            last <= 1'b0;"),
     ("engine_list", "if (keep) any[number[3:0]] <= 1'b1;", "any[number[3:0]] <= 1'b1;"),
     ("engine_channels", "in_list ? in_channel : kernel_at", "kernel_at"),
     ("engine_masks", "last_channel = out_count - 9'd1;", "last_channel = out_count - 9'd2;"),

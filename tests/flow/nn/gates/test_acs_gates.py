@@ -13,6 +13,7 @@ from flow.nn.gates.uses import gate_uses
 GATES = {
     "acs-gn": lambda: AcsGate(24, 32, dynamic=False),
     "acs": lambda: AcsGate(24, 32),
+    "quarter": lambda: AcsGate(24, 32, share=4),
     "static": lambda: AcsGate(24, 32, dynamic=False, groups=4),
     "ffgate-1": lambda: FFGate1(24),
     "ffgate-2": lambda: FFGate2(24),
