@@ -53,7 +53,8 @@ module engine_excite
     wire value_valid;
     wire [8:0] value_index;
     wire signed [15:0] value;
-    wire last = value_valid && value_index == out_count - 9'd1;
+    logic [8:0] last_index;  // stands long before the first value of a product
+    wire last = value_valid && value_index == last_index;
 
     assign excites = layer.kind == KIND_EXCITE;
     assign vector_start = start || next;
@@ -65,6 +66,7 @@ module engine_excite
         bias_base <= excites ? now.bias_base : layer.requant_base;
         multiplier <= now.multiplier;
         shift <= now.shift;
+        last_index <= out_count - 9'd1;
         next <= rst_n && last && !expand;
         done <= rst_n && last && expand;
         if (!rst_n) expand <= 1'b0;
