@@ -142,7 +142,7 @@ FAULTS = [
     ("engine_cell", "if (summed) cell_value", "cell_value"),
     ("engine_cell", "whole > 19'sd32767", "whole > 19'sd65535"),
     ("engine_rescale", "{shifted[16], shifted[16:0]} + 18'd1", "{shifted[16], shifted[16:0]}"),
-    ("engine_pkg", "size >= 17'd608", "size >= 17'd600"),
+    ("engine_sigmoid", "size >= 17'd608", "size >= 17'd600"),
 ]
 
 
