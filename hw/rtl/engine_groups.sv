@@ -65,12 +65,15 @@ module engine_groups
         first = '0;
         for (int unsigned g = 0; g < 16; g++) if (left[15-g]) first = ~4'(g);
     end
-    // What is left behind it, by fours. Whether it is the only one that is left is known a cycle ahead.
-    logic [3:0]  some_of;
+    // What is left behind it. Whether it is the only one that is left, and which fours have some, is known a cycle ahead.
+    logic [3:0]  some_of, rest_of, alive_of;
     logic [15:0] rest;
     logic        only, alone;
     always_comb begin
-        for (int unsigned q = 0; q < 4; q++) some_of[q] = left[4*q+:4] != '0;
+        for (int unsigned q = 0; q < 4; q++) begin
+            rest_of[q] = !(left[4*q+:4] inside {4'd0, 4'd1, 4'd2, 4'd4, 4'd8});
+            for (int unsigned b = 0; b < q; b++) rest_of[q] |= some_of[b] && some_of[q];
+        end
         for (int unsigned g = 0; g < 16; g++) begin
             rest[g] = 1'b0;
             for (int unsigned q = 0; q < g / 4; q++) rest[g] |= some_of[q];
@@ -79,10 +82,9 @@ module engine_groups
         end
     end
     // Not more than so many, one or two, of sixteen.
-    function automatic logic [2:1] at_most(input logic [15:0] which);
-        logic [3:0] any, two, three;
+    function automatic logic [2:1] at_most(input logic [15:0] which, input logic [3:0] any);
+        logic [3:0] two, three;
         for (int unsigned q = 0; q < 4; q++) begin
-            any[q] = which[4*q+:4] != '0;
             two[q] = !(which[4*q+:4] inside {4'd0, 4'd1, 4'd2, 4'd4, 4'd8});
             three[q] = which[4*q+:4] inside {4'd7, 4'd11, 4'd13, 4'd14, 4'd15};
         end
@@ -90,8 +92,9 @@ module engine_groups
         at_most[2] = three == '0 && (two == '0 ? !(any inside {4'd7, 4'd11, 4'd13, 4'd14, 4'd15}) : any == two && two inside {4'd1, 4'd2, 4'd4, 4'd8});
     endfunction
     // verilator lint_off UNUSEDSIGNAL
-    wire [2:1] of_alive = at_most(alive), of_left = at_most(left);
+    wire [2:1] of_alive = at_most(alive, alive_of), of_left = at_most(left, some_of);
     // verilator lint_on UNUSEDSIGNAL
+    always_comb for (int unsigned q = 0; q < 4; q++) alive_of[q] = alive[4*q+:4] != '0;
     logic        spared;
     wire         moves = !spared;
     group_t      walked, spare;
@@ -139,6 +142,8 @@ module engine_groups
             alive <= some;
             left <= some;
         end else if (moves && !fresh) left <= only ? alive : rest;
+        if (fresh) some_of <= alive_of;
+        else if (moves) some_of <= only ? alive_of : rest_of;
         if (fresh) alone <= of_alive[1];
         if (fresh) only <= of_alive[1];
         else if (moves) only <= only ? alone : of_left[2];
