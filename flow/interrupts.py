@@ -28,13 +28,6 @@ def importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _again(number: int, main: int, end: float) -> None:
-    """Send a thread a signal once it imports nothing; by a thread, since a timer's signals would break off what libraries wait for."""
-    while importing(sys._current_frames().get(main)) and time.monotonic() < end:
-        time.sleep(AGAIN)
-    signal.pthread_kill(main, number)
-
-
 @contextmanager
 def interruptible() -> Iterator[None]:
     """SIGTERM ends what runs here as Ctrl-C does, so that temporary folders go and no compiler is left behind; both wait until what is
@@ -44,13 +37,26 @@ def interruptible() -> Iterator[None]:
         yield
         return
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    end = None
+    main, end, waits = threading.get_ident(), None, False
+    left = threading.Event()
+
+    def again(number: int) -> None:
+        """Send the signal once nothing is imported; from a thread, since a timer's signals would break off what libraries wait for."""
+        nonlocal waits
+        while importing(sys._current_frames().get(main)) and time.monotonic() < end:
+            time.sleep(AGAIN)
+        waits = False
+        if not left.is_set():
+            signal.pthread_kill(main, number)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal end
+        nonlocal end, waits
+        if waits:  # for the import, because of a signal before this one
+            return
         end = end or time.monotonic() + PATIENCE
         if importing(frame) and time.monotonic() < end:
-            _thread.start_new_thread(_again, (number, threading.get_ident(), end))
+            waits = True
+            _thread.start_new_thread(again, (number,))
             return
         end = None
         raise KeyboardInterrupt
@@ -61,5 +67,6 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
+        left.set()
         for number in mine:
             signal.signal(number, usual[number])

@@ -90,7 +90,9 @@ def test_an_import_is_not_interrupted(tmp_path, seconds, patience, found):
     end = time.monotonic() + 60
     while not (tmp_path / "begun").exists() and time.monotonic() < end:
         time.sleep(0.02)
-    command.send_signal(signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):  # more of them while it waits are one
+        command.send_signal(number)
+        time.sleep(0.05)
     try:
         out, said = command.communicate(timeout=60)
     finally:
