@@ -17,6 +17,8 @@ EMPTY = 3
 """The same of a convolution that has no active outputs."""
 PREPARED = 3
 """Cycles from the last tile of a convolution until the groups of the next one are looked for."""
+LISTED = 3
+"""Cycles from when a convolution is taken until the list of its outputs as inputs is complete, beside one for each of them."""
 
 
 def executed(graph: LayerGraph, mode: str, decisions: Mapping[str, np.ndarray]) -> Iterator[Layer]:
@@ -97,7 +99,7 @@ def gated_costs(
         known = max(asked, listed - 1) if source else asked
         taken = max(now, known + (PREPARE if groups else EMPTY)) + cost.DECIDE
         if gated and layer.mask and not layer.residual:
-            listed = taken + layer.out_channels + 3
+            listed = taken + layer.out_channels + LISTED
         if not groups:
             costs[layer.name] = cost.LayerCost(taken + 1 - began, 0)
             began, now = taken + 1, taken + 1 + cost.FETCH

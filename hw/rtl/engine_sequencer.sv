@@ -174,9 +174,10 @@ module engine_sequencer
     wire take, take_groups, pass_over;  // the descriptor is taken, and it is a convolution that has groups; or it is passed over
     if (GATES || EXITS) begin : decided_before
         logic taken, has_groups, passed;
+        wire  takes = rst_n && can_take && !passes && !take && !pass_over;
         always_ff @(posedge clk) begin
-            taken <= rst_n && can_take && !passes && !take && !pass_over;
-            has_groups <= rst_n && conv && !no_group && can_take && !passes && !take && !pass_over;
+            taken <= takes;
+            has_groups <= takes && conv && !no_group;
             passed <= rst_n && passes;
         end
         assign {take, take_groups, pass_over} = {taken, has_groups, passed};
