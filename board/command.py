@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from board.deploy import Deploy
 
 ROOT = Path(__file__).resolve().parents[1]
-OVERLAYS = Path(__file__).resolve().parent / "overlays"
+NETWORKS = Path(__file__).resolve().parent / "networks"
 MAX_BATCH = 4096  # frames: 13 MB of the board's contiguous memory
 
 
@@ -184,7 +184,7 @@ def find_build(model: Optional[str] = None) -> "Deploy":
 
     named = os.environ.get("GATEFOLD_BUILD")
     if not named:
-        return find_deploy((ROOT / "build", OVERLAYS), model)
+        return find_deploy((ROOT / "build", NETWORKS), model)
     folder = Path(named).absolute()
     if folder.exists() and not folder.is_dir():
         raise BoardError(f"GATEFOLD_BUILD names {folder}, which is a file; let it name a folder, or unset it.")

@@ -1,36 +1,35 @@
-"""The deploy folder of one build: which modes it has, where its registers lie, and that its files are those of the build."""
+"""The deploy folder of one build: which modes it has, where its registers lie, and that its files are those of the build.
+
+A build holds its network (modes.json and what it lists) and its engine (engine.json and what it lists) in one folder. On a board they lie
+apart, networks/NAME and engines/NAME, since an engine serves several networks.
+"""
 
 import hashlib
-import os
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
 from board.description import (
-    FORMAT,
     Damaged,
     Mode,
     Picture,
     check_description,
-    check_digest,
     check_interface,
-    is_text,
+    check_same_engine,
     need,
     read_modes,
     read_object,
     read_picture,
 )
+from board.engine import bitstream_of, check_files, engine_of, read_engine, read_sealed, shared_engine
 from board.errors import BoardError
 from board.exits import Exit, Halting, computed, read_exits
 from board.gates import Gate, Work, executed_tiles, read_gates
 from board.network import read_network
 
 UNGATED = " ungated"  # behind the name of a mode: the same without gates
-ENGINE = ("accelerator.hwh", "accelerator.so")  # of the engine, with its bitstream: another build's will do
-BITSTREAM = "accelerator.bit"
-NEEDED = (*ENGINE, "interface.json", "network.bin", "samples.npz")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class Deploy:
 
     Attributes:
         folder: where it lies.
-        engine: where the engine's files lie: there too, or in another deploy folder beside it, which was built for the same engine.
+        engine: where the engine's files lie: there too, or in engines/ beside the folder of networks.
+        engine_name: what the engine's folder is called there.
         model, board, clock_mhz: of the build.
         engine_hash: first 32 bits of the engine's SHA-256, as the hardware's register holds them.
         build: SHA-256 of the engine and the network, in hex.
@@ -56,6 +56,7 @@ class Deploy:
 
     folder: Path
     engine: Path
+    engine_name: str
     model: str
     board: str
     clock_mhz: float
@@ -78,24 +79,16 @@ class Deploy:
         return self.folder / "samples.npz"
 
     def bitstream(self, simulated: bool) -> Path:
-        """What `Overlay` loads: the bitstream, that of a build of the same engine beside this one where it has none, or for the simulated
-        board the Verilated accelerator.
+        """What `Overlay` loads: the bitstream, or for the simulated board the Verilated accelerator.
+
+        A build that was made before the bitstream of its engine takes that from engines/.
 
         Raises:
             BoardError: there is no bitstream.
         """
         if simulated:
             return self.engine / "accelerator.so"
-        path = self.engine / BITSTREAM
-        if not path.is_file():
-            beside = _engine_beside(self.folder, {name: _sha256(self.engine / name) for name in ENGINE}, (BITSTREAM,))
-            if beside:
-                return beside / BITSTREAM
-            raise BoardError(
-                f"{path} is missing: this build holds no bitstream yet; implement it with Vivado or the open tools, "
-                f"or run on a machine without a board to simulate."
-            )
-        return path
+        return bitstream_of(self.engine, shared_engine(self.folder, self.engine_name), self.remedy)
 
     @property
     def remedy(self) -> str:
@@ -161,7 +154,7 @@ class Deploy:
 def open_deploy(folder: Union[str, Path]) -> Deploy:
     """Read the deploy folder at `folder` (the folder itself, or the build that holds it), and check its files.
 
-    modes.json vouches for itself (`digest`) and for every other file of the build (`files`: path in the folder ->
+    modes.json and engine.json vouch for themselves (`digest`) and for the other files of network and engine (`files`: path in the folder ->
     SHA-256 in hex). A bitstream is made later and may lie beside them.
 
     Raises:
@@ -174,15 +167,9 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
         raise BoardError(f"{folder} is no folder; name a deploy folder, or make one with: make bitstream MODEL=resnet8.")
     if not (folder / "modes.json").is_file():
         raise BoardError(f"{folder} is no deploy folder (modes.json is missing); make one with: make bitstream MODEL=resnet8.")
-    remedy, what = "build again with make bitstream", "holds a damaged modes.json or interface.json"
+    remedy, what = "build again with make bitstream", "holds a damaged modes.json, engine.json or interface.json"
     try:
-        contents = read_object(folder / "modes.json")
-        if "format" in contents and contents["format"] != FORMAT:
-            raise BoardError(
-                f"{folder} was made by another version of gatefold (its format is {contents['format']!r:.20}, this program reads {FORMAT}); "
-                f"{remedy}."
-            )
-        check_digest(contents)
+        contents = read_sealed(folder / "modes.json", remedy)
         what = "was made by another version of gatefold"  # as whole as it was written, and not what this program reads
         check_description(contents)
         modes = read_modes(contents.get("modes"))
@@ -195,8 +182,12 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
                 n = mode.groups[layer.name]
                 need(layer.inputs % n == layer.outputs % n == 0, f"modes.json: layer {layer.name} has no {n} groups")
         remedy = f"build again with: make bitstream MODEL={contents['model']}"
-        engine = _check_files(folder, contents.get("files"), remedy)
-        interface = read_object(folder / "interface.json")
+        check_files(folder / "modes.json", contents.get("files"), remedy)
+        engine = engine_of(folder, contents)
+        what = "holds a damaged modes.json, engine.json or interface.json"
+        check_same_engine(contents, read_engine(engine, remedy))
+        what = "was made by another version of gatefold"
+        interface = read_object(engine / "interface.json")
         check_interface(interface)
     except Damaged as problem:
         raise BoardError(f"{folder} {what} ({problem}); {remedy}.") from None
@@ -205,6 +196,7 @@ def open_deploy(folder: Union[str, Path]) -> Deploy:
     return Deploy(
         folder,
         engine,
+        contents["engine"],
         contents["model"],
         contents["board"],
         float(contents["clock_mhz"]),
@@ -247,48 +239,3 @@ def find_deploy(places: Sequence[Union[str, Path]], model: Optional[str] = None)
             return open_deploy(folder)
     known = f"built are {', '.join(sorted({name for _, name, _ in found}))}" if found else "nothing is built yet"
     raise BoardError(f"there is no build of {model!r} in {places[0]} ({known}); make it with: make bitstream MODEL={model}.")
-
-
-def _check_files(folder, files, remedy):
-    """Every file of the build is there and is the build's; returns where those of the engine are.
-
-    Raises:
-        BoardError: which file is not.
-        Damaged: `files` does not list them.
-    """
-    need(isinstance(files, dict) and set(NEEDED) <= set(files), "modes.json does not list the files of the build")
-    engine = folder if any((folder / name).exists() for name in ENGINE) else _engine_beside(folder, files) or folder
-    for name, digest in sorted(files.items()):
-        place = PurePosixPath(name)
-        need(
-            is_text(name) and not place.is_absolute() and ".." not in place.parts,
-            f"modes.json lists {name!r:.40}, which is no file of this folder",
-        )
-        path = (engine if name in ENGINE else folder) / name
-        if not path.is_file():
-            beside = " and no whole build of the same engine lies beside it" if name in ENGINE else ""
-            raise BoardError(f"{path} is missing{beside}; {remedy}.")
-        if _sha256(path) != digest:
-            raise BoardError(f"{path} is damaged or of another build: its SHA-256 is not the one in modes.json; {remedy}.")
-    return engine
-
-
-def _engine_beside(folder, files, more=()):
-    """The deploy folder beside this one that has the same engine's files, and `more`, or None."""
-    folder = Path(os.path.abspath(folder))  # "." has no name and no parent
-    inner = folder.name == "deploy"
-    for other in sorted((folder.parent.parent if inner else folder.parent).glob("*/deploy" if inner else "*")):
-        if not all((other / name).is_file() for name in (*ENGINE, *more)):
-            continue
-        if all(_sha256(other / name) == files[name] for name in ENGINE):
-            return other
-    return None
-
-
-def _sha256(path):
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What modes.json and interface.json say, and that they say it whole: both come from a build, and neither is believed."""
+"""What modes.json, engine.json and interface.json say, and that they say it whole: they come from a build, and none is believed."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-FORMAT = 7
+FORMAT = 8
 PIXELS = 256  # values of a pixel
 BURST_BYTES = 128  # what the accelerator reads at a time
 SIZES = (8, 16, 32)  # of the planes that the accelerator reads
@@ -164,23 +164,24 @@ def read_object(path: Path) -> dict:
     return contents
 
 
-def check_digest(contents: dict) -> None:
-    """`digest` is the SHA-256 of the other keys as canonical JSON (sorted keys, no spaces); Damaged if not."""
+def check_digest(contents: dict, name: str) -> None:
+    """`digest` in the file `name` is the SHA-256 of its other keys as canonical JSON (sorted keys, no spaces); Damaged if not."""
     others = {key: value for key, value in contents.items() if key != "digest"}
     try:
         canonical = json.dumps(others, sort_keys=True, separators=(",", ":"))
     except RecursionError as problem:
-        raise Damaged(f"modes.json: {problem}") from None
+        raise Damaged(f"{name}: {problem}") from None
     need(
         contents.get("digest") == hashlib.sha256(canonical.encode()).hexdigest(),
-        "modes.json was changed after the build: its digest differs",
+        f"{name} was changed after the build: its digest differs",
     )
 
 
 def check_description(contents: dict) -> None:
     """The values of modes.json that the board program uses are of their kinds and within their bounds; Damaged if not."""
-    for key in ("model", "board"):
+    for key in ("model", "board", "engine"):
         need(is_text(contents.get(key)), f"modes.json: {key} is {_short(contents.get(key))}")
+    need(re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", contents["engine"]), f"modes.json: engine is {_short(contents['engine'])}")
     clock = contents.get("clock_mhz")
     need(is_number(clock, *CLOCK_MHZ), f"modes.json: clock_mhz is {_short(clock)}, not {CLOCK_MHZ[0]} to {CLOCK_MHZ[1]}")
     engine_hash = contents.get("engine_hash")
@@ -209,6 +210,15 @@ def check_description(contents: dict) -> None:
         and sorted(order) == list(range(len(classes))),
         "modes.json: class_order is no order of the classes",
     )
+
+
+def check_same_engine(network: dict, engine: dict) -> None:
+    """engine.json (`engine`) describes the engine that modes.json (`network`) was built for; Damaged if not."""
+    for key in ("engine_hash", "board", "clock_mhz"):
+        need(
+            engine.get(key) == network[key],
+            f"engine.json: {key} is {_short(engine.get(key))}, and the network was built for {_short(network[key])}",
+        )
 
 
 def read_picture(entry: object) -> Picture:

@@ -1,5 +1,5 @@
 """The bitstream of a build: made once in hours, it stays in the build folder and belongs to every deploy folder of that hardware, those of other
-networks on the same engine too: a copy lies in engines/ beside the builds."""
+networks on the same engine too: the whole engine lies in engines/ beside the builds."""
 
 import json
 import shutil
@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from flow.atomic import write_text
-from flow.build.deploy import read, vouch
-from flow.build.steps import Steps, digest
+from flow.build.deploy import BITSTREAM, HANDOFF, HARDWARE, OF_ENGINE, engine_name, read, read_engine, vouch, vouch_for_engine
+from flow.build.steps import Steps
 from flow.errors import GatefoldError
 from flow.kept import content_digest, replace_folder
 from flow.paths import build_root
 
 RECORD = "implementation/bitstream.json"
 ENGINES = "engines"
-KEPT = "bitstream.json"
 
 
 def install(build: Path, contents: dict[str, Any], files: dict[str, Path]) -> None:
-    """Add a bitstream to a build's deploy folder, in one step.
+    """Add a bitstream to a build's deploy folder, in one step, and keep the engine for other networks' builds.
 
     Args:
         build: the build folder.
@@ -41,14 +40,13 @@ def install(build: Path, contents: dict[str, Any], files: dict[str, Path]) -> No
         vouch(part, contents)
 
     Steps(build).change("deploy", [deploy], lambda: replace_folder(deploy, fill))
-    replace_folder(_kept(contents), lambda part: _keep(part, contents, files))
+    replace_folder(_kept(contents), lambda part: _keep(part, deploy, contents))
 
 
-def _keep(part, contents, files):
-    copies = {name: part / name for name in files}
-    for name, path in files.items():
-        shutil.copyfile(path, copies[name])
-    write_text(part / KEPT, _record(part, contents, copies))
+def _keep(part, deploy, contents):
+    for name in OF_ENGINE:
+        shutil.copyfile(deploy / name, part / name)
+    vouch_for_engine(part, contents)
 
 
 def _record(folder, contents, files):
@@ -58,28 +56,38 @@ def _record(folder, contents, files):
 
 
 def _kept(contents):
-    """Folder of the bitstream of this hardware."""
-    return build_root() / ENGINES / digest(_hardware(contents))[:16]
+    """Folder of the engine of this hardware."""
+    return build_root() / ENGINES / engine_name(contents)
 
 
 def found(build: Path, contents: dict[str, Any]) -> dict[str, Path]:
     """File name in the deploy folder -> path of what `install` was given for the hardware of `contents`, in this build or in one of another
     network; empty if neither is whole."""
-    kept = _kept(contents)
-    return _whole(build, build / RECORD, contents) or _whole(kept, kept / KEPT, contents)
+    return _recorded(build, contents) or _shared(contents)
 
 
-def _whole(folder, record, contents):
+def _recorded(build, contents):
     try:
-        record = json.loads(record.read_text())
+        record = json.loads((build / RECORD).read_text())
         if record["hardware"] != _hardware(contents):
             return {}
-        files = {name: (folder / entry["path"], entry["sha256"]) for name, entry in record["files"].items()}
+        files = {name: (build / entry["path"], entry["sha256"]) for name, entry in record["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
     whole = all(content_digest(path) == digest for path, digest in files.values())
     return {name: path for name, (path, _) in files.items()} if whole else {}
 
 
+def _shared(contents):
+    kept = _kept(contents)
+    try:
+        engine = read_engine(kept)
+    except GatefoldError:
+        return {}
+    if _hardware(engine) != _hardware(contents) or BITSTREAM not in engine["files"]:
+        return {}
+    return {name: kept / name for name in (BITSTREAM, HANDOFF)}
+
+
 def _hardware(contents):
-    return [contents[key] for key in ("engine_hash", "board", "part", "clock_mhz")]
+    return [contents[key] for key in HARDWARE]

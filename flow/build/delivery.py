@@ -1,7 +1,8 @@
 """A build on its way to a board: the board program with the deploy folder in it, as a .zip or through ssh.
 
 board/                   the board program
-board/overlays/NAME/     the deploy folder
+board/engines/NAME/      of the deploy folder what belongs to the engine, which serves other networks too
+board/networks/NAME/     the rest of it
 """
 
 import shlex
@@ -14,12 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flow.atomic import write_atomically
-from flow.build.deploy import BITSTREAM, HANDOFF, LIBRARY, read
+from flow.build.deploy import BITSTREAM, ENGINE, MODES, read, read_engine
 from flow.errors import GatefoldError
 from flow.paths import ROOT
 
 PROGRAM = ROOT / "board"
 SSH = ("ssh", "-o", "ConnectTimeout=10")
+FOLDERS = ("engines", "networks")
 
 
 def files(deploy: Path, name: str, network_only: bool = False) -> Iterator[tuple[str, Path]]:
@@ -36,13 +38,16 @@ def files(deploy: Path, name: str, network_only: bool = False) -> Iterator[tuple
     for path in sorted(PROGRAM.rglob("*")):
         inside = path.relative_to(PROGRAM)
         kept = path.suffix in (".py", ".ipynb", ".md", ".toml", ".cfg") and "__pycache__" not in inside.parts
-        if path.is_file() and kept and (inside.parts[0] != "overlays" or len(inside.parts) == 2):
+        if path.is_file() and kept and (inside.parts[0] not in FOLDERS or len(inside.parts) == 2):
             yield f"board/{inside.as_posix()}", path
-    left_out = (HANDOFF, LIBRARY, BITSTREAM) if network_only else ()
-    for inside in ("modes.json", *contents["files"], *([BITSTREAM] if (deploy / BITSTREAM).is_file() else [])):
-        if inside in left_out:
-            continue
-        yield f"board/overlays/{name}/{inside}", deploy / inside
+    for inside in (MODES, *contents["files"]):
+        yield f"board/networks/{name}/{inside}", deploy / inside
+    if network_only:
+        return
+    engine = read_engine(deploy)
+    later = [BITSTREAM] if (deploy / BITSTREAM).is_file() else []  # laid beside them by hand
+    for inside in dict.fromkeys((ENGINE, *engine["files"], *later)):
+        yield f"board/engines/{engine['name']}/{inside}", deploy / inside
 
 
 def write_zip(deploy: Path, name: str, path: Path, network_only: bool = False) -> None:
@@ -64,8 +69,8 @@ def write_zip(deploy: Path, name: str, path: Path, network_only: bool = False) -
 def send(deploy: Path, name: str, host: str, folder: str, network_only: bool = False) -> str:
     """Copy to a board: by rsync where both sides have it, so that only what changed travels, else as one tar stream.
 
-    Of the board program and of this network's build nothing old stays behind; other builds on the board, and whatever else lies in
-    `folder`, are left alone.
+    Of the board program, of this network and of its engine nothing old stays behind; other networks and engines on the board, and whatever
+    else lies in `folder`, are left alone.
 
     Args:
         host: as ssh knows it, e.g. xilinx@pynq; folder: on the board, made if need be.
@@ -82,13 +87,18 @@ def send(deploy: Path, name: str, host: str, folder: str, network_only: bool = F
             f"{host!r}:{folder!r} names no board and folder; give a host as ssh knows it, e.g. HOST=xilinx@192.168.2.99."
         )
     found = dict(files(deploy, name, network_only))
-    own = f"board/overlays/{name}"
+    own = sorted(
+        {"/".join(Path(inside).parts[1:3]) for inside in found if Path(inside).parts[1] in FOLDERS and inside.count("/") > 2}
+    )
     target = shlex.quote(folder)
-    remote = _call([*SSH, host, f"mkdir -p {target}/{shlex.quote(own)} && (command -v rsync || true)"], host)
+    places = [f"{target}/board/{shlex.quote(place)}" for place in own]
+    remote = _call([*SSH, host, f"mkdir -p {' '.join(places)} && (command -v rsync || true)"], host)
     by_rsync = bool(remote.strip()) and shutil.which("rsync") is not None
     with _staged(found) as staging:
         if by_rsync:
-            keep = ["--include=/overlays/__init__.py", f"--include=/overlays/{name}/***", "--exclude=/overlays/*"]
+            keep = [f"--include=/{place}/***" for place in own]
+            for each in FOLDERS:
+                keep += [f"--include=/{each}/__init__.py", f"--exclude=/{each}/*"]
             _call(
                 [
                     "rsync",
@@ -104,7 +114,8 @@ def send(deploy: Path, name: str, host: str, folder: str, network_only: bool = F
                 host,
             )
         else:
-            old = f"find {target}/board -mindepth 1 -maxdepth 1 ! -name overlays -exec rm -rf {{}} + && rm -rf {target}/{shlex.quote(own)}"
+            others = " ".join(f"! -name {each}" for each in FOLDERS)
+            old = f"find {target}/board -mindepth 1 -maxdepth 1 {others} -exec rm -rf {{}} + && rm -rf {' '.join(places)}"
             archive = subprocess.run(["tar", "-C", staging, "-cf", "-", "board"], capture_output=True, check=True).stdout
             _call([*SSH, host, f"{old} && tar -C {target} -xf -"], host, archive)
     return "rsync" if by_rsync else "tar"

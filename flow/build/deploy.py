@@ -1,14 +1,17 @@
 """The deploy folder: all that the board program needs, and all that it shares with the flow.
 
+Of the network:
     modes.json       what was built and the operating modes (see `description`)
-    interface.json   registers, error codes, record layout
     network.bin      the network image, which the accelerator loads (`flow.engine.network`)
+    samples.npz      x: uint8 [N, height, width, colours] sample images, names: [N]
+Of the engine, which serves other networks too:
+    engine.json      which engine it is: name, engine_hash, board, part, clock_mhz
+    interface.json   registers, error codes, record layout
     accelerator.so   the simulated accelerator (C interface: hw/sim/accelerator_sim.h)
     accelerator.hwh  the hardware handoff that PYNQ reads; a bitstream goes beside it as accelerator.bit
-    samples.npz      x: uint8 [N, height, width, colours] sample images, names: [N]
 
-modes.json vouches for the folder: `files` holds the SHA-256 (hex) of every other file by its path in the folder, `digest` that
-of the contents themselves, written as JSON with sorted keys and without spaces.
+modes.json and engine.json vouch for the folder: `files` holds the SHA-256 (hex) of every other file of the network and of the engine by its
+path in the folder, `digest` that of the contents themselves, written as JSON with sorted keys and without spaces.
 """
 
 import hashlib
@@ -39,11 +42,25 @@ from flow.errors import GatefoldError
 from flow.graph.layers import LayerGraph
 from flow.kept import content_digest
 
-FORMAT = 7
+FORMAT = 8
 MODES = "modes.json"
+ENGINE = "engine.json"
+INTERFACE = "interface.json"
 LIBRARY = "accelerator.so"
 HANDOFF = "accelerator.hwh"
 BITSTREAM = "accelerator.bit"
+OF_ENGINE = (INTERFACE, LIBRARY, HANDOFF, BITSTREAM)
+HARDWARE = ("engine_hash", "board", "part", "clock_mhz")
+"""What of modes.json says which engine it is."""
+
+
+def engine_name(contents: dict[str, Any]) -> str:
+    """What the folder of an engine is called where several lie beside each other.
+
+    Args:
+        contents: with the keys `HARDWARE`.
+    """
+    return f"{contents['board']}-{contents['engine_hash'][:8]}-{contents['clock_mhz']:g}MHz"
 
 
 def class_names(record: dict[str, Any], count: int) -> list[str]:
@@ -126,7 +143,7 @@ def description(
         verification: from running the RTL.
 
     Returns:
-        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, engine_hash, qonnx_hash, layers_hash,
+        JSON-ready dictionary: format, model, trained, board, part, clock_mhz, engine_hash, engine (see `engine_name`), qonnx_hash, layers_hash,
         interface_version, parameters, classes (names, in the network's order), class_order (the class of each of the
         hardware's logits, None where they are the same), logit_scale, image (see `image_description`), simulator (file name),
         and `modes`: a list in the order of the mode index, each with name, index, gates (whether they run), group_counts (layer -> n),
@@ -155,14 +172,13 @@ def description(
                 "accuracy": record.get("accuracy", {}).get(name),
             }
         )
+    hardware = dict(zip(HARDWARE, (hardware_hash, board.name, board.part, board.clock_mhz), strict=True))
     return {
         "format": FORMAT,
         "model": graph.name,
         "trained": trained,
-        "board": board.name,
-        "part": board.part,
-        "clock_mhz": board.clock_mhz,
-        "engine_hash": hardware_hash,
+        **hardware,
+        "engine": engine_name(hardware),
         "qonnx_hash": graph_hashes[0],
         "layers_hash": graph_hashes[1],
         "interface_version": load_interface().version,
@@ -192,7 +208,7 @@ def fill(
     """
     shutil.copyfile(network, folder / NETWORK)
     shutil.copyfile(library, folder / LIBRARY)
-    shutil.copyfile(INTERFACE_FILE, folder / "interface.json")
+    shutil.copyfile(INTERFACE_FILE, folder / INTERFACE)
     write_hwh(folder / HANDOFF, part=contents["part"], clock_mhz=contents["clock_mhz"])
     names, pictures = samples
     np.savez_compressed(folder / "samples.npz", x=pictures, names=np.array(names))
@@ -202,21 +218,56 @@ def fill(
 
 
 def vouch(folder: Path, contents: dict[str, Any]) -> None:
-    """Write modes.json: `contents`, with the digests of the other files as they are and its own."""
+    """Write engine.json and modes.json (`contents`), with the digests of the other files as they are and their own."""
+    vouch_for_engine(folder, contents)
+    _seal(folder / MODES, contents, lambda name: name not in (*OF_ENGINE, ENGINE))
+
+
+def vouch_for_engine(folder: Path, contents: dict[str, Any]) -> None:
+    """Write engine.json.
+
+    Args:
+        folder: holds the engine's files.
+        contents: what says which engine it is, such as that of a modes.json.
+    """
+    hardware = {key: contents[key] for key in HARDWARE}
+    _seal(folder / ENGINE, {"format": FORMAT, "name": engine_name(hardware), **hardware}, OF_ENGINE.__contains__)
+
+
+def _seal(path, contents, is_its_own):
     contents = {key: value for key, value in contents.items() if key not in ("files", "digest")}
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MODES)
-    contents["files"] = {path.relative_to(folder).as_posix(): content_digest(path) for path in files}
+    files = {file.relative_to(path.parent).as_posix(): file for file in sorted(path.parent.rglob("*")) if file.is_file()}
+    contents["files"] = {name: content_digest(file) for name, file in files.items() if name != path.name and is_its_own(name)}
     contents["digest"] = _digest(contents)
-    write_text(folder / MODES, json.dumps(contents, indent=1) + "\n")
+    write_text(path, json.dumps(contents, indent=1) + "\n")
 
 
 def read(folder: Path) -> dict[str, Any]:
     """The contents of a whole deploy folder's modes.json.
 
     Raises:
-        GatefoldError: there is none, it is damaged or of another version, or a file is missing or not the one it names.
+        GatefoldError: there is none, it is damaged or of another version, or a file is missing or not the one that was built.
     """
-    path = folder / MODES
+    contents, engine = _read_sealed(folder / MODES), read_engine(folder)
+    if _of_hardware(engine) != _of_hardware(contents):
+        raise GatefoldError(f"{folder / ENGINE} is damaged or of another build; run `gatefold build` again.")
+    return contents
+
+
+def read_engine(folder: Path) -> dict[str, Any]:
+    """The contents of the engine.json of an engine's folder, or of a deploy folder, whose files are those of the engine.
+
+    Raises:
+        GatefoldError: as `read`.
+    """
+    return _read_sealed(folder / ENGINE)
+
+
+def _of_hardware(contents):
+    return [contents.get(key) for key in HARDWARE]
+
+
+def _read_sealed(path):
     try:
         contents = json.loads(path.read_text())
         if contents["format"] != FORMAT:
@@ -224,14 +275,14 @@ def read(folder: Path) -> dict[str, Any]:
         whole = contents["digest"] == _digest({key: value for key, value in contents.items() if key != "digest"})
         files = contents["files"].items()
     except (FileNotFoundError, NotADirectoryError):
-        raise GatefoldError(f"There is no finished build in {folder}; run `gatefold build`.") from None
+        raise GatefoldError(f"There is no finished build in {path.parent}; run `gatefold build`.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole = False
     if not whole:
         raise GatefoldError(f"{path} is damaged; run `gatefold build` again.")
     for name, digest in files:
-        if content_digest(folder / name) != digest:
-            raise GatefoldError(f"{folder / name} is damaged or of another build; run `gatefold build` again.")
+        if content_digest(path.parent / name) != digest:
+            raise GatefoldError(f"{path.parent / name} is damaged or of another build; run `gatefold build` again.")
     return contents
 
 

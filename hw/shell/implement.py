@@ -26,7 +26,7 @@ from pathlib import Path
 
 from flow.atomic import check_space, refusal, write_text
 from flow.build.bitstream import found, install
-from flow.build.deploy import BITSTREAM, HANDOFF, hardware, read
+from flow.build.deploy import BITSTREAM, HANDOFF, hardware, read, read_engine
 from flow.build.steps import exclusive
 from flow.engine.top import NAME as TOP
 from flow.errors import GatefoldError
@@ -54,7 +54,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     build = args.build.resolve()
     contents = read(build / "deploy")
-    if args.if_installed and BITSTREAM in contents["files"] and found(build, contents):
+    if args.if_installed and BITSTREAM in read_engine(build / "deploy")["files"] and found(build, contents):
         print(f"gatefold: {build / 'deploy' / BITSTREAM} is of this build already.")
         return
     toolchain = args.toolchain or os.environ.get("TOOLCHAIN") or ("openxc7" if args.until == "netlist" else installed())

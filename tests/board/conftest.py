@@ -15,18 +15,26 @@ ROOT = Path(__file__).resolve().parents[2]
 BOARD_PYTHON = ROOT / ".venv-board" / "bin" / "python"
 
 
+OF_ENGINE = ("interface.json", "accelerator.so", "accelerator.hwh", "accelerator.bit")
+
+
 def seal(deploy, **changes):
-    """Make modes.json of a deploy folder, with `changes` to its keys, vouch for itself and for the other files as they are."""
-    path = deploy / "modes.json"
-    contents = {**json.loads(path.read_text()), **changes}
-    if "files" not in changes:
-        others = [file for file in sorted(deploy.rglob("*")) if file.is_file() and file != path]
-        contents["files"] = {file.relative_to(deploy).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in others}
-    path.write_text(json.dumps(sealed(contents)))
+    """Make modes.json of a deploy folder, with `changes` to its keys, and engine.json, with those that say which engine it is, vouch for
+    themselves and for the other files as they are, or the one of the two that is there; `files` is that of modes.json."""
+    others = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(deploy.iterdir()) if path.is_file()}
+    vouching = ("engine.json", "modes.json")
+    for name in filter(others.__contains__, vouching):
+        contents = json.loads((deploy / name).read_text())
+        of_engine = name == "engine.json"
+        contents["files"] = {file: others[file] for file in others if file not in vouching and (file in OF_ENGINE) == of_engine}
+        known = {
+            key: value for key, value in changes.items() if name == "modes.json" or key in ("engine_hash", "board", "clock_mhz")
+        }
+        (deploy / name).write_text(json.dumps(sealed({**contents, **known})))
 
 
 def sealed(contents):
-    """`contents` of modes.json with the digest that belongs to them."""
+    """`contents` of modes.json or engine.json with the digest that belongs to them."""
     others = {key: value for key, value in contents.items() if key != "digest"}
     canonical = json.dumps(others, sort_keys=True, separators=(",", ":"))
     return {**others, "digest": hashlib.sha256(canonical.encode()).hexdigest()}

@@ -31,6 +31,7 @@ from tests.mutations import (
 MEGABYTES = 250  # of the process that runs all of them
 DEPLOY_FILES = [
     "modes.json",
+    "engine.json",
     "interface.json",
     "accelerator.hwh",
     "accelerator.so",
@@ -64,7 +65,7 @@ def tried(folder, program):
 
     def call(path, damage, *options, run=program, after=lambda: None):
         deploy, aside = folder / "deploy", folder / "aside"
-        vouching = (deploy / "modes.json").read_bytes()
+        vouching = {name: (deploy / name).read_bytes() for name in ("modes.json", "engine.json")}
         path.rename(aside)
         shutil.copy(aside, path)
         damage(path)
@@ -74,7 +75,8 @@ def tried(folder, program):
         finally:
             remove(path)
             aside.rename(path)  # the same file, which the process may have mapped
-            (deploy / "modes.json").write_bytes(vouching)
+            for name, text in vouching.items():
+                (deploy / name).write_bytes(text)
 
     return call
 
@@ -134,12 +136,12 @@ def test_deploy_files(folder, tried, right, record_property):
 
 
 def test_json_edits(folder, tried, right, record_property):
-    """modes.json vouches for itself and for interface.json: an edit is told, or says the same."""
+    """modes.json and engine.json vouch for themselves, engine.json for interface.json: an edit is told, or says the same."""
 
     def check(name, damage):
         judge(tried(folder / "deploy" / name, damage), right(), (name, damage))
 
-    sweep(check, 200, record_property, name=st.sampled_from(["modes.json", "interface.json"]), damage=json_damages())
+    sweep(check, 200, record_property, name=st.sampled_from(["modes.json", "engine.json", "interface.json"]), damage=json_damages())
 
 
 def test_json_edits_that_are_vouched_for(folder, tried, right, record_property):

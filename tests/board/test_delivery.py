@@ -74,6 +74,11 @@ def unpacked(deliver, tmp_path):
     return folder
 
 
+def engine_of(deploy):
+    """Name of the folder of a build's engine."""
+    return json.loads((deploy / "modes.json").read_text())["engine"]
+
+
 def results(text):
     told = json.loads(text)
     return {key: told[key] for key in ("model", "modes", "predictions", "logits", "frame_cycles", "tiles")}
@@ -95,8 +100,10 @@ def test_the_zip_runs_where_it_is_unpacked(unpacked, expected, board, builds, de
     names = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()} - {"energy.jsonl"}
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "board").rglob("*.py")}
     assert sources <= names and all(name.startswith("board/") for name in names)
-    build = {f"board/overlays/resnet8/{path.relative_to(builds / 'resnet8/deploy').as_posix()}" for path in builds.rglob("deploy/**/*") if path.is_file()}  # fmt: skip
-    assert {name for name in names if name.startswith("board/overlays/resnet8/")} == build
+    engine = f"board/engines/{engine_of(builds / 'resnet8' / 'deploy')}"
+    delivered = {f"board/networks/resnet8/{name}" for name in ("modes.json", "network.bin", "samples.npz")}
+    delivered |= {f"{engine}/{name}" for name in ("engine.json", "interface.json", "accelerator.so", "accelerator.hwh")}
+    assert {name for name in names if name.count("/") > 2 and name.startswith(("board/engines/", "board/networks/"))} == delivered
     code, out, err = deliver()
     assert (code, out) == (0, f"{builds / 'resnet8' / 'resnet8.zip'}\n") and "has no bitstream yet" in err
 
@@ -108,7 +115,9 @@ def test_a_bitstream_travels_too(deliver, builds, tmp_path):
         code, _, err = deliver("--output", tmp_path / "x.zip")
     finally:
         bitstream.unlink()
-    assert (code, err) == (0, "") and "board/overlays/resnet8/accelerator.bit" in zipfile.ZipFile(tmp_path / "x.zip").namelist()
+    assert (code, err) == (0, "")
+    engine = engine_of(builds / "resnet8" / "deploy")
+    assert f"board/engines/{engine}/accelerator.bit" in zipfile.ZipFile(tmp_path / "x.zip").namelist()
 
 
 def test_what_is_not_whole_is_not_delivered(deliver, builds, tmp_path):
@@ -132,10 +141,11 @@ def test_installed_by_pip(unpacked, expected, tmp_path, board):
         [target / "bin" / "gatefold-board", *RUN[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0 and results(done.stdout) == expected, done.stderr
-    script = "import board.simulated, pynq, sys; overlay = pynq.Overlay('resnet8/accelerator.so'); print(overlay.bitfile_name, *overlay.ip_dict)"
+    engine = engine_of(unpacked / "board" / "networks" / "resnet8")
+    script = f"import board.simulated, pynq, sys; overlay = pynq.Overlay('{engine}/accelerator.so'); print(overlay.bitfile_name, *overlay.ip_dict)"
     done = board("-W", "ignore", "-c", script, cwd=tmp_path, env=environment)
     assert done.stdout.split()[-3:] == [
-        str(target / "board/overlays/resnet8/accelerator.so"),
+        str(target / "board/engines" / engine / "accelerator.so"),
         "gatefold_0",
         "processing_system7_0",
     ], done.stderr
@@ -183,7 +193,7 @@ def ssh_server(folder, path):
 
 
 @pytest.mark.parametrize("how", ["rsync", "tar"])
-def test_deploy_over_ssh(deliver, expected, board, tmp_path, monkeypatch, how):
+def test_deploy_over_ssh(deliver, builds, expected, board, tmp_path, monkeypatch, how):
     if how == "rsync" and shutil.which("rsync") is None:
         pytest.skip("rsync is not installed")
     programs = tmp_path / "programs"
@@ -191,22 +201,24 @@ def test_deploy_over_ssh(deliver, expected, board, tmp_path, monkeypatch, how):
     for name in ("sh", "bash", "mkdir", "tar", "find", "rm", "true", *(["rsync"] if how == "rsync" else [])):
         (programs / name).symlink_to(shutil.which(name))
     target = tmp_path / "on the board"
-    (target / "board/overlays/other").mkdir(parents=True)
-    (target / "board/overlays/resnet8").mkdir(parents=True)
-    for kept in ("board/overlays/other/modes.json", "energy.jsonl"):
-        (target / kept).write_text("stays")
-    for old in ("board/old.py", "board/overlays/resnet8/old.mem"):
-        (target / old).write_text("goes")
+    network, engine = "board/networks/resnet8", f"board/engines/{engine_of(builds / 'resnet8' / 'deploy')}"
+    stays = ("board/networks/other/modes.json", "board/engines/other/engine.json", "energy.jsonl")
+    goes = ("board/old.py", f"{network}/old.mem", f"{engine}/old.bin")
+    for name in (*stays, *goes):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text("old")
     (tmp_path / "server").mkdir()
     with ssh_server(tmp_path / "server", programs) as clients:
         monkeypatch.setenv("PATH", f"{clients}:{os.environ['PATH']}")
-        for _ in range(2):
-            code, out, err = deliver("--host", "board", "--folder", target)
+        for options in ((), (), ("--network-only",)):  # the last beside the engine that is there
+            for name in goes[: 2 if options else 3]:
+                (target / name).write_text("old")
+            code, out, err = deliver("--host", "board", "--folder", target, *options)
             assert code == 0 and f"(by {how})" in out, err
+            assert all((target / name).read_text() == "old" for name in stays)
+            assert not [name for name in goes if (target / name).exists()]
         code, _, err = deliver("--host", "board", "--folder", "/proc/nowhere")
         assert code == 2 and err.startswith("gatefold: board does not take the files") and len(err.splitlines()) == 1
-    assert (target / "board/overlays/other/modes.json").read_text() == (target / "energy.jsonl").read_text() == "stays"
-    assert not (target / "board/old.py").exists() and not (target / "board/overlays/resnet8/old.mem").exists()
     done = board(*RUN, "--model", "resnet8", cwd=target, env=away())
     assert done.returncode == 0 and results(done.stdout) == expected, done.stderr
 
@@ -304,9 +316,9 @@ def test_the_zip_on_32_bit_arm(unpacked, expected, build, tmp_path):
         "compile_accelerator(work, work / 'accelerator.so', *hardware(read(deploy), work / 'rtl'))"
     )
     call(sys.executable, "-c", script, build / "deploy", tmp_path / "arm", cwd=ROOT, env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"})  # fmt: skip
-    deploy = unpacked / "board/overlays/resnet8"
-    shutil.copy(tmp_path / "arm" / "accelerator.so", deploy)
-    seal(deploy)
+    engine = unpacked / "board" / "engines" / engine_of(unpacked / "board" / "networks" / "resnet8")
+    shutil.copy(tmp_path / "arm" / "accelerator.so", engine)
+    seal(engine)
 
     python = [qemu, "-L", root, root / "usr/bin/python3.11", "-W", "ignore"]
     environment = {**away(), "PYTHONPATH": f"{core}:{packages}"}

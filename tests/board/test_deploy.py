@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from board.description import FORMAT
-from tests.board.conftest import seal
+from tests.board.conftest import seal, sealed
 
 FULL = {"name": "full", "index": 0, "gates": False, "group_counts": {}, "cycles_model": 9, "exits": []}
 
@@ -16,6 +16,12 @@ FULL = {"name": "full", "index": 0, "gates": False, "group_counts": {}, "cycles_
 def edit(file, **changes):
     """Changes keys of a JSON file, and nothing that vouches for it."""
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def seal_network(deploy, **changes):
+    """Changes keys of modes.json, which vouches for itself."""
+    path = deploy / "modes.json"
+    path.write_text(json.dumps(sealed({**json.loads(path.read_text()), **changes})))
 
 
 def flip(file, at):
@@ -55,9 +61,10 @@ def test_a_damaged_file_is_named(deploy, program, name, damage):
 
 
 def test_every_file_of_the_build_is_in_the_sweep(deploy):
-    listed = set(json.loads((deploy / "modes.json").read_text())["files"])
-    assert listed == {path.relative_to(deploy).as_posix() for path in deploy.rglob("*") if path.is_file()} - {"modes.json"}
-    assert listed == set(FILES)
+    vouching = {"modes.json", "engine.json"}
+    listed = [name for vouches in vouching for name in json.loads((deploy / vouches).read_text())["files"]]
+    there = {path.relative_to(deploy).as_posix() for path in deploy.rglob("*") if path.is_file()}
+    assert set(listed) == there - vouching and sorted(listed) == sorted(FILES)
 
 
 def test_network_of_another_build(deploy, program):
@@ -107,29 +114,61 @@ def test_a_bitstream_may_lie_beside_the_build(deploy, program):
     "changes",
     [{"clock_mhz": 200.0}, {"classes": ["cat"] * 10}, {"model": "resnet20"}, {"digest": "0" * 64}, {"files": {}}, {"new": 1}],
 )
-def test_an_edited_description(deploy, program, changes):
-    edit(deploy / "modes.json", **changes)
-    program.refuse("--board-dir", deploy, saying="damaged modes.json or interface.json (modes.json was changed after the build")
+@pytest.mark.parametrize("name", ["modes.json", "engine.json"])
+def test_an_edited_description(deploy, program, changes, name):
+    edit(deploy / name, **changes)
+    program.refuse(
+        "--board-dir", deploy, saying=f"damaged modes.json, engine.json or interface.json ({name} was changed after the build"
+    )
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", "\0", '"format"', "[" * 100_000, f'{{"format": {FORMAT}}}', '{"format": 9' + "9" * 9999 + "}", "{}"],
 )
-def test_a_description_that_is_none(deploy, program, text):
-    (deploy / "modes.json").write_text(text)
-    program.refuse("--board-dir", deploy, saying="damaged modes.json")
+@pytest.mark.parametrize("name", ["modes.json", "engine.json"])
+def test_a_description_that_is_none(deploy, program, text, name):
+    (deploy / name).write_text(text)
+    program.refuse("--board-dir", deploy, saying="damaged modes.json, engine.json")
 
 
-def test_a_truncated_description(deploy, program):
-    (deploy / "modes.json").write_text((deploy / "modes.json").read_text()[:100])
-    program.refuse("--board-dir", deploy, saying="damaged modes.json")
+@pytest.mark.parametrize("name", ["modes.json", "engine.json"])
+def test_a_truncated_description(deploy, program, name):
+    (deploy / name).write_text((deploy / name).read_text()[:100])
+    program.refuse("--board-dir", deploy, saying="damaged modes.json, engine.json")
 
 
-def test_a_giant_description(deploy, program):
-    with (deploy / "modes.json").open("r+b") as file:
+@pytest.mark.parametrize("name", ["modes.json", "engine.json"])
+def test_a_giant_description(deploy, program, name):
+    with (deploy / name).open("r+b") as file:
         file.truncate(1 << 40)  # a hole
-    program.refuse("--board-dir", deploy, saying="modes.json has 1,099,511,627,776 bytes")
+    program.refuse("--board-dir", deploy, saying=f"{name} has 1,099,511,627,776 bytes")
+
+
+@pytest.mark.parametrize("key, value", [("engine_hash", "0" * 64), ("board", "zedboard"), ("clock_mhz", 50.0)])
+def test_the_engine_of_another_build(deploy, program, key, value):
+    path = deploy / "engine.json"
+    path.write_text(json.dumps(sealed({**json.loads(path.read_text()), key: value})))
+    program.refuse("--board-dir", deploy, saying=f"engine.json: {key} is")
+
+
+@pytest.mark.parametrize("files", [{}, None, [], {"accelerator.so": ""}])
+def test_an_engine_that_vouches_for_too_little(deploy, program, files):
+    path = deploy / "engine.json"
+    path.write_text(json.dumps(sealed({**json.loads(path.read_text()), "files": files})))
+    program.refuse("--board-dir", deploy, saying="engine.json does not list the files of the build")
+
+
+def test_a_network_without_its_engine(deploy, program):
+    (deploy / "engine.json").unlink()
+    program.refuse("--board-dir", deploy, saying="the engine of resnet8 (engine.json) is neither in")
+
+
+@pytest.mark.parametrize("name", ["../engines", "a/b", "/etc", "", ".", "..", None])
+def test_an_engine_that_lies_elsewhere(deploy, program, name):
+    (deploy / "engine.json").rename(deploy.parent / "engine.json")
+    seal_network(deploy, engine=name)
+    program.refuse("--board-dir", deploy, saying="modes.json: engine is")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +190,7 @@ def test_a_clock_that_the_board_cannot_give(deploy, program):
         ({"model": ""}, "model is ''"),
         ({"model": "a\nb"}, "model is"),
         ({"board": 3}, "board is 3"),
+        ({"engine": "a b"}, "engine is 'a b'"),
         ({"engine_hash": "xyz"}, "engine_hash is 'xyz'"),
         ({"classes": []}, "classes is no list of names"),
         ({"classes": ["\ud800"]}, "classes is no list of names"),
@@ -179,16 +219,19 @@ def test_a_description_of_wrong_values(deploy, program, changes, saying):
     program.refuse("--board-dir", deploy, saying=saying)
 
 
+@pytest.mark.parametrize("vouching", ["modes.json", "engine.json"])
 @pytest.mark.parametrize("name", ["/etc/passwd", "../secret", "images/../../secret"])
-def test_files_outside_the_folder(deploy, program, name):
+def test_files_outside_the_folder(deploy, program, name, vouching):
     (deploy.parent / "secret").write_text("secret")
-    files = json.loads((deploy / "modes.json").read_text())["files"]
-    seal(deploy, files={**files, name: "0" * 64})
+    contents = json.loads((deploy / vouching).read_text())
+    contents["files"][name] = "0" * 64
+    (deploy / vouching).write_text(json.dumps(sealed(contents)))
     program.refuse("--board-dir", deploy, saying="which is no file of this folder")
 
 
-def test_a_folder_of_another_format(deploy, program):
-    edit(deploy / "modes.json", format=1)
+@pytest.mark.parametrize("name", ["modes.json", "engine.json"])
+def test_a_folder_of_another_format(deploy, program, name):
+    edit(deploy / name, format=1)
     program.refuse(
         "--board-dir", deploy, saying=f"another version of gatefold (its format is 1, this program reads {FORMAT}); build again"
     )

@@ -103,38 +103,51 @@ def test_what_does_not_go_together(program, builds, build, tmp_path):
         program.refuse("--model", models, *options, saying=saying, GATEFOLD_BUILD=str(root))
 
 
-def test_a_network_alone_uses_the_engine_of_another(program, builds, tmp_path, monkeypatch, capsys):
-    """Delivered without its engine it runs beside a build of the same one, and is refused elsewhere."""
+def test_a_network_alone_uses_the_engine_that_is_there(program, builds, tmp_path, monkeypatch, capsys):
+    """Delivered without its engine it runs beside another network of the same one, and is refused elsewhere."""
     monkeypatch.setenv("GATEFOLD_BUILD", str(builds[0].parents[1]))
     for name, options in ((DECIDING, ()), ("exits", ("--network-only",))):
         assert main(["deliver", name, *options, "--output", str(tmp_path / f"{name}.zip")]) == 0
         with zipfile.ZipFile(tmp_path / f"{name}.zip") as archive:
             archive.extractall(tmp_path)
     capsys.readouterr()
-    overlays = tmp_path / "board" / "overlays"
-    assert {path.name for path in (overlays / "exits").iterdir()} == {"interface.json", "modes.json", "network.bin", "samples.npz"}
-    answers = [ask(program, deploy, "--mode", "full ungated", count=4) for deploy in (overlays / "exits", builds[1])]
+    networks = tmp_path / "board" / "networks"
+    assert {path.name for path in (networks / "exits").iterdir()} == {"modes.json", "network.bin", "samples.npz"}
+    answers = [ask(program, deploy, "--mode", "full ungated", count=4) for deploy in (networks / "exits", builds[1])]
     assert answers[0] == answers[1]
-    monkeypatch.chdir(overlays / "exits")
-    assert open_deploy(".").engine == overlays / DECIDING  # "." has no parent
-    (overlays / DECIDING / "accelerator.so").write_bytes(b"another")
-    program.refuse("--board-dir", overlays / "exits", saying="is missing and no whole build of the same engine lies beside it")
+    monkeypatch.chdir(networks / "exits")
+    (engine,) = (path for path in (tmp_path / "board" / "engines").iterdir() if path.is_dir())
+    assert open_deploy(".").engine == engine  # "." has no parent
+    for name in ("accelerator.so", "engine.json"):
+        whole = (engine / name).read_bytes()
+        (engine / name).write_bytes(whole + b"x")
+        program.refuse("--board-dir", networks / "exits", saying="damaged")
+        (engine / name).write_bytes(whole)
+    shutil.rmtree(engine)
+    program.refuse("--board-dir", networks / "exits", saying=f"nor in {engine}; deliver it with: gatefold deliver resnet8")
 
 
-def test_builds_of_one_engine_share_its_bitstream(builds, build, tmp_path):
-    """Made once, in one of them; a build of another engine has no use for it."""
-    for name, deploy in (("a", builds[0]), ("b", builds[1]), ("c", builds[1]), ("d", build / "deploy")):
-        shutil.copytree(deploy, tmp_path / name, ignore=shutil.ignore_patterns("accelerator.bit"))
-    for name in ("accelerator.hwh", "accelerator.so"):
-        (tmp_path / "b" / name).unlink()  # it came with --network-only
-    for name in "abd":
+def test_a_build_takes_the_bitstream_of_its_engine(builds, build, tmp_path):
+    """One that was made before it, from engines/ beside the builds; a build of another engine has no use for it."""
+    for name, deploy in (("a", builds[0]), ("b", builds[1]), ("d", build / "deploy")):
+        shutil.copytree(deploy, tmp_path / name / "deploy")
         with pytest.raises(BoardError, match="accelerator.bit is missing: this build holds no bitstream yet"):
             open_deploy(tmp_path / name).bitstream(False)
-    (tmp_path / "c" / "accelerator.bit").write_bytes(b"of the engine")
-    for name in "abc":
-        assert open_deploy(tmp_path / name).bitstream(False) == tmp_path / "c" / "accelerator.bit"
+    names = {name: open_deploy(tmp_path / name).engine_name for name in "abd"}
+    assert names["a"] == names["b"] != names["d"]
+    engine = tmp_path / "engines" / names["a"]
+    engine.mkdir(parents=True)
+    for file in ("engine.json", "interface.json", "accelerator.so", "accelerator.hwh"):
+        shutil.copy(builds[0] / file, engine)
+    (engine / "accelerator.bit").write_bytes(b"of the engine")
+    seal(engine)
+    for name in "ab":
+        assert open_deploy(tmp_path / name).bitstream(False) == engine / "accelerator.bit"
     with pytest.raises(BoardError, match="accelerator.bit is missing"):
         open_deploy(tmp_path / "d").bitstream(False)
+    (engine / "accelerator.bit").write_bytes(b"of another")
+    with pytest.raises(BoardError, match="accelerator.bit is damaged or of another build"):
+        open_deploy(tmp_path / "a").bitstream(False)
 
 
 def test_tables_of_layers_stay_alone():

@@ -127,12 +127,13 @@ def test_an_edited_bias_does_not_reach_the_board(build):
 
 def test_a_deploy_folder_vouches_for_every_file(build):
     deploy = build / "deploy"
-    said = json.loads((deploy / "modes.json").read_text())
-    assert said["format"] == FORMAT
-    others = {name: content_digest(deploy / name) for name in places(deploy, Path.is_file) if name != "modes.json"}
-    assert said["files"] == others and {"accelerator.so", "accelerator.hwh", "interface.json", "network.bin", "samples.npz"} == set(
-        others
-    )
+    vouching = {name: json.loads((deploy / name).read_text()) for name in ("modes.json", "engine.json")}
+    said = vouching["modes.json"]
+    assert all(each["format"] == FORMAT for each in vouching.values())
+    others = {name: content_digest(deploy / name) for name in places(deploy, Path.is_file) if name not in vouching}
+    assert {**said["files"], **vouching["engine.json"]["files"]} == others
+    assert set(said["files"]) == {"network.bin", "samples.npz"}
+    assert set(vouching["engine.json"]["files"]) == {"accelerator.so", "accelerator.hwh", "interface.json"}
     for name in places(deploy, Path.is_file):
         whole = (deploy / name).read_bytes()
         for damage in FILE_DAMAGE:

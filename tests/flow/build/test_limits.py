@@ -132,7 +132,8 @@ def test_report_is_on_what_is_built(tmp_path, capsys, monkeypatch):
         {"name": mode, "cycles_rtl": 5000 + index, "cycles_per_layer_rtl": {}, "accuracy": 0.5}
         for index, mode in enumerate(graph.modes)
     ]
-    said = {"format": FORMAT, "model": "resnet8", "board": "pynq-z2", "parameters": parameters, "modes": modes}
+    hardware = {"engine_hash": "0" * 64, "board": "pynq-z2", "part": "xc7z020clg400-1", "clock_mhz": 100.0}
+    said = {"format": FORMAT, "model": "resnet8", **hardware, "parameters": parameters, "modes": modes}
     vouch(deploy, {**said, "layers_hash": content_digest(deploy.parent / "layers.onnx")})
     assert main(["report", "resnet8", "--no-synthesis", "--json"]) == 0
     seen = json.loads(capsys.readouterr().out)

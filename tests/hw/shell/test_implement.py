@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flow.build.deploy import FORMAT, read, vouch
+from flow.build.deploy import FORMAT, read, read_engine, vouch
 from flow.cli import main
 from flow.engine.config import EngineConfig
 from flow.engine.shared import write_engine
@@ -42,7 +42,13 @@ def engines(tmp_path, monkeypatch):
 @pytest.fixture
 def build(tmp_path):
     (tmp_path / "deploy").mkdir()
-    contents = {"part": "xc7z020clg400-1", "clock_mhz": 100, "board": "pynq-z2", "parameters": {"REQUANT_DSP": 0}}
+    contents = {
+        "part": "xc7z020clg400-1",
+        "clock_mhz": 100,
+        "board": "pynq-z2",
+        "engine_hash": "0" * 64,
+        "parameters": {"REQUANT_DSP": 0},
+    }
     vouch(tmp_path / "deploy", {"format": FORMAT, **contents})
     return tmp_path
 
@@ -126,9 +132,10 @@ def test_no_tool_is_no_error_where_none_is_asked_for(implement, build, monkeypat
 
 
 def test_a_bitstream_joins_the_deploy_folder_and_stays(implement, built, vivado, engines, capsys):
-    before = read(built / "deploy")
+    network, before = read(built / "deploy"), read_engine(built / "deploy")
     implement.main([str(built)])
-    after = read(built / "deploy")
+    after = read_engine(built / "deploy")
+    assert read(built / "deploy") == network
     assert after["files"]["accelerator.bit"] == content_digest(built / "deploy" / "accelerator.bit")
     assert (built / "deploy" / "accelerator.hwh").read_text() == "<x/>"
     changed = {name for name in after["files"] if after["files"][name] != before["files"].get(name)}
@@ -151,7 +158,7 @@ def test_a_bitstream_joins_the_deploy_folder_and_stays(implement, built, vivado,
     (kept,) = engines.glob("*/accelerator.bit")
     kept.write_bytes(b"other")
     (built / "deploy" / "samples.npz").write_bytes(b"")
-    assert main(rebuild) == 0 and "accelerator.bit" not in read(built / "deploy")["files"]
+    assert main(rebuild) == 0 and "accelerator.bit" not in read_engine(built / "deploy")["files"]
 
 
 def test_another_network_of_the_engine_has_the_bitstream_too(implement, built, vivado, tmp_path, capsys):
@@ -173,7 +180,7 @@ def test_another_network_of_the_engine_has_the_bitstream_too(implement, built, v
         )
         == 0
     )
-    assert read(other / "deploy")["files"]["accelerator.bit"] == content_digest(built / "deploy" / "accelerator.bit")
+    assert read_engine(other / "deploy")["files"]["accelerator.bit"] == content_digest(built / "deploy" / "accelerator.bit")
     capsys.readouterr()
     implement.main([str(other), "--if-installed"])
     assert "is of this build already" in capsys.readouterr().out
@@ -189,7 +196,7 @@ def engine_of(build, tmp_path):
 def test_a_bitstream_of_another_hardware_stays_out(implement, built, vivado):
     implement.main([str(built)])
     assert main(["build", "resnet8", "--untrained", "--board", "zedboard", "--output", str(built)]) == 0
-    assert "accelerator.bit" not in read(built / "deploy")["files"]
+    assert "accelerator.bit" not in read_engine(built / "deploy")["files"]
 
 
 def test_what_was_built_is_what_is_implemented(implement, built, vivado, monkeypatch, tmp_path):
@@ -205,7 +212,7 @@ def test_what_was_built_is_what_is_implemented(implement, built, vivado, monkeyp
     (built / "deploy" / "network.bin").write_text("0\n")
     with pytest.raises(GatefoldError, match="network.bin is damaged"):
         implement.main([str(built)])
-    assert "accelerator.bit" not in read(build_root() / "test" / "board" / "deploy")["files"]
+    assert "accelerator.bit" not in read_engine(build_root() / "test" / "board" / "deploy")["files"]
 
 
 @pytest.mark.parametrize("placer", ["nextpnr-himbaechel", "nextpnr-xilinx"])
@@ -253,7 +260,7 @@ def test_the_open_tools_are_told_the_clock_and_say_what_they_reached(
             GatefoldError, match="names no clock" if clock is None else "carries 43.9 MHz, .* build for --clock 43 and"
         ):
             implement.main(command)
-    assert ("accelerator.bit" in read(built / "deploy")["files"]) == (clock == 150.5)
+    assert ("accelerator.bit" in read_engine(built / "deploy")["files"]) == (clock == 150.5)
     arguments = (tmp_path / "arguments").read_text().split()
     assert arguments[arguments.index("--freq") + 1] == str(contents["clock_mhz"]) and "--timing-allow-fail" in arguments
     assert ("static" in arguments) == (placer == "nextpnr-himbaechel")

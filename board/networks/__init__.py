@@ -1,0 +1,1 @@
+"""Networks that came with this folder, one folder each; the engine that one runs on lies in engines/."""
