@@ -236,9 +236,28 @@ def _prepared(model, part, clk_ns):
     model = copy.deepcopy(model)
     for node in model.graph.node:
         refuse(node.op_type, node.name)
+    _check_widths(model)
     if not all(getHWCustomOp(node).get_nodeattr("ip_path") for node in model.graph.node):
         model = model.transform(PrepareIP(part, clk_ns)).transform(HLSSynthIP())
     return model.transform(CreateStitchedIP(part, clk_ns))
+
+
+def _check_widths(model):
+    """Two nodes agree on the width of the stream between them; it would stall or be read wrongly where they do not."""
+    from finn.util.basic import getHWCustomOp
+
+    for node in model.graph.node:
+        for index, tensor in enumerate(node.input):
+            producer = model.find_producer(tensor)
+            if producer is None:
+                continue
+            given = getHWCustomOp(producer).get_outstream_width(list(producer.output).index(tensor))
+            taken = getHWCustomOp(node).get_instream_width(index)
+            if given != taken:
+                raise GatefoldError(
+                    f"{producer.name} gives {given} bits a word and {node.name} takes {taken}; put a width converter between them "
+                    f"(FINN's InsertDWC)."
+                )
 
 
 def _streams(model) -> list[Stream]:

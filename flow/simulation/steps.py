@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 
 def build(self: "BuildSimulation", model: "ModelWrapper") -> "tuple[ModelWrapper, bool]":
-    """`BuildSimulation.apply`: nothing; the design is built where it is run."""
-    return model, False
+    """`BuildSimulation.apply`: FINN's own preparation, which inserts width converters; the design is built where it is run."""
+    from flow.simulation.finn_support import refuse
+
+    for node in model.graph.node:
+        refuse(node.op_type, node.name)
+    self.model = model
+    self._prepare_model()
+    return self.model, False
 
 
 def size(self: "RunLayerParallelSimulation", model: "ModelWrapper") -> "tuple[ModelWrapper, bool]":

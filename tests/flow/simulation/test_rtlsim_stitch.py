@@ -1,5 +1,8 @@
 """FINN's `CreateStitchedIP`, `rtlsim_exec` and FIFO sizing without Vivado, on a chain and on a residual block."""
 
+import json
+from pathlib import Path
+
 import finn_graphs
 import numpy as np
 import pytest
@@ -87,6 +90,29 @@ def test_residual_block_with_the_depths_that_were_found(tmp_path):
     frames = np.random.default_rng(1).integers(-128, 128, (3, 8, 8, 4)).astype(np.float32)
     assert np.array_equal(in_rtl(model, frames), in_python(plain, frames))
     assert measure_performance(model, PART, 10).interval <= 1.02 * free[0]
+
+
+def test_sizing_puts_width_converters_where_finn_does(tmp_path):
+    """Between nodes of other foldings; without them streams would be read wrongly, so sizing alone refuses."""
+    from finn.builder.build_dataflow_config import DataflowBuildConfig
+    from finn.transformation.fpgadataflow.simulation_build import BuildSimulation
+    from finn.transformation.fpgadataflow.simulation_connected import RunLayerParallelSimulation
+    from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+    from qonnx.transformation.general import GiveUniqueNodeNames
+
+    from flow.simulation.sizing import size_fifos
+
+    model = finn_graphs.chain(4).transform(SpecializeLayers(PART)).transform(GiveUniqueNodeNames())
+    assert all(node.op_type.endswith("_rtl") for node in model.graph.node)
+    with pytest.raises(GatefoldError, match="gives 8 bits a word and MVAU_rtl_0 takes 16; put a width converter between them"):
+        size_fifos(model, PART, 10)
+    config = DataflowBuildConfig(output_dir=str(tmp_path), synth_clk_period_ns=10.0, fpga_part=PART, generate_outputs=[])
+    model = model.transform(BuildSimulation(PART, 10, False, performance_sim=False))
+    assert len(model.get_nodes_by_op_type("StreamingDataWidthConverter_rtl")) == 2
+    model = model.transform(RunLayerParallelSimulation(PART, 10, config))
+    depths = json.loads(Path(model.get_metadata_prop("fifo_data")).read_text())
+    assert [entry["node"] for entry in depths] == [node.name for node in model.graph.node]
+    assert all(depth >= 2 for entry in depths for depth in entry["depths"])
 
 
 SCRIPT = """create_project p /tmp/p -part xc7z020clg400-1
