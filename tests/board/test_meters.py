@@ -16,6 +16,7 @@ from board.errors import BoardError
 from board.meters import trace
 from board.meters.hwmon import Hwmon
 from board.meters.iio import Iio
+from board.meters.recording import mend_steps_back
 from board.meters.scpi import Scpi, step
 from board.meters.trace import Unusable, integrate, metered
 from board.meters.xadc import Xadc
@@ -230,6 +231,20 @@ def test_zero_readings(meter):
 def test_traces_that_are_refused(times, saying):
     with pytest.raises(Unusable, match=saying):
         metered(times, power(times), BEGIN, END)
+
+
+def test_a_step_back_becomes_the_usual_interval():
+    """Whatever its size, one or several, beside a gap where samples were lost: neither the mean nor nothing takes its place."""
+    intervals = np.full(60, 0.01)
+    intervals[[7, 33]] = 0.05
+    expected = 3 + np.concatenate([[0.0], np.cumsum(intervals)])
+    for steps in ({}, {20: -0.4}, {20: -7.0, 21: -0.001, 50: -3.0}):
+        recorded = intervals.copy()
+        for at, size in steps.items():
+            recorded[at] = size
+        times, count = mend_steps_back(3 + np.concatenate([[0.0], np.cumsum(recorded)]))
+        assert count == len(steps)
+        np.testing.assert_allclose(times, expected, rtol=0, atol=1e-9)
 
 
 def test_a_coarse_meter_may_stand_still_and_its_step_counts():
