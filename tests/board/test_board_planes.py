@@ -65,7 +65,14 @@ def test_no_picture_at_all_is_refused(entry):
 
 @pytest.mark.parametrize("order", [[0], [0, 0], [0, 2], [1, 0, 2], [0, True], ["0", "1"], 3, {}, [0.0, 1.0]])
 def test_an_order_that_is_none_is_refused(order):
-    contents = {"model": "net", "board": "pynq-z2", "clock_mhz": 100, "engine_hash": "0" * 64, "classes": ["cat", "dog"]}
+    contents = {
+        "model": "net",
+        "board": "pynq-z2",
+        "clock_mhz": 100,
+        "engine_hash": "0" * 64,
+        "engine": "e",
+        "classes": ["cat", "dog"],
+    }
     contents |= {"parameters": dict.fromkeys(PARAMETERS, 1), "logit_scale": 1.0}
     for sound in (None, [0, 1], [1, 0]):
         check_description({**contents, "class_order": sound})
