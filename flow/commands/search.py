@@ -37,8 +37,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--images", type=int, default=1000, metavar="N", help="held-out training images to search on (default: %(default)s)"
     )
     parser.add_argument(
-        "--calibration", type=int, default=256, metavar="N",
-        help="training images that give every network its batch-normalisation statistics (default: %(default)s)",
+        "--calibration", type=int, default=1024, metavar="N",
+        help="training images, moved and mirrored as in training, that give every network its batch-normalisation statistics "
+        "(default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--points", type=int, default=8, help="modes to take from the front (default: %(default)s)")
     parser.add_argument(
@@ -117,6 +118,7 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
     from flow.explore.search import RESULT, Search, write_result
     from flow.explore.times import time_table
     from flow.nn.modes import MODES
+    from flow.training.augment import as_in_training
     from flow.training.checkpoint import read_record, save_model
     from flow.training.evaluate import accuracy, image_size
 
@@ -126,14 +128,15 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
             f"{source} tells {model.num_classes} classes apart and {args.data} has {dataset.num_classes}; choose another of them."
         )
     rest, images, labels = split(dataset, args.images)
-    calibration = draw(rest.train_x, args.calibration)
+    trained = read_record(source)
+    mirror = trained.get("settings", {}).get("mirror", dataset.mirrored)
+    calibration = as_in_training(draw(rest.train_x, args.calibration), mirror)
     torch.set_num_threads(1)
     table = time_table(model, args.by, choose(find_board(args.board)), args.batch)
     jobs = args.jobs or os.cpu_count() or 1
     search = Search(model, images, labels, calibration, table, folder, jobs)
     known = search.resume() if args.resume else 0
     console = Console(stderr=True, soft_wrap=True)
-    trained = read_record(source)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -93,3 +93,19 @@ def cut(images: Images, index: Tensor, offset: Tensor, mirrored: Tensor, size: i
     every = torch.arange(len(index), device=images.device)
     batch = padded[every[:, None, None], rows[:, :, None], columns[:, None, :]]
     return batch.permute(0, 3, 1, 2).float().mul_(1 / 255)
+
+
+def as_in_training(images: np.ndarray, flip: bool, seed: int = 0) -> np.ndarray:
+    """Images as training sees them, for statistics of batch normalisation: the zeros around moved crops are part of what it measured.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        flip: whether left and right may be exchanged.
+        seed: of the crops.
+
+    Returns:
+        uint8 [N, H, W, C].
+    """
+    generator = torch.Generator().manual_seed(seed)
+    batch = crop_and_flip(Images(images, torch.device("cpu")), torch.arange(len(images)), generator, images.shape[1], flip)
+    return batch.mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

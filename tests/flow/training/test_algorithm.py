@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -84,6 +85,25 @@ def test_augmentation_only_moves_and_mirrors():
         assert any(torch.equal(pixels, window) for window in windows)
         if size == 24:
             assert int(pixels.min()) > 0  # small crops never show padding
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_images_as_in_training_are_windows_of_the_padded_ones(flip):
+    images = np.random.default_rng(0).integers(1, 256, (40, 12, 12, 3), dtype=np.uint8)
+    seen = augment.as_in_training(images, flip)
+    assert seen.dtype == np.uint8 and np.array_equal(seen, augment.as_in_training(images, flip))
+    padded, found = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0))), set()
+    for number, image in enumerate(seen):
+        places = [
+            (r, c, mirrored)
+            for r in range(9)
+            for c in range(9)
+            for mirrored in (False, True)
+            if np.array_equal(image, padded[number, r : r + 12, c : c + 12][:, :: -1 if mirrored else 1])
+        ]
+        assert len(places) == 1
+        found.add(places[0])
+    assert len(found) > 20 and {mirrored for _, _, mirrored in found} == ({False, True} if flip else {False})
 
 
 def test_cosine_schedule():
