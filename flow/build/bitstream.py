@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flow.atomic import write_text
-from flow.build.deploy import BITSTREAM, HANDOFF, HARDWARE, OF_ENGINE, engine_name, read, read_engine, vouch, vouch_for_engine
+from flow.build.deploy import BITSTREAM, HANDOFF, OF_ENGINE, engine_name, hardware_of, read, read_engine, vouch, vouch_for_engine
 from flow.build.steps import Steps
 from flow.errors import GatefoldError
 from flow.kept import content_digest, replace_folder
@@ -30,7 +30,7 @@ def install(build: Path, contents: dict[str, Any], files: dict[str, Path]) -> No
     """
     deploy = build / "deploy"
     write_text(build / RECORD, _record(build, contents, files))
-    if _hardware(read(deploy)) != _hardware(contents):
+    if hardware_of(read(deploy)) != hardware_of(contents):
         raise GatefoldError(f"{build} was built anew while its bitstream was made; type the command again.")
 
     def fill(part):
@@ -40,7 +40,7 @@ def install(build: Path, contents: dict[str, Any], files: dict[str, Path]) -> No
         vouch(part, contents)
 
     Steps(build).change("deploy", [deploy], lambda: replace_folder(deploy, fill))
-    replace_folder(_kept(contents), lambda part: _keep(part, deploy, contents))
+    replace_folder(kept_engine(contents), lambda part: _keep(part, deploy, contents))
 
 
 def _keep(part, deploy, contents):
@@ -52,11 +52,11 @@ def _keep(part, deploy, contents):
 def _record(folder, contents, files):
     """Text of what vouches for files that lie below a folder."""
     named = {name: {"path": path.relative_to(folder).as_posix(), "sha256": content_digest(path)} for name, path in files.items()}
-    return json.dumps({"hardware": _hardware(contents), "files": named}, indent=1) + "\n"
+    return json.dumps({"hardware": hardware_of(contents), "files": named}, indent=1) + "\n"
 
 
-def _kept(contents):
-    """Folder of the engine of this hardware."""
+def kept_engine(contents: dict[str, Any]) -> Path:
+    """Folder of the whole engine of this hardware, where `install` has kept it."""
     return build_root() / ENGINES / engine_name(contents)
 
 
@@ -69,7 +69,7 @@ def found(build: Path, contents: dict[str, Any]) -> dict[str, Path]:
 def _recorded(build, contents):
     try:
         record = json.loads((build / RECORD).read_text())
-        if record["hardware"] != _hardware(contents):
+        if record["hardware"] != hardware_of(contents):
             return {}
         files = {name: (build / entry["path"], entry["sha256"]) for name, entry in record["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -79,15 +79,14 @@ def _recorded(build, contents):
 
 
 def _shared(contents):
-    kept = _kept(contents)
+    kept = kept_engine(contents)
+    return {name: kept / name for name in (BITSTREAM, HANDOFF)} if holds_engine(kept, contents) else {}
+
+
+def holds_engine(folder: Path, contents: dict[str, Any]) -> bool:
+    """Whether a folder holds the whole engine of the hardware of `contents`, bitstream included."""
     try:
-        engine = read_engine(kept)
+        engine = read_engine(folder)
     except GatefoldError:
-        return {}
-    if _hardware(engine) != _hardware(contents) or BITSTREAM not in engine["files"]:
-        return {}
-    return {name: kept / name for name in (BITSTREAM, HANDOFF)}
-
-
-def _hardware(contents):
-    return [contents[key] for key in HARDWARE]
+        return False
+    return hardware_of(engine) == hardware_of(contents) and BITSTREAM in engine["files"]

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flow.atomic import write_atomically
+from flow.build.bitstream import holds_engine, kept_engine
 from flow.build.deploy import BITSTREAM, ENGINE, MODES, read, read_engine
 from flow.errors import GatefoldError
 from flow.paths import ROOT
@@ -44,10 +45,10 @@ def files(deploy: Path, name: str, network_only: bool = False) -> Iterator[tuple
         yield f"board/networks/{name}/{inside}", deploy / inside
     if network_only:
         return
-    engine = read_engine(deploy)
-    later = [BITSTREAM] if (deploy / BITSTREAM).is_file() else []  # laid beside them by hand
-    for inside in dict.fromkeys((ENGINE, *engine["files"], *later)):
-        yield f"board/engines/{engine['name']}/{inside}", deploy / inside
+    kept, later = kept_engine(contents), (deploy / BITSTREAM).is_file()  # perhaps laid beside them by hand
+    source = kept if not later and holds_engine(kept, contents) else deploy  # built before its engine had a bitstream
+    for inside in dict.fromkeys((ENGINE, *read_engine(source)["files"], *([BITSTREAM] if later else []))):
+        yield f"board/engines/{contents['engine']}/{inside}", source / inside
 
 
 def write_zip(deploy: Path, name: str, path: Path, network_only: bool = False) -> None:
@@ -69,8 +70,8 @@ def write_zip(deploy: Path, name: str, path: Path, network_only: bool = False) -
 def send(deploy: Path, name: str, host: str, folder: str, network_only: bool = False) -> str:
     """Copy to a board: by rsync where both sides have it, so that only what changed travels, else as one tar stream.
 
-    Of the board program, of this network and of its engine nothing old stays behind; other networks and engines on the board, and whatever
-    else lies in `folder`, are left alone.
+    Of the board program, of this network and of its engine nothing old stays behind, but for the engine's bitstream where there is none to
+    send; other networks and engines on the board, and whatever else lies in `folder`, are left alone.
 
     Args:
         host: as ssh knows it, e.g. xilinx@pynq; folder: on the board, made if need be.
@@ -90,13 +91,15 @@ def send(deploy: Path, name: str, host: str, folder: str, network_only: bool = F
     own = sorted(
         {"/".join(Path(inside).parts[1:3]) for inside in found if Path(inside).parts[1] in FOLDERS and inside.count("/") > 2}
     )
+    bitstream = any(Path(inside).name == BITSTREAM for inside in found)
     target = shlex.quote(folder)
     places = [f"{target}/board/{shlex.quote(place)}" for place in own]
     remote = _call([*SSH, host, f"mkdir -p {' '.join(places)} && (command -v rsync || true)"], host)
     by_rsync = bool(remote.strip()) and shutil.which("rsync") is not None
     with _staged(found) as staging:
         if by_rsync:
-            keep = [f"--include=/{place}/***" for place in own]
+            keep = [] if bitstream else [f"--filter=protect /engines/*/{BITSTREAM}"]
+            keep += [f"--include=/{place}/***" for place in own]
             for each in FOLDERS:
                 keep += [f"--include=/{each}/__init__.py", f"--exclude=/{each}/*"]
             _call(
@@ -115,7 +118,9 @@ def send(deploy: Path, name: str, host: str, folder: str, network_only: bool = F
             )
         else:
             others = " ".join(f"! -name {each}" for each in FOLDERS)
-            old = f"find {target}/board -mindepth 1 -maxdepth 1 {others} -exec rm -rf {{}} + && rm -rf {' '.join(places)}"
+            spared = "" if bitstream else f"! -name {BITSTREAM}"
+            old = f"find {target}/board -mindepth 1 -maxdepth 1 {others} -exec rm -rf {{}} +"
+            old += f" && find {' '.join(places)} -mindepth 1 -maxdepth 1 {spared} -exec rm -rf {{}} +"
             archive = subprocess.run(["tar", "-C", staging, "-cf", "-", "board"], capture_output=True, check=True).stdout
             _call([*SSH, host, f"{old} && tar -C {target} -xf -"], host, archive)
     return "rsync" if by_rsync else "tar"

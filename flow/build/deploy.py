@@ -5,7 +5,7 @@ Of the network:
     network.bin      the network image, which the accelerator loads (`flow.engine.network`)
     samples.npz      x: uint8 [N, height, width, colours] sample images, names: [N]
 Of the engine, which serves other networks too:
-    engine.json      which engine it is: name, engine_hash, board, part, clock_mhz
+    engine.json      which engine it is: engine_hash, board, part, clock_mhz
     interface.json   registers, error codes, record layout
     accelerator.so   the simulated accelerator (C interface: hw/sim/accelerator_sim.h)
     accelerator.hwh  the hardware handoff that PYNQ reads; a bitstream goes beside it as accelerator.bit
@@ -231,7 +231,7 @@ def vouch_for_engine(folder: Path, contents: dict[str, Any]) -> None:
         contents: what says which engine it is, such as that of a modes.json.
     """
     hardware = {key: contents[key] for key in HARDWARE}
-    _seal(folder / ENGINE, {"format": FORMAT, "name": engine_name(hardware), **hardware}, OF_ENGINE.__contains__)
+    _seal(folder / ENGINE, {"format": FORMAT, **hardware}, OF_ENGINE.__contains__)
 
 
 def _seal(path, contents, is_its_own):
@@ -249,7 +249,7 @@ def read(folder: Path) -> dict[str, Any]:
         GatefoldError: there is none, it is damaged or of another version, or a file is missing or not the one that was built.
     """
     contents, engine = _read_sealed(folder / MODES), read_engine(folder)
-    if _of_hardware(engine) != _of_hardware(contents):
+    if hardware_of(engine) != hardware_of(contents):
         raise GatefoldError(f"{folder / ENGINE} is damaged or of another build; run `gatefold build` again.")
     return contents
 
@@ -263,7 +263,8 @@ def read_engine(folder: Path) -> dict[str, Any]:
     return _read_sealed(folder / ENGINE)
 
 
-def _of_hardware(contents):
+def hardware_of(contents: dict[str, Any]) -> list[Any]:
+    """What says of modes.json or engine.json which hardware they are for: the values of `HARDWARE`."""
     return [contents.get(key) for key in HARDWARE]
 
 

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Deliver; returns the exit code."""
     import sys
 
-    from flow.build.delivery import send, write_zip
+    from flow.build.delivery import files, send, write_zip
     from flow.build.deploy import BITSTREAM
     from flow.build.source import network_name
     from flow.paths import build_root
@@ -46,6 +46,6 @@ def run(args: argparse.Namespace) -> int:
         path = args.output or deploy.parent / f"{name}.zip"
         write_zip(deploy, name, path, args.network_only)
         print(path)
-    if not args.network_only and not (deploy / BITSTREAM).is_file():
+    if not args.network_only and not any(path.name == BITSTREAM for _, path in files(deploy, name)):
         print(f"gatefold: {name} has no bitstream yet: it runs simulated, and not on a board.", file=sys.stderr)
     return 0

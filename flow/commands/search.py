@@ -121,6 +121,7 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
     from flow.training.augment import as_in_training
     from flow.training.checkpoint import read_record, save_model
     from flow.training.evaluate import accuracy, image_size
+    from flow.training.trainer import with_mirror
 
     dataset = load(args.data, size=image_size(model))
     if dataset.num_classes > model.num_classes:
@@ -129,7 +130,7 @@ def _search(args: argparse.Namespace, model, source: str | Path, folder: Path) -
         )
     rest, images, labels = split(dataset, args.images)
     trained = read_record(source)
-    mirror = trained.get("settings", {}).get("mirror", dataset.mirrored)
+    mirror = with_mirror(trained["settings"], trained["data"])["mirror"] if "settings" in trained else dataset.mirrored
     calibration = as_in_training(draw(rest.train_x, args.calibration), mirror)
     torch.set_num_threads(1)
     table = time_table(model, args.by, choose(find_board(args.board)), args.batch)

@@ -120,6 +120,27 @@ def test_a_bitstream_travels_too(deliver, builds, tmp_path):
     assert f"board/engines/{engine}/accelerator.bit" in zipfile.ZipFile(tmp_path / "x.zip").namelist()
 
 
+def test_a_build_from_before_the_bitstream_takes_it_along(deliver, builds, tmp_path):
+    """From engines/, where another build of the engine has left it; a damaged one stays."""
+    deploy = builds / "resnet8" / "deploy"
+    engine = builds / "engines" / engine_of(deploy)
+    engine.mkdir(parents=True)
+    try:
+        for name in ("engine.json", "interface.json", "accelerator.so", "accelerator.hwh"):
+            shutil.copy(deploy / name, engine)
+        (engine / "accelerator.bit").write_bytes(b"bits")
+        seal(engine)
+        for whole in (True, False):
+            code, _, err = deliver("--output", tmp_path / "x.zip")
+            archive, inside = zipfile.ZipFile(tmp_path / "x.zip"), f"board/engines/{engine.name}"
+            assert code == 0 and ("has no bitstream yet" in err) != whole
+            assert (f"{inside}/accelerator.bit" in archive.namelist()) == whole
+            assert archive.read(f"{inside}/engine.json") == ((engine if whole else deploy) / "engine.json").read_bytes()
+            (engine / "accelerator.bit").write_bytes(b"other")
+    finally:
+        shutil.rmtree(builds / "engines")
+
+
 def test_what_is_not_whole_is_not_delivered(deliver, builds, tmp_path):
     file = builds / "resnet8" / "deploy" / "interface.json"
     whole = file.read_bytes()
@@ -217,6 +238,10 @@ def test_deploy_over_ssh(deliver, builds, expected, board, tmp_path, monkeypatch
             assert code == 0 and f"(by {how})" in out, err
             assert all((target / name).read_text() == "old" for name in stays)
             assert not [name for name in goes if (target / name).exists()]
+        (target / engine / "accelerator.bit").write_text("of the board")  # which this build has not
+        assert deliver("--host", "board", "--folder", target)[0] == 0
+        assert (target / engine / "accelerator.bit").read_text() == "of the board" and (target / stays[0]).read_text() == "old"
+        (target / engine / "accelerator.bit").unlink()
         code, _, err = deliver("--host", "board", "--folder", "/proc/nowhere")
         assert code == 2 and err.startswith("gatefold: board does not take the files") and len(err.splitlines()) == 1
     done = board(*RUN, "--model", "resnet8", cwd=target, env=away())
